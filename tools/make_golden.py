@@ -1,0 +1,355 @@
+#!/usr/bin/env python3
+"""Recompute the golden numbers of tests/data/golden in plain NumPy float64, apart from the program they test.
+
+    tools/make_golden.py tests/data/golden            writes every answer from the problems that lie there
+    tools/make_golden.py --check tests/data/golden    compares instead, and fails where one differs by more than 1e-9
+
+The problems are given (drawn once at random) and never written: tiny/{train,llm,batch,traj_batches,sgl_view?_edges}.npy
+and metrics/{scores,train_mask,test_positives}.npy. The formulas are in the README beside them. Needs NumPy.
+"""
+import argparse
+import json
+import pathlib
+import sys
+
+import numpy as np
+
+DIM, LAYERS, POPULAR_RATIO = 16, 2, 0.2
+REG_WEIGHT, SSL_WEIGHT, TEMPERATURE = 1e-5, 0.05, 0.2
+CUTOFFS = (10, 20, 50)
+UNI_CASES = ((48, 16), (100, 64), (384, 128), (512, 64), (512, 100), (512, 128), (768, 128), (1024, 128))
+WORST_ALLOWED = 1e-9
+
+
+# Selection and graph
+
+
+def uni_dims(width, dim):
+    return np.arange(dim) * (width // dim)
+
+
+def most_popular(degrees, ratio):
+    """The floor(ratio * items) most interacted items, ties to the lower item; in ascending order."""
+    return np.sort(np.argsort(-degrees, kind="stable")[: int(ratio * len(degrees))])
+
+
+def start_tables(train, vectors, dims, n_users):
+    """Items: the selected columns. Users: the mean of their items, zero without any."""
+    items = vectors[:, dims]
+    users = np.zeros((n_users, len(dims)))
+    np.add.at(users, train[:, 0], items[train[:, 1]])
+    counts = np.bincount(train[:, 0], minlength=n_users)
+    return users / np.maximum(counts, 1)[:, None], items
+
+
+def adjacency(edges, n_users, n_items):
+    """A^ = D^-1/2 A D^-1/2 over users, then items, dense."""
+    nodes = n_users + n_items
+    matrix = np.zeros((nodes, nodes))
+    matrix[edges[:, 0], n_users + edges[:, 1]] = 1
+    matrix += matrix.T
+    scale = (matrix.sum(axis=1) + 1e-7) ** -0.5
+    return scale[:, None] * matrix * scale[None, :]
+
+
+def propagate(matrix, table):
+    """Mean of A^k E0 over the layers k = 0..L. A^ is symmetric, so this is its own backward."""
+    layers = [table]
+    for _ in range(LAYERS):
+        layers.append(matrix @ layers[-1])
+    return sum(layers) / (LAYERS + 1)
+
+
+# Losses: each gives (value, gradient with respect to the rows it was handed)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def bpr(table, rows, epsilon, mean):
+    """-log(epsilon + sigmoid(u.i - u.j)), summed or averaged over the batch; rows = node numbers of u, i, j."""
+    u, i, j = (table[r] for r in rows)
+    s = sigmoid(np.sum(u * (i - j), axis=1))
+    weight = 1 / len(s) if mean else 1.0
+    slope = (-weight * s * (1 - s) / (epsilon + s))[:, None]
+    gradient = np.zeros_like(table)
+    np.add.at(gradient, rows[0], slope * (i - j))
+    np.add.at(gradient, rows[1], slope * u)
+    np.add.at(gradient, rows[2], -slope * u)
+    return -weight * np.sum(np.log(epsilon + s)), gradient
+
+
+def norm_penalty(table, rows):
+    """(|U| + |I| + |J|) / B: Frobenius norms, not squared, repeats counted."""
+    value, gradient = 0.0, np.zeros_like(table)
+    for r in rows:
+        norm = np.linalg.norm(table[r])
+        value += norm / len(r)
+        np.add.at(gradient, r, table[r] / (norm * len(r)))
+    return value, gradient
+
+
+def normalise(rows):
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def normalise_backward(rows, gradient):
+    unit = normalise(rows)
+    along = np.sum(unit * gradient, axis=1, keepdims=True)
+    return (gradient - along * unit) / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def contrast(view1, view2, ids):
+    """sum_b [log sum_k exp(x_b.y_k / t) - x_b.y_b / t]: x = view 1 rows of `ids`, y = all view 2 rows, normalised."""
+    x, y = normalise(view1[ids]), normalise(view2)
+    scores = np.exp(x @ y.T / TEMPERATURE)
+    total = scores.sum(axis=1, keepdims=True)
+    value = np.sum(np.log(total[:, 0]) - np.sum(x * y[ids], axis=1) / TEMPERATURE)
+    share = scores / total
+    grad_x = (share @ y - y[ids]) / TEMPERATURE
+    grad_y = share.T @ x / TEMPERATURE
+    np.add.at(grad_y, ids, -x / TEMPERATURE)
+    gradient1 = np.zeros_like(view1)
+    np.add.at(gradient1, ids, normalise_backward(view1[ids], grad_x))
+    return value, gradient1, normalise_backward(view2, grad_y)
+
+
+def batch_contrast(table, rows):
+    """sum_b [log(sum_c exp(a_b.a_c / t) + sum_c exp(p_b.p_c / t)) - a_b.p_b / t]: c over the whole batch."""
+    a, p = normalise(table[rows[0]]), normalise(table[rows[1]])
+    among_a, among_p = np.exp(a @ a.T / TEMPERATURE), np.exp(p @ p.T / TEMPERATURE)
+    total = (among_a + among_p).sum(axis=1)
+    value = np.sum(np.log(total) - np.sum(a * p, axis=1) / TEMPERATURE)
+    # Row b of the scores depends on a_b and on every a_c: the share and its transpose.
+    share_a, share_p = among_a / total[:, None], among_p / total[:, None]
+    grad_a = ((share_a + share_a.T) @ a - p) / TEMPERATURE
+    grad_p = ((share_p + share_p.T) @ p - a) / TEMPERATURE
+    gradient = np.zeros_like(table)
+    np.add.at(gradient, rows[0], normalise_backward(table[rows[0]], grad_a))
+    np.add.at(gradient, rows[1], normalise_backward(table[rows[1]], grad_p))
+    return value, gradient
+
+
+# Models: each gives (parts of the loss by name, total, gradient with respect to the raw table)
+
+
+class Tiny:
+    """The problem `tiny`; nodes are users, then items, in one table."""
+
+    def __init__(self, folder):
+        load = lambda name: np.load(folder / f"{name}.npy")
+        self.train, self.llm = load("train"), load("llm").astype(np.float64)
+        self.batch, self.batches = load("batch"), load("traj_batches")
+        self.view_edges = load("sgl_view1_edges"), load("sgl_view2_edges")
+        self.n_users, self.n_items = int(self.train[:, 0].max()) + 1, len(self.llm)
+        self.graph, self.view1, self.view2 = (
+            adjacency(edges, self.n_users, self.n_items) for edges in (self.train, *self.view_edges)
+        )
+
+    def rows(self, batch):
+        return batch[:, 0], batch[:, 1] + self.n_users, batch[:, 2] + self.n_users
+
+    def split(self, table):
+        return {"user": table[: self.n_users], "item": table[self.n_users :]}
+
+
+def model_bpr(tiny, table, batch):
+    value, gradient = bpr(table, tiny.rows(batch), 1e-10, mean=True)
+    return {}, value, gradient
+
+
+def model_lightgcn(tiny, table, batch):
+    rows = tiny.rows(batch)
+    value, grad_final = bpr(propagate(tiny.graph, table), rows, 1e-10, mean=True)
+    reg, grad_reg = norm_penalty(table, rows)
+    parts = {"bpr": value, "reg_unweighted": reg}
+    return parts, value + REG_WEIGHT * reg, propagate(tiny.graph, grad_final) + REG_WEIGHT * grad_reg
+
+
+def model_sgl(tiny, table, batch):
+    rows = tiny.rows(batch)
+    value, grad_final = bpr(propagate(tiny.graph, table), rows, 0.0, mean=False)
+    reg, grad_reg = norm_penalty(table, rows)
+    view1, view2 = propagate(tiny.view1, table), propagate(tiny.view2, table)
+    grad1, grad2 = np.zeros_like(table), np.zeros_like(table)
+    ssl = 0.0
+    for nodes, ids in (
+        (slice(0, tiny.n_users), batch[:, 0]),
+        (slice(tiny.n_users, None), batch[:, 1]),
+    ):
+        side, grad1[nodes], grad2[nodes] = contrast(view1[nodes], view2[nodes], ids)
+        ssl += SSL_WEIGHT * side
+    parts = {"bpr_sum": value, "reg_unweighted": reg, "ssl_weighted": ssl}
+    gradient = propagate(tiny.graph, grad_final) + REG_WEIGHT * grad_reg
+    gradient += SSL_WEIGHT * (propagate(tiny.view1, grad1) + propagate(tiny.view2, grad2))
+    return parts, value + REG_WEIGHT * reg + ssl, gradient
+
+
+def model_sgcl(tiny, table, batch):
+    value, gradient = batch_contrast(propagate(tiny.graph, table), tiny.rows(batch))
+    return {}, value, propagate(tiny.graph, gradient)
+
+
+MODELS = {"bpr": model_bpr, "lightgcn": model_lightgcn, "sgl": model_sgl, "sgcl": model_sgcl}
+TRAJECTORIES = ("bpr", "lightgcn", "sgcl")  # sgl would need new views for each step
+
+
+def adam(table, gradients, rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8):
+    """Adam as PyTorch's (Kingma and Ba 2015). `gradients(table, step)` for steps 0, 1, ... until it gives None."""
+    first, second, step = np.zeros_like(table), np.zeros_like(table), 0
+    while (gradient := gradients(table, step)) is not None:
+        step += 1
+        first = beta1 * first + (1 - beta1) * gradient
+        second = beta2 * second + (1 - beta2) * gradient**2
+        root = np.sqrt(second / (1 - beta2**step)) + epsilon
+        table = table - rate * (first / (1 - beta1**step)) / root
+    return table
+
+
+# Answers: {file name without folder: array}, and a dictionary of scalars
+
+
+def answers_selection(tiny):
+    degrees = np.bincount(tiny.train[:, 1], minlength=tiny.n_items)
+    popular = most_popular(degrees, POPULAR_RATIO)
+    variances = tiny.llm[popular].var(axis=0, ddof=1)
+    dims = {
+        "uni": uni_dims(tiny.llm.shape[1], DIM),
+        "var": np.sort(np.argsort(-variances, kind="stable")[:DIM]),
+    }
+    out = {"item_degrees": degrees, "var_popular_items": popular, "var_variances": variances}
+    for name, chosen in dims.items():
+        users, items = start_tables(tiny.train, tiny.llm, chosen, tiny.n_users)
+        out |= {f"{name}_dims": chosen, f"{name}_user_init": users, f"{name}_item_init": items}
+    row, col = np.nonzero(tiny.graph)
+    out |= {"adj_row": row, "adj_col": col, "adj_val": tiny.graph[row, col]}
+    return out, len(popular)
+
+
+def answers_trajectory(tiny, model, table):
+    losses = []
+
+    def gradients(now, step):
+        if step == len(tiny.batches):
+            return None
+        _, loss, gradient = model(tiny, now, tiny.batches[step])
+        losses.append(loss)
+        return gradient
+
+    return adam(table, gradients), np.array(losses)
+
+
+def answers_tiny(folder):
+    tiny = Tiny(folder)
+    out, n_popular = answers_selection(tiny)
+    scalars = {"dim": DIM, "llm_dim": tiny.llm.shape[1], "n_layers": LAYERS, "var_popular_count": n_popular}
+    scalars |= {"n_users": tiny.n_users, "n_items": tiny.n_items}
+    table = np.concatenate([out["var_user_init"], out["var_item_init"]])
+    tables = {"lightgcn_final": propagate(tiny.graph, table)}
+    for name, model in MODELS.items():
+        parts, scalars[f"{name}_loss"], gradient = model(tiny, table, tiny.batch)
+        scalars |= {f"{name}_{part}": value for part, value in parts.items()}
+        tables[f"{name}_grad"] = gradient
+        tables[f"{name}_adam1"] = adam(table, lambda _, step, g=gradient: g if step == 0 else None)
+    for name in TRAJECTORIES:
+        tables[f"traj_{name}"], out[f"traj_{name}_losses"] = answers_trajectory(tiny, MODELS[name], table)
+    for name, whole in tables.items():
+        out |= {f"{name}_{side}": part for side, part in tiny.split(whole).items()}
+    return out, scalars
+
+
+def rank_metrics(hits, n_positives, k):
+    """One user: `hits` = whether each place of the ranking is a positive, best first."""
+    hits = hits[:k]
+    gains = 1 / np.log2(np.arange(k) + 2)
+    return {
+        "recall": hits.sum() / n_positives,
+        "ndcg": (gains * hits).sum() / gains[: min(n_positives, k)].sum(),
+        "mrr": 1 / (np.argmax(hits) + 1) if hits.any() else 0.0,
+        "hit": float(hits.any()),
+        "precision": hits.sum() / k,
+    }
+
+
+def answers_metrics(folder):
+    scores, mask, positives = (
+        np.load(folder / f"{name}.npy") for name in ("scores", "train_mask", "test_positives")
+    )
+    masked = np.where(mask, -np.inf, scores)
+    top = np.argsort(-masked, axis=1, kind="stable")[:, : max(CUTOFFS)]
+    hits = np.take_along_axis(positives, top, axis=1)
+    users = [[rank_metrics(h, p.sum(), k) for k in CUTOFFS] for h, p in zip(hits, positives)]
+    out, scalars = {"top50_items": top}, {}
+    for name in users[0][0]:
+        table = np.array([[one[name] for one in user] for user in users])
+        out[f"per_user_{name}"] = table
+        scalars |= {f"{name}@{k}": mean for k, mean in zip(CUTOFFS, table.mean(axis=0))}
+    return out, scalars
+
+
+def answers(folder):
+    """All files: {path under `folder`: array, or dictionary of scalars}."""
+    out = {}
+    for part, compute in (("tiny", answers_tiny), ("metrics", answers_metrics)):
+        arrays, scalars = compute(folder / part)
+        out |= {f"{part}/{name}.npy": array for name, array in arrays.items()}
+        out[f"{part}/scalars.json"] = scalars
+    return out | {f"uni/uni_{width}_{dim}.npy": uni_dims(width, dim) for width, dim in UNI_CASES}
+
+
+# Compare or write
+
+
+def difference(got, want):
+    """Largest difference relative to the largest entry; exact for whole numbers; infinite for other shapes."""
+    got, want = np.asarray(got), np.asarray(want)
+    if got.shape != want.shape:
+        return np.inf
+    if want.dtype.kind in "iub":
+        return 0.0 if np.array_equal(got, want) else np.inf
+    return np.abs(got - want).max() / max(np.abs(want).max(), 1e-300)
+
+
+def check(folder, computed):
+    """Print the difference of each file and scalar; give the largest."""
+    pairs = []
+    for path, got in computed.items():
+        if isinstance(got, dict):
+            want = json.loads((folder / path).read_text())
+            keys = sorted(got.keys() | want.keys())
+            pairs += [(f"{path}: {key}", got.get(key, np.nan), want.get(key, np.nan)) for key in keys]
+        else:
+            pairs.append((path, got, np.load(folder / path)))
+    worst = 0.0
+    for name, got, want in pairs:
+        apart = difference(got, want)
+        print(f"{apart:9.1e}  {name}")
+        worst = np.fmax(worst, np.inf if np.isnan(apart) else apart)
+    print(f"largest relative difference of {len(pairs)}: {worst:.1e}")
+    return worst
+
+
+def write(folder, computed):
+    for path, got in computed.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(got, dict):
+            (folder / path).write_text(json.dumps(got, indent=1) + "\n")
+        else:
+            np.save(folder / path, np.ascontiguousarray(got))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=pathlib.Path, help="tests/data/golden")
+    parser.add_argument("--check", action="store_true", help="compare with the files instead of writing them")
+    arguments = parser.parse_args()
+    computed = answers(arguments.folder)
+    if arguments.check:
+        return 1 if check(arguments.folder, computed) > WORST_ALLOWED else 0
+    write(arguments.folder, computed)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
