@@ -1,0 +1,61 @@
+/**
+ * model: MF, LightGCN: scores, loss and gradient of a batch, over the grid. A model is a row of the table in model.c.
+ */
+#pragma once
+
+#include "cf/config.h"
+#include "cf/dense.h"
+#include "cf/graph.h"
+
+/** Settings: model, embedding_size is select's; n_layers, reg_weight, require_pow, init, init_std. */
+extern const cf_setting cf_model_settings[];
+
+/** The samples of a batch whose users are in my block, in order of their place in the batch. */
+typedef struct cf_batch {
+    int64_t size;      /* samples in the whole batch, on all ranks */
+    int64_t count;     /* mine */
+    int32_t *place;    /* count, ascending: place in the batch, 0 .. size - 1 */
+    int32_t *user;     /* count: local numbers */
+    int64_t *positive; /* count: global item numbers */
+    int64_t *negative; /* count: global item numbers; not read by models without negatives */
+} cf_batch;
+
+/** Takes the gradients of rows as they are finished; every row of both tables comes exactly once a step. cf_optim_update() is one. */
+typedef struct cf_sink {
+    void (*take)(void *context, cf_side side, const int32_t *rows, int count, const float *gradient);
+    void *context;
+} cf_sink;
+
+/** The loss of a batch and its parts. */
+typedef struct cf_loss {
+    double total, ranking, regularization; /* regularization with its weight */
+} cf_loss;
+
+typedef struct cf_model cf_model;
+
+/** Largest batch, so that create can allocate everything a step needs. */
+typedef struct cf_model_place {
+    const cf_grid *grid;
+    const cf_shard *shard;
+    int64_t max_batch;
+} cf_model_place;
+
+/** A model with tables of zeros. Collective over the grid. Errors: MEMORY, USAGE. grid and shard are borrowed. Free with cf_model_destroy(). */
+cf_status cf_model_create(const cf_config *config, const cf_model_place *place, cf_model **out);
+void cf_model_destroy(cf_model **model);
+
+/** The raw table of a side, to be filled and trained. Owned by the model. */
+cf_dense *cf_model_table(const cf_model *model, cf_side side);
+/** Fill both tables with noise as `init` says (xavier: uniform with limit sqrt(6 / (rows + dim)), Glorot and Bengio 2010; normal: init_std). Local. */
+void cf_model_fill_noise(cf_model *model, const cf_config *config, uint64_t seed);
+/** Start each user at the mean of its train items' rows; a user without any at zero. Collective (LLMInit, section 3). */
+void cf_model_pool_users(cf_model *model);
+
+/**
+ * One step: the loss of the batch at the current tables, and the gradient of it, row by row, into the sink. Collective.
+ * Errors: NUMERIC (loss not finite; the sink was not called). On success the same loss on every rank.
+ */
+cf_status cf_model_step(cf_model *model, const cf_batch *batch, const cf_sink *sink, cf_loss *loss);
+
+/** The tables that scores are made of: F = 1/(L+1) sum_k A^^k E0 (He et al. 2020, eq. 4-8), or the raw ones. Collective. Owned by the model, valid until its next call. */
+void cf_model_final(cf_model *model, const cf_dense *out[2]);
