@@ -155,6 +155,11 @@ enum { CF_EXACT_WORDS = sizeof(cf_exact) / sizeof(int64_t) };
 
 void cf_exact_add(cf_exact *sum, double term);
 void cf_exact_merge(cf_exact *sum, const cf_exact *other);
+/**
+ * Bring the digits to the one form with 0 <= digit[k] < 2^32 below the last, which keeps the sign: equal sums then have
+ * equal words, and 2^31 more additions are safe. cf_par_sum_exact() does it before and after.
+ */
+void cf_exact_carry(cf_exact *sum);
 /** The sum, rounded once to nearest even; NaN if a term was not finite. */
 double cf_exact_value(const cf_exact *sum);
 /**

@@ -1,0 +1,46 @@
+#include "cf/core.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MESSAGE_SIZE = 1024 };
+static char last_message[MESSAGE_SIZE];
+static pthread_mutex_t message_lock = PTHREAD_MUTEX_INITIALIZER;
+static void (*abort_function)(void);
+
+cf_status cf_error_note(cf_status code, const char *format, ...)
+{
+    char text[MESSAGE_SIZE]; /* not last_message itself: it may be among the arguments */
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    for (char *c = text; *c; c++)
+        if (*c == '\n' || *c == '\r') *c = ' ';
+    pthread_mutex_lock(&message_lock);
+    memcpy(last_message, text, strlen(text) + 1);
+    pthread_mutex_unlock(&message_lock);
+    return code;
+}
+
+const char *cf_error_message(void)
+{
+    return last_message;
+}
+
+void cf_error_set_abort(void (*function)(void))
+{
+    abort_function = function;
+}
+
+_Noreturn void cf_error_assert(const char *condition, const char *file, int line)
+{
+    fprintf(stderr, "llminit: bug: %s:%d: not true: %s\n", file, line, condition);
+    fflush(stderr);
+    if (abort_function) abort_function();
+    abort();
+}

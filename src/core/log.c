@@ -1,0 +1,141 @@
+#include "cf/core.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LINE_SIZE = 2048, BAR_WIDTH = 20 };
+static const double terminal_interval = 0.1, file_interval = 10; /* seconds between two drawings */
+static bool log_enabled = true, log_quiet;
+static bool bar_shown; /* the terminal's last line is a bar without a newline */
+
+double cf_clock_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+void cf_log_enable(bool enabled, bool quiet)
+{
+    log_enabled = enabled;
+    log_quiet = quiet;
+}
+
+/** One write a line, so that lines of other processes do not end up inside it. */
+__attribute__((format(printf, 2, 0))) static void write_line(const char *prefix, const char *format,
+                                                             va_list arguments)
+{
+    char text[LINE_SIZE];
+
+    vsnprintf(text, sizeof text, format, arguments);
+    fprintf(stderr, "%sllminit: %s%s\n", bar_shown ? "\r\033[K" : "", prefix, text);
+    bar_shown = false;
+}
+
+void cf_log(const char *format, ...)
+{
+    va_list arguments;
+
+    if (!log_enabled || log_quiet) return;
+    va_start(arguments, format);
+    write_line("", format, arguments);
+    va_end(arguments);
+}
+
+void cf_warn(const char *format, ...)
+{
+    va_list arguments;
+
+    if (!log_enabled) return;
+    va_start(arguments, format);
+    write_line("warning: ", format, arguments);
+    va_end(arguments);
+}
+
+/** Columns of the terminal that stderr is; 0 if it is none. */
+static int terminal_columns(void)
+{
+    struct winsize size = {0};
+
+    if (!isatty(STDERR_FILENO)) return 0;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
+    return size.ws_col;
+}
+
+/** "45% 12/27 epochs, 3.1 epochs/s, loss 0.4312, 5 s left" */
+static void describe(const cf_progress *progress, const char *note, char *text, size_t size)
+{
+    double seconds = cf_clock_now() - progress->started;
+    double rate = seconds > 0 ? (double)progress->done / seconds : 0;
+    int64_t left = progress->total - progress->done;
+    char remaining[64] = "";
+
+    if (rate > 0 && left > 0)
+        snprintf(remaining, sizeof remaining, ", %.0f s left", (double)left / rate);
+    if (progress->total > 0)
+        snprintf(text, size, "%.0f%% %lld/%lld %s, %.3g %s/s%s%s%s",
+                 100.0 * (double)progress->done / (double)progress->total,
+                 (long long)progress->done, (long long)progress->total, progress->unit, rate,
+                 progress->unit, remaining, note ? ", " : "", note ? note : "");
+    else
+        snprintf(text, size, "%lld %s, %.3g %s/s%s%s", (long long)progress->done, progress->unit,
+                 rate, progress->unit, note ? ", " : "", note ? note : "");
+}
+
+static void draw_bar(const cf_progress *progress, const char *text, int columns)
+{
+    char bar[BAR_WIDTH + 1], line[LINE_SIZE];
+    double share = progress->total > 0 ? (double)progress->done / (double)progress->total : 0;
+    int full = (int)(share * BAR_WIDTH);
+
+    if (full > BAR_WIDTH) full = BAR_WIDTH;
+    memset(bar, '-', BAR_WIDTH);
+    memset(bar, '#', (size_t)full);
+    bar[BAR_WIDTH] = '\0';
+    snprintf(line, sizeof line, "%s [%s] %s", progress->title, bar, text);
+    fprintf(stderr, "\r%.*s\033[K", columns - 1, line); /* a full last column would wrap */
+    bar_shown = true;
+}
+
+static void draw(cf_progress *progress, const char *note)
+{
+    char text[LINE_SIZE / 2];
+    int columns = terminal_columns();
+
+    progress->drawn = cf_clock_now();
+    describe(progress, note, text, sizeof text);
+    if (columns > 0)
+        draw_bar(progress, text, columns);
+    else
+        cf_log("%s %s", progress->title, text);
+}
+
+void cf_progress_begin(cf_progress *progress, const char *title, const char *unit, int64_t total)
+{
+    double now = cf_clock_now();
+
+    *progress =
+        (cf_progress){.title = title, .unit = unit, .total = total, .started = now, .drawn = now};
+}
+
+void cf_progress_update(cf_progress *progress, int64_t done, const char *note)
+{
+    progress->done = done;
+    if (!log_enabled || log_quiet) return;
+    double waited = cf_clock_now() - progress->drawn;
+    if (waited < terminal_interval) return; /* before isatty(), which is a system call */
+    if (waited >= file_interval || terminal_columns() > 0) draw(progress, note);
+}
+
+void cf_progress_end(cf_progress *progress)
+{
+    if (!log_enabled || log_quiet) return;
+    if (progress->drawn > progress->started) draw(progress, NULL); /* short work leaves no line */
+    if (bar_shown) fputc('\n', stderr);
+    bar_shown = false;
+}

@@ -1,0 +1,79 @@
+#include "cf/par.h"
+
+#include <cblas.h>
+#include <limits.h>
+#include <string.h>
+
+static const int64_t chunk_bytes = (int64_t)1 << 30; /* an MPI count is an int */
+
+static void abort_job(void)
+{
+    MPI_Abort(MPI_COMM_WORLD, CF_ERR_BUG);
+}
+
+void cf_par_init(int *argc, char ***argv, cf_par *world)
+{
+    int provided = MPI_THREAD_SINGLE;
+
+    MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
+    world->comm = MPI_COMM_WORLD;
+    MPI_Comm_rank(world->comm, &world->rank);
+    MPI_Comm_size(world->comm, &world->size);
+    cf_error_set_abort(abort_job);
+    CF_ASSERT(provided >= MPI_THREAD_FUNNELED);
+    cf_log_enable(world->rank == 0, false);
+    openblas_set_num_threads(1);
+}
+
+void cf_par_finalize(void)
+{
+    cf_error_set_abort(NULL);
+    MPI_Finalize();
+}
+
+cf_status cf_par_agree(const cf_par *par, cf_status status)
+{
+    enum { FIRST, ANY_OK }; /* lowest rank that failed; -1 if any rank did not fail */
+    int state[2] = {status == CF_OK ? INT_MAX : par->rank, status == CF_OK ? -1 : 0};
+    struct {
+        int status;
+        char message[1024];
+    } report = {.status = status};
+
+    MPI_Allreduce(MPI_IN_PLACE, state, 2, MPI_INT, MPI_MIN, par->comm);
+    if (state[FIRST] == INT_MAX) return CF_OK;
+    if (par->rank == state[FIRST])
+        strncpy(report.message, cf_error_message(), sizeof report.message - 1);
+    MPI_Bcast(&report, sizeof report, MPI_BYTE, state[FIRST], par->comm);
+    if (state[ANY_OK] == 0) return CF_FAIL((cf_status)report.status, "%s", report.message);
+    return CF_FAIL((cf_status)report.status, "rank %d: %s", state[FIRST], report.message);
+}
+
+int cf_par_count(int64_t count)
+{
+    CF_ASSERT(count >= 0 && count <= INT_MAX);
+    return (int)count;
+}
+
+void cf_par_broadcast(const cf_par *par, void *bytes, int64_t size, int root)
+{
+    for (int64_t at = 0; at < size; at += chunk_bytes) {
+        int64_t part = size - at < chunk_bytes ? size - at : chunk_bytes;
+        MPI_Bcast((char *)bytes + at, cf_par_count(part), MPI_BYTE, root, par->comm);
+    }
+}
+
+void cf_par_sum_exact(const cf_par *par, cf_exact *sums, int64_t count)
+{
+    const int64_t chunk = chunk_bytes / (int64_t)sizeof *sums;
+
+    for (int64_t i = 0; i < count; i++)
+        cf_exact_carry(&sums[i]); /* room for any number of ranks */
+    for (int64_t at = 0; at < count; at += chunk) {
+        int64_t part = count - at < chunk ? count - at : chunk;
+        MPI_Allreduce(MPI_IN_PLACE, sums + at, cf_par_count(part * CF_EXACT_WORDS), MPI_INT64_T,
+                      MPI_SUM, par->comm);
+    }
+    for (int64_t i = 0; i < count; i++)
+        cf_exact_carry(&sums[i]);
+}

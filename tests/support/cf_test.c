@@ -1,0 +1,162 @@
+#include "cf_test.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+cf_par world;
+static char scratch_folder[768];
+
+/** Make `path` and the folders it is in; false with errno set if that fails. */
+static bool make_folders(char *path)
+{
+    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        (void)mkdir(path, 0777); /* what matters is whether the last one is there */
+        *slash = '/';
+    }
+    return mkdir(path, 0777) == 0 || errno == EEXIST;
+}
+
+static void make_scratch_folder(void)
+{
+    const char *given = getenv("CF_TEST_SCRATCH");
+
+    if (given)
+        snprintf(scratch_folder, sizeof scratch_folder, "%s", given);
+    else
+        snprintf(scratch_folder, sizeof scratch_folder, "/tmp/cf_test.%d", (int)getppid());
+    cf_par_broadcast(&world, scratch_folder, sizeof scratch_folder, 0);
+    if (world.rank == 0 && !make_folders(scratch_folder)) {
+        fprintf(stderr, "%s: %s\n", scratch_folder, strerror(errno));
+        MPI_Abort(world.comm, 1);
+    }
+    MPI_Barrier(world.comm);
+}
+
+const char *cf_test_scratch(const char *name)
+{
+    static char path[1024];
+
+    snprintf(path, sizeof path, "%s/%s", scratch_folder, name);
+    return path;
+}
+
+void cf_test_close(double got, double want, double tolerance, const char *what, const char *file,
+                   int line)
+{
+    if (fabs(got - want) <= tolerance) return; /* false for NaN */
+    print_error("%s is %.17g, not %.17g within %g\n", what, got, want, tolerance);
+    _fail(file, line);
+}
+
+void cf_test_close_f32(const float *got, const double *want, int64_t count, double tolerance,
+                       double scale)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (!(fabs((double)got[i] - want[i]) <= tolerance * scale))
+            fail_msg("[%lld] is %.9g, not %.9g within %g", (long long)i, (double)got[i], want[i],
+                     tolerance * scale);
+}
+
+/** The value of the 'name' entry in a .npy header, which is the text of a Python dictionary. */
+static const char *npy_entry(const char *header, const char *name)
+{
+    const char *at = strstr(header, name);
+
+    return at ? strchr(at, ':') + 1 : "";
+}
+
+static void npy_shape(const char *header, int64_t dims[2])
+{
+    const char *at = strchr(npy_entry(header, "'shape'"), '(');
+
+    dims[0] = dims[1] = 1;
+    for (int k = 0; at && k < 2; k++) {
+        char *end = NULL;
+        long long value = strtoll(at + 1, &end, 10);
+        if (end == at + 1) break; /* (n,) or () */
+        dims[k] = value;
+        at = *end == ',' ? end : NULL;
+    }
+}
+
+static double npy_value(const char *type, const char *bytes, int64_t i)
+{
+    switch (type[0] << 8 | type[1]) {
+    case 'f' << 8 | '4':
+        return (double)((const float *)(const void *)bytes)[i];
+    case 'f' << 8 | '8':
+        return ((const double *)(const void *)bytes)[i];
+    case 'i' << 8 | '4':
+        return (double)((const int32_t *)(const void *)bytes)[i];
+    case 'i' << 8 | '8':
+        return (double)((const int64_t *)(const void *)bytes)[i];
+    case 'b' << 8 | '1':
+        return bytes[i] != 0;
+    default:
+        return NAN;
+    }
+}
+
+/** The whole file in memory, with a zero byte behind; ends the test if that fails. */
+static char *read_whole(const char *path, size_t *size)
+{
+    FILE *file = fopen(path, "rb");
+    struct stat info = {0};
+
+    if (!file || fstat(fileno(file), &info) != 0) fail_msg("%s: %s", path, strerror(errno));
+    *size = (size_t)info.st_size;
+    char *bytes = calloc(*size + 1, 1);
+    if (!bytes || fread(bytes, 1, *size, file) != *size) fail_msg("%s: cannot read", path);
+    fclose(file);
+    return bytes;
+}
+
+double *cf_test_npy(const char *path, int64_t dims[2])
+{
+    size_t size = 0, data = 0;
+    char *bytes = read_whole(path, &size);
+
+    if (size < 12 || memcmp(bytes, "\x93NUMPY", 6) != 0) fail_msg("%s: not a .npy file", path);
+    uint16_t length;
+    memcpy(&length, bytes + 8,
+           sizeof length); /* version 1: magic, version, 2-byte length, header */
+    data = 10 + (size_t)length;
+    if (bytes[6] != 1 || data > size) fail_msg("%s: not version 1 of .npy", path);
+    char *header = strndup(bytes + 10, length);
+    const char *type = strpbrk(npy_entry(header, "'descr'"), "<|");
+    npy_shape(header, dims);
+    int64_t count = dims[0] * dims[1];
+    double *values = malloc((size_t)(count ? count : 1) * sizeof *values);
+    if (!type || !values || strstr(header, "'fortran_order': True") ||
+        isnan(npy_value(type + 1, "\0\0\0\0\0\0\0", 0)) ||
+        size - data < (size_t)count * (size_t)(type[2] - '0'))
+        fail_msg("%s: unexpected header %s", path, header);
+    memmove(bytes, bytes + data, size - data); /* to where malloc aligned it */
+    for (int64_t i = 0; i < count; i++)
+        values[i] = npy_value(type + 1, bytes, i);
+    free(header);
+    free(bytes);
+    return values;
+}
+
+int cf_test_main(int argc, char **argv, int (*run)(void))
+{
+    cf_par_init(&argc, &argv, &world);
+    make_scratch_folder();
+    if (world.rank != 0 && !freopen("/dev/null", "w", stdout)) return 1; /* failures go to stderr */
+    int failures = run();
+    if (cf_alloc_live() != 0) {
+        fprintf(stderr, "rank %d: %lld allocations were not freed\n", world.rank,
+                (long long)cf_alloc_live());
+        failures++;
+    }
+    MPI_Allreduce(MPI_IN_PLACE, &failures, 1, MPI_INT, MPI_MAX, world.comm);
+    cf_par_finalize();
+    return failures ? 1 : 0;
+}
