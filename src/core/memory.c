@@ -1,14 +1,25 @@
 #include "cf/core.h"
 
-#include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #define HUGE_PAGE ((size_t)2 << 20)
-#define HUGE_FROM                                                                                  \
-    ((size_t)4 << 20) /* below it, up to half of the memory would be lost to rounding */
+#define HUGE_FROM ((size_t)4 << 20) /* below it, half of a page's memory could go unused */
+
+enum { SMALL_ALIGNMENT = 64 };
+
+/** What lies right before each block. */
+typedef struct header {
+    void *base; /* what malloc gave */
+    int64_t bytes;
+} header;
+
+static header *header_of(void *block)
+{
+    return (header *)block - 1;
+}
 
 static _Atomic int64_t live_blocks, held_bytes, peak_bytes, fail_countdown;
 
@@ -17,10 +28,9 @@ static bool must_fail(void)
     return atomic_load(&fail_countdown) > 0 && atomic_fetch_sub(&fail_countdown, 1) == 1;
 }
 
-static void count_block(void *block)
+static void count_block(int64_t bytes)
 {
-    int64_t size = (int64_t)malloc_usable_size(block);
-    int64_t held = atomic_fetch_add(&held_bytes, size) + size;
+    int64_t held = atomic_fetch_add(&held_bytes, bytes) + bytes;
     int64_t peak = atomic_load(&peak_bytes);
 
     while (held > peak && !atomic_compare_exchange_weak(&peak_bytes, &peak, held))
@@ -28,17 +38,23 @@ static void count_block(void *block)
     atomic_fetch_add(&live_blocks, 1);
 }
 
-/** Zeroed and aligned memory, or NULL. */
+/** Zeroed and aligned memory with a header before it, or NULL. */
 static void *take_block(size_t bytes)
 {
-    bool huge = bytes >= HUGE_FROM;
-    void *block = NULL;
+    size_t alignment = bytes >= HUGE_FROM ? HUGE_PAGE : SMALL_ALIGNMENT, whole;
+    void *base = NULL;
 
-    if (must_fail()) return NULL;
-    if (posix_memalign(&block, huge ? HUGE_PAGE : 64, bytes ? bytes : 1) != 0) return NULL;
-    if (huge) (void)madvise(block, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE); /* only advice */
+    if (must_fail() || __builtin_add_overflow(bytes, alignment, &whole)) return NULL;
+    if (posix_memalign(&base, alignment, whole) != 0) return NULL;
+    char *block = (char *)base + alignment;
+    if (alignment == HUGE_PAGE) { /* only advice; no huge page for the header alone */
+        (void)madvise(base, HUGE_PAGE, MADV_NOHUGEPAGE);
+        (void)madvise(block, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    }
+    header_of(block)->base = base;
+    header_of(block)->bytes = (int64_t)bytes;
     memset(block, 0, bytes);
-    count_block(block);
+    count_block((int64_t)bytes);
     return block;
 }
 
@@ -78,9 +94,9 @@ void cf_free(void *pointer)
 
     memcpy(&block, pointer, sizeof block);
     if (!block) return;
-    atomic_fetch_sub(&held_bytes, (int64_t)malloc_usable_size(block));
+    atomic_fetch_sub(&held_bytes, header_of(block)->bytes);
     atomic_fetch_sub(&live_blocks, 1);
-    free(block);
+    free(header_of(block)->base);
     block = NULL;
     memcpy(pointer, &block, sizeof block);
 }
