@@ -1,5 +1,6 @@
 /**
- * ckpt: a run's state in one HDF5 file, to go on from on any number of ranks and any grid, and to evaluate or serve.
+ * ckpt: a run's state in one HDF5 file, to go on from on any number of ranks and any grid, and to
+ * evaluate or serve.
  */
 #pragma once
 
@@ -15,7 +16,6 @@ typedef struct cf_run_progress {
     int64_t best_epoch; /* 0: none yet */
     double best_value;  /* valid_metric there */
     int64_t stale;      /* evaluations since without a better value */
-    bool finished;      /* the run is over: nothing to resume */
     double seconds;     /* spent training so far */
 } cf_run_progress;
 
@@ -25,29 +25,34 @@ typedef struct cf_ckpt {
     cf_optim *optim;               /* NULL: not saved, not read */
     const cf_selection *selection; /* NULL: the run started from noise */
     cf_run_progress progress;
-    const char *settings;          /* YAML */
+    const char *settings; /* YAML */
     uint64_t dataset_digest;
     int64_t n_users, n_items;
 } cf_ckpt;
 
-/** Write `path` atomically. Collective. Errors: IO, MEMORY; the file of before is whole in every case. */
+/** Write `path` atomically. Collective. Errors: IO, MEMORY; the file of before is whole in every
+ * case. */
 cf_status cf_ckpt_save(const cf_par *world, const char *path, const cf_ckpt *state);
 
 /** An opened checkpoint: what is known before its tables are read. */
 typedef struct cf_ckpt_file {
     cf_store *store;
-    char *settings;                /* YAML, owned */
-    cf_selection *selection;       /* owned; NULL for noise */
+    char *settings;          /* YAML, owned */
+    cf_selection *selection; /* owned; NULL for noise */
     cf_run_progress progress;
     uint64_t dataset_digest;
     int64_t n_users, n_items, dim;
-    char *version;                 /* of the program that wrote it, owned */
+    char *version; /* of the program that wrote it, owned */
 } cf_ckpt_file;
 
-/** Collective. Errors: IO, FORMAT (not a checkpoint, truncated, damaged). Close with cf_ckpt_close(). */
+/** Collective. Errors: IO, FORMAT (not a checkpoint, truncated, damaged). Close with
+ * cf_ckpt_close(). */
 cf_status cf_ckpt_open(const cf_par *world, const char *path, cf_ckpt_file **out);
 void cf_ckpt_close(cf_ckpt_file **file);
-/** Errors: FORMAT, naming both, unless the checkpoint was trained on a dataset with this digest and these counts. Local. */
-cf_status cf_ckpt_check_dataset(const cf_ckpt_file *file, const char *dataset_path, uint64_t digest, const int64_t counts[2]);
-/** Read tables (and moments and step count if `optim` is not NULL) into tables of any grid; checksums verified. Collective. Errors: FORMAT, IO, NUMERIC. */
+/** Errors: FORMAT, naming both, unless the checkpoint was trained on a dataset with this digest and
+ * these counts. Local. */
+cf_status cf_ckpt_check_dataset(const cf_ckpt_file *file, const char *dataset_path, uint64_t digest,
+                                const int64_t counts[2]);
+/** Read tables (and moments and step count if `optim` is not NULL) into tables of any grid;
+ * checksums verified. Collective. Errors: FORMAT, IO, NUMERIC. */
 cf_status cf_ckpt_read(cf_ckpt_file *file, cf_dense *const table[2], cf_optim *optim);

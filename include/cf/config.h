@@ -1,6 +1,7 @@
 /**
- * config: the settings of a run. Each module lists its own in one table; a cf_config is the union of the tables given to
- * it. The tables serve the YAML file, --set, the help, the README's table and the copy kept with every run. Everything is Local.
+ * config: the settings of a run. Each module lists its own in one table; a cf_config is the union
+ * of the tables given to it. The tables serve the YAML file, --set, the help, the README's table
+ * and the copy kept with every run. Everything is Local.
  */
 #pragma once
 
@@ -9,65 +10,78 @@
 #include <stdio.h>
 
 typedef enum cf_setting_kind {
-    CF_SETTING_INT,       /* whole number in [min, max] */
-    CF_SETTING_REAL,      /* number in [min, max] */
-    CF_SETTING_BOOL,      /* true or false, as YAML 1.1 writes them (yes, no, on, off too) */
-    CF_SETTING_CHOICE,    /* one of `choices`; case does not matter, the spelling of the table is kept */
-    CF_SETTING_TEXT,      /* any text */
+    CF_SETTING_INT,    /* whole number in [min, max] */
+    CF_SETTING_REAL,   /* number in [min, max] */
+    CF_SETTING_BOOL,   /* true or false, as YAML 1.1 writes them (yes, no, on, off too) */
+    CF_SETTING_CHOICE, /* one of `choices`; case does not matter, the spelling of the table is kept
+                        */
+    CF_SETTING_TEXT,   /* any text */
     CF_SETTING_INT_LIST,  /* [10, 20]; a single number is a list of one */
     CF_SETTING_REAL_LIST, /* [0.8, 0.1, 0.1] */
-    CF_SETTING_MAP        /* one level of {key: text}, as RecBole's val_interval: {rating: "[3,inf)"} */
+    CF_SETTING_MAP /* one level of {key: text}, as RecBole's val_interval: {rating: "[3,inf)"} */
 } cf_setting_kind;
 
 /** One setting. A table is an array of these that ends with a NULL name. */
 typedef struct cf_setting {
     const char *name;
     cf_setting_kind kind;
-    const char *initial;  /* the default, as it would stand in the file; "" for an empty text, list or map */
-    double min, max;      /* range of numbers and of list elements, both ends allowed */
-    const char *choices;  /* CHOICE: "uni|rand|var"; else NULL */
-    const char *help;     /* one line, lower case, no full stop; units where any */
-    bool machine;         /* does not change the trained model (grid, memory): may differ when a run is resumed */
+    const char *
+        initial; /* the default, as it would stand in the file; "" for an empty text, list or map */
+    double min, max;     /* range of numbers and of list elements, both ends allowed */
+    const char *choices; /* CHOICE: "uni|rand|var"; else NULL */
+    const char *help;    /* one line, lower case, no full stop; units where any */
+    bool machine; /* does not change the trained model (grid, memory): may differ when a run is
+                     resumed */
 } cf_setting;
 
 /** The settings of a run: name, value, and where the value came from. */
 typedef struct cf_config cf_config;
 
-/** All settings of `tables[0..n_tables)` at their defaults. The tables are borrowed. Errors: MEMORY. A default that its own row refuses is a bug. */
+/** All settings of `tables[0..n_tables)` at their defaults. The tables are borrowed. Errors:
+ * MEMORY. A default that its own row refuses is a bug. */
 cf_status cf_config_create(const cf_setting *const *tables, int n_tables, cf_config **out);
 void cf_config_destroy(cf_config **config);
 
 /**
- * Take the values of a YAML file (one mapping). RecBole's nested `eval_args: {split: {RS: [0.8, 0.1, 0.1]}, order: RO}`
- * is understood as split, split_ratios and order; keys of RecBole without meaning here (gpu_id, worker, show_progress,
- * ...) are collected into one warning; any other unknown key is an error that suggests the nearest name.
- * Errors: IO (cannot read), USAGE ("FILE:LINE: name: "abc" is not a whole number from 1 to ..."). On error nothing has changed.
+ * Take the values of a YAML file (one mapping). RecBole's nested `eval_args: {split: {RS: [0.8,
+ * 0.1, 0.1]}, order: RO}` is understood as split, split_ratios and order; keys of RecBole without
+ * meaning here (gpu_id, worker, show_progress,
+ * ...) are collected into one warning; any other unknown key is an error that suggests the nearest
+ * name. Errors: IO (cannot read), USAGE ("FILE:LINE: name: "abc" is not a whole number from 1 to
+ * ..."). On error nothing has changed.
  */
 cf_status cf_config_load(cf_config *config, const char *path);
 /** The same from YAML text; `origin` stands for the file name in messages. */
 cf_status cf_config_load_text(cf_config *config, const char *text, const char *origin);
-/** Take one "name=value" of the command line ("model.name=value" is accepted too). Errors: USAGE. */
+/** Take one "name=value" of the command line ("model.name=value" is accepted too). Errors: USAGE.
+ */
 cf_status cf_config_set(cf_config *config, const char *assignment);
 
-/** Values. An unknown name or another kind is a bug (CF_ASSERT). Texts and lists are owned by the config, valid until it changes. */
+/** Values. An unknown name or another kind is a bug (CF_ASSERT). Texts and lists are owned by the
+ * config, valid until it changes. */
 int64_t cf_config_int(const cf_config *config, const char *name);
 double cf_config_real(const cf_config *config, const char *name);
 bool cf_config_bool(const cf_config *config, const char *name);
 const char *cf_config_text(const cf_config *config, const char *name); /* TEXT and CHOICE */
-bool cf_config_is(const cf_config *config, const char *name, const char *choice); /* CHOICE equals */
+bool cf_config_is(const cf_config *config, const char *name,
+                  const char *choice); /* CHOICE equals */
 const int64_t *cf_config_ints(const cf_config *config, const char *name, int *count);
 const double *cf_config_reals(const cf_config *config, const char *name, int *count);
 /** Entry `index` of a MAP; false past the last. */
-bool cf_config_entry(const cf_config *config, const char *name, int index, const char **key, const char **value);
+bool cf_config_entry(const cf_config *config, const char *name, int index, const char **key,
+                     const char **value);
 /** True if a file or --set gave the value (it is not the default). */
 bool cf_config_given(const cf_config *config, const char *name);
 
-/** All settings as YAML text that cf_config_load() takes back with the same values. Errors: MEMORY. Free with cf_free(). */
+/** All settings as YAML text that cf_config_load() takes back with the same values. Errors: MEMORY.
+ * Free with cf_free(). */
 cf_status cf_config_to_yaml(const cf_config *config, char **out);
-/** Compare with the YAML text of another run: the name of the first setting that is not `machine` and differs; NULL if none. Names in `except` (comma separated) are skipped. */
+/** Compare with the YAML text of another run: the name of the first setting that is not `machine`
+ * and differs; NULL if none. Names in `except` (comma separated) are skipped. */
 const char *cf_config_differs(const cf_config *config, const char *yaml, const char *except);
 /** The settings table, as plain text for --help or as a Markdown table for the README. */
 void cf_config_print(const cf_config *config, FILE *stream, bool markdown);
 
-/** The index of the text in `names[0..n)` nearest to `name` (Levenshtein, case ignored), or -1 if none is near enough to suggest. */
+/** The index of the text in `names[0..n)` nearest to `name` (Levenshtein, case ignored), or -1 if
+ * none is near enough to suggest. */
 int cf_config_nearest(const char *name, const char *const *names, int n);

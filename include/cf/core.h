@@ -1,6 +1,7 @@
 /**
- * core: what every other module stands on. Status and errors, memory, log, progress, clock, random numbers, exact sums,
- * sorting, and 16-float lanes. Nothing here communicates: every function is Local.
+ * core: what every other module stands on. Status and errors, memory, log, progress, clock, random
+ * numbers, exact sums, sorting, and 16-float lanes. Nothing here communicates: every function is
+ * Local.
  */
 #pragma once
 
@@ -8,7 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* ---- Status and errors ---------------------------------------------------------------------------------------- */
+/* ---- Status and errors
+ * ---------------------------------------------------------------------------------------- */
 
 /** What a function that can fail returns; the number is also the program's exit status. */
 typedef enum cf_status {
@@ -23,40 +25,48 @@ typedef enum cf_status {
 } cf_status;
 
 /**
- * Note an error: keep its message (printf format, at most 1023 bytes, one line) for cf_error_message() and give back
- * `code`, so that `return CF_FAIL(CF_ERR_IO, "%s: %s", path, strerror(errno));` reads as what it does.
- * The message names the thing, the place and what was expected.
+ * Note an error: keep its message (printf format, at most 1023 bytes, one line) for
+ * cf_error_message() and give back `code`, so that `return CF_FAIL(CF_ERR_IO, "%s: %s", path,
+ * strerror(errno));` reads as what it does. The message names the thing, the place and what was
+ * expected.
  */
 #define CF_FAIL(code, ...) cf_error_note((code), __VA_ARGS__)
 
-/** Run `call`; unless it is CF_OK, keep its status in the local variable `status` and leave for the label `done`. */
+/** Run `call`; unless it is CF_OK, keep its status in the local variable `status` and leave for the
+ * label `done`. */
 #define CF_TRY(call)                                                                               \
     do {                                                                                           \
         status = (call);                                                                           \
         if (status != CF_OK) goto done;                                                            \
     } while (0)
 
-/** A bug, not an error: stays on in release builds, prints the place and ends the program (MPI_Abort once par is up). */
+/** A bug, not an error: stays on in release builds, prints the place and ends the program
+ * (MPI_Abort once par is up). */
 #define CF_ASSERT(condition)                                                                       \
     ((condition) ? (void)0 : cf_error_assert(#condition, __FILE__, __LINE__))
 
 cf_status cf_error_note(cf_status code, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/** The message of the last error noted in this process; "" if none. Owned by the library, valid until the next. */
+/** The message of the last error noted in this process; "" if none. Owned by the library, valid
+ * until the next. */
 const char *cf_error_message(void);
 _Noreturn void cf_error_assert(const char *condition, const char *file, int line);
 /** What cf_error_assert() calls last instead of abort(); par sets it to MPI_Abort. */
 void cf_error_set_abort(void (*function)(void));
 
-/* ---- Memory --------------------------------------------------------------------------------------------------- */
+/* ---- Memory
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 /**
- * Allocate `count` zeroed elements for the pointer variable `pointer`, aligned to 64 bytes (2 MiB and huge pages from
- * 4 MiB on). A count of 0 gives a valid pointer. Errors: MEMORY (`pointer` untouched). Free with cf_free(&pointer).
+ * Allocate `count` zeroed elements for the pointer variable `pointer`, aligned to 64 bytes (2 MiB
+ * and huge pages from 4 MiB on). A count of 0 gives a valid pointer. Errors: MEMORY (`pointer`
+ * untouched). Free with cf_free(&pointer).
  */
 #define CF_ALLOC(pointer, count) cf_alloc(&(pointer), (count), sizeof *(pointer))
 
-/** Make room for `count` elements behind `pointer` (capacity at least doubles; old elements kept, new ones zero). */
+/** Make room for `count` elements behind `pointer` (capacity at least doubles; old elements kept,
+ * new ones zero). */
 #define CF_GROW(pointer, capacity, count)                                                          \
     cf_grow(&(pointer), &(capacity), (count), sizeof *(pointer))
 
@@ -65,23 +75,28 @@ cf_status cf_grow(void *pointer, int64_t *capacity, int64_t count, size_t size);
 /** Free `*pointer` (NULL is fine) and set it to NULL. Takes the address of any object pointer. */
 void cf_free(void *pointer);
 
-/** For tests: the n-th allocation from now fails (1 = the next; 0 = none) on the process that calls it. */
+/** For tests: the n-th allocation from now fails (1 = the next; 0 = none) on the process that calls
+ * it. */
 void cf_alloc_fail_at(int64_t n);
 /** Allocations not yet freed, and the most bytes ever held at once. */
 int64_t cf_alloc_live(void);
 int64_t cf_alloc_peak(void);
 
-/* ---- Log, progress, clock ------------------------------------------------------------------------------------- */
+/* ---- Log, progress, clock
+ * ------------------------------------------------------------------------------------- */
 
-/** Print one line to stderr, if this process is the one that logs; cf_warn() puts "warning: " before it. */
+/** Print one line to stderr, if this process is the one that logs; cf_warn() puts "warning: "
+ * before it. */
 void cf_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cf_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/** Who logs: true by default; par switches it off on all ranks but 0. `quiet` drops cf_log() and progress, not warnings. */
+/** Who logs: true by default; par switches it off on all ranks but 0. `quiet` drops cf_log() and
+ * progress, not warnings. */
 void cf_log_enable(bool enabled, bool quiet);
 
 /**
- * A progress bar on stderr: redrawn at most 10 times a second on a terminal; in a file one plain line each 10 seconds.
- * `note` (may be NULL) is shown after rate and time left, e.g. "loss 0.4312". `unit` names what is counted.
+ * A progress bar on stderr: redrawn at most 10 times a second on a terminal; in a file one plain
+ * line each 10 seconds. `note` (may be NULL) is shown after rate and time left, e.g. "loss 0.4312".
+ * `unit` names what is counted.
  */
 typedef struct cf_progress {
     const char *title, *unit;
@@ -95,17 +110,19 @@ void cf_progress_end(cf_progress *progress);
 /** Seconds of a monotonic clock. */
 double cf_clock_now(void);
 
-/* ---- Random numbers ------------------------------------------------------------------------------------------- */
+/* ---- Random numbers
+ * ------------------------------------------------------------------------------------------- */
 
-/** Streams keep draws for different purposes apart; a number, once given, is never reused or changed. */
+/** Streams keep draws for different purposes apart; a number, once given, is never reused or
+ * changed. */
 typedef enum cf_stream {
-    CF_STREAM_SPLIT = 1,     /* order of a user's interactions in a random split */
-    CF_STREAM_DIMS = 2,      /* emb_selection: rand */
-    CF_STREAM_INIT = 3,      /* starting tables from noise */
-    CF_STREAM_SHUFFLE = 4,   /* order of the interactions in an epoch */
-    CF_STREAM_NEGATIVE = 5,  /* negative items */
-    CF_STREAM_MISSING = 6,   /* vectors for items without one */
-    CF_STREAM_TEST = 1000    /* tests and benchmarks */
+    CF_STREAM_SPLIT = 1,    /* order of a user's interactions in a random split */
+    CF_STREAM_DIMS = 2,     /* emb_selection: rand */
+    CF_STREAM_INIT = 3,     /* starting tables from noise */
+    CF_STREAM_SHUFFLE = 4,  /* order of the interactions in an epoch */
+    CF_STREAM_NEGATIVE = 5, /* negative items */
+    CF_STREAM_MISSING = 6,  /* vectors for items without one */
+    CF_STREAM_TEST = 1000   /* tests and benchmarks */
 } cf_stream;
 
 /** Key of a family of random numbers. */
@@ -115,8 +132,9 @@ typedef struct cf_random {
 } cf_random;
 
 /**
- * 64 random bits, a pure function of the key and the counter (a, b, c): the first word of Philox4x64-10.
- * Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"; Random123.
+ * 64 random bits, a pure function of the key and the counter (a, b, c): the first word of
+ * Philox4x64-10. Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3";
+ * Random123.
  */
 uint64_t cf_random_bits(cf_random key, uint64_t a, uint64_t b, uint64_t c);
 /** Uniform in 0..n-1, n >= 1 (high word of bits * n; bias below n / 2^64). */
@@ -127,8 +145,8 @@ double cf_random_uniform(cf_random key, uint64_t a, uint64_t b, uint64_t c);
 double cf_random_normal(cf_random key, uint64_t a, uint64_t b, uint64_t c);
 
 /**
- * A keyed pseudo-random permutation of 0..n-1 that any rank can evaluate at any place: a Feistel network on the next
- * even number of bits, walked until it falls inside (Black and Rogaway 2002).
+ * A keyed pseudo-random permutation of 0..n-1 that any rank can evaluate at any place: a Feistel
+ * network on the next even number of bits, walked until it falls inside (Black and Rogaway 2002).
  */
 typedef struct cf_permutation {
     uint64_t n;
@@ -138,13 +156,16 @@ typedef struct cf_permutation {
 void cf_permutation_create(cf_permutation *permutation, cf_random key, uint64_t epoch, int64_t n);
 int64_t cf_permutation_at(const cf_permutation *permutation, int64_t position);
 
-/* ---- Exact sums ----------------------------------------------------------------------------------------------- */
+/* ---- Exact sums
+ * -----------------------------------------------------------------------------------------------
+ */
 
 /**
- * A sum of doubles that has no rounding at all, so that neither order nor number of ranks changes it: fixed point in
- * 32-bit digits held in 64-bit words (Kulisch; up to 2^31 additions before a word can overflow). Covers every float
- * and every product of two floats exactly (2^-320 to 2^320; what lies below 2^-320 is dropped, what lies above counts
- * as not finite). Plain int64 words: zero-initialise it, add ranks' sums with MPI_INT64_T and MPI_SUM.
+ * A sum of doubles that has no rounding at all, so that neither order nor number of ranks changes
+ * it: fixed point in 32-bit digits held in 64-bit words (Kulisch; up to 2^31 additions before a
+ * word can overflow). Covers every float and every product of two floats exactly (2^-320 to 2^320;
+ * what lies below 2^-320 is dropped, what lies above counts as not finite). Plain int64 words:
+ * zero-initialise it, add ranks' sums with MPI_INT64_T and MPI_SUM.
  */
 enum { CF_EXACT_DIGITS = 22 };
 typedef struct cf_exact {
@@ -156,39 +177,47 @@ enum { CF_EXACT_WORDS = sizeof(cf_exact) / sizeof(int64_t) };
 void cf_exact_add(cf_exact *sum, double term);
 void cf_exact_merge(cf_exact *sum, const cf_exact *other);
 /**
- * Bring the digits to the one form with 0 <= digit[k] < 2^32 below the last, which keeps the sign: equal sums then have
- * equal words, and 2^31 more additions are safe. cf_par_sum_exact() does it before and after.
+ * Bring the digits to the one form with 0 <= digit[k] < 2^32 below the last, which keeps the sign:
+ * equal sums then have equal words, and 2^31 more additions are safe. cf_par_sum_exact() does it
+ * before and after.
  */
 void cf_exact_carry(cf_exact *sum);
 /** The sum, rounded once to nearest even; NaN if a term was not finite. */
 double cf_exact_value(const cf_exact *sum);
 /**
- * Unbiased variance (sum of squares - n mean^2) / (n - 1) of n >= 2 values whose exact sum and exact sum of squares are
- * given: the numerator n * squares - sum^2 is formed exactly in integers and rounded once, so equal data give equal
- * variances. 0 for n < 2; NaN if a term was not finite.
+ * Unbiased variance (sum of squares - n mean^2) / (n - 1) of n >= 2 values whose exact sum and
+ * exact sum of squares are given: the numerator n * squares - sum^2 is formed exactly in integers
+ * and rounded once, so equal data give equal variances. 0 for n < 2; NaN if a term was not finite.
  */
 double cf_exact_variance(const cf_exact *sum, const cf_exact *squares, int64_t n);
 
-/* ---- Sorting -------------------------------------------------------------------------------------------------- */
+/* ---- Sorting
+ * --------------------------------------------------------------------------------------------------
+ */
 
-/** Sort `count` keys ascending, `scratch` as large as `keys` (radix sort by bytes; bytes that are equal in all keys cost nothing). */
+/** Sort `count` keys ascending, `scratch` as large as `keys` (radix sort by bytes; bytes that are
+ * equal in all keys cost nothing). */
 void cf_sort_u64(uint64_t *keys, uint64_t *scratch, int64_t count);
 /** First index in ascending `values[0..count)` whose value is >= `value`; `count` if none. */
 int64_t cf_search_i64(const int64_t *values, int64_t count, int64_t value);
 /** True if ascending `values[0..count)` has `value`. */
 bool cf_contains_i64(const int64_t *values, int64_t count, int64_t value);
 
-/* ---- Lanes ---------------------------------------------------------------------------------------------------- */
+/* ---- Lanes
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 /**
- * Rows of tables are whole segments of 16 floats: one AVX-512 register, two of AVX2, four of NEON. All arithmetic on
- * them is elementwise or has the fixed shape of cf_lanes_sum(), so it does not depend on how many segments a rank has.
- * The build has -ffp-contract=off: a * b + c is two roundings everywhere, cf_lanes_fma() is one where the machine can.
+ * Rows of tables are whole segments of 16 floats: one AVX-512 register, two of AVX2, four of NEON.
+ * All arithmetic on them is elementwise or has the fixed shape of cf_lanes_sum(), so it does not
+ * depend on how many segments a rank has. The build has -ffp-contract=off: a * b + c is two
+ * roundings everywhere, cf_lanes_fma() is one where the machine can.
  */
 enum { CF_LANES = 16 };
 typedef float cf_lanes __attribute__((vector_size(CF_LANES * sizeof(float))));
 
-static inline cf_lanes cf_lanes_load(const float *values) /* values: 16 floats, aligned to 64 bytes */
+static inline cf_lanes
+cf_lanes_load(const float *values) /* values: 16 floats, aligned to 64 bytes */
 {
     return *(const cf_lanes *)(const void *)values;
 }
@@ -203,12 +232,14 @@ static inline cf_lanes cf_lanes_all(float value)
     return value - (cf_lanes){0};
 }
 
-/** a * b + c in every lane, rounded once where the target has fused multiply-add, else twice: one choice per build. */
+/** a * b + c in every lane, rounded once where the target has fused multiply-add, else twice: one
+ * choice per build. */
 static inline cf_lanes cf_lanes_fma(cf_lanes a, cf_lanes b, cf_lanes c)
 {
 #ifdef __FMA__
     cf_lanes out;
-    for (int k = 0; k < CF_LANES; k++) out[k] = __builtin_fmaf(a[k], b[k], c[k]);
+    for (int k = 0; k < CF_LANES; k++)
+        out[k] = __builtin_fmaf(a[k], b[k], c[k]);
     return out;
 #else
     return a * b + c;
@@ -219,8 +250,10 @@ static inline cf_lanes cf_lanes_fma(cf_lanes a, cf_lanes b, cf_lanes c)
 static inline float cf_lanes_sum(cf_lanes x)
 {
     float t[CF_LANES];
-    for (int k = 0; k < CF_LANES; k++) t[k] = x[k];
+    for (int k = 0; k < CF_LANES; k++)
+        t[k] = x[k];
     for (int half = CF_LANES / 2; half > 0; half /= 2)
-        for (int k = 0; k < half; k++) t[k] += t[k + half];
+        for (int k = 0; k < half; k++)
+            t[k] += t[k + half];
     return t[0];
 }

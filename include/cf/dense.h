@@ -1,5 +1,6 @@
 /**
- * dense: tables of rows x dimensions, spread over the grid: rows in blocks, dimensions in slices of whole 16-float segments.
+ * dense: tables of rows x dimensions, spread over the grid: rows in blocks, dimensions in slices of
+ * whole 16-float segments.
  */
 #pragma once
 
@@ -7,18 +8,18 @@
 #include "cf/store.h"
 
 /**
- * This rank's part of a table of n_rows x dim floats: rows first_row .. first_row + local_rows - 1, dimensions first_dim ..
- * first_dim + local_dim - 1. In memory each row is `width` floats, a multiple of 16; what lies beyond local_dim is zero and
- * stays zero.
+ * This rank's part of a table of n_rows x dim floats: rows first_row .. first_row + local_rows - 1,
+ * dimensions first_dim .. first_dim + local_dim - 1. In memory each row is `width` floats, a
+ * multiple of 16; what lies beyond local_dim is zero and stays zero.
  */
 typedef struct cf_dense {
     const cf_grid *grid; /* borrowed */
     cf_blocks blocks;    /* of the rows; own copy */
     int64_t n_rows, first_row, local_rows;
     int64_t dim, first_dim, local_dim;
-    int64_t width;       /* floats in a local row */
-    int64_t full_width;  /* floats in a whole row: dim rounded up to whole segments */
-    float *data;         /* local_rows x width, aligned to 64 bytes */
+    int64_t width;      /* floats in a local row */
+    int64_t full_width; /* floats in a whole row: dim rounded up to whole segments */
+    float *data;        /* local_rows x width, aligned to 64 bytes */
 } cf_dense;
 
 /** The two tables of a model; arrays of two are indexed by this. */
@@ -26,34 +27,44 @@ typedef enum cf_side { CF_USERS = 0, CF_ITEMS = 1 } cf_side;
 
 /** Segments of 16 dimensions in a row of `dim`. */
 int64_t cf_dense_segments(int64_t dim);
-/** First segment of slice `column` when `dim` dimensions are cut into `n_columns` slices of whole segments, sizes differing by at most one. */
+/** First segment of slice `column` when `dim` dimensions are cut into `n_columns` slices of whole
+ * segments, sizes differing by at most one. */
 int64_t cf_dense_slice_start(int64_t dim, int n_columns, int column);
 
 /**
- * A table of zeros. Collective over the grid. `blocks` has one block a grid row. Errors: MEMORY; USAGE (more grid columns
- * than segments). Free with cf_dense_destroy().
+ * A table of zeros. Collective over the grid. `blocks` has one block a grid row. Errors: MEMORY;
+ * USAGE (more grid columns than segments). Free with cf_dense_destroy().
  */
-cf_status cf_dense_create(const cf_grid *grid, const cf_blocks *blocks, int64_t dim, cf_dense **out);
+cf_status cf_dense_create(const cf_grid *grid, const cf_blocks *blocks, int64_t dim,
+                          cf_dense **out);
 void cf_dense_destroy(cf_dense **table);
 
-/** Noise that depends on the seed and the global place alone. Local. `row_offset` is added to the row number, so that users and items draw apart. */
-void cf_dense_fill_uniform(cf_dense *table, uint64_t seed, int64_t row_offset, double limit); /* uniform in [-limit, limit) */
+/** Noise that depends on the seed and the global place alone. Local. `row_offset` is added to the
+ * row number, so that users and items draw apart. */
+void cf_dense_fill_uniform(cf_dense *table, uint64_t seed, int64_t row_offset,
+                           double limit); /* uniform in [-limit, limit) */
 void cf_dense_fill_normal(cf_dense *table, uint64_t seed, int64_t row_offset, double std);
 
-/** Add the table to a file being written and write it; read it back, verified. Collective. Errors: those of store, FORMAT (another shape: names both), NUMERIC (NaN or infinity, names the row). */
-cf_status cf_dense_write(const cf_dense *table, cf_store *store, const char *name, const char *dims);
+/** Add the table to a file being written and write it; read it back, verified. Collective. Errors:
+ * those of store, FORMAT (another shape: names both), NUMERIC (NaN or infinity, names the row). */
+cf_status cf_dense_write(const cf_dense *table, cf_store *store, const char *name,
+                         const char *dims);
 cf_status cf_dense_read(cf_dense *table, cf_store *store, const char *name);
 
 /**
- * Whole rows `first` .. `first + count - 1` (global numbers, any blocks) on every rank of the grid. Collective over the
- * grid; same arguments on all. `out`: count x full_width. Sends count x full_width floats to each rank.
+ * Whole rows `first` .. `first + count - 1` (global numbers, any blocks) on every rank of the grid.
+ * Collective over the grid; same arguments on all. `out`: count x full_width. Sends count x
+ * full_width floats to each rank.
  */
 cf_status cf_dense_gather(const cf_dense *table, int64_t first, int64_t count, float *out);
 /**
- * Whole rows of this rank's own block: row rows[k] (local number) goes to out + k x full_width. Collective over the grid
- * row only; every rank of it brings its own list, of any length. With one grid column: copies.
+ * Whole rows of this rank's own block: row rows[k] (local number) goes to out + k x full_width.
+ * Collective over the grid row only; every rank of it brings its own list, of any length. With one
+ * grid column: copies.
  */
-cf_status cf_dense_gather_own(const cf_dense *table, const int64_t *rows, int64_t count, float *out);
+cf_status cf_dense_gather_own(const cf_dense *table, const int64_t *rows, int64_t count,
+                              float *out);
 
-/** Errors: NUMERIC, the same on every rank, naming `what` and the first bad global row. Collective over the grid. */
+/** Errors: NUMERIC, the same on every rank, naming `what` and the first bad global row. Collective
+ * over the grid. */
 cf_status cf_dense_check_finite(const cf_dense *table, const char *what);

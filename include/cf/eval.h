@@ -1,5 +1,6 @@
 /**
- * eval: ranks the whole catalogue for each user. Exact, distributed, in bounded memory: tiles of GEMM with a running top-k.
+ * eval: ranks the whole catalogue for each user. Exact, distributed, in bounded memory: tiles of
+ * GEMM with a running top-k.
  */
 #pragma once
 
@@ -30,20 +31,24 @@ typedef struct cf_eval_tables {
 } cf_eval_tables;
 
 /**
- * Metrics of a split. Collective over the grid; the same bits on every rank, for any number of ranks, threads and any
- * eval_memory. Scores are dot products by sgemm of fixed tiles at fixed global offsets (users counted in the list of those
- * with a positive); ties rank the lower item first. `mask`: train items (for test, also valid items) rank nowhere.
- * Errors: MEMORY, USAGE (eval_memory too small for one tile), NUMERIC.
+ * Metrics of a split. Collective over the grid; the same bits on every rank, for any number of
+ * ranks, threads and any eval_memory. Scores are dot products by sgemm of fixed tiles at fixed
+ * global offsets (users counted in the list of those with a positive); ties rank the lower item
+ * first. `mask`: train items (for test, also valid items) rank nowhere. Errors: MEMORY, USAGE
+ * (eval_memory too small for one tile), NUMERIC.
  */
-cf_status cf_eval_run(const cf_eval_tables *tables, cf_split split, bool mask, const cf_config *config, cf_metrics *out);
+cf_status cf_eval_run(const cf_eval_tables *tables, cf_split split, bool mask,
+                      const cf_config *config, cf_metrics *out);
 
-/** The value of a metric called as RecBole writes it: "NDCG@10", "recall@20". Errors: USAGE (unknown name; @k that is not in topk), listing what there is. */
+/** The value of a metric called as RecBole writes it: "NDCG@10", "recall@20". Errors: USAGE
+ * (unknown name; @k that is not in topk), listing what there is. */
 cf_status cf_eval_metric(const cf_metrics *metrics, const char *name, double *out);
 
 /**
- * The `k` best items of each given user of this rank's block (local numbers; the grid row's ranks bring parts of their own, each user once). Collective over the grid. Train,
- * valid and test items are masked as `mask_train`, `mask_valid` say. `items`, `scores`: count x k, best first; -1 and 0 where
- * a user has fewer than k items left.
+ * The `k` best items of each given user of this rank's block (local numbers; the grid row's ranks
+ * bring parts of their own, each user once). Collective over the grid. Train, valid and test items
+ * are masked as `mask_train`, `mask_valid` say. `items`, `scores`: count x k, best first; -1 and 0
+ * where a user has fewer than k items left.
  */
 typedef struct cf_eval_request {
     const int64_t *users;
@@ -51,4 +56,5 @@ typedef struct cf_eval_request {
     bool mask_train, mask_valid;
     int64_t memory; /* bytes */
 } cf_eval_request;
-cf_status cf_eval_topk(const cf_eval_tables *tables, const cf_eval_request *request, int64_t *items, float *scores);
+cf_status cf_eval_topk(const cf_eval_tables *tables, const cf_eval_request *request, int64_t *items,
+                       float *scores);

@@ -1,9 +1,10 @@
 /**
- * graph: the user-item graph of the train interactions, cut into the grid's blocks, with the halo of rows that other
- * blocks own, and the sums over neighbours that every propagation is made of.
+ * graph: the user-item graph of the train interactions, cut into the grid's blocks, with the halo
+ * of rows that other blocks own, and the sums over neighbours that every propagation is made of.
  *
- * Every sum over a row's neighbours is taken in ascending global order, so no result depends on blocks or threads. A^ =
- * D^-1/2 A D^-1/2 needs no edge weights: A^ x = s * sum(s * x) with s = degree^-1/2, and callers keep fields scaled by s.
+ * Every sum over a row's neighbours is taken in ascending global order, so no result depends on
+ * blocks or threads. A^ = D^-1/2 A D^-1/2 needs no edge weights: A^ x = s * sum(s * x) with s =
+ * degree^-1/2, and callers keep fields scaled by s.
  */
 #pragma once
 
@@ -12,41 +13,57 @@
 
 typedef struct cf_graph cf_graph;
 
-/** Build from the shard. Collective over the grid. Errors: MEMORY. Free with cf_graph_destroy(). The shard is not kept. */
+/** Build from the shard. Collective over the grid. Errors: MEMORY. Free with cf_graph_destroy().
+ * The shard is not kept. */
 cf_status cf_graph_create(const cf_grid *grid, const cf_shard *shard, cf_graph **out);
 void cf_graph_destroy(cf_graph **graph);
 
-/** Rows of a side that this rank owns, rows of it that others own and this rank's neighbours need, and edges of my rows. Local. */
+/** Rows of a side that this rank owns, rows of it that others own and this rank's neighbours need,
+ * and edges of my rows. Local. */
 int64_t cf_graph_rows(const cf_graph *graph, cf_side side);
 int64_t cf_graph_halo(const cf_graph *graph, cf_side side);
 int64_t cf_graph_edges(const cf_graph *graph, cf_side side);
+/** Neighbours of an owned row. Local. */
+int64_t cf_graph_degree(const cf_graph *graph, cf_side side, int64_t row);
 /** degree^-1/2 of each owned row, 0 for a row without edges. Owned by the graph. */
 const float *cf_graph_scale(const cf_graph *graph, cf_side side);
 
-/** A number per row and dimension of both sides, with room for the halo: rows[side] is (rows + halo) x width, owned rows first. */
+/** A number per row and dimension of both sides, with room for the halo: rows[side] is (rows +
+ * halo) x width, owned rows first. */
 typedef struct cf_field {
     float *rows[2];
-    int64_t width; /* floats in a row, a multiple of 16 */
+    int64_t width;         /* floats in a row, a multiple of 16 */
+    float *outbox[2];      /* rows on their way to other ranks */
+    MPI_Datatype row_type; /* `width` floats */
 } cf_field;
-cf_status cf_graph_create_field(const cf_graph *graph, int64_t width, cf_field *out); /* Local. Errors: MEMORY */
+/** Zeros. Local. Errors: MEMORY. Free with cf_graph_destroy_field(), which takes a field of all
+ * zero bytes too. */
+cf_status cf_graph_create_field(cf_graph *graph, int64_t width, cf_field *out);
 void cf_graph_destroy_field(cf_field *field);
 
 /** A field that is zero but for a few owned rows of each side. */
 typedef struct cf_sparse {
     int64_t width, capacity;
-    int64_t count[2];  /* owned rows that are not zero; the caller fills count, rows and values */
-    int32_t *rows[2];  /* capacity; local numbers, ascending */
-    float *values[2];  /* count x width, then room for those that other ranks send */
-    int32_t *slot[2];  /* (rows + halo): place in values, -1 where zero; kept by cf_graph_open_sparse() */
+    int64_t count[2]; /* owned rows that are not zero; the caller fills count, rows and values */
+    const int32_t *rows[2]; /* count; local numbers, ascending; borrowed */
+    float *values[2];       /* capacity x width: the owned rows, then those that other ranks send */
+    int32_t *slot[2];       /* rows + halo: place in values, -1 where zero; set while open */
+    int64_t n_received[2];
+    int32_t *received[2]; /* capacity: halo places of the rows received */
+    float *outbox; /* rows on their way to other ranks, and which rows of the receiver's halo they
+                      are */
+    int32_t *outbox_place;
+    MPI_Datatype row_type; /* `width` floats */
 } cf_sparse;
-/** Room for `capacity` rows a side. Local. Errors: MEMORY. */
-cf_status cf_graph_create_sparse(const cf_graph *graph, int64_t capacity, int64_t width, cf_sparse *out);
+/** Room for `capacity` rows a side, those of all ranks together. Local. Errors: MEMORY. Free with
+ * cf_graph_destroy_sparse(), which takes all zero bytes too. */
+cf_status cf_graph_create_sparse(cf_graph *graph, int64_t capacity, int64_t width, cf_sparse *out);
 void cf_graph_destroy_sparse(cf_sparse *sparse);
 
 /**
- * Take the sums of `count` rows of `side`: rows[k] (local number; rows[0] is entry `first` of the list being worked
- * through) has the sum over its neighbours in sums + k x width. The visitor may use `sums` as scratch. Called by several
- * threads at once, for different rows.
+ * Take the sums of `count` rows of `side`: rows[k] (local number; rows[0] is entry `first` of the
+ * list being worked through) has the sum over its neighbours in sums + k x width. The visitor may
+ * use `sums` as scratch. Called by several threads at once, for different rows.
  */
 typedef struct cf_visit {
     cf_side side;
@@ -58,14 +75,25 @@ typedef struct cf_visit {
 typedef void cf_visitor(void *context, const cf_visit *visit);
 enum { CF_VISIT_ROWS = 16 }; /* most rows in a visit */
 
-/** For every owned row of both sides, the sum of in.rows over its neighbours. Collective over the grid column: exchanges the halo of `in`, overlapped with the rows that need none. */
-void cf_graph_sum(cf_graph *graph, cf_field in, cf_visitor *visitor, void *context);
-/** The same for the listed owned rows only (`rows[side]`, `count[side]`). Collective over the grid column. */
-void cf_graph_sum_rows(cf_graph *graph, cf_field in, int32_t *const rows[2], const int64_t count[2], cf_visitor *visitor, void *context);
+/** The calling thread's scratch, CF_VISIT_ROWS x the widest field or sparse made so far: what
+ * `sums` points to. Local. */
+float *cf_graph_scratch(const cf_graph *graph);
 
-/** Set slots and send the rows to the ranks whose halo has them. Collective over the grid column. */
-void cf_graph_open_sparse(cf_graph *graph, cf_sparse *sparse);
-/** For every owned row of both sides, the sum of a sparse field over its neighbours. Local, after cf_graph_open_sparse(). */
-void cf_graph_sum_sparse(const cf_graph *graph, const cf_sparse *in, cf_visitor *visitor, void *context);
+/** For every owned row of both sides, the sum of in.rows over its neighbours. Collective over the
+ * grid column: exchanges the halo of `in`, overlapped with the rows that need none. */
+void cf_graph_sum(cf_graph *graph, cf_field in, cf_visitor *visitor, void *context);
+/** The same for the listed owned rows only (`rows[side]`, `count[side]`). Collective over the grid
+ * column. */
+void cf_graph_sum_rows(cf_graph *graph, cf_field in, int32_t *const rows[2], const int64_t count[2],
+                       cf_visitor *visitor, void *context);
+
+/** Set the slots of the owned rows. Local. */
+void cf_graph_open_sparse(cf_sparse *sparse);
+/** Send the rows to the ranks whose halo has them. Collective over the grid column. */
+void cf_graph_exchange_sparse(cf_graph *graph, cf_sparse *sparse);
+/** For every owned row of both sides, the sum of a sparse field over its neighbours. Local, after
+ * the exchange. */
+void cf_graph_sum_sparse(const cf_graph *graph, const cf_sparse *in, cf_visitor *visitor,
+                         void *context);
 /** Clear the slots again. Local. */
-void cf_graph_close_sparse(const cf_graph *graph, cf_sparse *sparse);
+void cf_graph_close_sparse(cf_sparse *sparse);

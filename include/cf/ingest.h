@@ -1,5 +1,6 @@
 /**
- * ingest: from files people have to a dataset file. RecBole atomic files, LightGCN text, delimited text, NumPy and HDF5 vectors.
+ * ingest: from files people have to a dataset file. RecBole atomic files, LightGCN text, delimited
+ * text, NumPy and HDF5 vectors.
  */
 #pragma once
 
@@ -9,25 +10,30 @@
 /** Settings of `prepare`. */
 extern const cf_setting cf_ingest_settings[];
 
-/** Paths given on the command line; NULL where not given. Either inter, or train (and test, valid). */
+/** Paths given on the command line; NULL where not given. Either inter, or train (and test, valid).
+ */
 typedef struct cf_ingest_paths {
     const char *inter;                /* one file of interactions, to be split */
     const char *train, *valid, *test; /* predefined split, either format */
     const char *item;                 /* .item file: ids, titles, perhaps a float_seq column */
-    const char *embedding;            /* .npy of vectors, aligned with `item` or `embedding_ids`; FILE.h5:/dataset is read too */
+    const char *embedding;            /* .npy of vectors, aligned with `item` or `embedding_ids`;
+                                         FILE.h5:/dataset is read too */
     const char *embedding_ids;        /* one item id a line, in the order of the vectors' rows */
     const char *out;                  /* the dataset file to write */
 } cf_ingest_paths;
 
 /** Counts for the report. */
 typedef struct cf_ingest_report {
-    int64_t lines, duplicates, filtered; /* interactions read, dropped as repeats, dropped by filters */
+    int64_t lines, duplicates,
+        filtered; /* interactions read, dropped as repeats, dropped by filters */
     int64_t n_users, n_items, n_train, n_valid, n_test, embedding_dim, n_missing, unused_vectors;
     double seconds, bytes;
 } cf_ingest_report;
 
 /**
- * Read, filter, split and write. Collective (rank 0 reads; the others only take part in writing). Errors: FORMAT
+ * Read, filter, split and write. Collective (rank 0 reads; the others only take part in writing).
+ * Errors: FORMAT
  * ("FILE:LINE: COLUMN: ..."), IO, USAGE, MEMORY, NUMERIC; no output is left half written.
  */
-cf_status cf_ingest_prepare(const cf_par *world, const cf_config *config, const cf_ingest_paths *paths, cf_ingest_report *report);
+cf_status cf_ingest_prepare(const cf_par *world, const cf_config *config,
+                            const cf_ingest_paths *paths, cf_ingest_report *report);

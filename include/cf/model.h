@@ -1,5 +1,6 @@
 /**
- * model: MF, LightGCN: scores, loss and gradient of a batch, over the grid. A model is a row of the table in model.c.
+ * model: MF, LightGCN: scores, loss and gradient of a batch, over the grid. A model is a row of the
+ * table in model.c.
  */
 #pragma once
 
@@ -7,7 +8,7 @@
 #include "cf/dense.h"
 #include "cf/graph.h"
 
-/** Settings: model, embedding_size is select's; n_layers, reg_weight, require_pow, init, init_std. */
+/** Settings: model, n_layers, reg_weight, require_pow, init, init_std. */
 extern const cf_setting cf_model_settings[];
 
 /** The samples of a batch whose users are in my block, in order of their place in the batch. */
@@ -20,9 +21,11 @@ typedef struct cf_batch {
     int64_t *negative; /* count: global item numbers; not read by models without negatives */
 } cf_batch;
 
-/** Takes the gradients of rows as they are finished; every row of both tables comes exactly once a step. cf_optim_update() is one. */
+/** Takes the gradients of rows as they are finished; every row of both tables comes exactly once a
+ * step. cf_optim_update() is one. */
 typedef struct cf_sink {
-    void (*take)(void *context, cf_side side, const int32_t *rows, int count, const float *gradient);
+    void (*take)(void *context, cf_side side, const int32_t *rows, int count,
+                 const float *gradient);
     void *context;
 } cf_sink;
 
@@ -40,22 +43,27 @@ typedef struct cf_model_place {
     int64_t max_batch;
 } cf_model_place;
 
-/** A model with tables of zeros. Collective over the grid. Errors: MEMORY, USAGE. grid and shard are borrowed. Free with cf_model_destroy(). */
+/** A model with tables of zeros. Collective over the grid. Errors: MEMORY, USAGE. grid and shard
+ * are borrowed. Free with cf_model_destroy(). */
 cf_status cf_model_create(const cf_config *config, const cf_model_place *place, cf_model **out);
 void cf_model_destroy(cf_model **model);
 
 /** The raw table of a side, to be filled and trained. Owned by the model. */
 cf_dense *cf_model_table(const cf_model *model, cf_side side);
-/** Fill both tables with noise as `init` says (xavier: uniform with limit sqrt(6 / (rows + dim)), Glorot and Bengio 2010; normal: init_std). Local. */
+/** Fill both tables with noise as `init` says (xavier: uniform with limit sqrt(6 / (rows + dim)),
+ * Glorot and Bengio 2010; normal: init_std). Local. */
 void cf_model_fill_noise(cf_model *model, const cf_config *config, uint64_t seed);
-/** Start each user at the mean of its train items' rows; a user without any at zero. Collective (LLMInit, section 3). */
-void cf_model_pool_users(cf_model *model);
+/** Start each user at the mean of its train items' rows; a user without any at zero. Collective.
+ * Errors: MEMORY. Source: LLMInit, section 3. */
+cf_status cf_model_pool_users(cf_model *model);
 
 /**
- * One step: the loss of the batch at the current tables, and the gradient of it, row by row, into the sink. Collective.
- * Errors: NUMERIC (loss not finite; the sink was not called). On success the same loss on every rank.
+ * One step: the loss of the batch at the current tables, and the gradient of it, row by row, into
+ * the sink. Collective. Errors: NUMERIC (loss not finite; the sink was not called). On success the
+ * same loss on every rank.
  */
 cf_status cf_model_step(cf_model *model, const cf_batch *batch, const cf_sink *sink, cf_loss *loss);
 
-/** The tables that scores are made of: F = 1/(L+1) sum_k A^^k E0 (He et al. 2020, eq. 4-8), or the raw ones. Collective. Owned by the model, valid until its next call. */
+/** The tables that scores are made of: F = 1/(L+1) sum_k A^^k E0 (He et al. 2020, eq. 4-8), or the
+ * raw ones. Collective. Owned by the model, valid until its next call. */
 void cf_model_final(cf_model *model, const cf_dense *out[2]);

@@ -7,7 +7,9 @@
 
 #include <mpi.h>
 
-/* ---- Context -------------------------------------------------------------------------------------------------- */
+/* ---- Context
+ * --------------------------------------------------------------------------------------------------
+ */
 
 /** A communicator with its rank and size. Plain data; `comm` is owned by whoever made it. */
 typedef struct cf_par {
@@ -17,34 +19,40 @@ typedef struct cf_par {
 } cf_par;
 
 /**
- * Start MPI (MPI_THREAD_FUNNELED), let only rank 0 log, make CF_ASSERT end the whole job, and hold OpenBLAS to one
- * thread a call. Collective. `world` is MPI_COMM_WORLD.
+ * Start MPI (MPI_THREAD_FUNNELED), let only rank 0 log, make CF_ASSERT end the whole job, and hold
+ * OpenBLAS to one thread a call. Collective. `world` is MPI_COMM_WORLD.
  */
 void cf_par_init(int *argc, char ***argv, cf_par *world);
 /** Collective; the last call. */
 void cf_par_finalize(void);
 
 /**
- * Make all ranks go on, or all leave. Collective: every rank brings the status of its local work; if any failed, every
- * rank gets the status and the message of the lowest rank that failed (the message is prefixed with "rank N: " when
- * there is more than one rank and the message does not come from all of them). Costs one small Allreduce when all is well.
+ * Make all ranks go on, or all leave. Collective: every rank brings the status of its local work;
+ * if any failed, every rank gets the status and the message of the lowest rank that failed (the
+ * message is prefixed with "rank N: " when there is more than one rank and the message does not
+ * come from all of them). Costs one small Allreduce when all is well.
  */
 cf_status cf_par_agree(const cf_par *par, cf_status status);
 
-/** An MPI count from a 64-bit number; a number that does not fit an int is a bug of the caller. Local. */
+/** An MPI count from a 64-bit number; a number that does not fit an int is a bug of the caller.
+ * Local. */
 int cf_par_count(int64_t count);
 
 /** Broadcast any number of bytes from `root`. Collective. */
 void cf_par_broadcast(const cf_par *par, void *bytes, int64_t size, int root);
 
-/** Sum `count` exact sums over the ranks, in place: the same bits for any number of ranks. Collective. */
+/** Sum `count` exact sums over the ranks, in place: the same bits for any number of ranks.
+ * Collective. */
 void cf_par_sum_exact(const cf_par *par, cf_exact *sums, int64_t count);
 
-/* ---- Grid ----------------------------------------------------------------------------------------------------- */
+/* ---- Grid
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 /**
- * P = n_rows x n_columns ranks. Users and items are cut into n_rows blocks, the dimensions into n_columns slices; world
- * rank = my_row * n_columns + my_column owns block my_row, slice my_column of every table.
+ * P = n_rows x n_columns ranks. Users and items are cut into n_rows blocks, the dimensions into
+ * n_columns slices; world rank = my_row * n_columns + my_column owns block my_row, slice my_column
+ * of every table.
  */
 typedef struct cf_grid {
     cf_par world;
@@ -54,20 +62,25 @@ typedef struct cf_grid {
     int my_row, my_column;
 } cf_grid;
 
-/** Split `world` into a grid. Collective. Errors: USAGE (n_rows * n_columns is not world->size), MEMORY. */
+/** Split `world` into a grid. Collective. Errors: USAGE (n_rows * n_columns is not world->size),
+ * MEMORY. */
 cf_status cf_par_create_grid(const cf_par *world, int n_rows, int n_columns, cf_grid **out);
 /** Collective. */
 void cf_par_destroy_grid(cf_grid **grid);
 
-/* ---- Blocks --------------------------------------------------------------------------------------------------- */
+/* ---- Blocks
+ * ---------------------------------------------------------------------------------------------------
+ */
 
-/** 0..n-1 cut into `count` contiguous blocks: block b is start[b] .. start[b + 1] - 1; a block may be empty. */
+/** 0..n-1 cut into `count` contiguous blocks: block b is start[b] .. start[b + 1] - 1; a block may
+ * be empty. */
 typedef struct cf_blocks {
     int count;
     int64_t *start; /* count + 1 ascending numbers, from 0 to n */
 } cf_blocks;
 
-/** First index of part `b` when 0..n-1 is cut into `count` parts whose sizes differ by at most one. Local. */
+/** First index of part `b` when 0..n-1 is cut into `count` parts whose sizes differ by at most one.
+ * Local. */
 int64_t cf_par_even_start(int64_t n, int count, int b);
 /** Blocks of even size. Local. Errors: MEMORY. Free with cf_par_destroy_blocks(). */
 cf_status cf_par_create_blocks(int64_t n, int count, cf_blocks *out);

@@ -1,7 +1,8 @@
 /**
- * store: parallel HDF5 files of distributed arrays. A file is complete or absent: it is written under NAME.tmp, and
- * published by rename. Every array carries checksums of fixed blocks, which do not depend on how ranks cut the array.
- * All functions on a store are Collective, with the same name and type on every rank.
+ * store: parallel HDF5 files of distributed arrays. A file is complete or absent: it is written
+ * under NAME.tmp, and published by rename. Every array carries checksums of fixed blocks, which do
+ * not depend on how ranks cut the array. All functions on a store are Collective, with the same
+ * name and type on every rank.
  */
 #pragma once
 
@@ -12,66 +13,80 @@ typedef struct cf_store cf_store;
 typedef enum cf_type { CF_F16, CF_F32, CF_F64, CF_I32, CF_I64, CF_U8 } cf_type;
 size_t cf_store_type_size(cf_type type);
 
-/** The part of an array that a rank reads or writes: rows first_row.., columns first_column.. of n_rows x n_columns (1-D arrays have one column). Ranks may have 0 rows. */
+/** The part of an array that a rank reads or writes: rows first_row.., columns first_column.. of
+ * n_rows x n_columns (1-D arrays have one column). Ranks may have 0 rows. */
 typedef struct cf_slab {
     int64_t first_row, n_rows;
     int64_t first_column, n_columns;
     int64_t stride; /* elements from one row to the next in memory; >= n_columns */
 } cf_slab;
 
-/** Start a new file: `path`.tmp. `kind` ("dataset", "checkpoint") and the format version are written as attributes. Errors: IO, MEMORY. */
+/** Start a new file: `path`.tmp. `kind` ("dataset", "checkpoint") and the format version are
+ * written as attributes. Errors: IO, MEMORY. */
 cf_status cf_store_create(const cf_par *par, const char *path, const char *kind, cf_store **out);
 /**
- * Make the file be: all checksums and `complete` are written last, then flush, close, fsync, rename over `path`, fsync of
- * the folder. `*store` is closed in every case; on error `path` is as it was before and `path`.tmp is gone. Errors: IO.
+ * Make the file be: all checksums and `complete` are written last, then flush, close, fsync, rename
+ * over `path`, fsync of the folder. `*store` is closed in every case; on error `path` is as it was
+ * before and `path`.tmp is gone. Errors: IO.
  */
 cf_status cf_store_publish(cf_store **store);
 /**
- * Open a file to read. Errors: IO (absent, no permission), FORMAT (not HDF5, truncated, not complete, another `kind`, another
- * format version: the message says which and names the file).
+ * Open a file to read. Errors: IO (absent, no permission), FORMAT (not HDF5, truncated, not
+ * complete, another `kind`, another format version: the message says which and names the file).
  */
 cf_status cf_store_open(const cf_par *par, const char *path, const char *kind, cf_store **out);
-/** Close a file that was opened, or give up one that was being written (its .tmp is removed). NULL is fine. */
+/** Close a file that was opened, or give up one that was being written (its .tmp is removed). NULL
+ * is fine. */
 void cf_store_close(cf_store **store);
 /** The path as given. */
 const char *cf_store_path(const cf_store *store);
 
 /**
- * Add an array of n_rows x n_columns (n_columns 1: 1-D) of which this rank will write parts. `dims` names its dimensions
- * ("users, embedding_size"). Each element must then be written exactly once, by one rank, in any number of calls; columns
- * are cut at multiples of 16 only. Errors: IO.
+ * Add an array of n_rows x n_columns (n_columns 1: 1-D) of which this rank will write parts. `dims`
+ * names its dimensions
+ * ("users, embedding_size"). Each element must then be written exactly once, by one rank, in any
+ * number of calls; columns are cut at multiples of 16 only. Errors: IO.
  */
-cf_status cf_store_add(cf_store *store, const char *name, cf_type type, const int64_t shape[2], const char *dims);
+cf_status cf_store_add(cf_store *store, const char *name, cf_type type, const int64_t shape[2],
+                       const char *dims);
 /** Write this rank's slab (at most some slabs of 1 GiB internally). Memory type = file type. */
 cf_status cf_store_write(cf_store *store, const char *name, const cf_slab *slab, const void *data);
 /** Add and write a whole small 1-D array that every rank holds alike (rank 0's is written). */
-cf_status cf_store_put(cf_store *store, const char *name, cf_type type, int64_t count, const void *data);
+cf_status cf_store_put(cf_store *store, const char *name, cf_type type, int64_t count,
+                       const void *data);
 
 /** Type and shape of an array; 1-D arrays have shape[1] = 1. Errors: FORMAT (no such array). */
 cf_status cf_store_shape(cf_store *store, const char *name, cf_type *type, int64_t shape[2]);
 bool cf_store_has(cf_store *store, const char *name);
-/** Read this rank's slab. The file's type must be `type` (FORMAT otherwise), but F16 can be read as F32. Not verified: see cf_store_verify(). */
-cf_status cf_store_read(cf_store *store, const char *name, cf_type type, const cf_slab *slab, void *data);
+/** Read this rank's slab. The file's type must be `type` (FORMAT otherwise), but F16 can be read as
+ * F32. Not verified: see cf_store_verify(). */
+cf_status cf_store_read(cf_store *store, const char *name, cf_type type, const cf_slab *slab,
+                        void *data);
 /**
- * Check the blocks' checksums against what all ranks together have read of `name` since the file was opened, which must be
- * every element exactly once. Errors: FORMAT ("FILE: /name is damaged (rows A to B)").
+ * Check the blocks' checksums against what all ranks together have read of `name` since the file
+ * was opened, which must be every element exactly once. Errors: FORMAT ("FILE: /name is damaged
+ * (rows A to B)").
  */
 cf_status cf_store_verify(cf_store *store, const char *name);
 /** Read a whole small array on every rank, verified. `*out` is new, freed with cf_free(). */
 cf_status cf_store_get(cf_store *store, const char *name, cf_type type, int64_t *count, void *out);
 
-/** Attributes of the file: written by all ranks with the same value. Getters: FORMAT if absent or of another type. Text longer than 60 KiB belongs in an array of U8. */
+/** Attributes of the file: written by all ranks with the same value. Getters: FORMAT if absent or
+ * of another type. Text longer than 60 KiB belongs in an array of U8. */
 cf_status cf_store_set_int(cf_store *store, const char *name, int64_t value);
 cf_status cf_store_set_real(cf_store *store, const char *name, double value);
 cf_status cf_store_set_text(cf_store *store, const char *name, const char *value);
 cf_status cf_store_get_int(cf_store *store, const char *name, int64_t *value);
 cf_status cf_store_get_real(cf_store *store, const char *name, double *value);
-cf_status cf_store_get_text(cf_store *store, const char *name, char **value); /* new, freed with cf_free() */
+cf_status cf_store_get_text(cf_store *store, const char *name,
+                            char **value); /* new, freed with cf_free() */
 
-/** A 64-bit digest of the checksums of all arrays of a file (of one opened, or of one about to be published): names the content, whatever the ranks. */
+/** A 64-bit digest of the checksums of all arrays of a file (of one opened, or of one about to be
+ * published): names the content, whatever the ranks. */
 cf_status cf_store_digest(cf_store *store, uint64_t *out);
 
-/** Names of the arrays of an opened file, '\n'-separated, in order of their names. New text, freed with cf_free(). */
+/** Names of the arrays of an opened file, '\n'-separated, in order of their names. New text, freed
+ * with cf_free(). */
 cf_status cf_store_list(cf_store *store, char **out);
 
 /** float16 to float32 and back (round to nearest even), `count` numbers. Local. */

@@ -10,23 +10,27 @@
 #include "cf/model.h"
 #include "cf/select.h"
 
-/** Settings: seed, epochs, train_batch_size, eval_step, stopping_step, checkpoint_step, neg_exclude, grid. */
+/** Settings: seed, epochs, train_batch_size, eval_step, stopping_step, checkpoint_step,
+ * neg_exclude, grid. */
 extern const cf_setting cf_train_settings[];
-/** All tables that make the settings of a run, for cf_config_create(): train's own and those of select, model, optim and eval. */
+/** All tables that make the settings of a run, for cf_config_create(): train's own and those of
+ * select, model, optim and eval. */
 extern const cf_setting *const cf_train_tables[];
 extern const int cf_train_n_tables;
 
-/** Catch SIGTERM, SIGINT and SIGUSR1 (they set a flag that the ranks agree on at the next step). Call before cf_par_init(). Local. */
+/** Catch SIGTERM, SIGINT and SIGUSR1 (they set a flag that the ranks agree on at the next step).
+ * Call before cf_par_init(). Local. */
 void cf_train_install_signals(void);
 
-/** The grid that the setting `grid` means: R x C as given, or chosen: slices first (at least a segment each), blocks where memory asks for them. Collective. Errors: USAGE. */
+/** The grid that the setting `grid` means: R x C as given, or chosen: slices first (at least a
+ * segment each), blocks where memory asks for them. Collective. Errors: USAGE. */
 cf_status cf_train_create_grid(const cf_dataset *dataset, const cf_config *config, cf_grid **out);
 
 /** What one `llminit train` is asked to do. */
 typedef struct cf_train_job {
-    const char *data;    /* dataset file */
-    const char *out;     /* the run's folder, made if it is not there */
-    bool resume;         /* go on from out/latest.h5 if it is there */
+    const char *data; /* dataset file */
+    const char *out;  /* the run's folder, made if it is not there */
+    bool resume;      /* go on from out/latest.h5 if it is there */
 } cf_train_job;
 
 /** The end of a run. */
@@ -37,12 +41,15 @@ typedef struct cf_train_result {
 } cf_train_result;
 
 /**
- * Train to the end, or until a signal. Collective. Writes out/settings.yaml, log.jsonl, latest.h5, best.h5. Errors: all of
- * the parts'; USAGE (out has a run and resume is false; settings differ from the run's); CF_STOPPED after a signal.
+ * Train to the end, or until a signal. Collective. Writes out/settings.yaml, log.jsonl, latest.h5,
+ * best.h5. Errors: all of the parts'; USAGE (out has a run and resume is false; settings differ
+ * from the run's); CF_STOPPED after a signal.
  */
-cf_status cf_train_run(const cf_par *world, const cf_config *config, const cf_train_job *job, cf_train_result *result);
+cf_status cf_train_run(const cf_par *world, const cf_config *config, const cf_train_job *job,
+                       cf_train_result *result);
 
-/** A trained model, loaded to be used: everything evaluate, recommend and export need. All owned by it. */
+/** A trained model, loaded to be used: everything evaluate, recommend and export need. All owned by
+ * it. */
 typedef struct cf_trained {
     cf_config *config; /* the run's settings */
     cf_dataset *dataset;
@@ -53,6 +60,15 @@ typedef struct cf_trained {
     const cf_dense *final[2];
 } cf_trained;
 
-/** Load `checkpoint` for `data`; `sets`: n_sets "name=value" for settings of the machine (grid, eval_memory). Collective. Errors: those of ckpt and dataset; USAGE. */
-cf_status cf_train_load(const cf_par *world, const char *checkpoint, const char *data, const char *const *sets, int n_sets, cf_trained **out);
+/** What to load: a checkpoint, the dataset it was trained on, and n_sets "name=value" for settings
+ * of the machine (grid, eval_memory). */
+typedef struct cf_train_source {
+    const char *checkpoint, *data;
+    const char *const *sets;
+    int n_sets;
+} cf_train_source;
+
+/** Load a trained model. Collective. Errors: those of ckpt and dataset; USAGE. Free with
+ * cf_train_unload(). */
+cf_status cf_train_load(const cf_par *world, const cf_train_source *source, cf_trained **out);
 void cf_train_unload(cf_trained **trained);

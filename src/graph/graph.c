@@ -1,0 +1,239 @@
+#include "internal.h"
+
+#include <math.h>
+#include <omp.h>
+
+/* A rank's interactions, seen from one side: lists of the other side's global numbers, and who owns
+ * those. */
+typedef struct seen {
+    const cf_lists *lists;
+    const cf_blocks *blocks; /* of the other side */
+} seen;
+
+/* The other side's rows outside my block, ascending, with repeats; new. */
+static cf_status collect_needed(const seen *edges, int rank, int64_t **out, int64_t *n_out)
+{
+    const int64_t n = edges->lists->start[edges->lists->count], *index = edges->lists->index;
+    const int64_t first = edges->blocks->start[rank], end = edges->blocks->start[rank + 1];
+    int64_t *needed = NULL, *scratch = NULL, n_needed = 0;
+    cf_status status;
+
+    for (int64_t e = 0; e < n; e++)
+        n_needed += index[e] < first || index[e] >= end;
+    CF_TRY(CF_ALLOC(needed, n_needed));
+    CF_TRY(CF_ALLOC(scratch, n_needed));
+    n_needed = 0;
+    for (int64_t e = 0; e < n; e++)
+        if (index[e] < first || index[e] >= end) needed[n_needed++] = index[e];
+    cf_sort_u64((uint64_t *)needed, (uint64_t *)scratch, n_needed);
+    *out = needed;
+    *n_out = n_needed;
+    needed = NULL;
+done:
+    cf_free(&needed);
+    cf_free(&scratch);
+    return status;
+}
+
+static cf_status allocate_adjacency(const cf_lists *lists, adjacency *out)
+{
+    cf_status status;
+
+    out->n_rows = lists->count;
+    CF_TRY(CF_ALLOC(out->start, lists->count + 1));
+    CF_TRY(CF_ALLOC(out->column, lists->start[lists->count] + LOOK_AHEAD));
+    CF_TRY(CF_ALLOC(out->scale, lists->count));
+    CF_TRY(CF_ALLOC(out->rows, lists->count));
+done:
+    return status;
+}
+
+/* Rows without a neighbour in the halo first, each part ascending. */
+static void order_rows(adjacency *out, int64_t n_owned)
+{
+    int64_t boundary = out->n_rows;
+
+    for (int64_t row = out->n_rows - 1; row >= 0; row--) {
+        int64_t e = out->start[row];
+
+        while (e < out->start[row + 1] && out->column[e] < n_owned)
+            e++;
+        if (e < out->start[row + 1]) out->rows[--boundary] = (int32_t)row;
+    }
+    out->n_interior = 0;
+    for (int64_t row = 0, next = boundary; row < out->n_rows; row++) {
+        if (next < out->n_rows && out->rows[next] == row)
+            next++;
+        else
+            out->rows[out->n_interior++] = (int32_t)row;
+    }
+}
+
+/* halo_numbers: the other side's halo rows, ascending. */
+static void fill_adjacency(const seen *edges, int rank, const int64_t *halo_numbers, int64_t n_halo,
+                           adjacency *out)
+{
+    const cf_lists *lists = edges->lists;
+    const int64_t first = edges->blocks->start[rank], end = edges->blocks->start[rank + 1];
+
+#pragma omp parallel for schedule(static)
+    for (int64_t row = 0; row < lists->count; row++) {
+        int64_t degree = lists->start[row + 1] - lists->start[row];
+
+        out->start[row + 1] = lists->start[row + 1];
+        out->scale[row] = degree > 0 ? (float)(1.0 / sqrt((double)degree)) : 0.0f;
+        for (int64_t e = lists->start[row]; e < lists->start[row + 1]; e++) {
+            int64_t other = lists->index[e];
+
+            if (other >= first && other < end)
+                out->column[e] = (int32_t)(other - first);
+            else
+                out->column[e] =
+                    (int32_t)(end - first + cf_search_i64(halo_numbers, n_halo, other));
+        }
+    }
+    order_rows(out, end - first);
+}
+
+/* Adjacency of `side`, and the halo of the other side that its sums need. Collective over the grid
+ * column. */
+static cf_status build_side(cf_graph *graph, const seen *edges, cf_side side)
+{
+    const cf_par *column = &graph->column;
+    halo *other = &graph->halo[graph_other(side)];
+    int64_t *needed = NULL, n_needed = 0, n_places;
+    cf_status status = collect_needed(edges, column->rank, &needed, &n_needed);
+
+    if (status == CF_OK) status = allocate_adjacency(edges->lists, &graph->adjacency[side]);
+    CF_TRY(cf_par_agree(column, status));
+    CF_TRY(graph_create_halo(column, edges->blocks, needed, n_needed, other));
+    n_places = other->n_owned + other->n_halo;
+    if (n_places >= INT32_MAX)
+        status = CF_FAIL(CF_ERR_USAGE, "%lld rows on one rank: use more grid rows (grid: RxC)",
+                         (long long)n_places);
+    CF_TRY(cf_par_agree(column, status));
+    fill_adjacency(edges, column->rank, needed, other->n_halo, &graph->adjacency[side]);
+done:
+    cf_free(&needed);
+    return status;
+}
+
+cf_status cf_graph_create(const cf_grid *grid, const cf_shard *shard, cf_graph **out)
+{
+    const seen by_user = {&shard->train, &shard->items};
+    const seen by_item = {&shard->train_by_item, &shard->users};
+    cf_graph *graph = NULL;
+    cf_status status = CF_ALLOC(graph, 1);
+
+    if (status == CF_OK) {
+        graph->column = grid->column;
+        graph->n_threads = omp_get_max_threads();
+        status = CF_ALLOC(graph->requests, 4 * (int64_t)grid->n_rows);
+    }
+    if (status == CF_OK) status = CF_ALLOC(graph->peer_count, 2 * (int64_t)grid->n_rows);
+    if (status == CF_OK) status = CF_ALLOC(graph->peer_start, 2 * (int64_t)grid->n_rows);
+    CF_TRY(cf_par_agree(&grid->world, status));
+    CF_TRY(cf_par_agree(&grid->world, build_side(graph, &by_user, CF_USERS)));
+    CF_TRY(cf_par_agree(&grid->world, build_side(graph, &by_item, CF_ITEMS)));
+    *out = graph;
+    graph = NULL;
+done:
+    cf_graph_destroy(&graph);
+    return status;
+}
+
+void cf_graph_destroy(cf_graph **graph)
+{
+    cf_graph *g = *graph;
+
+    if (g == NULL) return;
+    for (int side = 0; side < 2; side++) {
+        cf_free(&g->adjacency[side].start);
+        cf_free(&g->adjacency[side].column);
+        cf_free(&g->adjacency[side].scale);
+        cf_free(&g->adjacency[side].rows);
+        graph_destroy_halo(&g->halo[side]);
+    }
+    cf_free(&g->requests);
+    cf_free(&g->scratch);
+    cf_free(&g->peer_count);
+    cf_free(&g->peer_start);
+    cf_free(graph);
+}
+
+int64_t cf_graph_rows(const cf_graph *graph, cf_side side)
+{
+    return graph->adjacency[side].n_rows;
+}
+
+int64_t cf_graph_halo(const cf_graph *graph, cf_side side)
+{
+    return graph->halo[side].n_halo;
+}
+
+int64_t cf_graph_edges(const cf_graph *graph, cf_side side)
+{
+    return graph->adjacency[side].start[graph->adjacency[side].n_rows];
+}
+
+int64_t cf_graph_degree(const cf_graph *graph, cf_side side, int64_t row)
+{
+    return graph->adjacency[side].start[row + 1] - graph->adjacency[side].start[row];
+}
+
+const float *cf_graph_scale(const cf_graph *graph, cf_side side)
+{
+    return graph->adjacency[side].scale;
+}
+
+cf_status graph_reserve_scratch(cf_graph *graph, int64_t width)
+{
+    float *scratch = NULL;
+    cf_status status = CF_OK;
+
+    if (width <= graph->scratch_width) return CF_OK;
+    CF_TRY(CF_ALLOC(scratch, graph->n_threads * CF_VISIT_ROWS * width));
+    cf_free(&graph->scratch);
+    graph->scratch = scratch;
+    graph->scratch_width = width;
+done:
+    return status;
+}
+
+float *cf_graph_scratch(const cf_graph *graph)
+{
+    CF_ASSERT(omp_get_thread_num() < graph->n_threads);
+    return graph->scratch + omp_get_thread_num() * CF_VISIT_ROWS * graph->scratch_width;
+}
+
+cf_status cf_graph_create_field(cf_graph *graph, int64_t width, cf_field *out)
+{
+    cf_field field = {0};
+    cf_status status = CF_OK;
+
+    for (int side = 0; side < 2; side++) {
+        const halo *h = &graph->halo[side];
+
+        CF_TRY(CF_ALLOC(field.rows[side], (h->n_owned + h->n_halo) * width));
+        CF_TRY(CF_ALLOC(field.outbox[side], h->n_sent * width));
+    }
+    CF_TRY(graph_reserve_scratch(graph, width));
+    field.width = width;
+    MPI_Type_contiguous(cf_par_count(width), MPI_FLOAT, &field.row_type);
+    MPI_Type_commit(&field.row_type);
+    *out = field;
+    return CF_OK;
+done:
+    cf_graph_destroy_field(&field);
+    return status;
+}
+
+void cf_graph_destroy_field(cf_field *field)
+{
+    for (int side = 0; side < 2; side++) {
+        cf_free(&field->rows[side]);
+        cf_free(&field->outbox[side]);
+    }
+    if (field->width > 0) MPI_Type_free(&field->row_type);
+    field->width = 0;
+}

@@ -1,0 +1,127 @@
+/** Private to model: propagation, the rows of a batch, and the table of models. */
+#pragma once
+
+#include "cf/model.h"
+
+/** The gradient of a loss with respect to final rows, for a few rows of each side. */
+typedef struct gradient {
+    cf_sparse scaled; /* the rows times degree^-1/2, as products take them */
+    float *values[2]; /* scaled.count x width: the rows themselves */
+    float *decay[2];  /* scaled.count: this times the raw row is added to the raw row's gradient
+                         (regularization) */
+} gradient;
+
+/**
+ * F = 1/(L+1) sum_k A^^k E0 by Horner's rule, H_k = E0 + A^ H_{k+1}, H_L = E0, so that L sums over
+ * neighbours do it all. Fields hold G_k = S H_k with S = D^-1/2: then A^ H = S sum(G), and no edge
+ * needs a weight.
+ */
+typedef struct propagation {
+    cf_graph *graph;
+    cf_dense *table[2]; /* E0, borrowed */
+    int layers;         /* L >= 0; with 0, F = E0 and no field is there */
+    cf_field field[2];  /* current and next */
+} propagation;
+
+cf_status propagation_create(cf_graph *graph, cf_dense *const table[2], int layers,
+                             propagation *out);
+void propagation_destroy(propagation *propagation);
+/** G_1 from the tables: L - 1 sums over the whole graph. Collective over the grid column. */
+void propagation_start(propagation *p);
+/** After start: rows of F, of the listed rows only. out[side]: count x width. Collective over the
+ * grid column. */
+void propagation_rows(propagation *p, int32_t *const rows[2], const int64_t count[2],
+                      float *const out[2]);
+/** After start: all of F, into the spare field: out[side] is owned rows x width and valid until the
+ * next call. */
+void propagation_all(propagation *p, float *out[2]);
+/**
+ * The gradient with respect to E0, into the sink row by row: F is symmetric in A^, so this is F's
+ * own Horner scheme, that starts from the few rows of `g` and leaves each row finished. Collective
+ * over the grid column.
+ */
+void propagation_back(propagation *p, gradient *g, const cf_sink *sink);
+
+/** A sample's part in the gradient of an item's row. */
+typedef struct occurrence {
+    int64_t item;      /* global number */
+    int32_t order;     /* 2 x place in the batch + (1 if negative): sums are taken in this order */
+    float coefficient; /* of the user's final row */
+    int32_t user;      /* which of the user rows that its rank sends */
+} occurrence;
+
+/** The rows that a batch needs, and their ways between the ranks of a grid column. All arrays are
+ * for the largest batch. */
+typedef struct batch_rows {
+    const cf_par *column;
+    const cf_blocks *item_blocks;
+    int64_t width, capacity; /* capacity: 2 x largest batch */
+    uint64_t *keys, *scratch;
+    int64_t *wanted; /* distinct items of my samples, ascending */
+    int64_t n_wanted;
+    int32_t *user_slot;  /* of each of my samples: place in rows[CF_USERS] */
+    int32_t *item_slot;  /* of each occurrence 2 n (+ 1): place in `wanted` */
+    int32_t *by_user;    /* my samples, ordered by user, then place */
+    int32_t *by_item;    /* my occurrences, ordered by item, then place */
+    int64_t *user_start; /* of rows[CF_USERS]: its samples in by_user */
+    int32_t *rows[2];    /* distinct rows I own that the batch needs: local numbers, ascending */
+    int64_t n_rows[2];
+    float *final[2];         /* their final rows, filled by the model */
+    float *wanted_final;     /* final rows of `wanted` */
+    int64_t *asked;          /* items that each rank wants of me */
+    int32_t *asked_slot;     /* their places in rows[CF_ITEMS] */
+    float *outgoing;         /* rows on their way */
+    float *user_rows;        /* user rows that came back with the occurrences */
+    occurrence *sent, *came; /* came: all occurrences of my items, by item, then order */
+    int32_t *came_order;
+    int64_t *item_start; /* of rows[CF_ITEMS]: its occurrences in came_order */
+    int64_t *marks;      /* of rows[CF_USERS]: last peer its row was packed for, and as which */
+    int *want_count, *want_start, *ask_count, *ask_start, *row_count, *row_start, *user_count,
+        *user_base;
+    MPI_Datatype row_type, occurrence_type;
+} batch_rows;
+
+cf_status batch_rows_create(const cf_grid *grid, const cf_blocks *items, int64_t width,
+                            int64_t max_batch, batch_rows *out);
+void batch_rows_destroy(batch_rows *rows);
+/** Find the rows: fills rows, n_rows, wanted and the slots. Collective over the grid column. */
+void batch_rows_find(batch_rows *rows, const cf_batch *batch, const cf_shard *shard);
+/** Once final[CF_ITEMS] is filled: fills wanted_final. Collective over the grid column. */
+void batch_rows_fetch(batch_rows *rows);
+/** Send each occurrence, coefficient[n] for the positive and its negation for the negative, to the
+ * owner of its item. Collective over the grid column. */
+void batch_rows_return(batch_rows *rows, const cf_batch *batch, const float *coefficient);
+
+typedef struct model_kind model_kind;
+
+struct cf_model {
+    const model_kind *kind;
+    const cf_grid *grid;
+    const cf_shard *shard;
+    cf_graph *graph;
+    cf_dense *table[2];
+    cf_dense final[2]; /* views into a field */
+    propagation propagation;
+    batch_rows rows;
+    gradient gradient;
+    double reg_weight;
+    bool require_pow;
+    float *segment_scores; /* largest batch x segments: mine, then all of the grid row */
+    float *coefficient;    /* largest batch */
+    int *row_counts, *row_starts;
+};
+
+/** A model: what it is called, which settings it heeds, and its step. */
+struct model_kind {
+    const char *name;
+    bool propagates;  /* heeds n_layers; else it works on the raw tables */
+    bool regularizes; /* heeds reg_weight */
+    cf_status (*step)(cf_model *model, const cf_batch *batch, const cf_sink *sink, cf_loss *loss);
+};
+extern const model_kind model_bpr, model_lightgcn;
+
+/**
+ * The step of all models whose loss is the mean of -log(1e-10 + sigmoid(u.i - u.j)) on final rows,
+ * with the norms of raw rows as regularization (Rendle et al. 2009; He et al. 2020, eq. 15).
+ */
+cf_status pairwise_step(cf_model *model, const cf_batch *batch, const cf_sink *sink, cf_loss *loss);

@@ -1,0 +1,191 @@
+#include "internal.h"
+
+#include <math.h>
+#include <string.h>
+
+const cf_setting cf_model_settings[] = {
+    {.name = "model",
+     .kind = CF_SETTING_CHOICE,
+     .initial = "LightGCN",
+     .choices = "BPR|LightGCN",
+     .help = "what is trained"},
+    {.name = "n_layers",
+     .kind = CF_SETTING_INT,
+     .initial = "2",
+     .min = 0,
+     .max = 64,
+     .help = "LightGCN: powers of the graph beside the raw table"},
+    {.name = "reg_weight",
+     .kind = CF_SETTING_REAL,
+     .initial = "1e-05",
+     .min = 0,
+     .max = 1e6,
+     .help = "LightGCN: weight of the norms of the batch's raw rows"},
+    {.name = "require_pow",
+     .kind = CF_SETTING_BOOL,
+     .initial = "false",
+     .help = "regularize by half the squared norms instead of the norms"},
+    {.name = "init",
+     .kind = CF_SETTING_CHOICE,
+     .initial = "xavier",
+     .choices = "xavier|normal",
+     .help = "noise that tables start from when emb_selection is False"},
+    {.name = "init_std",
+     .kind = CF_SETTING_REAL,
+     .initial = "0.1",
+     .min = 0,
+     .max = 1e6,
+     .help = "standard deviation of init: normal"},
+    {0},
+};
+
+static const model_kind *const kinds[] = {&model_bpr, &model_lightgcn};
+
+static const model_kind *find_kind(const cf_config *config)
+{
+    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++)
+        if (cf_config_is(config, "model", kinds[k]->name)) return kinds[k];
+    CF_ASSERT(!"a choice of `model` without a kind");
+    return NULL;
+}
+
+static cf_status allocate_step(cf_model *model, int64_t max_batch)
+{
+    const cf_dense *users = model->table[CF_USERS];
+    const int64_t width = users->width;
+    const int64_t segments = width / CF_LANES + cf_dense_segments(users->dim);
+    cf_status status;
+
+    CF_TRY(batch_rows_create(model->grid, &model->shard->items, width, max_batch, &model->rows));
+    CF_TRY(cf_graph_create_sparse(model->graph, 2 * max_batch, width, &model->gradient.scaled));
+    for (int side = 0; side < 2; side++) {
+        CF_TRY(CF_ALLOC(model->gradient.values[side], 2 * max_batch * width));
+        CF_TRY(CF_ALLOC(model->gradient.decay[side], 2 * max_batch));
+    }
+    CF_TRY(CF_ALLOC(model->segment_scores, max_batch * segments));
+    CF_TRY(CF_ALLOC(model->coefficient, max_batch));
+    CF_TRY(CF_ALLOC(model->row_counts, model->grid->n_columns));
+    CF_TRY(CF_ALLOC(model->row_starts, model->grid->n_columns));
+done:
+    return status;
+}
+
+cf_status cf_model_create(const cf_config *config, const cf_model_place *place, cf_model **out)
+{
+    const int64_t dim = cf_config_int(config, "embedding_size");
+    const cf_par *world = &place->grid->world;
+    cf_model *model = NULL;
+    cf_status status = cf_par_agree(world, CF_ALLOC(model, 1));
+    int layers;
+
+    CF_TRY(status);
+    model->kind = find_kind(config);
+    model->grid = place->grid;
+    model->shard = place->shard;
+    model->reg_weight = model->kind->regularizes ? cf_config_real(config, "reg_weight") : 0;
+    model->require_pow = cf_config_bool(config, "require_pow");
+    layers = model->kind->propagates ? (int)cf_config_int(config, "n_layers") : 0;
+    CF_TRY(cf_graph_create(place->grid, place->shard, &model->graph));
+    CF_TRY(cf_dense_create(place->grid, &place->shard->users, dim, &model->table[CF_USERS]));
+    CF_TRY(cf_dense_create(place->grid, &place->shard->items, dim, &model->table[CF_ITEMS]));
+    status = propagation_create(model->graph, model->table, layers, &model->propagation);
+    if (status == CF_OK) status = allocate_step(model, place->max_batch);
+    CF_TRY(cf_par_agree(world, status));
+    *out = model;
+    model = NULL;
+done:
+    cf_model_destroy(&model);
+    return status;
+}
+
+void cf_model_destroy(cf_model **model)
+{
+    cf_model *m = *model;
+
+    if (m == NULL) return;
+    propagation_destroy(&m->propagation);
+    batch_rows_destroy(&m->rows);
+    for (int side = 0; side < 2; side++) {
+        cf_dense_destroy(&m->table[side]);
+        cf_free(&m->gradient.values[side]);
+        cf_free(&m->gradient.decay[side]);
+    }
+    cf_graph_destroy_sparse(&m->gradient.scaled);
+    cf_free(&m->segment_scores);
+    cf_free(&m->coefficient);
+    cf_free(&m->row_counts);
+    cf_free(&m->row_starts);
+    cf_graph_destroy(&m->graph);
+    cf_free(model);
+}
+
+cf_dense *cf_model_table(const cf_model *model, cf_side side)
+{
+    return model->table[side];
+}
+
+void cf_model_fill_noise(cf_model *model, const cf_config *config, uint64_t seed)
+{
+    int64_t offset = 0;
+
+    for (int side = 0; side < 2; side++) {
+        cf_dense *table = model->table[side];
+
+        if (cf_config_is(config, "init", "xavier"))
+            cf_dense_fill_uniform(table, seed, offset,
+                                  sqrt(6.0 / (double)(table->n_rows + table->dim)));
+        else
+            cf_dense_fill_normal(table, seed, offset, cf_config_real(config, "init_std"));
+        offset += table->n_rows;
+    }
+}
+
+/* Mean of a user's item rows. */
+static void visit_pool(void *context, const cf_visit *visit)
+{
+    cf_model *model = context;
+    const int64_t width = model->table[CF_USERS]->width;
+
+    if (visit->side != CF_USERS) return;
+    for (int k = 0; k < visit->count; k++) {
+        const int64_t degree = cf_graph_degree(model->graph, CF_USERS, visit->rows[k]);
+        const cf_lanes divisor = cf_lanes_all(degree > 0 ? (float)degree : 1.0f);
+
+        for (int64_t d = 0; d < width; d += CF_LANES)
+            cf_lanes_store(model->table[CF_USERS]->data + visit->rows[k] * width + d,
+                           cf_lanes_load(visit->sums + k * width + d) / divisor);
+    }
+}
+
+cf_status cf_model_pool_users(cf_model *model)
+{
+    const cf_dense *items = model->table[CF_ITEMS];
+    cf_field field = {0};
+    cf_status status = cf_graph_create_field(model->graph, items->width, &field);
+
+    CF_TRY(cf_par_agree(&model->grid->world, status));
+    memcpy(field.rows[CF_ITEMS], items->data,
+           (size_t)(items->local_rows * items->width) * sizeof(float));
+    cf_graph_sum(model->graph, field, visit_pool, model);
+done:
+    cf_graph_destroy_field(&field);
+    return status;
+}
+
+cf_status cf_model_step(cf_model *model, const cf_batch *batch, const cf_sink *sink, cf_loss *loss)
+{
+    return model->kind->step(model, batch, sink, loss);
+}
+
+void cf_model_final(cf_model *model, const cf_dense *out[2])
+{
+    float *final[2];
+
+    propagation_start(&model->propagation);
+    propagation_all(&model->propagation, final);
+    for (int side = 0; side < 2; side++) {
+        model->final[side] = *model->table[side];
+        model->final[side].data = final[side];
+        out[side] = &model->final[side];
+    }
+}

@@ -1,0 +1,301 @@
+#include "internal.h"
+
+#include <math.h>
+
+static const float *wanted_row(const batch_rows *rows, int64_t occurrence_place)
+{
+    const float *final = rows->column->size == 1 ? rows->final[CF_ITEMS] : rows->wanted_final;
+
+    return final + rows->item_slot[occurrence_place] * rows->width;
+}
+
+/* For each of my samples and local segments: u . (i - j) over the segment's 16 dimensions. out:
+ * count x segments. */
+static void score_segments(const batch_rows *rows, int64_t count, float *out)
+{
+    const int64_t segments = rows->width / CF_LANES;
+
+#pragma omp parallel for schedule(static)
+    for (int64_t n = 0; n < count; n++) {
+        const float *user = rows->final[CF_USERS] + rows->user_slot[n] * rows->width;
+        const float *positive = wanted_row(rows, 2 * n), *negative = wanted_row(rows, 2 * n + 1);
+
+        for (int64_t s = 0; s < segments; s++) {
+            const cf_lanes difference =
+                cf_lanes_load(positive + s * CF_LANES) - cf_lanes_load(negative + s * CF_LANES);
+
+            out[n * segments + s] = cf_lanes_sum(cf_lanes_load(user + s * CF_LANES) * difference);
+        }
+    }
+}
+
+/* Segments of all slices, side by side by rank of the grid row. Returns the array to read; volume:
+ * count x segments floats to each rank. */
+static const float *join_slices(cf_model *model, int64_t count)
+{
+    const cf_par *row = &model->grid->row;
+    const int64_t dim = model->table[CF_USERS]->dim;
+    float *mine = model->segment_scores;
+    float *all = mine + model->rows.capacity / 2 * (model->rows.width / CF_LANES);
+    int64_t sum = 0;
+
+    if (row->size == 1) return mine;
+    for (int c = 0; c < row->size; c++) {
+        model->row_counts[c] = cf_par_count(count * (cf_dense_slice_start(dim, row->size, c + 1) -
+                                                     cf_dense_slice_start(dim, row->size, c)));
+        model->row_starts[c] = cf_par_count(sum);
+        sum += model->row_counts[c];
+    }
+    MPI_Allgatherv(mine, model->row_counts[row->rank], MPI_FLOAT, all, model->row_counts,
+                   model->row_starts, MPI_FLOAT, row->comm);
+    return all;
+}
+
+/* x_n = u . (i - j): segments added in their global order. */
+static double join_score(const cf_model *model, const float *segments, int64_t count, int64_t n)
+{
+    const int64_t dim = model->table[CF_USERS]->dim;
+    const int slices = model->grid->row.size;
+    double score = 0;
+
+    for (int c = 0; c < slices; c++) {
+        const int64_t here =
+            cf_dense_slice_start(dim, slices, c + 1) - cf_dense_slice_start(dim, slices, c);
+
+        for (int64_t s = 0; s < here; s++)
+            score += (double)segments[n * here + s];
+        segments += count * here;
+    }
+    return score;
+}
+
+/* Loss -log(1e-10 + sigmoid(x)) of each sample into `loss`, its derivative over the batch size into
+ * `coefficient`. */
+static void differentiate(cf_model *model, const cf_batch *batch, const float *segments,
+                          cf_exact *loss)
+{
+    for (int64_t n = 0; n < batch->count; n++) {
+        const double x = join_score(model, segments, batch->count, n);
+        const double p = 1.0 / (1.0 + exp(-x));
+
+        model->coefficient[n] = (float)(-p * (1.0 - p) / (1e-10 + p) / (double)batch->size);
+        cf_exact_add(loss, -log(1e-10 + p));
+    }
+}
+
+/* ---- Regularization
+ * ------------------------------------------------------------------------------------------- */
+
+enum { SUM_LOSS, SUM_USERS, SUM_POSITIVES, SUM_NEGATIVES, N_SUMS };
+
+/* How often item row k stands in the batch as positive (0) and as negative (1). */
+static void count_roles(const batch_rows *rows, int64_t k, int64_t count[2])
+{
+    count[0] = count[1] = 0;
+    for (int64_t e = rows->item_start[k]; e < rows->item_start[k + 1]; e++)
+        count[rows->came[rows->came_order[e]].order % 2]++;
+}
+
+static void add_norm(cf_exact *sum, const float *raw, int64_t width, int64_t times)
+{
+    if (times == 0) return;
+    for (int64_t k = 0; k < width; k += CF_LANES) {
+        const cf_lanes x = cf_lanes_load(raw + k);
+
+        cf_exact_add(sum, (double)times * (double)cf_lanes_sum(x * x));
+    }
+}
+
+/* Squared norms of the batch's raw rows, repeats counted: exact sums of the segments', so that
+ * blocks and slices add up alike. */
+static void add_norms(const cf_model *model, cf_exact sums[N_SUMS])
+{
+    const batch_rows *rows = &model->rows;
+    const int64_t width = rows->width;
+
+#pragma omp parallel
+    {
+        cf_exact mine[N_SUMS] = {0};
+
+#pragma omp for schedule(static) nowait
+        for (int64_t k = 0; k < rows->n_rows[CF_USERS]; k++)
+            add_norm(&mine[SUM_USERS],
+                     model->table[CF_USERS]->data + rows->rows[CF_USERS][k] * width, width,
+                     rows->user_start[k + 1] - rows->user_start[k]);
+#pragma omp for schedule(static) nowait
+        for (int64_t k = 0; k < rows->n_rows[CF_ITEMS]; k++) {
+            const float *raw = model->table[CF_ITEMS]->data + rows->rows[CF_ITEMS][k] * width;
+            int64_t count[2];
+
+            count_roles(rows, k, count);
+            add_norm(&mine[SUM_POSITIVES], raw, width, count[0]);
+            add_norm(&mine[SUM_NEGATIVES], raw, width, count[1]);
+        }
+#pragma omp critical
+        for (int k = SUM_USERS; k < N_SUMS; k++)
+            cf_exact_merge(&sums[k], &mine[k]);
+    }
+}
+
+/* Weight of a raw row in its own gradient: times[k] occurrences under squared norm squares[k]. */
+static float decay_of(const cf_model *model, const int64_t *times, const double *squares, int n,
+                      int64_t batch_size)
+{
+    double sum = 0;
+
+    for (int k = 0; k < n; k++) {
+        if (model->require_pow)
+            sum += (double)times[k];
+        else if (squares[k] > 0)
+            sum += (double)times[k] / sqrt(squares[k]);
+    }
+    return (float)(model->reg_weight * sum / (double)batch_size);
+}
+
+static void set_decay(cf_model *model, const double squares[N_SUMS], int64_t batch_size)
+{
+    const batch_rows *rows = &model->rows;
+
+    for (int64_t k = 0; k < rows->n_rows[CF_USERS]; k++) {
+        const int64_t times = rows->user_start[k + 1] - rows->user_start[k];
+
+        model->gradient.decay[CF_USERS][k] =
+            decay_of(model, &times, &squares[SUM_USERS], 1, batch_size);
+    }
+    for (int64_t k = 0; k < rows->n_rows[CF_ITEMS]; k++) {
+        int64_t count[2];
+
+        count_roles(rows, k, count);
+        model->gradient.decay[CF_ITEMS][k] =
+            decay_of(model, count, &squares[SUM_POSITIVES], 2, batch_size);
+    }
+}
+
+static double regularization(const cf_model *model, const double squares[N_SUMS],
+                             int64_t batch_size)
+{
+    double sum = 0;
+
+    for (int k = SUM_USERS; k < N_SUMS; k++)
+        sum += model->require_pow ? squares[k] / 2 : sqrt(squares[k]);
+    return model->reg_weight * sum / (double)batch_size;
+}
+
+/* ---- Gradient of final rows
+ * ----------------------------------------------------------------------------------- */
+
+/* Rows k of one side: the caller has filled values; keep them also times degree^-1/2. */
+static void scale_row(cf_model *model, cf_side side, int64_t k)
+{
+    const int64_t width = model->rows.width;
+    const cf_lanes scale =
+        cf_lanes_all(cf_graph_scale(model->graph, side)[model->rows.rows[side][k]]);
+    const float *value = model->gradient.values[side] + k * width;
+    float *scaled = model->gradient.scaled.values[side] + k * width;
+
+    for (int64_t d = 0; d < width; d += CF_LANES)
+        cf_lanes_store(scaled + d, cf_lanes_load(value + d) * scale);
+}
+
+/* User k: sum over its samples, in order of place, of c (i - j). */
+static void user_gradient(cf_model *model, int64_t k)
+{
+    const batch_rows *rows = &model->rows;
+    float *out = model->gradient.values[CF_USERS] + k * rows->width;
+
+    for (int64_t d = 0; d < rows->width; d += CF_LANES) {
+        cf_lanes sum = {0};
+
+        for (int64_t e = rows->user_start[k]; e < rows->user_start[k + 1]; e++) {
+            const int64_t n = rows->by_user[e];
+
+            sum = cf_lanes_fma(cf_lanes_all(model->coefficient[n]),
+                               cf_lanes_load(wanted_row(rows, 2 * n) + d) -
+                                   cf_lanes_load(wanted_row(rows, 2 * n + 1) + d),
+                               sum);
+        }
+        cf_lanes_store(out + d, sum);
+    }
+}
+
+/* Item k: sum over its occurrences, in their order, of +-c u. */
+static void item_gradient(cf_model *model, int64_t k)
+{
+    const batch_rows *rows = &model->rows;
+    const float *users = rows->column->size == 1 ? rows->final[CF_USERS] : rows->user_rows;
+    float *out = model->gradient.values[CF_ITEMS] + k * rows->width;
+
+    for (int64_t d = 0; d < rows->width; d += CF_LANES) {
+        cf_lanes sum = {0};
+
+        for (int64_t e = rows->item_start[k]; e < rows->item_start[k + 1]; e++) {
+            const occurrence *o = &rows->came[rows->came_order[e]];
+
+            sum = cf_lanes_fma(cf_lanes_all(o->coefficient),
+                               cf_lanes_load(users + o->user * rows->width + d), sum);
+        }
+        cf_lanes_store(out + d, sum);
+    }
+}
+
+static void fill_gradient(cf_model *model)
+{
+    const batch_rows *rows = &model->rows;
+
+    for (int side = 0; side < 2; side++) {
+        model->gradient.scaled.count[side] = rows->n_rows[side];
+        model->gradient.scaled.rows[side] = rows->rows[side];
+#pragma omp parallel for schedule(static, 8)
+        for (int64_t k = 0; k < rows->n_rows[side]; k++) {
+            if (side == CF_USERS)
+                user_gradient(model, k);
+            else
+                item_gradient(model, k);
+            scale_row(model, (cf_side)side, k);
+        }
+    }
+}
+
+/* ---- Step
+ * -----------------------------------------------------------------------------------------------------
+ */
+
+/* Losses and norms over all ranks. A grid row's ranks all have the same losses: one of them brings
+ * them. */
+static void sum_losses(cf_model *model, const cf_batch *batch, cf_exact sums[N_SUMS], cf_loss *loss)
+{
+    double squares[N_SUMS];
+
+    if (model->grid->my_column != 0) sums[SUM_LOSS] = (cf_exact){0};
+    if (model->reg_weight > 0) add_norms(model, sums);
+    cf_par_sum_exact(&model->grid->world, sums, N_SUMS);
+    for (int k = 0; k < N_SUMS; k++)
+        squares[k] = cf_exact_value(&sums[k]);
+    loss->ranking = squares[SUM_LOSS] / (double)batch->size;
+    loss->regularization = model->reg_weight > 0 ? regularization(model, squares, batch->size) : 0;
+    loss->total = loss->ranking + loss->regularization;
+    set_decay(model, squares, batch->size);
+}
+
+cf_status pairwise_step(cf_model *model, const cf_batch *batch, const cf_sink *sink, cf_loss *loss)
+{
+    batch_rows *rows = &model->rows;
+    cf_exact sums[N_SUMS] = {0};
+    cf_loss found;
+
+    batch_rows_find(rows, batch, model->shard);
+    propagation_start(&model->propagation);
+    propagation_rows(&model->propagation, rows->rows, rows->n_rows, rows->final);
+    batch_rows_fetch(rows);
+    score_segments(rows, batch->count, model->segment_scores);
+    differentiate(model, batch, join_slices(model, batch->count), &sums[SUM_LOSS]);
+    batch_rows_return(rows, batch, model->coefficient);
+    sum_losses(model, batch, sums, &found);
+    if (!isfinite(found.total))
+        return CF_FAIL(CF_ERR_NUMERIC, "the loss is not finite (ranking %g, regularization %g)",
+                       found.ranking, found.regularization);
+    fill_gradient(model);
+    propagation_back(&model->propagation, &model->gradient, sink);
+    *loss = found;
+    return CF_OK;
+}

@@ -1,0 +1,162 @@
+#include "cf/optim.h"
+
+#include <math.h>
+
+const cf_setting cf_optim_settings[] = {
+    {.name = "learner",
+     .kind = CF_SETTING_CHOICE,
+     .initial = "adam",
+     .choices = "adam|sgd",
+     .help = "optimizer"},
+    {.name = "learning_rate",
+     .kind = CF_SETTING_REAL,
+     .initial = "0.001",
+     .min = 0,
+     .max = 1e6,
+     .help = "step size"},
+    {.name = "weight_decay",
+     .kind = CF_SETTING_REAL,
+     .initial = "0.0",
+     .min = 0,
+     .max = 1e6,
+     .help = "adds weight_decay * x to the gradient of every number"},
+    {0},
+};
+
+enum { MAX_MOMENTS = 2 };
+static const double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
+
+struct cf_optim {
+    cf_dense *table[2];
+    cf_dense *moment[2][MAX_MOMENTS];
+    int n_moments;
+    int64_t steps;
+    double learning_rate;
+    float weight_decay;
+    float step_size;    /* learning rate over the first moment's bias correction */
+    float second_scale; /* 1 / sqrt(second moment's bias correction) */
+};
+
+cf_status cf_optim_create(const cf_config *config, cf_dense *const table[2], cf_optim **out)
+{
+    cf_optim *optim = NULL;
+    cf_status status = cf_par_agree(&table[0]->grid->world, CF_ALLOC(optim, 1));
+
+    CF_TRY(status);
+    optim->learning_rate = cf_config_real(config, "learning_rate");
+    optim->weight_decay = (float)cf_config_real(config, "weight_decay");
+    optim->n_moments = cf_config_is(config, "learner", "adam") ? MAX_MOMENTS : 0;
+    for (int side = 0; side < 2; side++) {
+        optim->table[side] = table[side];
+        for (int k = 0; k < optim->n_moments; k++)
+            CF_TRY(cf_dense_create(table[side]->grid, &table[side]->blocks, table[side]->dim,
+                                   &optim->moment[side][k]));
+    }
+    *out = optim;
+    optim = NULL;
+done:
+    cf_optim_destroy(&optim);
+    return status;
+}
+
+void cf_optim_destroy(cf_optim **optim)
+{
+    if (*optim == NULL) return;
+    for (int side = 0; side < 2; side++)
+        for (int k = 0; k < MAX_MOMENTS; k++)
+            cf_dense_destroy(&(*optim)->moment[side][k]);
+    cf_free(optim);
+}
+
+void cf_optim_begin(cf_optim *optim)
+{
+    const double t = (double)++optim->steps;
+
+    optim->step_size = (float)optim->learning_rate;
+    if (optim->n_moments > 0) {
+        optim->step_size = (float)(optim->learning_rate / (1.0 - pow(beta1, t)));
+        optim->second_scale = (float)(1.0 / sqrt(1.0 - pow(beta2, t)));
+    }
+}
+
+static cf_lanes square_root(cf_lanes x)
+{
+    for (int k = 0; k < CF_LANES; k++)
+        x[k] = sqrtf(x[k]);
+    return x;
+}
+
+/* One row of `width` numbers: x, its moments m and v, its gradient g. Kingma and Ba 2015, algorithm
+ * 1, as PyTorch orders it. */
+static void adam_row(const cf_optim *optim, float *x, float *m, float *v, const float *g,
+                     int64_t width)
+{
+    const cf_lanes decay = cf_lanes_all(optim->weight_decay);
+    const cf_lanes first = cf_lanes_all((float)(1.0 - beta1));
+    const cf_lanes second = cf_lanes_all((float)(1.0 - beta2)), keep = cf_lanes_all((float)beta2);
+    const cf_lanes size = cf_lanes_all(-optim->step_size);
+    const cf_lanes scale = cf_lanes_all(optim->second_scale), eps = cf_lanes_all((float)epsilon);
+
+    for (int64_t k = 0; k < width; k += CF_LANES) {
+        const cf_lanes x0 = cf_lanes_load(x + k), m0 = cf_lanes_load(m + k);
+        const cf_lanes gradient = cf_lanes_fma(decay, x0, cf_lanes_load(g + k));
+        const cf_lanes m1 = cf_lanes_fma(first, gradient - m0, m0);
+        const cf_lanes v1 = cf_lanes_fma(second, gradient * gradient, keep * cf_lanes_load(v + k));
+
+        cf_lanes_store(m + k, m1);
+        cf_lanes_store(v + k, v1);
+        cf_lanes_store(x + k,
+                       cf_lanes_fma(size, m1 / cf_lanes_fma(square_root(v1), scale, eps), x0));
+    }
+}
+
+static void sgd_row(const cf_optim *optim, float *x, const float *g, int64_t width)
+{
+    const cf_lanes decay = cf_lanes_all(optim->weight_decay),
+                   size = cf_lanes_all(-optim->step_size);
+
+    for (int64_t k = 0; k < width; k += CF_LANES) {
+        const cf_lanes x0 = cf_lanes_load(x + k);
+
+        cf_lanes_store(x + k,
+                       cf_lanes_fma(size, cf_lanes_fma(decay, x0, cf_lanes_load(g + k)), x0));
+    }
+}
+
+void cf_optim_update(void *context, cf_side side, const int32_t *rows, int count,
+                     const float *gradient)
+{
+    const cf_optim *optim = context;
+    const int64_t width = optim->table[side]->width;
+    float *table = optim->table[side]->data;
+
+    for (int k = 0; k < count; k++) {
+        const int64_t at = rows[k] * width;
+
+        if (optim->n_moments > 0)
+            adam_row(optim, table + at, optim->moment[side][0]->data + at,
+                     optim->moment[side][1]->data + at, gradient + k * width, width);
+        else
+            sgd_row(optim, table + at, gradient + k * width, width);
+    }
+}
+
+int64_t cf_optim_steps(const cf_optim *optim)
+{
+    return optim->steps;
+}
+
+void cf_optim_set_steps(cf_optim *optim, int64_t steps)
+{
+    optim->steps = steps;
+}
+
+int cf_optim_n_moments(const cf_optim *optim)
+{
+    return optim->n_moments;
+}
+
+cf_dense *cf_optim_moment(const cf_optim *optim, cf_side side, int which)
+{
+    return optim->moment[side][which];
+}

@@ -1,0 +1,100 @@
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+double grid_predict_bytes(const cf_dataset *dataset, const cf_config *config, int n_rows,
+                          int n_columns)
+{
+    const double dim = 16.0 * (double)cf_dense_segments(cf_config_int(config, "embedding_size"));
+    const double rows = (double)(dataset->n_users + dataset->n_items),
+                 edges = (double)dataset->n_train;
+    const double moments = cf_config_is(config, "learner", "adam") ? 2 : 0;
+    const double fields = cf_config_is(config, "model", "BPR") ? 0 : 2;
+    const double batch = (double)cf_config_int(config, "train_batch_size");
+    const double ranks = (double)n_rows * n_columns;
+
+    return rows * dim * 4 * (1 + moments + fields) / ranks +   /* tables */
+           edges * 2 * (4 + 8) / n_rows + rows * 40 / n_rows + /* graph and lists */
+           batch * dim * 4 * 12 / n_columns;                   /* rows of a batch */
+}
+
+/* Physical memory of this node over the ranks on it. */
+static double memory_share(const cf_par *world)
+{
+    MPI_Comm node;
+    int n = 1;
+
+    MPI_Comm_split_type(world->comm, MPI_COMM_TYPE_SHARED, world->rank, MPI_INFO_NULL, &node);
+    MPI_Comm_size(node, &n);
+    MPI_Comm_free(&node);
+    return (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / n;
+}
+
+/*
+ * Slices need no exchange of rows, so as many as there are segments; blocks divide the graph too,
+ * so more of them where memory is short. Of the divisors of the number of ranks: the most columns
+ * that fit.
+ */
+static void choose(const cf_dataset *dataset, const cf_config *config, int *n_rows, int *n_columns)
+{
+    const cf_par *world = dataset->world;
+    const int64_t segments = cf_dense_segments(cf_config_int(config, "embedding_size"));
+    double share = memory_share(world);
+
+    MPI_Allreduce(MPI_IN_PLACE, &share, 1, MPI_DOUBLE, MPI_MIN, world->comm);
+    *n_rows = world->size;
+    *n_columns = 1;
+    for (int columns = world->size; columns >= 1; columns--) {
+        if (world->size % columns != 0 || columns > segments) continue;
+        *n_columns = columns;
+        *n_rows = world->size / columns;
+        if (grid_predict_bytes(dataset, config, *n_rows, *n_columns) < 0.7 * share) return;
+    }
+}
+
+static bool parse(const char *text, int *n_rows, int *n_columns)
+{
+    char *end;
+    const long r = strtol(text, &end, 10);
+    long c;
+
+    if (end == text || (*end != 'x' && *end != 'X')) return false;
+    text = end + 1;
+    c = strtol(text, &end, 10);
+    if (end == text || *end != '\0' || r < 1 || c < 1 || r > 1 << 20 || c > 1 << 20) return false;
+    *n_rows = (int)r;
+    *n_columns = (int)c;
+    return true;
+}
+
+cf_status cf_train_create_grid(const cf_dataset *dataset, const cf_config *config, cf_grid **out)
+{
+    const char *text = cf_config_text(config, "grid");
+    const int64_t segments = cf_dense_segments(cf_config_int(config, "embedding_size"));
+    const int64_t fewest =
+        dataset->n_users < dataset->n_items ? dataset->n_users : dataset->n_items;
+    const int size = dataset->world->size;
+    int n_rows = 1, n_columns = 1;
+
+    if (strcmp(text, "auto") == 0)
+        choose(dataset, config, &n_rows, &n_columns);
+    else if (!parse(text, &n_rows, &n_columns))
+        return CF_FAIL(CF_ERR_USAGE, "grid: \"%s\" is not auto or ROWSxCOLUMNS, as 2x4", text);
+    if ((int64_t)n_rows * n_columns != size)
+        return CF_FAIL(CF_ERR_USAGE, "grid: %dx%d needs %lld ranks, there are %d", n_rows,
+                       n_columns, (long long)n_rows * n_columns, size);
+    if (n_columns > segments)
+        return CF_FAIL(CF_ERR_USAGE,
+                       "grid: %dx%d cuts the dimensions into %d slices, but embedding_size %lld "
+                       "has only %lld segments of 16",
+                       n_rows, n_columns, n_columns,
+                       (long long)cf_config_int(config, "embedding_size"), (long long)segments);
+    if (n_rows > fewest)
+        return CF_FAIL(CF_ERR_USAGE,
+                       "grid: %d blocks of users and items, but there are only %lld users and %lld "
+                       "items: use fewer ranks",
+                       n_rows, (long long)dataset->n_users, (long long)dataset->n_items);
+    return cf_par_create_grid(dataset->world, n_rows, n_columns, out);
+}

@@ -1,0 +1,81 @@
+#include "internal.h"
+
+#include <string.h>
+
+static bool is_machine_setting(const char *assignment)
+{
+    static const char *const names[] = {"grid=", "eval_memory=", "select_memory="};
+
+    for (size_t k = 0; k < sizeof names / sizeof names[0]; k++)
+        if (strncmp(assignment, names[k], strlen(names[k])) == 0) return true;
+    return false;
+}
+
+/* The run's settings with those of the machine as given now: the grid of the run need not fit these
+ * ranks. */
+static cf_status load_settings(const cf_ckpt_file *file, const char *path, const char *const *sets,
+                               int n_sets, cf_config **out)
+{
+    cf_config *config = NULL;
+    cf_status status;
+
+    CF_TRY(cf_config_create(cf_train_tables, cf_train_n_tables, &config));
+    CF_TRY(cf_config_load_text(config, file->settings, path));
+    CF_TRY(cf_config_set(config, "grid=auto"));
+    for (int k = 0; k < n_sets; k++) {
+        if (!is_machine_setting(sets[k]))
+            CF_TRY(CF_FAIL(CF_ERR_USAGE,
+                           "--set %s: the model is trained: only grid, eval_memory and "
+                           "select_memory can be set",
+                           sets[k]));
+        CF_TRY(cf_config_set(config, sets[k]));
+    }
+    *out = config;
+    config = NULL;
+done:
+    cf_config_destroy(&config);
+    return status;
+}
+
+cf_status cf_train_load(const cf_par *world, const cf_train_source *source, cf_trained **out)
+{
+    cf_trained *t = NULL;
+    cf_model_place place;
+    cf_status status = cf_par_agree(world, CF_ALLOC(t, 1));
+
+    CF_TRY(status);
+    CF_TRY(cf_ckpt_open(world, source->checkpoint, &t->file));
+    CF_TRY(cf_dataset_open(world, source->data, &t->dataset));
+    CF_TRY(cf_ckpt_check_dataset(t->file, source->data, t->dataset->digest,
+                                 (int64_t[]){t->dataset->n_users, t->dataset->n_items}));
+    CF_TRY(cf_par_agree(world, load_settings(t->file, source->checkpoint, source->sets,
+                                             source->n_sets, &t->config)));
+    CF_TRY(cf_train_create_grid(t->dataset, t->config, &t->grid));
+    CF_TRY(cf_dataset_load_shard(t->dataset, t->grid, &t->shard));
+    place = (cf_model_place){t->grid, t->shard, 1};
+    CF_TRY(cf_model_create(t->config, &place, &t->model));
+    CF_TRY(cf_ckpt_read(
+        t->file,
+        (cf_dense *[]){cf_model_table(t->model, CF_USERS), cf_model_table(t->model, CF_ITEMS)},
+        NULL));
+    cf_model_final(t->model, t->final);
+    *out = t;
+    t = NULL;
+done:
+    cf_train_unload(&t);
+    return status;
+}
+
+void cf_train_unload(cf_trained **trained)
+{
+    cf_trained *t = *trained;
+
+    if (t == NULL) return;
+    cf_model_destroy(&t->model);
+    cf_dataset_destroy_shard(&t->shard);
+    cf_par_destroy_grid(&t->grid);
+    cf_dataset_close(&t->dataset);
+    cf_ckpt_close(&t->file);
+    cf_config_destroy(&t->config);
+    cf_free(trained);
+}

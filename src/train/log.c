@@ -1,0 +1,93 @@
+#include "internal.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <omp.h>
+#include <stdio.h>
+#include <string.h>
+
+cf_status run_log_open(const cf_par *world, const char *folder, bool append, run_log *out)
+{
+    char path[4096];
+    cf_status status = CF_OK;
+
+    out->file = NULL;
+    if (world->rank == 0) {
+        snprintf(path, sizeof path, "%s/log.jsonl", folder);
+        out->file = fopen(path, append ? "a" : "w");
+        if (out->file == NULL)
+            status = CF_FAIL(CF_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
+    }
+    return cf_par_agree(world, status);
+}
+
+void run_log_close(run_log *log)
+{
+    if (log->file != NULL) fclose(log->file);
+    log->file = NULL;
+}
+
+/* Write and free one line; a log that cannot be written (full disk) does not end a training run. */
+static void write_line(run_log *log, json_t *line)
+{
+    if (log->file != NULL) {
+        if (json_dumpf(line, log->file, JSON_COMPACT | JSON_REAL_PRECISION(12)) != 0 ||
+            fputc('\n', log->file) == EOF || fflush(log->file) != 0) {
+            cf_warn("log.jsonl: cannot write: %s", strerror(errno));
+            run_log_close(log);
+        }
+    }
+    json_decref(line);
+}
+
+void run_log_start(run_log *log, const cf_grid *grid, const cf_dataset *dataset, int64_t from_epoch)
+{
+    char grid_text[32], digest[24];
+
+    if (log->file == NULL) return;
+    snprintf(grid_text, sizeof grid_text, "%dx%d", grid->n_rows, grid->n_columns);
+    snprintf(digest, sizeof digest, "%016llx", (unsigned long long)dataset->digest);
+    write_line(log, json_pack("{s:s, s:s, s:i, s:i, s:s, s:s, s:I, s:I, s:I, s:I}", "event",
+                              "start", "version", CF_VERSION, "ranks", grid->world.size, "threads",
+                              omp_get_max_threads(), "grid", grid_text, "dataset", digest, "users",
+                              (json_int_t)dataset->n_users, "items", (json_int_t)dataset->n_items,
+                              "train", (json_int_t)dataset->n_train, "from_epoch",
+                              (json_int_t)from_epoch));
+}
+
+void run_log_epoch(run_log *log, const cf_run_progress *progress, double loss, double seconds,
+                   int64_t samples)
+{
+    if (log->file == NULL) return;
+    write_line(log, json_pack("{s:s, s:I, s:f, s:f, s:f}", "event", "epoch", "epoch",
+                              (json_int_t)progress->epoch, "loss", loss, "seconds", seconds,
+                              "samples_per_second", seconds > 0 ? (double)samples / seconds : 0.0));
+}
+
+void run_log_metrics(run_log *log, const char *split, int64_t epoch, const cf_metrics *metrics,
+                     bool best, double seconds)
+{
+    json_t *values;
+
+    if (log->file == NULL) return;
+    values = json_object();
+    for (int m = 0; m < CF_N_METRICS; m++)
+        for (int k = 0; k < metrics->n_topk; k++) {
+            char name[64];
+
+            snprintf(name, sizeof name, "%s@%lld", cf_eval_metric_names[m],
+                     (long long)metrics->topk[k]);
+            json_object_set_new(values, name, json_real(metrics->mean[m][k]));
+        }
+    write_line(log,
+               json_pack("{s:s, s:I, s:o, s:b, s:f}", "event", split, "epoch", (json_int_t)epoch,
+                         "metrics", values, "best", best, "seconds", seconds));
+}
+
+void run_log_end(run_log *log, const cf_run_progress *progress, const char *why)
+{
+    if (log->file == NULL) return;
+    write_line(log, json_pack("{s:s, s:s, s:I, s:I, s:f}", "event", "end", "why", why, "epoch",
+                              (json_int_t)progress->epoch, "best_epoch",
+                              (json_int_t)progress->best_epoch, "seconds", progress->seconds));
+}

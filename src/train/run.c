@@ -1,0 +1,412 @@
+#include "internal.h"
+
+#include <errno.h>
+#include <omp.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MAX_PATH = 4096 };
+
+/* Everything that lives as long as a run. */
+struct run {
+    const cf_par *world;
+    const cf_config *config;
+    const cf_train_job *job;
+    char *settings; /* YAML of config */
+    char latest[MAX_PATH], best[MAX_PATH];
+    cf_dataset *dataset;
+    cf_grid *grid;
+    cf_shard *shard;
+    cf_model *model;
+    cf_optim *optim;
+    cf_selection *selection;
+    struct sampler sampler;
+    run_log log;
+    cf_progress bar;
+    cf_run_progress progress;
+    double clock; /* when progress.seconds was brought up to date */
+    double saved; /* when the last checkpoint was written */
+};
+
+/* ---- Setting up
+ * -----------------------------------------------------------------------------------------------
+ */
+
+/* The folder, and whether a run is in it already. Collective. */
+static cf_status open_folder(struct run *run, bool *resume)
+{
+    const char *out = run->job->out;
+    int found = 0;
+    cf_status status = CF_OK;
+
+    if (strlen(out) + 32 > MAX_PATH) status = CF_FAIL(CF_ERR_USAGE, "--out: the path is too long");
+    if (status == CF_OK && run->world->rank == 0) {
+        snprintf(run->latest, MAX_PATH, "%s/latest.h5", out);
+        if (mkdir(out, 0777) != 0 && errno != EEXIST)
+            status = CF_FAIL(CF_ERR_IO, "%s: cannot make the folder: %s", out, strerror(errno));
+        else if (access(run->latest, F_OK) == 0)
+            found = 1;
+    }
+    CF_TRY(cf_par_agree(run->world, status));
+    snprintf(run->latest, MAX_PATH, "%s/latest.h5", out);
+    snprintf(run->best, MAX_PATH, "%s/best.h5", out);
+    cf_par_broadcast(run->world, &found, sizeof found, 0);
+    if (found && !run->job->resume)
+        CF_TRY(CF_FAIL(
+            CF_ERR_USAGE,
+            "%s: there is a run in it: --resume auto goes on with it; else choose another --out",
+            out));
+    *resume = found != 0;
+done:
+    return status;
+}
+
+static cf_status save_settings(const struct run *run)
+{
+    char path[MAX_PATH];
+    FILE *file;
+    cf_status status = CF_OK;
+
+    if (run->world->rank == 0) {
+        snprintf(path, sizeof path, "%.4000s/settings.yaml", run->job->out);
+        file = fopen(path, "w");
+        if (file == NULL || fputs(run->settings, file) == EOF)
+            status = CF_FAIL(CF_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
+        if (file != NULL && fclose(file) != 0 && status == CF_OK)
+            status = CF_FAIL(CF_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
+    }
+    return cf_par_agree(run->world, status);
+}
+
+static cf_status create_parts(struct run *run)
+{
+    cf_model_place place;
+    cf_status status;
+
+    CF_TRY(cf_dataset_open(run->world, run->job->data, &run->dataset));
+    CF_TRY(cf_train_create_grid(run->dataset, run->config, &run->grid));
+    CF_TRY(cf_dataset_load_shard(run->dataset, run->grid, &run->shard));
+    CF_TRY(cf_par_agree(run->world,
+                        sampler_create(run->config, run->dataset, run->shard, &run->sampler)));
+    place = (cf_model_place){run->grid, run->shard, run->sampler.batch_size};
+    CF_TRY(cf_model_create(run->config, &place, &run->model));
+    CF_TRY(cf_optim_create(
+        run->config,
+        (cf_dense *[]){cf_model_table(run->model, CF_USERS), cf_model_table(run->model, CF_ITEMS)},
+        &run->optim));
+    cf_log("%lld users, %lld items, %lld train interactions", (long long)run->dataset->n_users,
+           (long long)run->dataset->n_items, (long long)run->dataset->n_train);
+    cf_log("%d ranks x %d threads, grid %dx%d, about %.0f MiB a rank", run->world->size,
+           omp_get_max_threads(), run->grid->n_rows, run->grid->n_columns,
+           grid_predict_bytes(run->dataset, run->config, run->grid->n_rows, run->grid->n_columns) /
+               1048576);
+done:
+    return status;
+}
+
+/* Starting tables. */
+static cf_status start_tables(struct run *run)
+{
+    cf_dense *items = cf_model_table(run->model, CF_ITEMS);
+    cf_status status = CF_OK;
+
+    if (cf_config_is(run->config, "emb_selection", "False")) {
+        cf_model_fill_noise(run->model, run->config, run->sampler.seed);
+        return CF_OK;
+    }
+    CF_TRY(cf_select_dims(run->dataset, run->config, &run->selection));
+    CF_TRY(cf_select_fill_items(run->dataset, run->selection, run->config, items));
+    CF_TRY(cf_model_pool_users(run->model));
+done:
+    return status;
+}
+
+/* Settings that may change when a run goes on, beside those of the machine. */
+static const char changeable[] = "epochs,stopping_step,eval_step";
+
+static cf_status load_latest(struct run *run)
+{
+    cf_dense *tables[] = {cf_model_table(run->model, CF_USERS),
+                          cf_model_table(run->model, CF_ITEMS)};
+    cf_ckpt_file *file = NULL;
+    const char *differs;
+    cf_status status;
+
+    CF_TRY(cf_ckpt_open(run->world, run->latest, &file));
+    CF_TRY(cf_ckpt_check_dataset(file, run->job->data, run->dataset->digest,
+                                 (int64_t[]){run->dataset->n_users, run->dataset->n_items}));
+    differs = cf_config_differs(run->config, file->settings, changeable);
+    if (differs != NULL)
+        CF_TRY(
+            CF_FAIL(CF_ERR_USAGE,
+                    "%s: %s differs from the run's: only %s and settings of the machine may change",
+                    run->latest, differs, changeable));
+    CF_TRY(cf_ckpt_read(file, tables, run->optim));
+    run->progress = file->progress;
+    run->selection = file->selection;
+    file->selection = NULL;
+    cf_log("goes on from %s: epoch %lld, batch %lld", run->latest, (long long)run->progress.epoch,
+           (long long)run->progress.batch);
+done:
+    cf_ckpt_close(&file);
+    return status;
+}
+
+static cf_status set_up(struct run *run)
+{
+    bool resume = false;
+    cf_status status;
+
+    CF_TRY(cf_par_agree(run->world, cf_config_to_yaml(run->config, &run->settings)));
+    CF_TRY(create_parts(run));
+    CF_TRY(open_folder(run, &resume));
+    if (resume)
+        CF_TRY(load_latest(run));
+    else
+        CF_TRY(start_tables(run));
+    CF_TRY(save_settings(run));
+    CF_TRY(run_log_open(run->world, run->job->out, resume, &run->log));
+    run_log_start(&run->log, run->grid, run->dataset, run->progress.epoch);
+    run->clock = run->saved = cf_clock_now();
+done:
+    return status;
+}
+
+static void tear_down(struct run *run)
+{
+    run_log_close(&run->log);
+    sampler_destroy(&run->sampler);
+    cf_select_destroy(&run->selection);
+    cf_optim_destroy(&run->optim);
+    cf_model_destroy(&run->model);
+    cf_dataset_destroy_shard(&run->shard);
+    cf_par_destroy_grid(&run->grid);
+    cf_dataset_close(&run->dataset);
+    cf_free(&run->settings);
+}
+
+/* ---- Going on
+ * -------------------------------------------------------------------------------------------------
+ */
+
+static void update_seconds(struct run *run)
+{
+    const double now = cf_clock_now();
+
+    run->progress.seconds += now - run->clock;
+    run->clock = now;
+}
+
+static cf_status save(struct run *run, const char *path, bool with_optim)
+{
+    cf_ckpt state = {
+        .table = {cf_model_table(run->model, CF_USERS), cf_model_table(run->model, CF_ITEMS)},
+        .optim = with_optim ? run->optim : NULL,
+        .selection = run->selection,
+        .settings = run->settings,
+        .dataset_digest = run->dataset->digest,
+        .n_users = run->dataset->n_users,
+        .n_items = run->dataset->n_items};
+
+    update_seconds(run);
+    state.progress = run->progress;
+    return cf_ckpt_save(run->world, path, &state);
+}
+
+static cf_status save_latest(struct run *run)
+{
+    const cf_status status = save(run, run->latest, true);
+
+    run->saved = cf_clock_now();
+    return status;
+}
+
+/* What the ranks agree on between two steps: has a signal come to any of them; is a checkpoint due
+ * by rank 0's clock. */
+struct duty {
+    int stop, save;
+};
+
+static struct duty agree_duty(const struct run *run)
+{
+    const double interval = cf_config_real(run->config, "checkpoint_interval");
+    struct duty duty = {signals_raised(), 0};
+
+    if (run->world->rank == 0 && interval > 0) duty.save = cf_clock_now() - run->saved >= interval;
+    if (run->world->size > 1)
+        MPI_Allreduce(MPI_IN_PLACE, &duty, 2, MPI_INT, MPI_MAX, run->world->comm);
+    return duty;
+}
+
+static cf_status stop_now(struct run *run)
+{
+    cf_status status;
+
+    CF_TRY(save_latest(run));
+    run_log_end(&run->log, &run->progress, "signal");
+    status = CF_FAIL(CF_STOPPED,
+                     "stopped by a signal in epoch %lld; %s is complete: run it again with "
+                     "--resume auto to go on",
+                     (long long)run->progress.epoch + 1, run->latest);
+done:
+    return status;
+}
+
+static cf_status step(struct run *run, int64_t index)
+{
+    const cf_sink sink = {cf_optim_update, run->optim};
+    const cf_batch *batch = sampler_draw(&run->sampler, index);
+    cf_loss loss;
+    cf_status status;
+    char note[32];
+
+    cf_optim_begin(run->optim);
+    status = cf_model_step(run->model, batch, &sink, &loss);
+    if (status == CF_ERR_NUMERIC)
+        return CF_FAIL(CF_ERR_NUMERIC,
+                       "epoch %lld, batch %lld: %s: a smaller learning_rate or emb_gain may help",
+                       (long long)run->progress.epoch + 1, (long long)index + 1,
+                       cf_error_message());
+    if (status != CF_OK) return status;
+    run->progress.loss_sum += loss.total;
+    run->progress.batch = index + 1;
+    snprintf(note, sizeof note, "loss %.4f", run->progress.loss_sum / (double)run->progress.batch);
+    cf_progress_update(&run->bar,
+                       run->progress.epoch * run->dataset->n_train +
+                           index * run->sampler.batch_size + batch->size,
+                       note);
+    return CF_OK;
+}
+
+/* The batches of the epoch under way that are not done yet. */
+static cf_status train_epoch(struct run *run)
+{
+    const int64_t n_batches = sampler_n_batches(&run->sampler);
+    const int64_t done = run->progress.batch * run->sampler.batch_size;
+    const double started = cf_clock_now();
+    cf_status status = CF_OK;
+    double loss;
+
+    sampler_start_epoch(&run->sampler, run->progress.epoch);
+    while (run->progress.batch < n_batches) {
+        const struct duty duty = agree_duty(run);
+
+        if (duty.stop) return stop_now(run);
+        if (duty.save) CF_TRY(save_latest(run));
+        CF_TRY(step(run, run->progress.batch));
+    }
+    loss = run->progress.loss_sum / (double)n_batches;
+    run->progress.epoch++;
+    run->progress.batch = 0;
+    run->progress.loss_sum = 0;
+    run_log_epoch(&run->log, &run->progress, loss, cf_clock_now() - started,
+                  run->dataset->n_train - done);
+done:
+    return status;
+}
+
+static cf_status evaluate(struct run *run, cf_split split, cf_metrics *out)
+{
+    const cf_dense *final[2];
+
+    cf_model_final(run->model, final);
+    return cf_eval_run(&(cf_eval_tables){final[CF_USERS], final[CF_ITEMS], run->shard}, split,
+                       cf_config_bool(run->config, "mask_history"), run->config, out);
+}
+
+/* The valid part: is it the best yet? */
+static cf_status validate(struct run *run)
+{
+    const double started = cf_clock_now();
+    const char *name = cf_config_text(run->config, "valid_metric");
+    cf_metrics metrics;
+    double value;
+    bool better;
+    cf_status status;
+
+    CF_TRY(evaluate(run, CF_SPLIT_VALID, &metrics));
+    CF_TRY(cf_eval_metric(&metrics, name, &value));
+    better = run->progress.best_epoch == 0 || value > run->progress.best_value;
+    if (better) {
+        run->progress.best_value = value;
+        run->progress.best_epoch = run->progress.epoch;
+        run->progress.stale = 0;
+        CF_TRY(save(run, run->best, false));
+    } else {
+        run->progress.stale++;
+    }
+    run_log_metrics(&run->log, "valid", run->progress.epoch, &metrics, better,
+                    cf_clock_now() - started);
+done:
+    return status;
+}
+
+static bool stale(const struct run *run)
+{
+    return run->progress.stale > cf_config_int(run->config, "stopping_step");
+}
+
+static cf_status train(struct run *run)
+{
+    const int64_t epochs = cf_config_int(run->config, "epochs"),
+                  eval_step = cf_config_int(run->config, "eval_step");
+    const bool valid = run->dataset->n_valid > 0 && eval_step > 0;
+    const bool save_each = cf_config_real(run->config, "checkpoint_interval") == 0.0;
+    cf_status status = CF_OK;
+
+    cf_progress_begin(&run->bar, "train", "samples", epochs * run->dataset->n_train);
+    while (run->progress.epoch < epochs && !stale(run)) {
+        CF_TRY(train_epoch(run));
+        if (valid && run->progress.epoch % eval_step == 0) CF_TRY(validate(run));
+        if (save_each) CF_TRY(save_latest(run));
+    }
+done:
+    cf_progress_end(&run->bar);
+    return status;
+}
+
+/* Test metrics of the best epoch; without a valid part the last one is the best. */
+static cf_status finish(struct run *run, cf_train_result *result)
+{
+    cf_dense *tables[] = {cf_model_table(run->model, CF_USERS),
+                          cf_model_table(run->model, CF_ITEMS)};
+    const double started = cf_clock_now();
+    cf_ckpt_file *file = NULL;
+    cf_status status;
+
+    if (run->progress.best_epoch == 0) {
+        CF_TRY(save(run, run->best, false));
+    }
+    CF_TRY(save_latest(run));
+    result->progress = run->progress;
+    result->has_test = run->dataset->n_test > 0;
+    if (result->has_test) {
+        CF_TRY(cf_ckpt_open(run->world, run->best, &file));
+        CF_TRY(cf_ckpt_read(file, tables, NULL));
+        CF_TRY(evaluate(run, CF_SPLIT_TEST, &result->test));
+        run_log_metrics(&run->log, "test", file->progress.epoch, &result->test, true,
+                        cf_clock_now() - started);
+    }
+    run_log_end(&run->log, &run->progress,
+                stale(run) ? "no better valid_metric" : "all epochs done");
+done:
+    cf_ckpt_close(&file);
+    return status;
+}
+
+cf_status cf_train_run(const cf_par *world, const cf_config *config, const cf_train_job *job,
+                       cf_train_result *result)
+{
+    struct run run = {.world = world, .config = config, .job = job};
+    cf_train_result found = {0};
+    cf_status status;
+
+    CF_TRY(set_up(&run));
+    CF_TRY(train(&run));
+    CF_TRY(finish(&run, &found));
+    *result = found;
+done:
+    tear_down(&run);
+    return status;
+}

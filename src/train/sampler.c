@@ -1,0 +1,106 @@
+#include "internal.h"
+
+cf_status sampler_create(const cf_config *config, const cf_dataset *dataset, const cf_shard *shard,
+                         struct sampler *out)
+{
+    cf_status status = CF_OK;
+
+    *out = (struct sampler){.shard = shard,
+                            .n_train = dataset->n_train,
+                            .n_items = dataset->n_items,
+                            .batch_size = cf_config_int(config, "train_batch_size"),
+                            .seed = (uint64_t)cf_config_int(config, "seed"),
+                            .exclude_all = cf_config_is(config, "neg_exclude", "train")};
+    for (int64_t u = 0; u < shard->n_users; u++)
+        if (shard->train.start[u + 1] - shard->train.start[u] == dataset->n_items)
+            return CF_FAIL(
+                CF_ERR_FORMAT,
+                "user number %lld has interacted with all %lld items: no negative item is left",
+                (long long)(shard->first_user + u), (long long)dataset->n_items);
+    if (out->batch_size > dataset->n_train) out->batch_size = dataset->n_train;
+    CF_TRY(CF_ALLOC(out->interaction, out->batch_size));
+    CF_TRY(CF_ALLOC(out->batch.place, out->batch_size));
+    CF_TRY(CF_ALLOC(out->batch.user, out->batch_size));
+    CF_TRY(CF_ALLOC(out->batch.positive, out->batch_size));
+    CF_TRY(CF_ALLOC(out->batch.negative, out->batch_size));
+done:
+    return status;
+}
+
+void sampler_destroy(struct sampler *sampler)
+{
+    cf_free(&sampler->interaction);
+    cf_free(&sampler->batch.place);
+    cf_free(&sampler->batch.user);
+    cf_free(&sampler->batch.positive);
+    cf_free(&sampler->batch.negative);
+}
+
+int64_t sampler_n_batches(const struct sampler *sampler)
+{
+    return (sampler->n_train + sampler->batch_size - 1) / sampler->batch_size;
+}
+
+void sampler_start_epoch(struct sampler *sampler, int64_t epoch)
+{
+    sampler->epoch = epoch;
+    cf_permutation_create(&sampler->order, (cf_random){sampler->seed, CF_STREAM_SHUFFLE},
+                          (uint64_t)epoch, sampler->n_train);
+}
+
+/* An item for sample n of the batch, whose position in the epoch is `position`: uniform over those
+ * not excluded. */
+static int64_t draw_negative(const struct sampler *s, int64_t n, int64_t position)
+{
+    const cf_random key = {s->seed, CF_STREAM_NEGATIVE};
+    const cf_lists *train = &s->shard->train;
+    const int64_t start = train->start[s->batch.user[n]],
+                  count = train->start[s->batch.user[n] + 1] - start;
+
+    for (uint64_t trial = 0;; trial++) {
+        const int64_t item =
+            cf_random_below(key, (uint64_t)s->epoch, (uint64_t)position, trial, s->n_items);
+        const bool excluded = s->exclude_all ? cf_contains_i64(train->index + start, count, item)
+                                             : item == s->batch.positive[n];
+
+        if (!excluded) return item;
+    }
+}
+
+/* Keep the places whose interaction is one of my users'. */
+static void keep_mine(struct sampler *s, int64_t size)
+{
+    const cf_lists *train = &s->shard->train;
+    const int64_t first = s->shard->first_interaction, n_mine = train->start[train->count];
+    int64_t count = 0;
+
+    for (int64_t place = 0; place < size; place++) {
+        const int64_t mine = s->interaction[place] - first;
+
+        if (mine < 0 || mine >= n_mine) continue;
+        s->batch.place[count] = (int32_t)place;
+        s->batch.positive[count++] = mine; /* its number, for now */
+    }
+    s->batch.count = count;
+}
+
+const cf_batch *sampler_draw(struct sampler *s, int64_t index)
+{
+    const cf_lists *train = &s->shard->train;
+    const int64_t first = index * s->batch_size, left = s->n_train - first;
+
+    s->batch.size = left < s->batch_size ? left : s->batch_size;
+#pragma omp parallel for schedule(static)
+    for (int64_t place = 0; place < s->batch.size; place++)
+        s->interaction[place] = cf_permutation_at(&s->order, first + place);
+    keep_mine(s, s->batch.size);
+#pragma omp parallel for schedule(static)
+    for (int64_t n = 0; n < s->batch.count; n++) {
+        const int64_t mine = s->batch.positive[n];
+
+        s->batch.user[n] = (int32_t)(cf_search_i64(train->start, train->count + 1, mine + 1) - 1);
+        s->batch.positive[n] = train->index[mine];
+        s->batch.negative[n] = draw_negative(s, n, first + s->batch.place[n]);
+    }
+    return &s->batch;
+}
