@@ -1,0 +1,192 @@
+/* RecBole's configuration (its documentation, "Config Introduction"): what is understood, and what
+ * is passed over. */
+#include "internal.h"
+
+#include <string.h>
+#include <strings.h>
+
+/* Keys that say how RecBole runs, or name its columns. Settings of the modules are looked up before
+ * this list. */
+static const char *const without_meaning[] = {
+    "gpu_id",
+    "use_gpu",
+    "device",
+    "worker",
+    "nproc",
+    "nnodes",
+    "node_rank",
+    "world_size",
+    "local_rank",
+    "offset",
+    "ip",
+    "port",
+    "group_offset",
+    "enable_amp",
+    "enable_scaler",
+    "single_spec",
+    "state",
+    "encoding",
+    "reproducibility",
+    "data_path",
+    "dataset",
+    "checkpoint_dir",
+    "config_files",
+    "show_progress",
+    "save_dataset",
+    "dataset_save_path",
+    "save_dataloaders",
+    "dataloaders_save_path",
+    "log_wandb",
+    "wandb_project",
+    "shuffle",
+    "benchmark_filename",
+    "transform",
+    "field_separator",
+    "seq_separator",
+    "load_col",
+    "unload_col",
+    "unused_col",
+    "additional_feat_suffix",
+    "alias_of_user_id",
+    "alias_of_item_id",
+    "alias_of_entity_id",
+    "alias_of_relation_id",
+    "preload_weight",
+    "numerical_features",
+    "discretization",
+    "MAX_ITEM_LIST_LENGTH",
+    "seq_len",
+    "val_interval",
+    "user_inter_num_interval",
+    "item_inter_num_interval",
+    "filter_inter_by_user_or_item",
+    "rm_dup_inter",
+    "repeatable",
+    "eval_args",
+    "eval_batch_size",
+    "metrics",
+    "valid_metric_bigger",
+    "loss_decimal_place",
+    "metric_decimal_place",
+    "train_neg_sample_args",
+    "training_neg_sample_args",
+    "training_neg_sample_num",
+    "neg_sampling",
+    "eval_neg_sample_args",
+    "require_training",
+    "eval_type",
+    "MODEL_TYPE",
+    "MODEL_INPUT_TYPE",
+    "hyper_results",
+    "tensorboard_dir",
+};
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+
+    return n > m && strcmp(text + n - m, end) == 0;
+}
+
+bool cf_config_recbole_ignores(const char *name)
+{
+    for (size_t k = 0; k < sizeof without_meaning / sizeof *without_meaning; k++)
+        if (strcmp(without_meaning[k], name) == 0) return true;
+    return ends_with(name, "_FIELD") || ends_with(name, "_SUFFIX") || ends_with(name, "_PREFIX");
+}
+
+/* ---- eval_args ------------------------------------------------------------------------------ */
+
+/* `split: {RS: [0.8, 0.1, 0.1]}` or `{LS: valid_and_test}`. */
+static cf_status take_split(cf_config_batch *batch, const yaml_node_t *node)
+{
+    const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+    yaml_node_t *key, *part;
+    const char *kind, *text;
+
+    if (node->type != YAML_MAPPING_NODE || node->data.mapping.pairs.top - pair != 1)
+        return cf_config_fail(&batch->source, node, "eval_args: split",
+                              "expected {RS: [0.8, 0.1, 0.1]} or {LS: valid_and_test}");
+    key = yaml_document_get_node(batch->source.document, pair->key);
+    part = yaml_document_get_node(batch->source.document, pair->value);
+    kind = cf_config_scalar(key);
+    text = cf_config_scalar(part);
+    if (kind && strcmp(kind, "LS") == 0 && (!text || strcmp(text, "valid_and_test") != 0))
+        return cf_config_fail(&batch->source, part, "eval_args: split: LS",
+                              "expected valid_and_test");
+    if (kind && strcmp(kind, "RS") == 0) {
+        cf_status status = cf_config_take(batch, "split_ratios", part);
+        if (status != CF_OK) return status;
+    }
+    return cf_config_take(batch, "split", key);
+}
+
+static cf_status take_order(cf_config_batch *batch, const yaml_node_t *node)
+{
+    static char random[] = "random", time[] = "time";
+    const char *text = cf_config_scalar(node);
+    yaml_node_t ours = *node; /* the same place in the file, with our word */
+
+    if (!text || (strcmp(text, "RO") != 0 && strcmp(text, "TO") != 0))
+        return cf_config_fail(&batch->source, node, "eval_args: order", "expected RO or TO");
+    ours.data.scalar.value = (yaml_char_t *)(text[0] == 'R' ? random : time);
+    ours.data.scalar.length = strlen((const char *)ours.data.scalar.value);
+    return cf_config_take(batch, "order", &ours);
+}
+
+/* `mode: full` or `mode: {valid: full, test: full}`. */
+static cf_status check_mode(cf_config_batch *batch, const yaml_node_t *node)
+{
+    const char *text = cf_config_scalar(node);
+    bool full = text && strcmp(text, "full") == 0;
+
+    if (node->type == YAML_MAPPING_NODE) {
+        full = true;
+        for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+             pair < node->data.mapping.pairs.top; pair++) {
+            text = cf_config_scalar(yaml_document_get_node(batch->source.document, pair->value));
+            full = full && text && strcmp(text, "full") == 0;
+        }
+    }
+    if (full) return CF_OK;
+    return cf_config_fail(&batch->source, node, "eval_args: mode",
+                          "expected full: the whole catalogue is ranked");
+}
+
+static cf_status check_group(cf_config_batch *batch, const yaml_node_t *node)
+{
+    const char *text = cf_config_scalar(node);
+
+    if (text && strcmp(text, "user") == 0) return CF_OK;
+    return cf_config_fail(&batch->source, node, "eval_args: group_by",
+                          "expected user: interactions are split within each user");
+}
+
+cf_status cf_config_recbole_eval_args(cf_config_batch *batch, const yaml_node_t *node)
+{
+    cf_status status = CF_OK;
+
+    if (node->type != YAML_MAPPING_NODE)
+        return cf_config_fail(&batch->source, node, "eval_args",
+                              "expected a mapping of split, order, group_by and mode");
+    for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+         pair < node->data.mapping.pairs.top; pair++) {
+        yaml_node_t *key = yaml_document_get_node(batch->source.document, pair->key);
+        yaml_node_t *value = yaml_document_get_node(batch->source.document, pair->value);
+        const char *name = cf_config_scalar(key) ? cf_config_scalar(key) : "";
+
+        if (strcmp(name, "split") == 0)
+            CF_TRY(take_split(batch, value));
+        else if (strcmp(name, "order") == 0)
+            CF_TRY(take_order(batch, value));
+        else if (strcmp(name, "group_by") == 0)
+            CF_TRY(check_group(batch, value));
+        else if (strcmp(name, "mode") == 0)
+            CF_TRY(check_mode(batch, value));
+        else
+            CF_TRY(cf_config_fail(&batch->source, key, "eval_args",
+                                  "expected only split, order, group_by and mode"));
+    }
+done:
+    return status;
+}

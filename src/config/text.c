@@ -1,0 +1,98 @@
+#include "internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+cf_status cf_config_append(cf_config_buffer *buffer, const char *format, ...)
+{
+    cf_status status = CF_OK;
+    va_list arguments;
+    int length;
+
+    va_start(arguments, format);
+    length = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    CF_ASSERT(length >= 0);
+    CF_TRY(CF_GROW(buffer->text, buffer->capacity, buffer->length + length + 1));
+
+    va_start(arguments, format);
+    vsnprintf(buffer->text + buffer->length, (size_t)length + 1, format, arguments);
+    va_end(arguments);
+    buffer->length += length;
+done:
+    return status;
+}
+
+/* The code point at *text, which is moved behind it; a byte that is not UTF-8 comes back as -1 -
+ * byte. */
+static int32_t next_code_point(const unsigned char **text)
+{
+    const unsigned char *t = *text;
+    int more = t[0] < 0x80   ? 0
+               : t[0] < 0xC2 ? -1
+               : t[0] < 0xE0 ? 1
+               : t[0] < 0xF0 ? 2
+               : t[0] < 0xF5 ? 3
+                             : -1;
+    int32_t point = more <= 0 ? t[0] : t[0] & (0x3F >> more);
+
+    for (int k = 1; k <= more; k++) {
+        if ((t[k] & 0xC0) != 0x80) {
+            more = -1;
+            break;
+        }
+        point = point << 6 | (t[k] & 0x3F);
+    }
+    *text = t + 1 + (more > 0 ? more : 0);
+    return more >= 0 ? point : -1 - (int32_t)t[0];
+}
+
+cf_status cf_config_append_quoted(cf_config_buffer *buffer, const char *text)
+{
+    const unsigned char *t = (const unsigned char *)text;
+    cf_status status = CF_OK;
+
+    CF_TRY(cf_config_append(buffer, "\""));
+    while (*t) {
+        int32_t point = next_code_point(&t);
+
+        if (point < 0) /* left as it is: the YAML reader says what is wrong with it */
+            CF_TRY(cf_config_append(buffer, "%c", -1 - point));
+        else if (point == '"' || point == '\\')
+            CF_TRY(cf_config_append(buffer, "\\%c", (int)point));
+        else if (point >= 0x20 && point < 0x7F)
+            CF_TRY(cf_config_append(buffer, "%c", (int)point));
+        else if (point == '\t' || point == '\n')
+            CF_TRY(cf_config_append(buffer, point == '\t' ? "\\t" : "\\n"));
+        else
+            CF_TRY(cf_config_append(buffer, "\\U%08X", (unsigned)point));
+    }
+    CF_TRY(cf_config_append(buffer, "\""));
+done:
+    return status;
+}
+
+cf_status cf_config_copy_text(const char *text, char **out)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = NULL;
+    cf_status status = CF_OK;
+
+    CF_TRY(CF_ALLOC(copy, (int64_t)size));
+    memcpy(copy, text, size);
+    *out = copy;
+done:
+    return status;
+}
+
+const char *cf_config_excerpt(const char *text, char out[80])
+{
+    size_t length = strlen(text);
+    size_t kept = length > 60 ? 60 : length;
+
+    for (size_t k = 0; k < kept; k++)
+        out[k] = (unsigned char)text[k] < 0x20 || text[k] == 0x7F ? '?' : text[k];
+    strcpy(out + kept, length > kept ? "..." : "");
+    return out;
+}
