@@ -1,0 +1,102 @@
+#include "cf_test.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void a_message_is_kept_and_may_contain_the_last_one(void **state)
+{
+    (void)state;
+    assert_int_equal(CF_FAIL(CF_ERR_IO, "%s: no", "a"), CF_ERR_IO);
+    assert_string_equal(cf_error_message(), "a: no");
+    assert_int_equal(CF_FAIL(CF_ERR_FORMAT, "rank %d: %s", 3, cf_error_message()), CF_ERR_FORMAT);
+    assert_string_equal(cf_error_message(), "rank 3: a: no");
+}
+
+static void a_message_is_one_line_of_at_most_1023_bytes(void **state)
+{
+    char text[3000];
+
+    (void)state;
+    memset(text, 'x', sizeof text);
+    text[5] = '\n';
+    text[sizeof text - 1] = '\0';
+    CF_FAIL(CF_ERR_IO, "%s", text);
+    assert_int_equal(strlen(cf_error_message()), 1023);
+    assert_null(strchr(cf_error_message(), '\n'));
+}
+
+static cf_status leave_at(int at, int *reached)
+{
+    cf_status status = CF_OK;
+
+    for (*reached = 0; *reached < 3; ++*reached)
+        CF_TRY(*reached == at ? CF_ERR_IO : CF_OK);
+    *reached = 100;
+done:
+    return status;
+}
+
+static void try_leaves_at_the_first_failure(void **state)
+{
+    int reached = 0;
+
+    (void)state;
+    assert_int_equal(leave_at(1, &reached), CF_ERR_IO);
+    assert_int_equal(reached, 1);
+    assert_int_equal(leave_at(-1, &reached), CF_OK);
+    assert_int_equal(reached, 100);
+}
+
+static void exit_17(void)
+{
+    _exit(17);
+}
+
+/** How a child ends that finds a bug; what it printed in `text`. */
+static int find_a_bug(void (*hook)(void), char *text, size_t size)
+{
+    int ends[2], outcome = 0;
+
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        signal(SIGABRT, SIG_DFL);
+        dup2(ends[1], STDERR_FILENO);
+        cf_error_set_abort(hook);
+        CF_ASSERT(1 + 1 == 2);
+        CF_ASSERT(1 + 1 == 3);
+        _exit(0);
+    }
+    close(ends[1]);
+    ssize_t length = read(ends[0], text, size - 1);
+    close(ends[0]);
+    text[length > 0 ? length : 0] = '\0';
+    assert_int_equal(waitpid(child, &outcome, 0), child);
+    return outcome;
+}
+
+static void a_bug_names_its_place_and_ends_the_program(void **state)
+{
+    char text[1000];
+
+    (void)state;
+    int outcome = find_a_bug(NULL, text, sizeof text);
+    assert_true(WIFSIGNALED(outcome) && WTERMSIG(outcome) == SIGABRT);
+    assert_non_null(strstr(text, "1 + 1 == 3"));
+    assert_non_null(strstr(text, "core/error.c:"));
+    assert_null(strstr(text, "== 2"));
+    outcome = find_a_bug(exit_17, text, sizeof text);
+    assert_true(WIFEXITED(outcome) && WEXITSTATUS(outcome) == 17);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_message_is_kept_and_may_contain_the_last_one),
+    cmocka_unit_test(a_message_is_one_line_of_at_most_1023_bytes),
+    cmocka_unit_test(try_leaves_at_the_first_failure),
+    cmocka_unit_test(a_bug_names_its_place_and_ends_the_program),
+};
+CF_TEST_MAIN(tests)
