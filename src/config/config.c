@@ -100,6 +100,12 @@ void cf_config_destroy(cf_config **config)
     cf_free(config);
 }
 
+void cf_config_pass_over(cf_config *config, const cf_setting *table)
+{
+    CF_ASSERT(config->n_passed < CF_CONFIG_MAX_PASSED);
+    config->passed[config->n_passed++] = table;
+}
+
 /* ---- Values --------------------------------------------------------------------------------- */
 
 /* The value of `name`, which must be of kind `kind` (or `or_kind`). */

@@ -19,10 +19,14 @@ typedef struct cf_config_value {
     bool given; /* by a file or --set */
 } cf_config_value;
 
+enum { CF_CONFIG_MAX_PASSED = 8 };
+
 struct cf_config {
     const cf_setting **rows;
     cf_config_value *values;
     int count;
+    const cf_setting *passed[CF_CONFIG_MAX_PASSED]; /* tables of other commands */
+    int n_passed;
 };
 
 /** Text that grows at its end. Starts zeroed; `text` is NULL until something was added, and is the
@@ -93,5 +97,8 @@ cf_status cf_config_take(cf_config_batch *batch, const char *name, const yaml_no
 /* recbole.c */
 /** True for keys of RecBole that have no meaning here. */
 bool cf_config_recbole_ignores(const char *name);
+/** The setting that a column's key of RecBole stands for ("user_field" for USER_ID_FIELD); NULL if
+ * none. */
+const char *cf_config_recbole_field(const char *name);
 /** Translate RecBole's `eval_args`. */
 cf_status cf_config_recbole_eval_args(cf_config_batch *batch, const yaml_node_t *node);

@@ -22,26 +22,50 @@ cf_status cf_config_take(cf_config_batch *batch, const char *name, const yaml_no
     return cf_config_take_value(&batch->source, node, batch->config->rows[k], &batch->fresh[k]);
 }
 
-/* An unknown name is fine if it is RecBole's and means nothing here. */
-static cf_status take_unknown(cf_config_batch *batch, const char *name, const yaml_node_t *key)
+/* True for the settings of another command. */
+static bool is_passed_over(const cf_config *config, const char *name)
+{
+    for (int t = 0; t < config->n_passed; t++)
+        for (const cf_setting *row = config->passed[t]; row->name; row++)
+            if (strcmp(row->name, name) == 0) return true;
+    return false;
+}
+
+static cf_status fail_unknown(cf_config_batch *batch, const char *name, const yaml_node_t *key)
 {
     const cf_config *config = batch->config;
     const char **names = NULL;
+    int64_t capacity = 0;
+    int count = 0;
     char hint[120], got[80];
     cf_status status = CF_OK;
 
-    if (cf_config_recbole_ignores(name)) {
-        CF_TRY(cf_config_append(&batch->ignored, "%s%s", batch->ignored.length ? ", " : "", name));
-        goto done;
-    }
-    CF_TRY(CF_ALLOC(names, config->count));
-    for (int k = 0; k < config->count; k++)
-        names[k] = config->rows[k]->name;
+    for (int t = -1; t < config->n_passed; t++)
+        for (int k = 0; t < 0 ? k < config->count : config->passed[t][k].name != NULL; k++) {
+            CF_TRY(CF_GROW(names, capacity, count + 1));
+            names[count++] = t < 0 ? config->rows[k]->name : config->passed[t][k].name;
+        }
     status = cf_config_fail(&batch->source, key, cf_config_excerpt(name, got), "unknown setting%s",
-                            cf_config_hint(name, names, config->count, hint));
+                            cf_config_hint(name, names, count, hint));
 done:
     cf_free(&names);
     return status;
+}
+
+static cf_status take_entry(cf_config_batch *batch, const yaml_node_t *key, const yaml_node_t *node)
+{
+    const char *name = cf_config_scalar(key), *field;
+
+    if (!name) return cf_config_fail(&batch->source, key, "key", "expected the name of a setting");
+    field = cf_config_recbole_field(name);
+    if (cf_config_find(batch->config, name) >= 0) return cf_config_take(batch, name, node);
+    if (field && cf_config_find(batch->config, field) >= 0)
+        return cf_config_take(batch, field, node);
+    if (strcmp(name, "eval_args") == 0 && cf_config_find(batch->config, "split") >= 0)
+        return cf_config_recbole_eval_args(batch, node);
+    if (cf_config_recbole_ignores(name) || is_passed_over(batch->config, name))
+        return cf_config_append(&batch->ignored, "%s%s", batch->ignored.length ? ", " : "", name);
+    return fail_unknown(batch, name, key);
 }
 
 static cf_status take_mapping(cf_config_batch *batch, const yaml_node_t *root)
@@ -52,16 +76,8 @@ static cf_status take_mapping(cf_config_batch *batch, const yaml_node_t *root)
          pair < root->data.mapping.pairs.top; pair++) {
         yaml_node_t *key = yaml_document_get_node(batch->source.document, pair->key);
         yaml_node_t *node = yaml_document_get_node(batch->source.document, pair->value);
-        const char *name = cf_config_scalar(key);
 
-        if (!name)
-            CF_TRY(cf_config_fail(&batch->source, key, "key", "expected the name of a setting"));
-        if (cf_config_find(batch->config, name) >= 0)
-            CF_TRY(cf_config_take(batch, name, node));
-        else if (strcmp(name, "eval_args") == 0 && cf_config_find(batch->config, "split") >= 0)
-            CF_TRY(cf_config_recbole_eval_args(batch, node));
-        else
-            CF_TRY(take_unknown(batch, name, key));
+        CF_TRY(take_entry(batch, key, node));
     }
 done:
     return status;
@@ -107,8 +123,7 @@ static cf_status fail_yaml(const yaml_parser_t *parser, const cf_config_source *
     const char *problem = parser->problem ? parser->problem : "cannot be read";
     size_t line = parser->problem_mark.line;
 
-    if (parser->error ==
-        YAML_READER_ERROR) { /* bytes that are no text have an offset, not a line */
+    if (parser->error == YAML_READER_ERROR) { /* what is no text has an offset, not a line */
         line = 0;
         for (size_t k = 0; k < parser->problem_offset; k++)
             line += source->bytes[k] == '\n';

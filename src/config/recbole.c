@@ -95,6 +95,18 @@ bool cf_config_recbole_ignores(const char *name)
     return ends_with(name, "_FIELD") || ends_with(name, "_SUFFIX") || ends_with(name, "_PREFIX");
 }
 
+const char *cf_config_recbole_field(const char *name)
+{
+    static const char *const fields[][2] = {{"USER_ID_FIELD", "user_field"},
+                                            {"ITEM_ID_FIELD", "item_field"},
+                                            {"RATING_FIELD", "rating_field"},
+                                            {"TIME_FIELD", "time_field"}};
+
+    for (size_t k = 0; k < sizeof fields / sizeof *fields; k++)
+        if (strcmp(fields[k][0], name) == 0) return fields[k][1];
+    return NULL;
+}
+
 /* ---- eval_args ------------------------------------------------------------------------------ */
 
 /* `split: {RS: [0.8, 0.1, 0.1]}` or `{LS: valid_and_test}`. */

@@ -88,6 +88,7 @@ static const accepted fine[] = {
     {"eval_args: {order: TO}\n", "order", "time"},
     {"eval_args: {order: RO}\n", "order", "random"},
     {"eval_args: {split: {LS: valid_and_test}, mode: {valid: full, test: full}}\n", "split", "LS"},
+    {"TIME_FIELD: when\n", "time_field", "\"when\""},
     {"gpu_id: 0\nworker: 4\nUSER_ID_FIELD: user_id\nNEG_PREFIX: neg_\nload_col: {inter: [a]}\n"
      "embedding_size: 9\nmetrics: [Recall]\neval_batch_size: 4096\nbenchmark_filename: [a, b]\n",
      "embedding_size", "9"},
@@ -245,7 +246,7 @@ static void cut_and_damaged_files_end_in_a_message(void **state)
     static const char bytes[] = "\t\n:{}[]\"'\0\xFF&*-?!";
 
     (void)state;
-    for (size_t length = 0; length < sizeof whole; length++)
+    for (size_t length = 0; length + 1 < sizeof whole; length++)
         for (size_t k = 0; k < sizeof bytes; k++) {
             cf_config *config = new_config();
             char text[sizeof whole];
@@ -260,6 +261,27 @@ static void cut_and_damaged_files_end_in_a_message(void **state)
             assert_true(status == CF_OK || status == CF_ERR_USAGE);
             cf_config_destroy(&config);
         }
+}
+
+/* One file can hold the settings of several commands: those of another are passed over. */
+static void settings_of_another_command_are_passed_over(void **state)
+{
+    const cf_setting *const own[] = {model_table};
+    cf_config *config = NULL;
+    char *yaml = NULL;
+
+    (void)state;
+    assert_int_equal(cf_config_create(own, 1, &config), CF_OK);
+    assert_int_equal(cf_config_load_text(config, "split: LS\nseed: 3\n", "f"), CF_ERR_USAGE);
+    cf_config_pass_over(config, data_table);
+    assert_int_equal(cf_config_load_text(config, "split: LS\nseed: 3\neval_args: x\n", "f"), CF_OK);
+    assert_int_equal(cf_config_int(config, "seed"), 3);
+    assert_int_equal(cf_config_load_text(config, "splits: LS\n", "f"), CF_ERR_USAGE);
+    assert_message_has("did you mean \"split\"?");
+    assert_int_equal(cf_config_to_yaml(config, &yaml), CF_OK);
+    assert_null(strstr(yaml, "split"));
+    cf_free(&yaml);
+    cf_config_destroy(&config);
 }
 
 static void files_that_are_not_settings_are_named(void **state)
@@ -314,6 +336,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(an_alias_stands_for_its_value),
     cmocka_unit_test(bad_values_are_refused_and_change_nothing),
     cmocka_unit_test(cut_and_damaged_files_end_in_a_message),
+    cmocka_unit_test(settings_of_another_command_are_passed_over),
     cmocka_unit_test(files_that_are_not_settings_are_named),
     cmocka_unit_test(no_memory_is_an_error_at_every_allocation),
 };

@@ -21,6 +21,7 @@ static const cf_setting data_table[] = {
     {"order", CF_SETTING_CHOICE, "random", 0, 0, "random|time", "order of a split", false},
     {"val_interval", CF_SETTING_MAP, "", 0, 0, NULL, "rating intervals", false},
     {"field_separator", CF_SETTING_TEXT, "\"\\t\"", 0, 0, NULL, "between columns", false},
+    {"time_field", CF_SETTING_TEXT, "timestamp", 0, 0, NULL, "column of times", false},
     {"limit", CF_SETTING_REAL, ".inf", -1e300, INFINITY, NULL, "a number without an end", false},
     {"grid", CF_SETTING_TEXT, "auto", 0, 0, NULL, "shape of the grid", true},
     {NULL, CF_SETTING_INT, NULL, 0, 0, NULL, NULL, false},
