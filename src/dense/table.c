@@ -1,0 +1,178 @@
+#include "cf/dense.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int64_t cf_dense_segments(int64_t dim)
+{
+    return (dim + CF_LANES - 1) / CF_LANES;
+}
+
+int64_t cf_dense_slice_start(int64_t dim, int n_columns, int column)
+{
+    return cf_par_even_start(cf_dense_segments(dim), n_columns, column);
+}
+
+/** Everything of the table but its memory. */
+static void lay_out(cf_dense *table, const cf_grid *grid, const cf_blocks *blocks, int64_t dim)
+{
+    int64_t first = cf_dense_slice_start(dim, grid->n_columns, grid->my_column);
+    int64_t next = cf_dense_slice_start(dim, grid->n_columns, grid->my_column + 1);
+
+    table->grid = grid;
+    table->n_rows = blocks->start[blocks->count];
+    table->first_row = blocks->start[grid->my_row];
+    table->local_rows = blocks->start[grid->my_row + 1] - table->first_row;
+    table->dim = dim;
+    table->first_dim = first * CF_LANES;
+    table->width = (next - first) * CF_LANES;
+    table->local_dim =
+        (table->first_dim + table->width < dim ? table->first_dim + table->width : dim) -
+        table->first_dim;
+    table->full_width = cf_dense_segments(dim) * CF_LANES;
+}
+
+static cf_status allocate(cf_dense *table, const cf_blocks *blocks)
+{
+    cf_status status;
+
+    CF_TRY(CF_ALLOC(table->blocks.start, (int64_t)blocks->count + 1));
+    table->blocks.count = blocks->count;
+    memcpy(table->blocks.start, blocks->start, ((size_t)blocks->count + 1) * sizeof *blocks->start);
+    CF_TRY(CF_ALLOC(table->data, table->local_rows * table->width));
+done:
+    return status;
+}
+
+cf_status cf_dense_create(const cf_grid *grid, const cf_blocks *blocks, int64_t dim, cf_dense **out)
+{
+    cf_dense *table = NULL;
+    cf_status status;
+
+    CF_ASSERT(blocks->count == grid->n_rows && dim > 0);
+    if (grid->n_columns > cf_dense_segments(dim))
+        return CF_FAIL(CF_ERR_USAGE,
+                       "grid %dx%d: %lld dimensions have %lld segments of %d, so at most as many "
+                       "grid columns",
+                       grid->n_rows, grid->n_columns, (long long)dim,
+                       (long long)cf_dense_segments(dim), CF_LANES);
+    status = CF_ALLOC(table, 1);
+    if (status == CF_OK) {
+        lay_out(table, grid, blocks, dim);
+        status = allocate(table, blocks);
+    }
+    CF_TRY(cf_par_agree(&grid->world, status));
+    *out = table;
+    table = NULL;
+done:
+    cf_dense_destroy(&table);
+    return status;
+}
+
+void cf_dense_destroy(cf_dense **table)
+{
+    if (!*table) return;
+    cf_par_destroy_blocks(&(*table)->blocks);
+    cf_free(&(*table)->data);
+    cf_free(table);
+}
+
+void cf_dense_fill_uniform(cf_dense *table, uint64_t seed, int64_t row_offset, double limit)
+{
+    const cf_random key = {seed, CF_STREAM_INIT};
+
+#pragma omp parallel for schedule(static)
+    for (int64_t r = 0; r < table->local_rows; r++) {
+        uint64_t row = (uint64_t)(table->first_row + r + row_offset);
+        for (int64_t k = 0; k < table->local_dim; k++) {
+            double u = cf_random_uniform(key, row, (uint64_t)(table->first_dim + k), 0);
+            table->data[r * table->width + k] = (float)((2 * u - 1) * limit);
+        }
+    }
+}
+
+void cf_dense_fill_normal(cf_dense *table, uint64_t seed, int64_t row_offset, double std)
+{
+    const cf_random key = {seed, CF_STREAM_INIT};
+
+#pragma omp parallel for schedule(static)
+    for (int64_t r = 0; r < table->local_rows; r++) {
+        uint64_t row = (uint64_t)(table->first_row + r + row_offset);
+        for (int64_t k = 0; k < table->local_dim; k++) {
+            double z = cf_random_normal(key, row, (uint64_t)(table->first_dim + k), 0);
+            table->data[r * table->width + k] = (float)(std * z);
+        }
+    }
+}
+
+/** The first local row with a NaN or an infinity; local_rows if none. */
+static int64_t first_bad_row(const cf_dense *table)
+{
+    const uint32_t exponent = 0x7f800000; /* all ones: NaN or infinity */
+    int64_t first = table->local_rows;
+
+#pragma omp parallel for schedule(static) reduction(min : first)
+    for (int64_t r = 0; r < table->local_rows; r++) {
+        const float *row = table->data + r * table->width;
+        uint32_t bad = 0;
+        for (int64_t k = 0; k < table->width; k++) {
+            uint32_t bits;
+            memcpy(&bits, row + k, sizeof bits);
+            bad |= (bits & exponent) == exponent;
+        }
+        if (bad && r < first) first = r;
+    }
+    return first;
+}
+
+cf_status cf_dense_check_finite(const cf_dense *table, const char *what)
+{
+    int64_t row = first_bad_row(table);
+
+    row = row < table->local_rows ? table->first_row + row : table->n_rows;
+    MPI_Allreduce(MPI_IN_PLACE, &row, 1, MPI_INT64_T, MPI_MIN, table->grid->world.comm);
+    if (row == table->n_rows) return CF_OK;
+    return CF_FAIL(CF_ERR_NUMERIC, "%s: row %lld has a NaN or an infinity", what, (long long)row);
+}
+
+static cf_slab my_slab(const cf_dense *table)
+{
+    return (cf_slab){.first_row = table->first_row,
+                     .n_rows = table->local_rows,
+                     .first_column = table->first_dim,
+                     .n_columns = table->local_dim,
+                     .stride = table->width};
+}
+
+cf_status cf_dense_write(const cf_dense *table, cf_store *store, const char *name, const char *dims)
+{
+    const int64_t shape[2] = {table->n_rows, table->dim};
+    const cf_slab slab = my_slab(table);
+    cf_status status;
+
+    CF_TRY(cf_store_add(store, name, CF_F32, shape, dims));
+    CF_TRY(cf_store_write(store, name, &slab, table->data));
+done:
+    return status;
+}
+
+cf_status cf_dense_read(cf_dense *table, cf_store *store, const char *name)
+{
+    const cf_slab slab = my_slab(table);
+    char what[1024];
+    int64_t shape[2];
+    cf_type type;
+    cf_status status;
+
+    CF_TRY(cf_store_shape(store, name, &type, shape));
+    if (shape[0] != table->n_rows || shape[1] != table->dim)
+        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: %s is %lld x %lld, expected %lld x %lld",
+                       cf_store_path(store), name, (long long)shape[0], (long long)shape[1],
+                       (long long)table->n_rows, (long long)table->dim));
+    CF_TRY(cf_store_read(store, name, CF_F32, &slab, table->data));
+    CF_TRY(cf_store_verify(store, name));
+    snprintf(what, sizeof what, "%s: %s", cf_store_path(store), name);
+    CF_TRY(cf_dense_check_finite(table, what));
+done:
+    return status;
+}
