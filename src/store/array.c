@@ -1,0 +1,252 @@
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const size_t type_sizes[STORE_N_TYPES] = {
+    [CF_F16] = 2, [CF_F32] = 4, [CF_F64] = 8, [CF_I32] = 4, [CF_I64] = 8, [CF_U8] = 1};
+
+size_t cf_store_type_size(cf_type type)
+{
+    return type_sizes[type];
+}
+
+cf_status store_copy_text(const char *text, char **out)
+{
+    int64_t size = (int64_t)strlen(text) + 1;
+    cf_status status = cf_alloc(out, size, 1);
+
+    if (status == CF_OK) memcpy(*out, text, (size_t)size);
+    return status;
+}
+
+static herr_t keep_innermost(unsigned n, const H5E_error2_t *error, void *reason)
+{
+    if (n == 0) {
+        strncpy(reason, error->desc, STORE_REASON_SIZE - 1);
+        ((char *)reason)[STORE_REASON_SIZE - 1] = '\0';
+    }
+    return 0;
+}
+
+const char *store_reason(char reason[static STORE_REASON_SIZE])
+{
+    strcpy(reason, "HDF5 gives no reason");
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_innermost, reason);
+    return reason;
+}
+
+/* ---- The table of arrays ---- */
+
+/* A new last element of the table, with its own copy of the name and its sums; not yet counted.
+ * Local. */
+static cf_status prepare_array(cf_store *store, const char *name, const int64_t shape[2],
+                               store_array **out)
+{
+    store_array *array;
+    cf_status status;
+
+    CF_TRY(CF_GROW(store->arrays, store->capacity, store->n_arrays + 1));
+    array = &store->arrays[store->n_arrays];
+    *array = (store_array){
+        .dataset = -1, .shape = {shape[0], shape[1]}, .n_blocks = store_n_blocks(shape[0])};
+    CF_TRY(store_copy_text(name, &array->name));
+    status = CF_ALLOC(array->sums, array->n_blocks);
+    if (status != CF_OK) cf_free(&array->name);
+    CF_TRY(status);
+    *out = array;
+done:
+    return status;
+}
+
+static bool free_array(store_array *array)
+{
+    bool closed = array->dataset < 0 || H5Dclose(array->dataset) >= 0;
+
+    cf_free(&array->name);
+    cf_free(&array->sums);
+    return closed;
+}
+
+bool store_close_arrays(cf_store *store)
+{
+    bool closed = true;
+
+    for (int64_t k = 0; k < store->n_arrays; k++)
+        closed = free_array(&store->arrays[k]) && closed;
+    store->n_arrays = 0;
+    return closed;
+}
+
+static store_array *find_open(const cf_store *store, const char *name)
+{
+    for (int64_t k = 0; k < store->n_arrays; k++)
+        if (strcmp(store->arrays[k].name, name) == 0) return &store->arrays[k];
+    return NULL;
+}
+
+/* ---- Writing ---- */
+
+cf_status store_make_groups(cf_store *store, const char *name)
+{
+    char reason[STORE_REASON_SIZE], group[STORE_NAME_SIZE];
+    hid_t creation = H5Pcreate(H5P_GROUP_CREATE), made;
+    cf_status status = CF_OK;
+
+    CF_ASSERT(name[0] == '/' && strlen(name) < sizeof group);
+    strcpy(group, name);
+    H5Pset_obj_track_times(creation, false);
+    for (char *slash = strchr(group + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (H5Lexists(store->file, group, H5P_DEFAULT) <= 0) {
+            made = H5Gcreate2(store->file, group, H5P_DEFAULT, creation, H5P_DEFAULT);
+            if (made >= 0)
+                H5Gclose(made);
+            else
+                status = CF_FAIL(CF_ERR_IO, "%s: %s: cannot make (%s)", store->path, group,
+                                 store_reason(reason));
+            CF_TRY(cf_par_agree(&store->par, status));
+        }
+        *slash = '/';
+    }
+done:
+    H5Pclose(creation);
+    return status;
+}
+
+cf_status store_make_dataset(cf_store *store, const char *name, cf_type type,
+                             const int64_t shape[2], hid_t *out)
+{
+    char reason[STORE_REASON_SIZE];
+    hsize_t sizes[2] = {(hsize_t)shape[0], (hsize_t)shape[1]};
+    hid_t space = H5Screate_simple(shape[1] == 1 ? 1 : 2, sizes, NULL),
+          creation = H5Pcreate(H5P_DATASET_CREATE);
+    hid_t dataset;
+    cf_status status = CF_OK;
+
+    H5Pset_layout(creation, H5D_CONTIGUOUS);
+    H5Pset_alloc_time(creation,
+                      H5D_ALLOC_TIME_EARLY); /* the file's length is known before data is written */
+    H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER);
+    H5Pset_obj_track_times(creation, false);
+    dataset = H5Dcreate2(store->file, name, store->types[type], space, H5P_DEFAULT, creation,
+                         H5P_DEFAULT);
+    H5Pclose(creation);
+    H5Sclose(space);
+    if (dataset < 0)
+        status =
+            CF_FAIL(CF_ERR_IO, "%s: %s: cannot make (%s)", store->path, name, store_reason(reason));
+    *out = dataset;
+    return cf_par_agree(&store->par, status);
+}
+
+cf_status cf_store_add(cf_store *store, const char *name, cf_type type, const int64_t shape[2],
+                       const char *dims)
+{
+    store_array *array = NULL;
+    cf_status status = CF_OK;
+
+    CF_ASSERT(name[0] == '/' && store->temporary != NULL && find_open(store, name) == NULL);
+    CF_ASSERT(shape[0] >= 0 && shape[1] >= 1);
+    status = prepare_array(store, name, shape, &array);
+    if (status == CF_OK) store->n_arrays++; /* freed with the store from here on */
+    CF_TRY(cf_par_agree(&store->par, status));
+    array->type = type;
+    CF_TRY(store_make_groups(store, name));
+    CF_TRY(store_make_dataset(store, name, type, shape, &array->dataset));
+    if (store_write_text(array->dataset, "dims", dims) < 0)
+        status = CF_FAIL(CF_ERR_IO, "%s: %s: cannot write its attribute dims", store->path, name);
+    CF_TRY(cf_par_agree(&store->par, status));
+    CF_TRY(store_reserve(store));
+done:
+    return status;
+}
+
+/* ---- Reading ---- */
+
+bool store_exists(const cf_store *store, const char *name)
+{
+    char group[STORE_NAME_SIZE];
+    bool there = name[0] == '/' && strlen(name) < sizeof group;
+
+    if (!there) return false;
+    strcpy(group, name); /* H5Lexists wants every group on the way to be there */
+    for (char *slash = strchr(group + 1, '/'); slash != NULL && there;
+         slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        there = H5Lexists(store->file, group, H5P_DEFAULT) > 0;
+        *slash = '/';
+    }
+    return there && H5Lexists(store->file, group, H5P_DEFAULT) > 0;
+}
+
+bool cf_store_has(cf_store *store, const char *name)
+{
+    return store_exists(store, name);
+}
+
+/* The type and shape of an opened dataset; false if this program does not write such ones. */
+static bool get_layout(const cf_store *store, hid_t dataset, cf_type *type, int64_t shape[2])
+{
+    hid_t space = H5Dget_space(dataset), element = H5Dget_type(dataset);
+    hsize_t sizes[2] = {0, 1};
+    int n_dims = H5Sget_simple_extent_ndims(space), found = STORE_N_TYPES;
+
+    if (n_dims == 1 || n_dims == 2) H5Sget_simple_extent_dims(space, sizes, NULL);
+    for (int k = 0; k < STORE_N_TYPES; k++)
+        if (H5Tequal(element, store->types[k]) > 0) found = k;
+    H5Tclose(element);
+    H5Sclose(space);
+    *type = (cf_type)found;
+    for (int k = 0; k < 2; k++)
+        shape[k] = (int64_t)sizes[k];
+    return (n_dims == 1 || n_dims == 2) && found < STORE_N_TYPES && sizes[1] >= 1;
+}
+
+/* Open a dataset as a new array of the table. Local. */
+static cf_status open_array(cf_store *store, const char *name)
+{
+    hid_t dataset;
+    store_array *array = NULL;
+    cf_type type = CF_U8;
+    int64_t shape[2] = {0, 1};
+    cf_status status;
+
+    if (!store_exists(store, name))
+        return CF_FAIL(CF_ERR_FORMAT, "%s: has no array %s", store->path, name);
+    dataset = H5Dopen2(store->file, name, H5P_DEFAULT);
+    if (dataset < 0 || !get_layout(store, dataset, &type, shape))
+        CF_TRY(
+            CF_FAIL(CF_ERR_FORMAT, "%s: %s: is not an array of this program", store->path, name));
+    CF_TRY(prepare_array(store, name, shape, &array));
+    array->type = type;
+    array->dataset = dataset;
+    dataset = -1;
+    store->n_arrays++;
+done:
+    if (dataset >= 0) H5Dclose(dataset);
+    return status;
+}
+
+cf_status store_find(cf_store *store, const char *name, store_array **out)
+{
+    cf_status status = CF_OK;
+
+    if (find_open(store, name) == NULL) /* on all ranks or on none */
+        CF_TRY(cf_par_agree(&store->par, open_array(store, name)));
+    *out = find_open(store, name);
+done:
+    return status;
+}
+
+cf_status cf_store_shape(cf_store *store, const char *name, cf_type *type, int64_t shape[2])
+{
+    store_array *array = NULL;
+    cf_status status;
+
+    CF_TRY(store_find(store, name, &array));
+    *type = array->type;
+    memcpy(shape, array->shape, sizeof array->shape);
+done:
+    return status;
+}

@@ -1,0 +1,150 @@
+#include "sample.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void assert_absent(const char *path)
+{
+    char temporary[1024];
+
+    snprintf(temporary, sizeof temporary, "%s.tmp", path);
+    assert_int_not_equal(access(temporary, F_OK), 0);
+}
+
+/* One table of `rows` x 16 float32, all ranks writing; the status of the first call that failed,
+ * nothing left open. */
+static cf_status publish_table(const char *path, int64_t rows)
+{
+    const sample_array table = {"/user_embedding", CF_F32, {rows, 16}};
+    cf_store *store = NULL;
+    cf_status status;
+
+    CF_TRY(cf_store_create(&world, path, "checkpoint", &store));
+    CF_TRY(cf_store_add(store, table.name, table.type, table.shape, "users, embedding_size"));
+    CF_TRY(sample_write(store, &table, sample_rows(&table)));
+    CF_TRY(cf_store_publish(&store));
+done:
+    cf_store_close(&store);
+    return status;
+}
+
+static cf_status open_table(const char *path)
+{
+    cf_store *store = NULL;
+    float *all = NULL;
+    int64_t count = 0;
+    cf_status status;
+
+    CF_TRY(cf_store_open(&world, path, "checkpoint", &store));
+    CF_TRY(cf_store_get(store, "/user_embedding", CF_F32, &count, &all));
+done:
+    cf_free(&all);
+    cf_store_close(&store);
+    return status;
+}
+
+/* True on all ranks if this program may mount a file system of 1 MiB. */
+static bool mount_small(const char *folder)
+{
+    int mounted = 0;
+
+    if (world.rank == 0)
+        mounted = (mkdir(folder, 0777) == 0 || errno == EEXIST) &&
+                  mount("tmpfs", folder, "tmpfs", 0, "size=1m") == 0;
+    MPI_Bcast(&mounted, 1, MPI_INT, 0, world.comm);
+    if (!mounted && world.rank == 0) print_message("skipped: no right to mount a file system\n");
+    return mounted;
+}
+
+static void a_full_disk_keeps_the_older_file(void **state)
+{
+    /* 300 KiB of rows fit once beside the older file with what is reserved; twice they do not */
+    static const int64_t rows[] = {4000 * 16, 12000, 11000, 10500, 100000000};
+    char folder[512], path[600];
+
+    (void)state;
+    snprintf(folder, sizeof folder, "%s", cf_test_scratch("small"));
+    snprintf(path, sizeof path, "%s/latest.h5", folder);
+    if (!mount_small(folder)) return;
+    assert_ok(publish_table(path, 5000));
+    for (size_t k = 0; k < sizeof rows / sizeof rows[0]; k++) {
+        double start = cf_clock_now();
+        const char *words = "small/latest.h5: cannot write (No space left on device)";
+
+        if (rows[k] > 100000) { /* far too large: nobody should write it first */
+            cf_store *store = NULL;
+            const int64_t shape[2] = {rows[k], 16};
+
+            assert_ok(cf_store_create(&world, path, "checkpoint", &store));
+            assert_int_equal(cf_store_add(store, "/user_embedding", CF_F32, shape, "users"),
+                             CF_ERR_IO);
+            cf_store_close(&store);
+        } else {
+            assert_int_equal(publish_table(path, rows[k]), CF_ERR_IO);
+        }
+        if (strstr(cf_error_message(), words) == NULL) fail_msg("%s", cf_error_message());
+        assert_true(cf_clock_now() - start < 10);
+        assert_absent(path);
+        assert_ok(open_table(path));
+    }
+    assert_ok(publish_table(path, 4000)); /* what failed has taken nothing for good */
+    assert_ok(open_table(path));
+    MPI_Barrier(world.comm);
+    if (world.rank == 0) assert_int_equal(umount(folder), 0);
+}
+
+static void limit_file_size(rlim_t bytes, struct rlimit *before)
+{
+    struct rlimit limit;
+
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, before), 0);
+    limit = *before;
+    limit.rlim_cur = bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/*
+ * The limit comes after the space was reserved, so that HDF5's own writes fail: MPI-IO does not
+ * always say so. Stands for quotas, broken disks and file systems that cannot reserve.
+ */
+static void writes_that_are_lost_are_noticed(void **state)
+{
+    static const rlim_t limits[] = {100000, 3000000, 6000000}; /* the file has 6.4 MB */
+    const sample_array table = {"/user_embedding", CF_F32, {100000, 16}};
+    char path[512];
+
+    (void)state;
+    snprintf(path, sizeof path, "%s", cf_test_scratch("lost.h5"));
+    signal(SIGXFSZ, SIG_IGN);
+    assert_ok(publish_table(path, 5000));
+    for (size_t k = 0; k < sizeof limits / sizeof limits[0]; k++) {
+        cf_store *store = NULL;
+        struct rlimit before;
+        double start = cf_clock_now();
+        cf_status status;
+
+        assert_ok(cf_store_create(&world, path, "checkpoint", &store));
+        assert_ok(cf_store_add(store, table.name, table.type, table.shape, "users"));
+        limit_file_size(limits[k], &before);
+        status = sample_write(store, &table, sample_rows(&table));
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+        if (status == CF_OK) status = cf_store_publish(&store);
+        cf_store_close(&store);
+        assert_int_equal(status, CF_ERR_IO);
+        assert_non_null(strstr(cf_error_message(), "lost.h5: "));
+        assert_true(cf_clock_now() - start < 10);
+        assert_absent(path);
+        assert_ok(open_table(path));
+    }
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_full_disk_keeps_the_older_file),
+    cmocka_unit_test(writes_that_are_lost_are_noticed),
+};
+CF_TEST_MAIN(tests)
