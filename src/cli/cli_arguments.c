@@ -1,0 +1,217 @@
+/* Command lines and settings. */
+#include "cli.h"
+
+#include "cf/ingest.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { COMMON = 256 }; /* getopt's numbers: the command's own options are 0.., these follow */
+enum { SET = COMMON, JSON, QUIET, HELP };
+
+/* ---- The command line ----------------------------------------------------------------------- */
+
+/* getopt's table of the command's options and those that it shares with others. */
+static int list_options(const cli_command *command, struct option *out)
+{
+    int n = 0;
+
+    for (const cli_option *own = command->options; own->name; own++) {
+        out[n] =
+            (struct option){own->name, own->argument ? required_argument : no_argument, NULL, n};
+        n++;
+    }
+    CF_ASSERT(n <= CLI_MAX_OPTIONS);
+    if (command->settings != CLI_NO_SETTINGS)
+        out[n++] = (struct option){"set", required_argument, NULL, SET};
+    if (command->has_json) out[n++] = (struct option){"json", no_argument, NULL, JSON};
+    out[n++] = (struct option){"quiet", no_argument, NULL, QUIET};
+    out[n++] = (struct option){"help", no_argument, NULL, HELP};
+    out[n] = (struct option){0};
+    return n;
+}
+
+static cf_status fail_unknown(const cli_command *command, const char *given,
+                              const struct option *options, int n)
+{
+    const char *names[CLI_MAX_OPTIONS + 8];
+    char name[64];
+    int nearest;
+
+    for (int k = 0; k < n; k++)
+        names[k] = options[k].name;
+    snprintf(name, sizeof name, "%s", given + strspn(given, "-"));
+    name[strcspn(name, "=")] = '\0';
+    nearest = cf_config_nearest(name, names, n);
+    if (nearest >= 0)
+        return CF_FAIL(CF_ERR_USAGE, "%s: unknown option %.60s (did you mean --%s?)", command->name,
+                       given, names[nearest]);
+    return CF_FAIL(CF_ERR_USAGE, "%s: unknown option %.60s; llminit %s --help lists them",
+                   command->name, given, command->name);
+}
+
+static cf_status take_option(int option, cli_arguments *out)
+{
+    cf_status status = CF_OK;
+
+    if (option == SET) {
+        CF_TRY(CF_GROW(out->sets, out->sets_capacity, out->n_sets + 1));
+        out->sets[out->n_sets++] = optarg;
+    } else if (option == JSON) {
+        out->json = true;
+    } else if (option == QUIET) {
+        out->quiet = true;
+    } else if (option == HELP || option == 'h') {
+        out->help = true;
+    } else if (out->value[option]) {
+        status = CF_FAIL(CF_ERR_USAGE, "%s: --%s is given twice", out->command->name,
+                         out->command->options[option].name);
+    } else {
+        out->value[option] = optarg ? optarg : "";
+    }
+done:
+    return status;
+}
+
+static cf_status check_complete(const cli_arguments *arguments)
+{
+    const cli_command *command = arguments->command;
+    bool needs_operand = command->operand && command->operand[0] != '[';
+
+    if (arguments->help) return CF_OK;
+    if (needs_operand && arguments->n_positional == 0)
+        return CF_FAIL(CF_ERR_USAGE, "%s: %s is missing", command->name, command->operand);
+    for (int k = 0; command->options[k].name; k++)
+        if (command->options[k].required && !arguments->value[k])
+            return CF_FAIL(CF_ERR_USAGE, "%s: --%s %s is missing", command->name,
+                           command->options[k].name, command->options[k].argument);
+    return CF_OK;
+}
+
+cf_status cli_parse(const cli_command *command, int argc, char **argv, cli_arguments *out)
+{
+    cli_arguments arguments = {.command = command};
+    struct option options[CLI_MAX_OPTIONS + 8];
+    int n = list_options(command, options), option;
+    cf_status status = CF_OK;
+
+    opterr = 0;
+    optind = 0; /* glibc: begin anew */
+    while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+        const char *given = argv[optind > 0 ? optind - 1 : 0];
+
+        if (option == '?') CF_TRY(fail_unknown(command, given, options, n));
+        if (option == ':')
+            CF_TRY(CF_FAIL(CF_ERR_USAGE, "%s: %.60s needs a value", command->name, given));
+        CF_TRY(take_option(option, &arguments));
+    }
+    for (; optind < argc; optind++) {
+        if (!command->operand || arguments.n_positional == 1)
+            CF_TRY(CF_FAIL(CF_ERR_USAGE, "%s: unexpected \"%.60s\"", command->name, argv[optind]));
+        arguments.positional[arguments.n_positional++] = argv[optind];
+    }
+    CF_TRY(check_complete(&arguments));
+    *out = arguments;
+    arguments = (cli_arguments){0};
+done:
+    cli_free_arguments(&arguments);
+    return status;
+}
+
+void cli_free_arguments(cli_arguments *arguments)
+{
+    cf_free(&arguments->sets);
+}
+
+const char *cli_value(const cli_arguments *arguments, const char *name)
+{
+    const cli_option *options = arguments->command->options;
+    int k = 0;
+
+    while (options[k].name && strcmp(options[k].name, name) != 0)
+        k++;
+    CF_ASSERT(options[k].name != NULL);
+    return arguments->value[k];
+}
+
+cf_status cli_integer(const cli_arguments *arguments, const char *name, int64_t most,
+                      int64_t *value)
+{
+    const char *text = cli_value(arguments, name);
+    char *end = NULL;
+    long long number;
+
+    if (!text) return CF_OK;
+    number = strtoll(text, &end, 10);
+    if (end == text || *end != '\0' || number < 1 || number > most)
+        return CF_FAIL(CF_ERR_USAGE, "%s: --%s: \"%.60s\" is not a whole number from 1 to %lld",
+                       arguments->command->name, name, text, (long long)most);
+    *value = number;
+    return CF_OK;
+}
+
+/* ---- Settings ------------------------------------------------------------------------------- */
+
+const cf_setting *const *cli_tables(cli_settings settings, int *count)
+{
+    static const cf_setting *const prepare[] = {cf_ingest_settings};
+
+    *count = settings == CLI_SETTINGS_PREPARE ? 1 : cf_train_n_tables;
+    return settings == CLI_SETTINGS_PREPARE ? prepare : cf_train_tables;
+}
+
+/* One file may hold the settings of prepare and of train: each passes over the other's. */
+static void pass_over_others(cf_config *config, cli_settings settings)
+{
+    cli_settings other =
+        settings == CLI_SETTINGS_PREPARE ? CLI_SETTINGS_TRAIN : CLI_SETTINGS_PREPARE;
+    int n = 0;
+    const cf_setting *const *tables = cli_tables(other, &n);
+
+    for (int t = 0; t < n; t++)
+        cf_config_pass_over(config, tables[t]);
+}
+
+static cf_status create_config(const cli_arguments *arguments, const char *path, cf_config **out)
+{
+    cli_settings settings = arguments->command->settings;
+    cf_config *config = NULL;
+    int n = 0;
+    const cf_setting *const *tables = cli_tables(settings, &n);
+    cf_status status = CF_OK;
+
+    CF_TRY(cf_config_create(tables, n, &config));
+    if (path) {
+        pass_over_others(config, settings);
+        CF_TRY(cf_config_load(config, path));
+    }
+    for (int k = 0; k < arguments->n_sets; k++)
+        CF_TRY(cf_config_set(config, arguments->sets[k]));
+    *out = config;
+    config = NULL;
+done:
+    cf_config_destroy(&config);
+    return status;
+}
+
+cf_status cli_create_config(const cf_par *world, const cli_arguments *arguments, const char *path,
+                            cf_config **out)
+{
+    cf_config *config = NULL;
+    cf_status status = cf_par_agree(world, create_config(arguments, path, &config));
+
+    if (status != CF_OK)
+        cf_config_destroy(&config);
+    else
+        *out = config;
+    return status;
+}
+
+cf_status cli_load(const cf_par *world, const cli_arguments *arguments, cf_trained **out)
+{
+    const cf_train_source source = {arguments->positional[0], cli_value(arguments, "data"),
+                                    arguments->sets, arguments->n_sets};
+
+    return cf_train_load(world, &source, out);
+}

@@ -1,0 +1,75 @@
+/* train: a run. */
+#include "cli.h"
+
+#include <string.h>
+
+static json_t *result_json(const cf_train_result *result)
+{
+    const cf_run_progress *progress = &result->progress;
+    json_t *object = json_pack("{s:I, s:I, s:f, s:f}", "epochs", (json_int_t)progress->epoch,
+                               "best_epoch", (json_int_t)progress->best_epoch, "best_value",
+                               progress->best_value, "seconds", progress->seconds);
+
+    if (result->has_test) json_object_set_new(object, "test", cli_metrics_json(&result->test));
+    return object;
+}
+
+static void print_result(const cf_train_result *result, const cf_config *config)
+{
+    const cf_run_progress *progress = &result->progress;
+
+    printf("%lld epochs in %.1f s", (long long)progress->epoch, progress->seconds);
+    if (progress->best_epoch > 0)
+        printf(", best epoch %lld (%s %.4f)", (long long)progress->best_epoch,
+               cf_config_text(config, "valid_metric"), progress->best_value);
+    printf("\n");
+    if (result->has_test) cli_print_metrics(&result->test, "test");
+}
+
+static cf_status read_resume(const cli_arguments *arguments, bool *resume)
+{
+    const char *text = cli_value(arguments, "resume");
+
+    *resume = text && strcmp(text, "auto") == 0;
+    if (!text || *resume || strcmp(text, "no") == 0) return CF_OK;
+    return CF_FAIL(CF_ERR_USAGE, "train: --resume: \"%.60s\" is not auto or no", text);
+}
+
+static cf_status run(const cf_par *world, const cli_arguments *arguments)
+{
+    cf_train_job job = {.data = cli_value(arguments, "data"), .out = cli_value(arguments, "out")};
+    cf_train_result result = {0};
+    cf_config *config = NULL;
+    cf_status status;
+
+    CF_TRY(read_resume(arguments, &job.resume));
+    CF_TRY(cli_create_config(world, arguments, arguments->positional[0], &config));
+    CF_TRY(cf_train_run(world, config, &job, &result));
+    if (arguments->json)
+        CF_TRY(cli_print_json(world, world->rank == 0 ? result_json(&result) : NULL));
+    else if (world->rank == 0)
+        print_result(&result, config);
+done:
+    cf_config_destroy(&config);
+    return status;
+}
+
+static const cli_option options[] = {
+    {"data", "DATA.h5", "the dataset", true},
+    {"out", "FOLDER", "where settings.yaml, log.jsonl, latest.h5 and best.h5 go", true},
+    {"resume", "auto|no", "auto: go on with the run that is there, if there is one", false},
+    {0}};
+
+const cli_command cli_train = {
+    .name = "train",
+    .summary = "train a model",
+    .operand = "[SETTINGS.yaml]",
+    .remarks =
+        "SIGTERM, SIGINT and SIGUSR1 end the run after a checkpoint, with exit status 75; the\n"
+        "same command with --resume auto goes on, on any number of ranks.",
+    .settings = CLI_SETTINGS_TRAIN,
+    .has_json = true,
+    .catches_signals = true,
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,77 @@
+/* Lists of ids that people write. */
+#include "cli.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Append one line without its end; blank ones are no ids. */
+static cf_status take_line(char *line, ssize_t length, int64_t room[2], cf_strings *ids)
+{
+    int64_t end = ids->count > 0 ? ids->start[ids->count] : 0;
+    cf_status status = CF_OK;
+
+    while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
+        length--;
+    if (length == 0) goto done;
+    line[length] = '\0';
+    CF_TRY(CF_GROW(ids->start, room[0], ids->count + 2));
+    CF_TRY(CF_GROW(ids->bytes, room[1], end + length + 1));
+    memcpy(ids->bytes + end, line, (size_t)length + 1);
+    ids->start[++ids->count] = end + length + 1;
+done:
+    return status;
+}
+
+cf_status cli_read_ids(const char *path, cf_strings *out)
+{
+    FILE *file = fopen(path, "r");
+    cf_strings ids = {0};
+    int64_t room[2] = {0, 0}, number = 0;
+    char *line = NULL;
+    size_t size = 0;
+    ssize_t length;
+    cf_status status = CF_OK;
+
+    if (!file) return CF_FAIL(CF_ERR_IO, "%s: cannot open (%s)", path, strerror(errno));
+    while ((length = getline(&line, &size, file)) >= 0) {
+        number++;
+        if (strlen(line) != (size_t)length)
+            CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s:%lld: there is a zero byte, expected one id a line",
+                           path, (long long)number));
+        CF_TRY(take_line(line, length, room, &ids));
+    }
+    if (ferror(file)) CF_TRY(CF_FAIL(CF_ERR_IO, "%s: cannot read (%s)", path, strerror(errno)));
+    if (ids.count == 0)
+        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: is empty, expected one id a line", path));
+    *out = ids;
+    ids = (cf_strings){0};
+done:
+    cf_dataset_destroy_strings(&ids);
+    free(line);
+    fclose(file);
+    return status;
+}
+
+cf_status cli_check_distinct(const char *path, const cf_strings *ids, const int64_t *numbers)
+{
+    uint64_t *sorted = NULL, *scratch = NULL;
+    int64_t twice = -1;
+    cf_status status = CF_OK;
+
+    CF_TRY(CF_ALLOC(sorted, ids->count));
+    CF_TRY(CF_ALLOC(scratch, ids->count));
+    for (int64_t k = 0; k < ids->count; k++)
+        sorted[k] = (uint64_t)numbers[k];
+    cf_sort_u64(sorted, scratch, ids->count);
+    for (int64_t k = 1; k < ids->count && twice < 0; k++)
+        if (sorted[k] == sorted[k - 1]) twice = (int64_t)sorted[k];
+    for (int64_t k = 0; k < ids->count && twice >= 0; k++)
+        if (numbers[k] == twice)
+            CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: \"%.200s\" is listed twice", path,
+                           ids->bytes + ids->start[k]));
+done:
+    cf_free(&sorted);
+    cf_free(&scratch);
+    return status;
+}

@@ -1,0 +1,17 @@
+#include "cli.h"
+
+int main(int argc, char **argv)
+{
+    const cli_command *command = cli_find_command(argc, argv);
+    cf_status status;
+    cf_par world;
+
+    if (command && command->catches_signals) cf_train_install_signals();
+    cf_par_init(&argc, &argv, &world);
+    status = cli_run(&world, argc, argv);
+    if (status != CF_OK && world.rank == 0)
+        fprintf(stderr, "llminit: %s%s\n",
+                status == CF_STOPPED ? "" : "error: ", cf_error_message());
+    cf_par_finalize();
+    return (int)status;
+}
