@@ -8,17 +8,26 @@
 #include "cf/dataset.h"
 #include "cf/dense.h"
 
-/** Settings: topk, valid_metric, mask_history, eval_memory. */
+/** Settings: topk, valid_metric, mask_history, eval_memory (MiB a rank). */
 extern const cf_setting cf_eval_settings[];
+
+/**
+ * The one shape of all tiles of scores: every score comes from an sgemm of CF_EVAL_USERS x
+ * CF_EVAL_ITEMS x full_width, the user in row (global number % CF_EVAL_USERS), the item in column
+ * (global number % CF_EVAL_ITEMS). Larger tiles gain little speed, and a tile with its items would
+ * leave the L2 cache.
+ */
+enum { CF_EVAL_USERS = 128, CF_EVAL_ITEMS = 512 };
 
 typedef enum cf_split { CF_SPLIT_VALID, CF_SPLIT_TEST } cf_split;
 typedef enum cf_metric { CF_RECALL, CF_NDCG, CF_MRR, CF_HIT, CF_PRECISION, CF_N_METRICS } cf_metric;
 enum { CF_MAX_TOPK = 16 };
 extern const char *const cf_eval_metric_names[CF_N_METRICS]; /* "recall", "ndcg", ... */
 
-/** Means over the users that have a positive in the split, as RecBole defines them. */
+/** Means over the users that have a positive in the split, as RecBole defines them; 0 where nobody
+ * has one. */
 typedef struct cf_metrics {
-    int64_t n_users;
+    int64_t n_users; /* that have a positive */
     int n_topk;
     int64_t topk[CF_MAX_TOPK];
     double mean[CF_N_METRICS][CF_MAX_TOPK];
@@ -32,10 +41,11 @@ typedef struct cf_eval_tables {
 
 /**
  * Metrics of a split. Collective over the grid; the same bits on every rank, for any number of
- * ranks, threads and any eval_memory. Scores are dot products by sgemm of fixed tiles at fixed
- * global offsets (users counted in the list of those with a positive); ties rank the lower item
- * first. `mask`: train items (for test, also valid items) rank nowhere. Errors: MEMORY, USAGE
- * (eval_memory too small for one tile), NUMERIC.
+ * ranks, threads and any eval_memory. Ties rank the lower item first. `mask`: train items (for
+ * test, also valid items) rank nowhere. The users of a block are shared among the ranks of its grid
+ * row; all items pass by each rank, once for as many users as eval_memory holds. Errors: MEMORY,
+ * USAGE (eval_memory too small for one tile; more than CF_MAX_TOPK numbers in topk), NUMERIC (a
+ * score is NaN or +infinity; names user and item).
  */
 cf_status cf_eval_run(const cf_eval_tables *tables, cf_split split, bool mask,
                       const cf_config *config, cf_metrics *out);
@@ -45,16 +55,22 @@ cf_status cf_eval_run(const cf_eval_tables *tables, cf_split split, bool mask,
 cf_status cf_eval_metric(const cf_metrics *metrics, const char *name, double *out);
 
 /**
- * The `k` best items of each given user of this rank's block (local numbers; the grid row's ranks
- * bring parts of their own, each user once). Collective over the grid. Train, valid and test items
- * are masked as `mask_train`, `mask_valid` say. `items`, `scores`: count x k, best first; -1 and 0
- * where a user has fewer than k items left.
+ * A request for the `k` best items of each given user of this rank's block (local numbers, in any
+ * order; the ranks of a grid row bring parts of their own, each user once). Runs of consecutive
+ * users cost least: users whose global numbers are equal modulo CF_EVAL_USERS never share a tile.
  */
 typedef struct cf_eval_request {
     const int64_t *users;
-    int64_t count, k;
-    bool mask_train, mask_valid;
-    int64_t memory; /* bytes */
+    int64_t count, k;            /* count may differ by rank, all else not; k >= 1 */
+    bool mask_train, mask_valid; /* rank no item that the user has there */
+    int64_t memory;              /* bytes for this rank's work */
 } cf_eval_request;
+
+/**
+ * Answer a request. Collective over the grid. `items`, `scores`: count x k, best first; -1 and 0
+ * where a user has fewer than k items left; not to be looked at after an error. The same bits for
+ * any ranks, threads and memory. Errors: MEMORY, USAGE (memory too small for one tile: says how
+ * much is needed), NUMERIC, as cf_eval_run().
+ */
 cf_status cf_eval_topk(const cf_eval_tables *tables, const cf_eval_request *request, int64_t *items,
                        float *scores);

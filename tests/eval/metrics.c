@@ -1,0 +1,308 @@
+#include "problem.h"
+
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+#define GOLDEN CF_TEST_DATA "/golden/metrics/"
+enum { N_TOPK = 3 };
+static const int64_t topk[N_TOPK] = {10, 20, 50};
+static const shape whole_shape = {300, 1200, 56, whole, some_parts};
+static const shape real_shape = {600, 1200, 72, real, some_parts};
+
+static cf_config *settings(const char *eval_memory)
+{
+    const cf_setting *tables[] = {cf_eval_settings};
+    cf_config *config = NULL;
+
+    assert_int_equal(cf_config_create(tables, 1, &config), CF_OK);
+    assert_int_equal(cf_config_set(config, "topk=[10, 20, 50]"), CF_OK);
+    assert_int_equal(cf_config_set(config, eval_memory), CF_OK);
+    return config;
+}
+
+static cf_metrics evaluate(const problem *p, cf_split split, bool mask)
+{
+    cf_config *config = settings("eval_memory=64");
+    cf_metrics metrics = {0};
+
+    assert_int_equal(cf_eval_run(&p->tables, split, mask, config, &metrics), CF_OK);
+    cf_config_destroy(&config);
+    return metrics;
+}
+
+/* ---- Golden numbers ---- */
+
+static double *golden_scores, *golden_train, *golden_test;
+enum { GOLDEN_USERS = 50, GOLDEN_ITEMS = 200 };
+
+/* Users are rows of scores, items unit vectors: the dot products are the scores, exactly. */
+static float golden_value(bool is_item, int64_t row, int64_t k)
+{
+    return is_item ? (float)(row == k) : (float)golden_scores[row * GOLDEN_ITEMS + k];
+}
+
+static int golden_parts(int64_t user, int64_t item)
+{
+    int64_t at = user * GOLDEN_ITEMS + item;
+
+    return (golden_train[at] != 0 ? IN_TRAIN : 0) | (golden_test[at] != 0 ? IN_TEST : 0);
+}
+
+static double golden_mean(const char *metric, int t)
+{
+    char path[512];
+    int64_t dims[2];
+    double sum = 0;
+
+    snprintf(path, sizeof path, GOLDEN "per_user_%s.npy", metric);
+    double *values = cf_test_npy(path, dims);
+    assert_int_equal(dims[0], GOLDEN_USERS);
+    assert_int_equal(dims[1], N_TOPK);
+    for (int64_t u = 0; u < GOLDEN_USERS; u++)
+        sum += values[u * N_TOPK + t];
+    free(values);
+    return sum / GOLDEN_USERS;
+}
+
+static void check_golden_items(const problem *p)
+{
+    int64_t users[GOLDEN_USERS], items[GOLDEN_USERS * 50], dims[2];
+    float scores[GOLDEN_USERS * 50];
+    cf_eval_request request = {users, 0, 50, true, true, 64 << 20};
+    double *want = cf_test_npy(GOLDEN "top50_items.npy", dims);
+
+    for (int64_t u = p->grid->my_column; u < p->shard.n_users; u += p->grid->n_columns)
+        users[request.count++] = u;
+    assert_int_equal(cf_eval_topk(&p->tables, &request, items, scores), CF_OK);
+    for (int64_t n = 0; n < request.count * 50; n++)
+        assert_int_equal(items[n], want[(p->shard.first_user + users[n / 50]) * 50 + n % 50]);
+    free(want);
+}
+
+/* Both sides are sums of 50 doubles: 1e-12 is far above their rounding and far below one rank's
+ * worth. */
+static void agrees_with_golden_numbers(void **state)
+{
+    (void)state;
+    int64_t dims[2];
+    shape of = {GOLDEN_USERS, GOLDEN_ITEMS, GOLDEN_ITEMS, golden_value, golden_parts};
+
+    golden_scores = cf_test_npy(GOLDEN "scores.npy", dims);
+    golden_train = cf_test_npy(GOLDEN "train_mask.npy", dims);
+    golden_test = cf_test_npy(GOLDEN "test_positives.npy", dims);
+    for (int rows = next_grid(0); rows > 0; rows = next_grid(rows)) {
+        problem p;
+
+        create_problem(&of, &world, rows, &p);
+        cf_metrics got = evaluate(&p, CF_SPLIT_TEST, true);
+        assert_int_equal(got.n_users, GOLDEN_USERS);
+        for (int m = 0; m < CF_N_METRICS; m++)
+            for (int t = 0; t < N_TOPK; t++)
+                assert_close(got.mean[m][t], golden_mean(cf_eval_metric_names[m], t), 1e-12);
+        check_golden_items(&p);
+        destroy_problem(&p);
+    }
+    free(golden_scores);
+    free(golden_train);
+    free(golden_test);
+}
+
+/* ---- A plain loop ---- */
+
+static int64_t count_positives(const shape *of, int64_t user, int part)
+{
+    int64_t count = 0;
+
+    for (int64_t i = 0; i < of->n_items; i++)
+        count += (of->parts(user, i) & part) != 0;
+    return count;
+}
+
+static void add_plainly(const shape *of, int64_t user, int part, int masked,
+                        double sums[CF_N_METRICS][N_TOPK])
+{
+    ranked *list = malloc((size_t)of->n_items * sizeof *list);
+    int64_t count = rank_plainly(of, user, masked, list);
+    double positives = (double)count_positives(of, user, part);
+
+    for (int t = 0; t < N_TOPK; t++) {
+        double hits = 0, gain = 0, ideal = 0, reciprocal = 0;
+
+        for (int k = 0; k < topk[t]; k++) {
+            if (k < positives) ideal += 1 / log2(k + 2);
+            if (k >= count || !(of->parts(user, list[k].item) & part)) continue;
+            if (hits == 0) reciprocal = 1.0 / (k + 1);
+            hits++;
+            gain += 1 / log2(k + 2);
+        }
+        sums[CF_RECALL][t] += hits / positives;
+        sums[CF_NDCG][t] += gain / ideal;
+        sums[CF_MRR][t] += reciprocal;
+        sums[CF_HIT][t] += hits > 0;
+        sums[CF_PRECISION][t] += hits / (double)topk[t];
+    }
+    free(list);
+}
+
+static void check_plainly(const problem *p, cf_split split, bool mask)
+{
+    int part = split == CF_SPLIT_TEST ? IN_TEST : IN_VALID;
+    int masked = !mask ? 0 : split == CF_SPLIT_TEST ? IN_TRAIN | IN_VALID : IN_TRAIN;
+    double sums[CF_N_METRICS][N_TOPK] = {{0}};
+    int64_t n_users = 0;
+
+    for (int64_t u = 0; u < whole_shape.n_users; u++) {
+        if (count_positives(&whole_shape, u, part) == 0) continue;
+        add_plainly(&whole_shape, u, part, masked, sums);
+        n_users++;
+    }
+    cf_metrics got = evaluate(p, split, mask);
+    assert_int_equal(got.n_users, n_users);
+    assert_true(n_users < whole_shape.n_users - whole_shape.n_users / NO_POSITIVE);
+    for (int m = 0; m < CF_N_METRICS; m++)
+        for (int t = 0; t < N_TOPK; t++) {
+            assert_true(sums[m][t] > 0);
+            assert_close(got.mean[m][t], sums[m][t] / (double)n_users, 1e-12);
+        }
+}
+
+static void equals_a_plain_loop(void **state)
+{
+    (void)state;
+    for (int rows = next_grid(0); rows > 0; rows = next_grid(rows)) {
+        problem p;
+
+        create_problem(&whole_shape, &world, rows, &p);
+        check_plainly(&p, CF_SPLIT_TEST, true);
+        check_plainly(&p, CF_SPLIT_VALID, true);
+        check_plainly(&p, CF_SPLIT_TEST, false);
+        destroy_problem(&p);
+    }
+}
+
+/* ---- Bits, errors, names ---- */
+
+static void bits_do_not_depend_on_grid_threads_or_memory(void **state)
+{
+    (void)state;
+    cf_par self = {MPI_COMM_SELF, 0, 1};
+    int before = omp_get_max_threads();
+    problem p;
+
+    create_problem(&real_shape, &self, 1, &p);
+    cf_metrics alone = evaluate(&p, CF_SPLIT_TEST, true);
+    destroy_problem(&p);
+    for (int rows = next_grid(0); rows > 0; rows = next_grid(rows)) {
+        create_problem(&real_shape, &world, rows, &p);
+        for (int threads = 1; threads <= 2; threads++) {
+            const char *memory = threads == 1 ? "eval_memory=1" : "eval_memory=64";
+            cf_config *config = settings(memory);
+            cf_metrics got = {0};
+
+            omp_set_num_threads(threads);
+            assert_int_equal(cf_eval_run(&p.tables, CF_SPLIT_TEST, true, config, &got), CF_OK);
+            assert_memory_equal(&got, &alone, sizeof got);
+            cf_config_destroy(&config);
+        }
+        destroy_problem(&p);
+    }
+    omp_set_num_threads(before);
+}
+
+static int nothing(int64_t user, int64_t item)
+{
+    (void)user, (void)item;
+    return 0;
+}
+
+static void no_positive_at_all_gives_zeros(void **state)
+{
+    (void)state;
+    shape of = {20, 30, 16 * 4, whole, nothing};
+    problem p;
+
+    create_problem(&of, &world, 1, &p);
+    cf_metrics got = evaluate(&p, CF_SPLIT_TEST, true);
+    assert_int_equal(got.n_users, 0);
+    assert_int_equal(got.n_topk, N_TOPK);
+    assert_true(got.mean[CF_NDCG][0] == 0);
+    destroy_problem(&p);
+}
+
+static void one_tile_must_fit_into_the_memory(void **state)
+{
+    (void)state;
+    shape of = {20, 30, 4096, whole, some_parts};
+    cf_config *config = settings("eval_memory=1");
+    cf_metrics got = {.n_users = -1};
+    problem p;
+
+    create_problem(&of, &world, 1, &p);
+    assert_int_equal(cf_eval_run(&p.tables, CF_SPLIT_TEST, true, config, &got), CF_ERR_USAGE);
+    assert_non_null(strstr(cf_error_message(), "eval_memory"));
+    assert_int_equal(got.n_users, -1);
+    destroy_problem(&p);
+    cf_config_destroy(&config);
+}
+
+static void no_memory_on_one_rank_stops_every_rank(void **state)
+{
+    (void)state;
+    shape of = {20, 30, 64, whole, some_parts};
+    cf_config *config = settings("eval_memory=4");
+
+    for (int bad = 0; bad < world.size; bad++) {
+        cf_status status = CF_ERR_MEMORY;
+        int64_t failed = 0;
+        problem p;
+
+        create_problem(&of, &world, world.size % 2 == 0 ? 2 : 1, &p);
+        for (int64_t n = 1; status != CF_OK; n++, failed++) {
+            cf_metrics got = {.n_users = -1};
+
+            if (world.rank == bad) cf_alloc_fail_at(n);
+            status = cf_eval_run(&p.tables, CF_SPLIT_TEST, true, config, &got);
+            cf_alloc_fail_at(0);
+            if (status == CF_OK) break;
+            assert_int_equal(status, CF_ERR_MEMORY);
+            assert_non_null(strstr(cf_error_message(), "out of memory"));
+            assert_int_equal(got.n_users, -1);
+        }
+        assert_true(failed >= 10);
+        destroy_problem(&p);
+    }
+    cf_config_destroy(&config);
+}
+
+static void metrics_go_by_recboles_names(void **state)
+{
+    (void)state;
+    cf_metrics metrics = {.n_topk = 2, .topk = {10, 20}};
+    const char *wrong[] = {"ndcg@7", "ndcg", "ndcg@", "ndcg@10x", "@10", "map@10", "ndcg10", ""};
+    double value = -1;
+
+    metrics.mean[CF_NDCG][0] = 0.25;
+    metrics.mean[CF_RECALL][1] = 0.5;
+    assert_int_equal(cf_eval_metric(&metrics, "NDCG@10", &value), CF_OK);
+    assert_true(value == 0.25);
+    assert_int_equal(cf_eval_metric(&metrics, "recall@20", &value), CF_OK);
+    assert_true(value == 0.5);
+    for (size_t k = 0; k < sizeof wrong / sizeof *wrong; k++) {
+        assert_int_equal(cf_eval_metric(&metrics, wrong[k], &value), CF_ERR_USAGE);
+        assert_non_null(strstr(cf_error_message(), "precision"));
+        assert_non_null(strstr(cf_error_message(), "10, 20"));
+    }
+    assert_true(value == 0.5);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(agrees_with_golden_numbers),
+    cmocka_unit_test(equals_a_plain_loop),
+    cmocka_unit_test(bits_do_not_depend_on_grid_threads_or_memory),
+    cmocka_unit_test(no_positive_at_all_gives_zeros),
+    cmocka_unit_test(one_tile_must_fit_into_the_memory),
+    cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
+    cmocka_unit_test(metrics_go_by_recboles_names),
+};
+CF_TEST_MAIN(tests)

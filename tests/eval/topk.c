@@ -1,0 +1,223 @@
+#include "problem.h"
+
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+enum { K = 30, PLENTY = 64 << 20 };
+static const shape whole_shape = {300, 1200, 56, whole, some_parts};
+static const shape real_shape = {300, 1200, 72, real, some_parts};
+
+/* The results of a request of this rank for its share of the block's users, in descending order. */
+typedef struct answer {
+    int64_t *users, *items, count;
+    float *scores;
+    cf_status status;
+} answer;
+
+static answer ask(const problem *p, int64_t k, bool mask, int64_t memory)
+{
+    answer a = {0};
+
+    assert_int_equal(CF_ALLOC(a.users, p->shard.n_users), CF_OK);
+    for (int64_t u = p->shard.n_users - 1; u >= 0; u--)
+        if (u % p->grid->n_columns == p->grid->my_column) a.users[a.count++] = u;
+    assert_int_equal(CF_ALLOC(a.items, a.count * k), CF_OK);
+    assert_int_equal(CF_ALLOC(a.scores, a.count * k), CF_OK);
+    cf_eval_request request = {a.users, a.count, k, mask, mask, memory};
+    a.status = cf_eval_topk(&p->tables, &request, a.items, a.scores);
+    return a;
+}
+
+static void forget(answer *a)
+{
+    cf_free(&a->users);
+    cf_free(&a->items);
+    cf_free(&a->scores);
+}
+
+static void check_plainly(const shape *of, const problem *p, int64_t k, bool mask)
+{
+    ranked *want = malloc((size_t)of->n_items * sizeof *want);
+    answer a = ask(p, k, mask, PLENTY);
+
+    assert_int_equal(a.status, CF_OK);
+    for (int64_t n = 0; n < a.count; n++) {
+        int64_t user = p->shard.first_user + a.users[n];
+        int64_t count = rank_plainly(of, user, mask ? IN_TRAIN | IN_VALID : 0, want);
+
+        for (int64_t j = 0; j < k; j++) {
+            assert_int_equal(a.items[n * k + j], j < count ? want[j].item : -1);
+            assert_true(a.scores[n * k + j] == (j < count ? (float)want[j].score : 0));
+        }
+    }
+    forget(&a);
+    free(want);
+}
+
+static void equals_a_plain_loop_with_ties_and_masks(void **state)
+{
+    (void)state;
+    for (int rows = next_grid(0); rows > 0; rows = next_grid(rows)) {
+        problem p;
+
+        create_problem(&whole_shape, &world, rows, &p);
+        check_plainly(&whole_shape, &p, K, true);
+        check_plainly(&whole_shape, &p, K, false);
+        check_plainly(&whole_shape, &p, 1, true);
+        check_plainly(&whole_shape, &p, whole_shape.n_items + 7, true);
+        destroy_problem(&p);
+    }
+}
+
+static int none(int64_t user, int64_t item)
+{
+    (void)user, (void)item;
+    return 0;
+}
+
+static float all_equal(bool is_item, int64_t row, int64_t k)
+{
+    (void)is_item, (void)row, (void)k;
+    return 1;
+}
+
+static void equal_scores_rank_the_lower_item_first(void **state)
+{
+    (void)state;
+    shape flat = {9, 1030, 16, all_equal, none};
+    problem p;
+
+    create_problem(&flat, &world, world.size, &p);
+    answer a = ask(&p, K, true, PLENTY);
+    for (int64_t n = 0; n < a.count * K; n++)
+        assert_int_equal(a.items[n], n % K);
+    forget(&a);
+    destroy_problem(&p);
+}
+
+/* The least memory a request works with, as the message of a refusal says. */
+static int64_t least_memory(const problem *p)
+{
+    answer a = ask(p, K, true, 1);
+    const char *number = strstr(cf_error_message(), "at least ");
+
+    assert_int_equal(a.status, CF_ERR_USAGE);
+    assert_non_null(number);
+    forget(&a);
+    return strtoll(number + strlen("at least "), NULL, 10);
+}
+
+/* Rows of `alone` are all users, from the last to the first. */
+static void check_bits(const problem *p, const answer *alone, int64_t memory)
+{
+    answer a = ask(p, K, true, memory);
+
+    assert_int_equal(a.status, CF_OK);
+    for (int64_t n = 0; n < a.count; n++) {
+        int64_t other = alone->count - 1 - (p->shard.first_user + a.users[n]);
+
+        assert_memory_equal(a.items + n * K, alone->items + other * K, K * sizeof *a.items);
+        assert_memory_equal(a.scores + n * K, alone->scores + other * K, K * sizeof *a.scores);
+    }
+    forget(&a);
+}
+
+static void bits_do_not_depend_on_grid_threads_or_memory(void **state)
+{
+    (void)state;
+    cf_par self = {MPI_COMM_SELF, 0, 1};
+    problem p;
+    int before = omp_get_max_threads();
+
+    create_problem(&real_shape, &self, 1, &p);
+    answer alone = ask(&p, K, true, PLENTY);
+    assert_int_equal(alone.status, CF_OK);
+    destroy_problem(&p);
+    for (int rows = next_grid(0); rows > 0; rows = next_grid(rows)) {
+        create_problem(&real_shape, &world, rows, &p);
+        for (int threads = 1; threads <= 2; threads++) {
+            omp_set_num_threads(threads);
+            int64_t least = least_memory(&p);
+            check_bits(&p, &alone, least);
+            check_bits(&p, &alone, least + 200000); /* groups of two */
+            check_bits(&p, &alone, PLENTY);
+        }
+        destroy_problem(&p);
+    }
+    omp_set_num_threads(before);
+    forget(&alone);
+}
+
+static void too_little_memory_is_refused_by_the_byte(void **state)
+{
+    (void)state;
+    problem p;
+
+    create_problem(&real_shape, &world, 1, &p);
+    answer a = ask(&p, K, true, least_memory(&p) - 1);
+    assert_int_equal(a.status, CF_ERR_USAGE);
+    assert_non_null(strstr(cf_error_message(), "eval_memory"));
+    forget(&a);
+    destroy_problem(&p);
+}
+
+static float one_is_nan(bool is_item, int64_t row, int64_t k)
+{
+    return is_item && row == 1150 && k == 2 ? NAN : real(is_item, row, k);
+}
+
+static float one_is_infinite(bool is_item, int64_t row, int64_t k)
+{
+    return is_item && row == 1150 && k == 2 ? INFINITY : real(is_item, row, k) + 0.5F;
+}
+
+static void scores_that_are_not_finite_are_an_error(void **state)
+{
+    (void)state;
+    shape bad[] = {{300, 1200, 16, one_is_nan, none}, {300, 1200, 16, one_is_infinite, none}};
+
+    for (int which = 0; which < 2; which++) {
+        problem p;
+
+        create_problem(&bad[which], &world, world.size, &p);
+        answer a = ask(&p, K, true, PLENTY);
+        assert_int_equal(a.status, CF_ERR_NUMERIC);
+        assert_non_null(strstr(cf_error_message(), "item 1150"));
+        forget(&a);
+        destroy_problem(&p);
+    }
+}
+
+static void users_may_come_in_any_number(void **state)
+{
+    (void)state;
+    problem p;
+    int64_t user = 0, items[K];
+    float scores[K];
+    cf_eval_request request = {&user, 0, K, true, true, PLENTY};
+
+    create_problem(&whole_shape, &world, world.size, &p);
+    assert_int_equal(cf_eval_topk(&p.tables, &request, items, scores), CF_OK); /* nobody at all */
+    request.count = world.rank == 0;
+    assert_int_equal(cf_eval_topk(&p.tables, &request, items, scores), CF_OK);
+    if (world.rank == 0) {
+        ranked *want = malloc((size_t)whole_shape.n_items * sizeof *want);
+
+        rank_plainly(&whole_shape, user, IN_TRAIN | IN_VALID, want);
+        for (int k = 0; k < K; k++)
+            assert_int_equal(items[k], want[k].item);
+        free(want);
+    }
+    destroy_problem(&p);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(equals_a_plain_loop_with_ties_and_masks),
+    cmocka_unit_test(equal_scores_rank_the_lower_item_first),
+    cmocka_unit_test(bits_do_not_depend_on_grid_threads_or_memory),
+    cmocka_unit_test(too_little_memory_is_refused_by_the_byte),
+    cmocka_unit_test(scores_that_are_not_finite_are_an_error),
+    cmocka_unit_test(users_may_come_in_any_number),
+};
+CF_TEST_MAIN(tests)
