@@ -1,0 +1,337 @@
+#include "cf/ckpt.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_MOMENTS = 2, DIGEST_DIGITS = 16 };
+
+static const char kind[] = "checkpoint";
+static const char *const table_name[2] = {"/user_embedding", "/item_embedding"};
+static const char *const table_dims[2] = {"users, embedding_size", "items, embedding_size"};
+static const char *const moment_name[2][MAX_MOMENTS] = {
+    {"/optimizer/user_moment1", "/optimizer/user_moment2"},
+    {"/optimizer/item_moment1", "/optimizer/item_moment2"},
+};
+
+/* The attributes of progress; one table, so that what is written is what is read. */
+static const struct {
+    const char *name;
+    size_t offset;
+    bool real;
+} progress_fields[] = {
+    {"epoch", offsetof(cf_run_progress, epoch), false},
+    {"batch", offsetof(cf_run_progress, batch), false},
+    {"loss_sum", offsetof(cf_run_progress, loss_sum), true},
+    {"best_epoch", offsetof(cf_run_progress, best_epoch), false},
+    {"best_value", offsetof(cf_run_progress, best_value), true},
+    {"stale", offsetof(cf_run_progress, stale), false},
+    {"seconds", offsetof(cf_run_progress, seconds), true},
+};
+enum { N_PROGRESS_FIELDS = sizeof progress_fields / sizeof progress_fields[0] };
+
+/* ---- Writing ---- */
+
+static cf_status write_facts(cf_store *store, const cf_ckpt *state)
+{
+    char digest[DIGEST_DIGITS + 1];
+    cf_status status;
+
+    snprintf(digest, sizeof digest, "%016" PRIx64, state->dataset_digest);
+    CF_TRY(cf_store_set_text(store, "program_version", CF_VERSION));
+    CF_TRY(cf_store_set_text(store, "dataset_digest", digest));
+    CF_TRY(cf_store_set_int(store, "n_users", state->n_users));
+    CF_TRY(cf_store_set_int(store, "n_items", state->n_items));
+    CF_TRY(cf_store_set_int(store, "dim", state->table[CF_USERS]->dim));
+    CF_TRY(
+        cf_store_put(store, "/settings", CF_U8, (int64_t)strlen(state->settings), state->settings));
+done:
+    return status;
+}
+
+static cf_status write_progress(cf_store *store, const cf_par *world,
+                                const cf_run_progress *progress)
+{
+    cf_run_progress of_all = *progress;
+    cf_status status = CF_OK;
+
+    /* the ranks' clocks differ, and HDF5 wants one value from all */
+    cf_par_broadcast(world, &of_all, sizeof of_all, 0);
+    for (int k = 0; k < N_PROGRESS_FIELDS; k++) {
+        const void *field = (const char *)&of_all + progress_fields[k].offset;
+
+        if (progress_fields[k].real)
+            CF_TRY(cf_store_set_real(store, progress_fields[k].name, *(const double *)field));
+        else
+            CF_TRY(cf_store_set_int(store, progress_fields[k].name, *(const int64_t *)field));
+    }
+done:
+    return status;
+}
+
+static cf_status write_selection(cf_store *store, const cf_selection *selection)
+{
+    cf_status status;
+
+    CF_TRY(cf_store_put(store, "/selection/dims", CF_I64, selection->n_dims, selection->dims));
+    CF_TRY(cf_store_put(store, "/selection/variances", CF_F64, selection->n_dims,
+                        selection->variances));
+    CF_TRY(cf_store_put(store, "/selection/shift", CF_F64, selection->n_dims, selection->shift));
+    CF_TRY(cf_store_set_real(store, "selection_factor", selection->factor));
+    CF_TRY(cf_store_set_real(store, "selection_gain", selection->gain));
+    CF_TRY(cf_store_set_int(store, "selection_unit", selection->unit));
+    CF_TRY(cf_store_set_int(store, "selection_n_popular", selection->n_popular));
+done:
+    return status;
+}
+
+static cf_status write_optim(cf_store *store, const cf_optim *optim)
+{
+    const int n_moments = cf_optim_n_moments(optim);
+    cf_status status;
+
+    CF_ASSERT(n_moments <= MAX_MOMENTS);
+    CF_TRY(cf_store_set_int(store, "optimizer_steps", cf_optim_steps(optim)));
+    for (int side = 0; side < 2; side++)
+        for (int k = 0; k < n_moments; k++)
+            CF_TRY(cf_dense_write(cf_optim_moment(optim, (cf_side)side, k), store,
+                                  moment_name[side][k], table_dims[side]));
+done:
+    return status;
+}
+
+cf_status cf_ckpt_save(const cf_par *world, const char *path, const cf_ckpt *state)
+{
+    cf_store *store = NULL;
+    cf_status status;
+
+    CF_ASSERT(state->table[CF_USERS]->n_rows == state->n_users);
+    CF_ASSERT(state->table[CF_ITEMS]->n_rows == state->n_items);
+    CF_TRY(cf_store_create(world, path, kind, &store));
+    CF_TRY(write_facts(store, state));
+    CF_TRY(write_progress(store, world, &state->progress));
+    if (state->selection != NULL) CF_TRY(write_selection(store, state->selection));
+    for (int side = 0; side < 2; side++)
+        CF_TRY(cf_dense_write(state->table[side], store, table_name[side], table_dims[side]));
+    if (state->optim != NULL) CF_TRY(write_optim(store, state->optim));
+    CF_TRY(cf_store_publish(&store));
+done:
+    cf_store_close(&store);
+    return status;
+}
+
+/* ---- Opening ---- */
+
+static cf_status read_digest(cf_store *store, uint64_t *out)
+{
+    char *text = NULL;
+    cf_status status;
+
+    CF_TRY(cf_store_get_text(store, "dataset_digest", &text));
+    if (strlen(text) != DIGEST_DIGITS || strspn(text, "0123456789abcdef") != DIGEST_DIGITS ||
+        sscanf(text, "%" SCNx64, out) != 1)
+        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: attribute dataset_digest is not %d hexadecimal digits",
+                       cf_store_path(store), DIGEST_DIGITS));
+done:
+    cf_free(&text);
+    return status;
+}
+
+static cf_status read_settings(const cf_par *world, cf_store *store, char **out)
+{
+    char *bytes = NULL, *text = NULL;
+    int64_t count = 0;
+    cf_status status;
+
+    CF_TRY(cf_store_get(store, "/settings", CF_U8, &count, &bytes));
+    CF_TRY(cf_par_agree(world, CF_ALLOC(text, count + 1)));
+    memcpy(text, bytes, (size_t)count);
+    *out = text;
+    text = NULL;
+done:
+    cf_free(&bytes);
+    cf_free(&text);
+    return status;
+}
+
+static cf_status read_facts(const cf_par *world, cf_ckpt_file *file)
+{
+    cf_store *store = file->store;
+    cf_status status;
+
+    CF_TRY(cf_store_get_text(store, "program_version", &file->version));
+    CF_TRY(read_digest(store, &file->dataset_digest));
+    CF_TRY(cf_store_get_int(store, "n_users", &file->n_users));
+    CF_TRY(cf_store_get_int(store, "n_items", &file->n_items));
+    CF_TRY(cf_store_get_int(store, "dim", &file->dim));
+    CF_TRY(read_settings(world, store, &file->settings));
+done:
+    return status;
+}
+
+static cf_status read_progress(cf_store *store, cf_run_progress *progress)
+{
+    cf_status status = CF_OK;
+
+    for (int k = 0; k < N_PROGRESS_FIELDS; k++) {
+        void *field = (char *)progress + progress_fields[k].offset;
+
+        if (progress_fields[k].real)
+            CF_TRY(cf_store_get_real(store, progress_fields[k].name, field));
+        else
+            CF_TRY(cf_store_get_int(store, progress_fields[k].name, field));
+    }
+done:
+    return status;
+}
+
+static cf_status read_selection_arrays(cf_store *store, cf_selection *selection)
+{
+    int64_t n_variances = 0, n_shift = 0;
+    cf_status status;
+
+    CF_TRY(cf_store_get(store, "/selection/dims", CF_I64, &selection->n_dims, &selection->dims));
+    CF_TRY(
+        cf_store_get(store, "/selection/variances", CF_F64, &n_variances, &selection->variances));
+    CF_TRY(cf_store_get(store, "/selection/shift", CF_F64, &n_shift, &selection->shift));
+    if (n_variances != selection->n_dims || n_shift != selection->n_dims)
+        CF_TRY(CF_FAIL(CF_ERR_FORMAT,
+                       "%s: /selection has %" PRId64 " dims, %" PRId64 " variances and %" PRId64
+                       " shifts, expected as many of each",
+                       cf_store_path(store), selection->n_dims, n_variances, n_shift));
+done:
+    return status;
+}
+
+static cf_status read_selection(const cf_par *world, cf_store *store, cf_selection **out)
+{
+    cf_selection *selection = NULL;
+    int64_t unit = 0;
+    cf_status status = cf_par_agree(world, CF_ALLOC(selection, 1));
+
+    CF_TRY(status);
+    CF_TRY(read_selection_arrays(store, selection));
+    CF_TRY(cf_store_get_real(store, "selection_factor", &selection->factor));
+    CF_TRY(cf_store_get_real(store, "selection_gain", &selection->gain));
+    CF_TRY(cf_store_get_int(store, "selection_unit", &unit));
+    CF_TRY(cf_store_get_int(store, "selection_n_popular", &selection->n_popular));
+    selection->unit = unit != 0;
+    *out = selection;
+    selection = NULL;
+done:
+    cf_select_destroy(&selection);
+    return status;
+}
+
+static cf_status check_shapes(const cf_ckpt_file *file)
+{
+    const int64_t n_rows[2] = {file->n_users, file->n_items};
+    cf_status status = CF_OK;
+
+    for (int side = 0; side < 2; side++) {
+        cf_type type;
+        int64_t shape[2];
+
+        CF_TRY(cf_store_shape(file->store, table_name[side], &type, shape));
+        if (type != CF_F32 || shape[0] != n_rows[side] || shape[1] != file->dim)
+            CF_TRY(CF_FAIL(CF_ERR_FORMAT,
+                           "%s: %s is %" PRId64 " x %" PRId64 ", expected %" PRId64 " x %" PRId64
+                           " of float32",
+                           cf_store_path(file->store), table_name[side], shape[0], shape[1],
+                           n_rows[side], file->dim));
+    }
+done:
+    return status;
+}
+
+cf_status cf_ckpt_open(const cf_par *world, const char *path, cf_ckpt_file **out)
+{
+    cf_ckpt_file *file = NULL;
+    cf_status status = cf_par_agree(world, CF_ALLOC(file, 1));
+
+    CF_TRY(status);
+    CF_TRY(cf_store_open(world, path, kind, &file->store));
+    CF_TRY(read_facts(world, file));
+    CF_TRY(read_progress(file->store, &file->progress));
+    if (cf_store_has(file->store, "/selection/dims"))
+        CF_TRY(read_selection(world, file->store, &file->selection));
+    CF_TRY(check_shapes(file));
+    *out = file;
+    file = NULL;
+done:
+    cf_ckpt_close(&file);
+    return status;
+}
+
+void cf_ckpt_close(cf_ckpt_file **file)
+{
+    if (*file == NULL) return;
+    cf_store_close(&(*file)->store);
+    cf_select_destroy(&(*file)->selection);
+    cf_free(&(*file)->settings);
+    cf_free(&(*file)->version);
+    cf_free(file);
+}
+
+cf_status cf_ckpt_check_dataset(const cf_ckpt_file *file, const char *dataset_path, uint64_t digest,
+                                const int64_t counts[2])
+{
+    const char *path = cf_store_path(file->store);
+
+    if (file->n_users != counts[CF_USERS] || file->n_items != counts[CF_ITEMS])
+        return CF_FAIL(CF_ERR_FORMAT,
+                       "%s was trained on another dataset than %s (%" PRId64 " users x %" PRId64
+                       " items here, %" PRId64 " x %" PRId64 " there)",
+                       path, dataset_path, counts[CF_USERS], counts[CF_ITEMS], file->n_users,
+                       file->n_items);
+    if (file->dataset_digest != digest)
+        return CF_FAIL(CF_ERR_FORMAT,
+                       "%s was trained on another dataset than %s (digest %016" PRIx64
+                       " here, %016" PRIx64 " there)",
+                       path, dataset_path, digest, file->dataset_digest);
+    return CF_OK;
+}
+
+/* ---- Reading tables ---- */
+
+/* Whether the file's optimizer is of the same kind, before any table is overwritten; `steps` it has
+ * done. */
+static cf_status check_optim(cf_store *store, const cf_optim *optim, int64_t *steps)
+{
+    const int needed = cf_optim_n_moments(optim);
+    int there = 0;
+    cf_status status = cf_store_get_int(store, "optimizer_steps", steps);
+
+    if (status == CF_ERR_FORMAT)
+        status = CF_FAIL(CF_ERR_FORMAT,
+                         "%s: has no optimizer state, so that training cannot go on from it",
+                         cf_store_path(store));
+    CF_TRY(status);
+    while (there < MAX_MOMENTS && cf_store_has(store, moment_name[CF_USERS][there]))
+        there++;
+    if (there != needed)
+        CF_TRY(CF_FAIL(CF_ERR_FORMAT,
+                       "%s: has %d moments of each table, expected %d: it comes from another "
+                       "learner",
+                       cf_store_path(store), there, needed));
+done:
+    return status;
+}
+
+cf_status cf_ckpt_read(cf_ckpt_file *file, cf_dense *const table[2], cf_optim *optim)
+{
+    const int n_moments = optim != NULL ? cf_optim_n_moments(optim) : 0;
+    int64_t steps = 0;
+    cf_status status = CF_OK;
+
+    if (optim != NULL) CF_TRY(check_optim(file->store, optim, &steps));
+    for (int side = 0; side < 2; side++) {
+        CF_TRY(cf_dense_read(table[side], file->store, table_name[side]));
+        for (int k = 0; k < n_moments; k++)
+            CF_TRY(cf_dense_read(cf_optim_moment(optim, (cf_side)side, k), file->store,
+                                 moment_name[side][k]));
+    }
+    if (optim != NULL) cf_optim_set_steps(optim, steps);
+done:
+    return status;
+}
