@@ -86,7 +86,7 @@ static void destroy(bench *b)
     cf_config_destroy(&b->config);
 }
 
-/* The best item of a user by plain dot products, and by how much its score may differ from the
+/* A user's best score by plain dot products. */
  * sgemm's. */
 static double best_score(const bench *b, const float *user, const float *items)
 {
