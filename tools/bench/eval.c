@@ -87,7 +87,6 @@ static void destroy(bench *b)
 }
 
 /* A user's best score by plain dot products. */
- * sgemm's. */
 static double best_score(const bench *b, const float *user, const float *items)
 {
     double best = -1e300;
