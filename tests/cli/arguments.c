@@ -1,0 +1,209 @@
+#include "line.h"
+
+static const char *const bad[][2] = {
+    {"llminit", "expected a command; llminit --help"},
+    {"llminit trian", "unknown command \"trian\" (did you mean \"train\"?)"},
+    {"llminit xyzzy", "unknown command \"xyzzy\"; llminit --help"},
+    {"llminit --hepl", "unknown option \"--hepl\""},
+    {"llminit train", "train: --data DATA.h5 is missing"},
+    {"llminit train --out x s.yaml --data", "train: --data needs a value"},
+    {"llminit train --data x --data y --out z", "train: --data is given twice"},
+    {"llminit train --data x --dta y", "train: unknown option --dta (did you mean --data?)"},
+    {"llminit train --data=x --jsn=y", "train: unknown option --jsn=y (did you mean --json?)"},
+    {"llminit train -x", "train: unknown option -x"},
+    {"llminit train a.yaml b.yaml --data x --out y", "train: unexpected \"b.yaml\""},
+    {"llminit train --data x --out y --resume maybe", "--resume: \"maybe\" is not auto or no"},
+    {"llminit train --data x --out y --set epochs", "--set epochs: expected name=value"},
+    {"llminit train --data x --out y --set epochs=-1",
+     "--set: epochs: \"-1\" is not a whole number"},
+    {"llminit train --data x --out y --set epoch=1", "unknown setting (did you mean \"epochs\"?)"},
+    {"llminit evaluate --data x", "evaluate: CHECKPOINT.h5 is missing"},
+    {"llminit evaluate c.h5 --data x --split train", "--split: \"train\" is not test or valid"},
+    {"llminit evaluate c.h5 --data x --protocol m",
+     "--protocol: \"m\" is not masked, unmasked or both"},
+    {"llminit recommend c.h5 --data x --out y --topk 0",
+     "--topk: \"0\" is not a whole number from 1"},
+    {"llminit recommend c.h5 --data x --out y --topk 5x", "--topk: \"5x\" is not"},
+    {"llminit prepare --out x", "expected either --inter FILE or --train FILE"},
+    {"llminit prepare --out x --inter a --train b", "expected either --inter FILE or --train FILE"},
+    {"llminit prepare --out x --inter a --test b", "--valid and --test go with --train"},
+    {"llminit select x --set emb_selection=False", "emb_selection is False"},
+    {"llminit info", "info: FILE.h5 is missing"},
+    {"llminit info a b", "info: unexpected \"b\""},
+    {"llminit settings --json", "settings: unknown option --json"},
+};
+
+static void wrong_command_lines_are_usage_errors_on_every_rank(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
+        cf_status status = run_line(bad[k][0], NULL);
+
+        if (status != CF_ERR_USAGE) fail_msg("%s: status %d", bad[k][0], (int)status);
+        if (!strstr(cf_error_message(), bad[k][1]))
+            fail_msg("%s: \"%s\" is not in \"%s\"", bad[k][0], bad[k][1], cf_error_message());
+    }
+}
+
+static void files_that_are_not_there_are_named(void **state)
+{
+    (void)state;
+    assert_int_equal(run_line("llminit info /nonexistent/a.h5", NULL), CF_ERR_IO);
+    assert_non_null(strstr(cf_error_message(), "/nonexistent/a.h5"));
+    assert_int_equal(run_line("llminit train /nonexistent/s.yaml --data x --out y", NULL),
+                     CF_ERR_IO);
+    assert_non_null(strstr(cf_error_message(), "/nonexistent/s.yaml"));
+    assert_int_equal(run_line("llminit evaluate /nonexistent/c.h5 --data x", NULL), CF_ERR_IO);
+    assert_non_null(strstr(cf_error_message(), "/nonexistent/c.h5"));
+}
+
+static void help_lists_commands_options_and_settings(void **state)
+{
+    char *text = NULL;
+
+    (void)state;
+    assert_int_equal(run_line("llminit --help", &text), CF_OK);
+    for (int k = 0; cli_commands[k] && world.rank == 0; k++) {
+        assert_non_null(strstr(text, cli_commands[k]->name));
+        assert_non_null(strstr(text, cli_commands[k]->summary));
+    }
+    free(text);
+    for (int k = 0; cli_commands[k]; k++) {
+        char line[64];
+
+        snprintf(line, sizeof line, "llminit %s --help", cli_commands[k]->name);
+        assert_int_equal(run_line(line, &text), CF_OK);
+        for (const cli_option *o = cli_commands[k]->options; o->name && world.rank == 0; o++)
+            assert_non_null(strstr(text, o->help));
+        if (cli_commands[k]->settings == CLI_SETTINGS_TRAIN && world.rank == 0)
+            assert_non_null(strstr(text, "embedding_size"));
+        free(text);
+    }
+    assert_int_equal(run_line("llminit --version", &text), CF_OK);
+    if (world.rank == 0) assert_string_equal(text, "llminit " CF_VERSION "\n");
+    free(text);
+}
+
+static void all_settings_are_listed(void **state)
+{
+    char *text = NULL;
+
+    (void)state;
+    assert_int_equal(run_line("llminit settings --markdown", &text), CF_OK);
+    for (int which = 0; which < 2 && world.rank == 0; which++) {
+        int n = 0;
+        const cf_setting *const *tables =
+            cli_tables(which ? CLI_SETTINGS_TRAIN : CLI_SETTINGS_PREPARE, &n);
+
+        for (int t = 0; t < n; t++)
+            for (const cf_setting *row = tables[t]; row->name; row++) {
+                char start[80];
+
+                snprintf(start, sizeof start, "| `%s` | ", row->name);
+                if (!strstr(text, start)) fail_msg("%s is not listed", row->name);
+            }
+    }
+    free(text);
+}
+
+/* The files of settings that come with the program load, on the command that they are for. */
+static void shipped_settings_are_accepted(void **state)
+{
+    static const char *const files[] = {"lightgcn.yaml",   "bpr.yaml",     "debian-noise.yaml",
+                                        "debian-var.yaml", "gowalla.yaml", "amazon-beauty.yaml"};
+    const cli_arguments train = {.command = &cli_train};
+
+    (void)state;
+    for (size_t k = 0; k < sizeof files / sizeof *files; k++) {
+        cf_config *config = NULL;
+        char path[1024];
+
+        snprintf(path, sizeof path, CF_TEST_DATA "/../../configs/%s", files[k]);
+        if (cli_create_config(&world, &train, path, &config) != CF_OK)
+            fail_msg("%s", cf_error_message());
+        cf_config_destroy(&config);
+    }
+}
+
+static void no_memory_on_one_rank_stops_every_rank(void **state)
+{
+    (void)state;
+    for (int bad_rank = 0; bad_rank < world.size; bad_rank++) {
+        if (world.rank == bad_rank) cf_alloc_fail_at(1);
+        assert_int_equal(run_line("llminit train --data x --out y --set epochs=1", NULL),
+                         CF_ERR_MEMORY);
+        cf_alloc_fail_at(0);
+    }
+}
+
+static void ids_are_read_one_a_line(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t count;
+        cf_status status;
+    } cases[] = {{"a\nb\r\n\nc c", 3, CF_OK}, {"\n\n", 0, CF_ERR_FORMAT}, {"", 0, CF_ERR_FORMAT}};
+    char name[32];
+    const char *path;
+
+    (void)state;
+    snprintf(name, sizeof name, "ids.%d", world.rank);
+    path = cf_test_scratch(name);
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        FILE *file = fopen(path, "w");
+        cf_strings ids = {0};
+
+        assert_non_null(file);
+        fputs(cases[k].text, file);
+        fclose(file);
+        assert_int_equal(cli_read_ids(path, &ids), cases[k].status);
+        assert_int_equal(ids.count, cases[k].count);
+        if (cases[k].status == CF_OK) {
+            assert_string_equal(ids.bytes + ids.start[1], "b");
+            assert_string_equal(ids.bytes + ids.start[2], "c c");
+            assert_int_equal(cli_check_distinct("f", &ids, (int64_t[]){4, 0, 9}), CF_OK);
+            assert_int_equal(cli_check_distinct("f", &ids, (int64_t[]){4, 0, 4}), CF_ERR_FORMAT);
+            assert_string_equal(cf_error_message(), "f: \"a\" is listed twice");
+        }
+        cf_dataset_destroy_strings(&ids);
+    }
+    assert_int_equal(cli_read_ids("/nonexistent", &(cf_strings){0}), CF_ERR_IO);
+}
+
+static void outputs_are_complete_or_absent(void **state)
+{
+    char folder[1024], path[1100];
+    cli_output output;
+
+    (void)state;
+    snprintf(folder, sizeof folder, "%s", cf_test_scratch("."));
+    snprintf(path, sizeof path, "out.%d", world.rank);
+    assert_int_equal(cli_output_open(&output, folder, path), CF_OK);
+    fputs("text\n", output.file);
+    assert_int_equal(access(output.path, F_OK), -1);
+    assert_int_equal(cli_output_publish(&output), CF_OK);
+    assert_int_equal(access(output.path, F_OK), 0);
+    assert_int_equal(access(output.temporary, F_OK), -1);
+    unlink(output.path);
+
+    assert_int_equal(cli_output_open(&output, folder, path), CF_OK);
+    cli_output_discard(&output);
+    assert_int_equal(access(output.path, F_OK), -1);
+    assert_int_equal(access(output.temporary, F_OK), -1);
+    assert_int_equal(cli_output_open(&output, "/nonexistent", "x"), CF_ERR_IO);
+    assert_string_equal(cf_error_message(),
+                        "/nonexistent/x: cannot write (No such file or directory)");
+    cli_output_discard(&output);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(wrong_command_lines_are_usage_errors_on_every_rank),
+    cmocka_unit_test(files_that_are_not_there_are_named),
+    cmocka_unit_test(help_lists_commands_options_and_settings),
+    cmocka_unit_test(all_settings_are_listed),
+    cmocka_unit_test(shipped_settings_are_accepted),
+    cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
+    cmocka_unit_test(ids_are_read_one_a_line),
+    cmocka_unit_test(outputs_are_complete_or_absent),
+};
+CF_TEST_MAIN(tests)

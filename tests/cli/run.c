@@ -1,0 +1,446 @@
+/* The whole program on a small problem: prepare, select, train, evaluate, export, recommend. */
+#include "line.h"
+
+#include <math.h>
+#include <stdio.h>
+
+enum { USERS = 60, ITEMS = 40, WIDTH = 48, TOPK = 7 };
+
+/* Paths of this test's files. */
+static char inter[1024], item[1024], npy[1024], data[1024], run[1024], tsv[1024], list[1024];
+static char folder[1024];
+
+static void put_path(char *out, const char *name)
+{
+    snprintf(out, 1024, "%s", cf_test_scratch(name));
+}
+
+/* Like run_line() on a formatted line. */
+__attribute__((format(printf, 2, 3))) static cf_status run_format(char **out, const char *format,
+                                                                  ...)
+{
+    char line[8192];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    return run_line(line, out);
+}
+
+__attribute__((format(printf, 1, 2))) static void succeed(const char *format, ...)
+{
+    char line[8192];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    if (run_line(line, NULL) != CF_OK) fail_msg("%s: %s", line, cf_error_message());
+}
+
+/* The JSON object that a command prints; NULL on ranks other than 0. */
+__attribute__((format(printf, 1, 2))) static json_t *succeed_json(const char *format, ...)
+{
+    char line[8192], *text = NULL;
+    json_t *object = NULL;
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    if (run_line(line, &text) != CF_OK) fail_msg("%s: %s", line, cf_error_message());
+    if (world.rank == 0) {
+        object = json_loads(text, 0, NULL);
+        if (!object) fail_msg("%s: not JSON: %s", line, text);
+    }
+    free(text);
+    return object;
+}
+
+static int64_t integer(const json_t *object, const char *name)
+{
+    assert_true(json_is_integer(json_object_get(object, name)));
+    return json_integer_value(json_object_get(object, name));
+}
+
+/* ---- Files ---------------------------------------------------------------------------------- */
+
+static uint64_t draw(uint64_t a, uint64_t b)
+{
+    return cf_random_bits((cf_random){7, CF_STREAM_TEST}, a, b, 0);
+}
+
+static void write_inputs(void)
+{
+    FILE *f = fopen(inter, "w");
+
+    assert_non_null(f);
+    fprintf(f, "user_id:token\titem_id:token\n");
+    for (int u = 0; u < USERS; u++)
+        for (int i = 0; i < ITEMS; i++)
+            if ((i + u) % 9 < 2 || draw((uint64_t)u, (uint64_t)i) % 8 == 0)
+                fprintf(f, "u%d\ti%d\n", u, i);
+    fclose(f);
+    f = fopen(item, "w");
+    assert_non_null(f);
+    fprintf(f, "item_id:token\ttitle:token_seq\n");
+    for (int i = 0; i < ITEMS; i++)
+        fprintf(f, "i%d\tTitle of %d\n", i, i);
+    fclose(f);
+
+    f = fopen(npy, "wb");
+    assert_non_null(f);
+    fwrite("\x93NUMPY\x01\x00\x76\x00", 1, 10, f);
+    fprintf(f, "%-117s\n", "{'descr': '<f4', 'fortran_order': False, 'shape': (40, 48), }");
+    for (int k = 0; k < ITEMS * WIDTH; k++) {
+        float x = (float)((double)(draw(1000, (uint64_t)k) >> 40) / 16777216.0 - 0.5);
+        fwrite(&x, sizeof x, 1, f);
+    }
+    fclose(f);
+}
+
+/* ---- Commands ------------------------------------------------------------------------------- */
+
+static void prepare_makes_a_dataset(void **state)
+{
+    json_t *report, *info;
+
+    (void)state;
+    put_path(inter, "a.inter");
+    put_path(item, "a.item");
+    put_path(npy, "a.npy");
+    put_path(data, "a.h5");
+    put_path(run, "run");
+    put_path(tsv, "a.tsv");
+    put_path(list, "users.txt");
+    put_path(folder, "export");
+    if (world.rank == 0) {
+        char command[4096];
+
+        snprintf(command, sizeof command, "rm -rf '%s' '%s'", run, folder);
+        assert_int_equal(system(command), 0);
+        write_inputs();
+    }
+    MPI_Barrier(world.comm);
+    report = succeed_json("llminit prepare --inter %s --item %s --embedding %s --out %s --set "
+                          "split=RS --json",
+                          inter, item, npy, data);
+    info = succeed_json("llminit info %s --json", data);
+    if (world.rank == 0) {
+        const json_t *arrays = json_object_get(info, "arrays");
+        const json_t *shape = json_object_get(json_object_get(arrays, "/items/embedding"), "shape");
+
+        assert_int_equal(integer(report, "users"), USERS);
+        assert_int_equal(integer(report, "items"), ITEMS);
+        assert_int_equal(integer(report, "embedding_dim"), WIDTH);
+        assert_true(integer(report, "valid") > 0 && integer(report, "test") > 0);
+        assert_string_equal(
+            json_string_value(json_object_get(json_object_get(info, "attributes"), "kind")),
+            "dataset");
+        assert_int_equal(integer(json_object_get(info, "attributes"), "n_train"),
+                         integer(report, "train"));
+        assert_int_equal(json_integer_value(json_array_get(shape, 0)), ITEMS);
+        assert_int_equal(json_integer_value(json_array_get(shape, 1)), WIDTH);
+    }
+    json_decref(report);
+    json_decref(info);
+}
+
+static void select_prints_dimensions(void **state)
+{
+    json_t *selection =
+        succeed_json("llminit select %s --set emb_selection=var --set embedding_size=32", data);
+
+    (void)state;
+    if (world.rank == 0) {
+        const json_t *dims = json_object_get(selection, "dims");
+
+        assert_int_equal(json_array_size(dims), 32);
+        assert_int_equal(json_array_size(json_object_get(selection, "variances")), 32);
+        for (size_t k = 1; k < 32; k++)
+            assert_true(json_integer_value(json_array_get(dims, k - 1)) <
+                        json_integer_value(json_array_get(dims, k)));
+    }
+    json_decref(selection);
+}
+
+static void train_and_evaluate_agree(void **state)
+{
+    json_t *trained = succeed_json("llminit train --data %s --out %s --json --quiet --set epochs=3 "
+                                   "--set embedding_size=32 --set train_batch_size=64 --set "
+                                   "topk=5,10 --set valid_metric=MRR@10",
+                                   data, run);
+    json_t *both =
+        succeed_json("llminit evaluate %s/best.h5 --data %s --protocol both --json", run, data);
+    json_t *wide =
+        succeed_json("llminit evaluate %s/best.h5 --data %s --topk 5,40 --json", run, data);
+    json_t *valid =
+        succeed_json("llminit evaluate %s/best.h5 --data %s --split valid --json", run, data);
+
+    (void)state;
+    if (world.rank == 0) {
+        const json_t *test = json_object_get(trained, "test");
+
+        assert_int_equal(integer(trained, "epochs"), 3);
+        assert_true(json_real_value(json_object_get(test, "recall@10")) > 0);
+        assert_true(json_equal(test, json_object_get(both, "test")));
+        assert_non_null(json_object_get(both, "test_unmasked"));
+        assert_false(
+            json_equal(json_object_get(both, "test"), json_object_get(both, "test_unmasked")));
+        assert_true(json_equal(json_object_get(test, "ndcg@5"),
+                               json_object_get(json_object_get(wide, "test"), "ndcg@5")));
+        assert_true(json_real_value(json_object_get(json_object_get(wide, "test"), "recall@40")) ==
+                    1.0);
+        assert_true(json_real_value(json_object_get(json_object_get(valid, "valid"), "mrr@10")) ==
+                    json_real_value(json_object_get(trained, "best_value")));
+    }
+    json_decref(trained);
+    json_decref(both);
+    json_decref(wide);
+    json_decref(valid);
+}
+
+static void a_run_is_not_overwritten(void **state)
+{
+    (void)state;
+    assert_int_equal(run_format(NULL, "llminit train --data %s --out %s --set epochs=3", data, run),
+                     CF_ERR_USAGE);
+    assert_non_null(strstr(cf_error_message(), "resume"));
+    succeed("llminit train %s/settings.yaml --data %s --out %s --resume auto --quiet", run, data,
+            run);
+}
+
+/* ---- Recommendations against the exported tables ------------------------------------------- */
+
+static double *users, *items;
+
+static double score(int64_t user, int64_t i)
+{
+    double sum = 0;
+
+    for (int k = 0; k < 32; k++)
+        sum += users[user * 32 + k] * items[i * 32 + k];
+    return sum;
+}
+
+static bool has(const cf_lists *lists, int64_t user, int64_t i)
+{
+    return cf_contains_i64(lists->index + lists->start[user],
+                           lists->start[user + 1] - lists->start[user], i);
+}
+
+/* How many items that the user does not have score higher than `than`, with room for rounding. */
+static int higher(const cf_shard *shard, int64_t user, double than)
+{
+    int count = 0;
+
+    for (int64_t i = 0; i < ITEMS; i++)
+        count += !has(&shard->train, user, i) && !has(&shard->valid, user, i) &&
+                 score(user, i) > than + 1e-6;
+    return count;
+}
+
+/* Every line of the text: known user and item, not one the user has, the right score, none better
+ * left out. */
+static int check_lines(const char *path, const cf_shard *shard, const cf_strings names[3])
+{
+    FILE *file = fopen(path, "r");
+    char line[256], user[64], name[64], title[64];
+    int rank = 0, lines = 0;
+    double value = 0;
+
+    assert_non_null(file);
+    assert_non_null(fgets(line, sizeof line, file));
+    assert_string_equal(line, "user_id\trank\titem_id\tscore\ttitle\n");
+    while (fgets(line, sizeof line, file)) {
+        int64_t u = 0, i = 0;
+
+        assert_int_equal(
+            sscanf(line, "%63[^\t]\t%d\t%63[^\t]\t%lf\t%63[^\n]", user, &rank, name, &value, title),
+            5);
+        while (u < USERS && strcmp(names[0].bytes + names[0].start[u], user) != 0)
+            u++;
+        while (i < ITEMS && strcmp(names[1].bytes + names[1].start[i], name) != 0)
+            i++;
+        assert_true(u < USERS && i < ITEMS);
+        assert_string_equal(names[2].bytes + names[2].start[i], title);
+        assert_false(has(&shard->train, u, i) || has(&shard->valid, u, i));
+        assert_close(value, score(u, i), 1e-5);
+        assert_true(higher(shard, u, value) < rank);
+        lines++;
+    }
+    fclose(file);
+    return lines;
+}
+
+static void check_recommendations(void)
+{
+    const cf_par self = {MPI_COMM_SELF, 0, 1};
+    int64_t dims[2];
+    cf_dataset *dataset = NULL;
+    cf_grid *grid = NULL;
+    cf_shard *shard = NULL;
+    cf_strings names[3] = {0};
+    char path[1200];
+
+    snprintf(path, sizeof path, "%s/users.npy", folder);
+    users = cf_test_npy(path, dims);
+    assert_true(dims[0] == USERS && dims[1] == 32);
+    snprintf(path, sizeof path, "%s/items.npy", folder);
+    items = cf_test_npy(path, dims);
+    assert_true(dims[0] == ITEMS && dims[1] == 32);
+    assert_int_equal(cf_dataset_open(&self, data, &dataset), CF_OK);
+    assert_int_equal(cf_par_create_grid(&self, 1, 1, &grid), CF_OK);
+    assert_int_equal(cf_dataset_load_shard(dataset, grid, &shard), CF_OK);
+    assert_int_equal(cf_dataset_read_names(dataset, CF_USER_IDS, 0, USERS, &names[0]), CF_OK);
+    assert_int_equal(cf_dataset_read_names(dataset, CF_ITEM_IDS, 0, ITEMS, &names[1]), CF_OK);
+    assert_int_equal(cf_dataset_read_names(dataset, CF_ITEM_TITLES, 0, ITEMS, &names[2]), CF_OK);
+    assert_int_equal(check_lines(tsv, shard, names), USERS * TOPK);
+    for (int k = 0; k < 3; k++)
+        cf_dataset_destroy_strings(&names[k]);
+    cf_dataset_destroy_shard(&shard);
+    cf_par_destroy_grid(&grid);
+    cf_dataset_close(&dataset);
+    free(users);
+    free(items);
+}
+
+static void recommendations_are_the_best_new_items(void **state)
+{
+    (void)state;
+    succeed("llminit export %s/best.h5 --data %s --out %s --quiet", run, data, folder);
+    succeed("llminit recommend %s/best.h5 --data %s --out %s --topk %d --quiet", run, data, tsv,
+            TOPK);
+    if (world.rank == 0) check_recommendations();
+    MPI_Barrier(world.comm);
+}
+
+static void write_list(const char *text)
+{
+    if (world.rank == 0) {
+        FILE *file = fopen(list, "w");
+
+        assert_non_null(file);
+        fputs(text, file);
+        fclose(file);
+    }
+    MPI_Barrier(world.comm);
+}
+
+/* The lines of `user` in the text at `path`, one after the other; free it. */
+static char *lines_of(const char *path, const char *user)
+{
+    FILE *file = fopen(path, "r");
+    char line[256], *out = calloc(1, 1 << 14);
+
+    assert_non_null(file);
+    assert_non_null(out);
+    while (fgets(line, sizeof line, file))
+        if (strncmp(line, user, strlen(user)) == 0 && line[strlen(user)] == '\t') strcat(out, line);
+    fclose(file);
+    return out;
+}
+
+static void a_list_of_users_is_answered_in_its_order(void **state)
+{
+    char few[1100];
+
+    (void)state;
+    snprintf(few, sizeof few, "%s.few", tsv);
+    write_list("u58\nu3\n");
+    succeed("llminit recommend %s/best.h5 --data %s --out %s --users %s --topk %d --quiet", run,
+            data, few, list, TOPK);
+    if (world.rank == 0) {
+        char *all = lines_of(tsv, "u58"), *more = lines_of(tsv, "u3"), line[256];
+        char *got = lines_of(few, "u58"), *got_more = lines_of(few, "u3");
+        FILE *file = fopen(few, "r");
+
+        assert_non_null(file);
+        assert_string_equal(all, got);
+        assert_string_equal(more, got_more);
+        assert_true(fgets(line, sizeof line, file) && fgets(line, sizeof line, file));
+        assert_memory_equal(line, "u58\t", 4);
+        fclose(file);
+        free(all);
+        free(more);
+        free(got);
+        free(got_more);
+    }
+}
+
+static void lists_of_users_that_are_wrong_are_refused(void **state)
+{
+    static const char *const wrong[][2] = {
+        {"u3\nnobody\n", "nobody"}, {"u3\nu4\nu3\n", "\"u3\" is listed twice"}, {"", "is empty"}};
+
+    (void)state;
+    for (size_t k = 0; k < sizeof wrong / sizeof *wrong; k++) {
+        write_list(wrong[k][0]);
+        assert_int_equal(run_format(NULL,
+                                    "llminit recommend %s/best.h5 --data %s --out %s.x --users %s",
+                                    run, data, tsv, list),
+                         CF_ERR_FORMAT);
+        if (!strstr(cf_error_message(), wrong[k][1]))
+            fail_msg("\"%s\" is not in \"%s\"", wrong[k][1], cf_error_message());
+    }
+    assert_int_equal(
+        run_format(NULL, "llminit recommend %s/best.h5 --data %s --out /nonexistent/x", run, data),
+        CF_ERR_IO);
+}
+
+/* More items than there are: as many as are new to the user. */
+static void short_lists_end_early(void **state)
+{
+    (void)state;
+    write_list("u3\n");
+    succeed("llminit recommend %s/best.h5 --data %s --out %s.x --users %s --topk 100 --quiet", run,
+            data, tsv, list);
+    if (world.rank == 0) {
+        char path[1100], *got;
+        int lines = 0;
+
+        snprintf(path, sizeof path, "%s.x", tsv);
+        got = lines_of(path, "u3");
+        for (const char *c = got; *c; c++)
+            lines += *c == '\n';
+        assert_true(lines > 0 && lines < ITEMS);
+        free(got);
+    }
+}
+
+/* Wherever memory runs out on whichever rank: all ranks say so, and there is no half file. */
+static void no_memory_leaves_no_half_output(void **state)
+{
+    char path[1100];
+
+    (void)state;
+    snprintf(path, sizeof path, "%s.memory", tsv);
+    for (int bad = 0; bad < world.size; bad++)
+        for (int64_t n = 1;; n += n + 1) {
+            cf_status status;
+
+            if (world.rank == 0) unlink(path);
+            MPI_Barrier(world.comm);
+            if (world.rank == bad) cf_alloc_fail_at(n);
+            status = run_format(NULL, "llminit recommend %s/best.h5 --data %s --out %s --quiet",
+                                run, data, path);
+            cf_alloc_fail_at(0);
+            if (world.rank == 0) assert_int_equal(access(path, F_OK) == 0, status == CF_OK);
+            if (status == CF_OK) break;
+            assert_int_equal(status, CF_ERR_MEMORY);
+        }
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(prepare_makes_a_dataset),
+    cmocka_unit_test(select_prints_dimensions),
+    cmocka_unit_test(train_and_evaluate_agree),
+    cmocka_unit_test(a_run_is_not_overwritten),
+    cmocka_unit_test(recommendations_are_the_best_new_items),
+    cmocka_unit_test(a_list_of_users_is_answered_in_its_order),
+    cmocka_unit_test(lists_of_users_that_are_wrong_are_refused),
+    cmocka_unit_test(short_lists_end_early),
+    cmocka_unit_test(no_memory_leaves_no_half_output),
+};
+CF_TEST_MAIN(tests)
