@@ -59,6 +59,8 @@ static void the_command_line_sets_values(void **state)
     assert_int_equal(cf_config_ints(config, "topk", &count)[0], 7);
     set(config, "valid_metric=a: b # c");
     assert_string_equal(cf_config_text(config, "valid_metric"), "a: b # c");
+    set(config, "valid_metric=C:\\temp \"x\" y");
+    assert_string_equal(cf_config_text(config, "valid_metric"), "C:\\temp \"x\" y");
     set(config, "valid_metric=");
     assert_string_equal(cf_config_text(config, "valid_metric"), "");
     set(config, "valid_metric=null");
