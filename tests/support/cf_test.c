@@ -76,11 +76,11 @@ static void npy_shape(const char *header, int64_t dims[2])
     const char *at = strchr(npy_entry(header, "'shape'"), '(');
 
     dims[0] = dims[1] = 1;
-    for (int k = 0; at && k < 2; k++) {
+    for (int k = 0; at; k++) {
         char *end = NULL;
         long long value = strtoll(at + 1, &end, 10);
         if (end == at + 1) break; /* (n,) or () */
-        dims[k] = value;
+        dims[k > 0] *= value;
         at = *end == ',' ? end : NULL;
     }
 }

@@ -25,7 +25,7 @@ void cf_test_close_f32(const float *got, const double *want, int64_t count, doub
     cf_test_close((double)(got), (double)(want), (tolerance), #got, __FILE__, __LINE__)
 void cf_test_close(double got, double want, double tolerance, const char *what, const char *file, int line);
 
-/** A .npy file of tests/data as doubles (from f4, f8, i4, i8, b1): shape in dims[0..1] (1-D: dims[1] = 1). Free with free(). Every rank reads it all. */
+/** A .npy file of tests/data as doubles (from f4, f8, i4, i8, b1): shape in dims[0..1] (1-D: dims[1] = 1; 3-D: dims[1] is the product of the last two). Free with free(). Every rank reads it all. */
 double *cf_test_npy(const char *path, int64_t dims[2]);
 
 int cf_test_main(int argc, char **argv, int (*run)(void));

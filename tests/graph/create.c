@@ -1,0 +1,157 @@
+#include "cf/graph.h"
+#include "cf_test.h"
+#include "cf_test_graph.h"
+
+#include <string.h>
+
+/* Rows that other blocks own and mine have for neighbours, counted in the plain list of pairs. */
+static int64_t count_halo(const cf_test_graph *graph, const cf_shard *shard, cf_side side)
+{
+    const int64_t n = side == CF_USERS ? graph->n_users : graph->n_items;
+    const int64_t first[2] = {shard->first_user, shard->first_item};
+    const int64_t end[2] = {first[0] + shard->n_users, first[1] + shard->n_items};
+    int64_t count = 0;
+
+    for (int64_t row = 0; row < n; row++) {
+        bool needed = false;
+
+        if (row >= first[side] && row < end[side]) continue;
+        for (int64_t e = 0; e < graph->n_pairs; e++) {
+            const int64_t other = graph->pairs[e][1 - side];
+
+            needed |=
+                graph->pairs[e][side] == row && other >= first[1 - side] && other < end[1 - side];
+        }
+        count += needed;
+    }
+    return count;
+}
+
+static void the_halo_has_each_needed_row_once(void **state)
+{
+    cf_test_graph pairs = cf_test_graph_random(30, 24, 0.2, 5);
+    cf_grid *grid = NULL;
+
+    (void)state;
+    for (int k = 0; cf_test_next_grid(&world, 4, &k, &grid);) {
+        cf_shard shard = cf_test_graph_cut(&pairs, grid);
+        cf_graph *graph = NULL;
+
+        assert_int_equal(cf_graph_create(grid, &shard, &graph), CF_OK);
+        for (int side = 0; side < 2; side++)
+            assert_int_equal(cf_graph_halo(graph, (cf_side)side),
+                             count_halo(&pairs, &shard, (cf_side)side));
+        cf_graph_destroy(&graph);
+        cf_test_shard_destroy(&shard);
+    }
+    cf_test_graph_destroy(&pairs);
+}
+
+static void count_sums(void *context, const cf_visit *visit)
+{
+    int64_t *sum = context;
+
+    for (int k = 0; k < visit->count; k++)
+#pragma omp atomic
+        *sum += (int64_t)visit->sums[k * CF_LANES];
+}
+
+/* Three users and items on up to four ranks: some have no rows, with one grid row all. */
+static void a_rank_without_rows_takes_part(void **state)
+{
+    int64_t list[][2] = {{0, 0}, {0, 2}, {2, 0}, {2, 1}, {2, 2}};
+    cf_test_graph pairs = {.n_users = 3, .n_items = 3, .n_pairs = 5, .pairs = list};
+    cf_grid *grid = NULL;
+
+    (void)state;
+    for (int k = 0; cf_test_next_grid(&world, 4, &k, &grid);) {
+        cf_shard shard = cf_test_graph_cut(&pairs, grid);
+        cf_graph *graph = NULL;
+        cf_field field = {0};
+        int64_t sum = 0;
+
+        assert_int_equal(cf_graph_create(grid, &shard, &graph), CF_OK);
+        assert_int_equal(cf_graph_create_field(graph, CF_LANES, &field), CF_OK);
+        for (int side = 0; side < 2; side++)
+            for (int64_t row = 0; row < cf_graph_rows(graph, (cf_side)side); row++)
+                field.rows[side][row * CF_LANES] = 1;
+        cf_graph_sum(graph, field, count_sums, &sum);
+        MPI_Allreduce(MPI_IN_PLACE, &sum, 1, MPI_INT64_T, MPI_SUM, grid->column.comm);
+        assert_int_equal(sum, 2 * pairs.n_pairs);
+        cf_graph_destroy_field(&field);
+        cf_graph_destroy(&graph);
+        cf_test_shard_destroy(&shard);
+    }
+}
+
+/* Let allocation n of `bad` fail, for all n there are; returns how many there are. */
+static int64_t fail_each_allocation(const cf_grid *grid, const cf_shard *shard, int bad)
+{
+    for (int64_t n = 1;; n++) {
+        cf_graph *graph = NULL;
+        cf_status status;
+
+        if (world.rank == bad) cf_alloc_fail_at(n);
+        status = cf_graph_create(grid, shard, &graph);
+        cf_alloc_fail_at(0);
+        if (status == CF_OK) {
+            cf_graph_destroy(&graph);
+            return n - 1;
+        }
+        assert_int_equal(status, CF_ERR_MEMORY);
+        assert_non_null(strstr(cf_error_message(), "out of memory"));
+        assert_null(graph);
+    }
+}
+
+static void no_memory_on_one_rank_stops_every_rank(void **state)
+{
+    cf_test_graph pairs = cf_test_graph_random(12, 9, 0.3, 5);
+    cf_grid *grid = NULL;
+
+    (void)state;
+    for (int k = 0; cf_test_next_grid(&world, 4, &k, &grid);) {
+        cf_shard shard = cf_test_graph_cut(&pairs, grid);
+
+        for (int bad = 0; bad < world.size; bad++)
+            assert_true(fail_each_allocation(grid, &shard, bad) > 20);
+        cf_test_shard_destroy(&shard);
+    }
+    cf_test_graph_destroy(&pairs);
+}
+
+static void a_field_without_memory_frees_what_it_had(void **state)
+{
+    cf_test_graph pairs = cf_test_graph_random(12, 9, 0.3, 5);
+    cf_grid *grid = NULL;
+
+    (void)state;
+    assert_int_equal(cf_par_create_grid(&world, world.size, 1, &grid), CF_OK);
+    cf_shard shard = cf_test_graph_cut(&pairs, grid);
+    cf_graph *graph = NULL;
+    assert_int_equal(cf_graph_create(grid, &shard, &graph), CF_OK);
+    for (int n = 1; n <= 5; n++) {
+        cf_field field = {0};
+        cf_sparse sparse = {0};
+        int64_t live = cf_alloc_live();
+
+        cf_alloc_fail_at(n);
+        assert_int_equal(cf_graph_create_field(graph, 32, &field), CF_ERR_MEMORY);
+        cf_alloc_fail_at(n);
+        assert_int_equal(cf_graph_create_sparse(graph, 4, 32, &sparse), CF_ERR_MEMORY);
+        assert_int_equal(cf_alloc_live(), live);
+    }
+    cf_alloc_fail_at(0);
+    cf_graph_destroy(&graph);
+    cf_test_shard_destroy(&shard);
+    cf_test_graph_destroy(&pairs);
+    cf_par_destroy_grid(&grid);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(the_halo_has_each_needed_row_once),
+    cmocka_unit_test(a_rank_without_rows_takes_part),
+    cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
+    cmocka_unit_test(a_field_without_memory_frees_what_it_had),
+};
+CF_TEST_MAIN(tests)
