@@ -1,0 +1,276 @@
+#include "cf/optim.h"
+#include "cf_test.h"
+#include "cf_test_graph.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { USERS = 23, ITEMS = 14, DIM = 70, SEGMENTS = 5, STEPS = 20 };
+static const int64_t n_rows[2] = {USERS, ITEMS};
+
+typedef struct variant {
+    const char *learner, *learning_rate, *weight_decay;
+} variant;
+static const variant variants[] = {
+    {"learner=adam", "learning_rate=0.01", "weight_decay=0"},
+    {"learner=adam", "learning_rate=0.003", "weight_decay=0.1"},
+    {"learner=sgd", "learning_rate=0.1", "weight_decay=0"},
+    {"learner=sgd", "learning_rate=0.05", "weight_decay=0.2"},
+};
+enum { N_VARIANTS = sizeof variants / sizeof *variants };
+
+static cf_config *new_config(const variant *v)
+{
+    const cf_setting *const tables[] = {cf_optim_settings};
+    cf_config *config = NULL;
+
+    assert_int_equal(cf_config_create(tables, 1, &config), CF_OK);
+    assert_int_equal(cf_config_set(config, v->learner), CF_OK);
+    assert_int_equal(cf_config_set(config, v->learning_rate), CF_OK);
+    assert_int_equal(cf_config_set(config, v->weight_decay), CF_OK);
+    return config;
+}
+
+/* Some gradients are zero all the time, some tiny, and each changes its sign now and then. */
+static float gradient_of(int side, int64_t step, int64_t row, int64_t d)
+{
+    const double size = d % 7 == 3 ? 0 : d % 5 == 1 ? 1e-4 : 1;
+
+    return (float)(size * (0.3 + cf_test_noise(90 + (uint64_t)side, step * 1000 + row, d)));
+}
+
+/* Two tables of noise and their optimizer. */
+typedef struct setup {
+    cf_grid *grid; /* borrowed */
+    cf_blocks blocks[2];
+    cf_dense *table[2];
+    cf_optim *optim;
+} setup;
+
+static double *noise(int side)
+{
+    double *values = malloc((size_t)(n_rows[side] * DIM) * sizeof *values);
+
+    assert_non_null(values);
+    for (int64_t row = 0; row < n_rows[side]; row++)
+        for (int64_t d = 0; d < DIM; d++)
+            values[row * DIM + d] = (float)cf_test_noise(80 + (uint64_t)side, row, d);
+    return values;
+}
+
+static setup open_setup(cf_grid *grid, const variant *v)
+{
+    setup s = {.grid = grid};
+    cf_config *config = new_config(v);
+
+    for (int side = 0; side < 2; side++) {
+        double *values = noise(side);
+
+        assert_int_equal(cf_par_create_blocks(n_rows[side], grid->n_rows, &s.blocks[side]), CF_OK);
+        assert_int_equal(cf_dense_create(grid, &s.blocks[side], DIM, &s.table[side]), CF_OK);
+        cf_test_table_set(s.table[side], values);
+        free(values);
+    }
+    assert_int_equal(cf_optim_create(config, s.table, &s.optim), CF_OK);
+    cf_config_destroy(&config);
+    return s;
+}
+
+static void close_setup(setup *s)
+{
+    cf_optim_destroy(&s->optim);
+    for (int side = 0; side < 2; side++) {
+        cf_dense_destroy(&s->table[side]);
+        cf_par_destroy_blocks(&s->blocks[side]);
+    }
+}
+
+/* Rows in parts of three, the last part first: each once, in no special order. */
+static void take_step(setup *s, int64_t step)
+{
+    cf_optim_begin(s->optim);
+    for (int side = 0; side < 2; side++) {
+        const cf_dense *t = s->table[side];
+        float *gradient = NULL;
+        int32_t rows[3];
+
+        assert_int_equal(CF_ALLOC(gradient, 3 * t->width), CF_OK);
+        for (int64_t first = (t->local_rows + 2) / 3 * 3 - 3; first >= 0; first -= 3) {
+            int count = 0;
+
+            for (int64_t row = first; row < first + 3 && row < t->local_rows; row++, count++) {
+                rows[count] = (int32_t)row;
+                for (int64_t d = 0; d < t->local_dim; d++)
+                    gradient[count * t->width + d] =
+                        gradient_of(side, step, t->first_row + row, t->first_dim + d);
+            }
+            cf_optim_update(s->optim, (cf_side)side, rows, count, gradient);
+        }
+        cf_free(&gradient);
+    }
+}
+
+/* Kingma and Ba 2015, algorithm 1, in doubles; PyTorch's weight decay. */
+static double reference(const cf_config *config, int side, int64_t row, int64_t d)
+{
+    const double rate = cf_config_real(config, "learning_rate");
+    double x = (float)cf_test_noise(80 + (uint64_t)side, row, d), m = 0, v = 0;
+
+    for (int t = 1; t <= STEPS; t++) {
+        const double g =
+            (double)gradient_of(side, t, row, d) + cf_config_real(config, "weight_decay") * x;
+
+        m = 0.9 * m + 0.1 * g;
+        v = 0.999 * v + 0.001 * g * g;
+        if (cf_config_is(config, "learner", "sgd"))
+            x -= rate * g;
+        else
+            x -= rate * (m / (1 - pow(0.9, t))) / (sqrt(v / (1 - pow(0.999, t))) + 1e-8);
+    }
+    return x;
+}
+
+static void check_against_doubles(const setup *s, const variant *v)
+{
+    cf_config *config = new_config(v);
+
+    for (int side = 0; side < 2; side++) {
+        float *got = cf_test_table_get(s->table[side]);
+
+        for (int64_t row = 0; row < n_rows[side]; row++)
+            for (int64_t d = 0; d < DIM; d++) {
+                const double want = reference(config, side, row, d);
+
+                /* 20 float steps of numbers of size 1 */
+                cf_test_close_f32(got + row * DIM + d, &want, 1, 2e-6, 1);
+            }
+        free(got);
+    }
+    cf_config_destroy(&config);
+}
+
+static void twenty_steps_are_those_of_a_plain_double_loop(void **state)
+{
+    cf_grid *grid = NULL;
+
+    (void)state;
+    for (int k = 0; cf_test_next_grid(&world, SEGMENTS, &k, &grid);)
+        for (int v = 0; v < N_VARIANTS; v++) {
+            setup s = open_setup(grid, &variants[v]);
+
+            for (int64_t step = 1; step <= STEPS; step++)
+                take_step(&s, step);
+            check_against_doubles(&s, &variants[v]);
+            assert_int_equal(cf_optim_steps(s.optim), STEPS);
+            for (int side = 0; side < 2; side++)
+                cf_test_table_check_padding(s.table[side]);
+            close_setup(&s);
+        }
+}
+
+static void check_same(const setup *got, const setup *want)
+{
+    for (int side = 0; side < 2; side++)
+        for (int t = 0; t <= cf_optim_n_moments(got->optim); t++) {
+            const cf_dense *a =
+                t ? cf_optim_moment(got->optim, (cf_side)side, t - 1) : got->table[side];
+            const cf_dense *b =
+                t ? cf_optim_moment(want->optim, (cf_side)side, t - 1) : want->table[side];
+            float *x = cf_test_table_get(a), *y = cf_test_table_get(b);
+
+            cf_test_same_bits(x, y, n_rows[side] * DIM, "table or moment");
+            free(x);
+            free(y);
+        }
+}
+
+static void every_grid_has_the_bits_of_one_rank(void **state)
+{
+    cf_grid *grid = NULL, *alone = NULL;
+
+    (void)state;
+    assert_int_equal(cf_par_create_grid(&cf_test_self, 1, 1, &alone), CF_OK);
+    for (int v = 0; v < N_VARIANTS; v++) {
+        setup serial = open_setup(alone, &variants[v]);
+
+        for (int64_t step = 1; step <= STEPS; step++)
+            take_step(&serial, step);
+        for (int k = 0; cf_test_next_grid(&world, SEGMENTS, &k, &grid);) {
+            setup s = open_setup(grid, &variants[v]);
+
+            for (int64_t step = 1; step <= STEPS; step++)
+                take_step(&s, step);
+            check_same(&s, &serial);
+            close_setup(&s);
+        }
+        close_setup(&serial);
+    }
+    cf_par_destroy_grid(&alone);
+}
+
+static void copy_state(const setup *from, setup *to)
+{
+    for (int side = 0; side < 2; side++) {
+        const size_t bytes =
+            (size_t)(from->table[side]->local_rows * from->table[side]->width) * sizeof(float);
+
+        memcpy(to->table[side]->data, from->table[side]->data, bytes);
+        for (int k = 0; k < cf_optim_n_moments(from->optim); k++)
+            memcpy(cf_optim_moment(to->optim, (cf_side)side, k)->data,
+                   cf_optim_moment(from->optim, (cf_side)side, k)->data, bytes);
+    }
+    cf_optim_set_steps(to->optim, cf_optim_steps(from->optim));
+}
+
+static void a_restored_optimizer_goes_on_with_the_same_bits(void **state)
+{
+    cf_grid *grid = NULL;
+
+    (void)state;
+    assert_int_equal(cf_par_create_grid(&world, world.size, 1, &grid), CF_OK);
+    for (int v = 0; v < N_VARIANTS; v++) {
+        setup whole = open_setup(grid, &variants[v]), second = open_setup(grid, &variants[v]);
+
+        for (int64_t step = 1; step <= STEPS; step++) {
+            if (step == 8) copy_state(&whole, &second);
+            take_step(&whole, step);
+            if (step >= 8) take_step(&second, step);
+        }
+        check_same(&second, &whole);
+        close_setup(&whole);
+        close_setup(&second);
+    }
+    cf_par_destroy_grid(&grid);
+}
+
+static void no_memory_on_one_rank_stops_every_rank(void **state)
+{
+    cf_grid *grid = NULL;
+
+    (void)state;
+    for (int k = 0; cf_test_next_grid(&world, SEGMENTS, &k, &grid);) {
+        setup s = open_setup(grid, &variants[0]);
+        cf_config *config = new_config(&variants[0]);
+
+        for (int bad = 0; bad < world.size; bad++)
+            for (int64_t n = 1; n <= 1 + 4 * 3; n++) { /* itself, and four tables of three each */
+                cf_optim *optim = NULL;
+
+                if (world.rank == bad) cf_alloc_fail_at(n);
+                assert_int_equal(cf_optim_create(config, s.table, &optim), CF_ERR_MEMORY);
+                assert_non_null(strstr(cf_error_message(), "out of memory"));
+                assert_null(optim);
+            }
+        cf_config_destroy(&config);
+        close_setup(&s);
+    }
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(twenty_steps_are_those_of_a_plain_double_loop),
+    cmocka_unit_test(every_grid_has_the_bits_of_one_rank),
+    cmocka_unit_test(a_restored_optimizer_goes_on_with_the_same_bits),
+    cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
+};
+CF_TEST_MAIN(tests)
