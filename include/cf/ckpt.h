@@ -8,7 +8,8 @@
 #include "cf/par.h"
 #include "cf/select.h"
 
-/** Where a run stands. Plain data, the same on every rank. */
+/** Where a run stands. Plain data, the same on every rank (but for `seconds`: on saving, rank 0's
+ * are taken). */
 typedef struct cf_run_progress {
     int64_t epoch;      /* epochs done */
     int64_t batch;      /* batches done of the epoch that is under way */
@@ -45,14 +46,17 @@ typedef struct cf_ckpt_file {
     char *version; /* of the program that wrote it, owned */
 } cf_ckpt_file;
 
-/** Collective. Errors: IO, FORMAT (not a checkpoint, truncated, damaged). Close with
+/** Collective. Errors: IO, FORMAT (not a checkpoint, truncated, damaged), MEMORY. Close with
  * cf_ckpt_close(). */
 cf_status cf_ckpt_open(const cf_par *world, const char *path, cf_ckpt_file **out);
+/** Collective. NULL is fine. */
 void cf_ckpt_close(cf_ckpt_file **file);
-/** Errors: FORMAT, naming both, unless the checkpoint was trained on a dataset with this digest and
- * these counts. Local. */
+/** Errors: FORMAT, naming both ("here" is the dataset given, "there" the checkpoint's), unless the
+ * checkpoint was trained on a dataset with this digest and these counts. Local. */
 cf_status cf_ckpt_check_dataset(const cf_ckpt_file *file, const char *dataset_path, uint64_t digest,
                                 const int64_t counts[2]);
 /** Read tables (and moments and step count if `optim` is not NULL) into tables of any grid;
- * checksums verified. Collective. Errors: FORMAT, IO, NUMERIC. */
+ * checksums verified. Collective. Errors: FORMAT (damaged; another shape; no optimizer state, or
+ * another number of moments, before any table is touched), IO, MEMORY, NUMERIC. After another error
+ * the tables hold no state. */
 cf_status cf_ckpt_read(cf_ckpt_file *file, cf_dense *const table[2], cf_optim *optim);
