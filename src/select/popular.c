@@ -1,0 +1,63 @@
+#include "internal.h"
+
+/** How many of all items have `threshold` interactions or more. Collective. */
+static int64_t at_least(const cf_par *par, const int64_t *counts, int64_t count, int64_t threshold)
+{
+    int64_t n = 0;
+
+    for (int64_t i = 0; i < count; i++)
+        n += counts[i] >= threshold;
+    MPI_Allreduce(MPI_IN_PLACE, &n, 1, MPI_INT64_T, MPI_SUM, par->comm);
+    return n;
+}
+
+/** The largest threshold that `n_popular` items reach, by bisection: no rank needs a histogram as
+ * long as the largest count. */
+static int64_t find_threshold(const cf_par *par, const int64_t *counts, int64_t count,
+                              int64_t n_popular)
+{
+    int64_t low = 0, high = 0;
+
+    for (int64_t i = 0; i < count; i++)
+        high = counts[i] > high ? counts[i] : high;
+    MPI_Allreduce(MPI_IN_PLACE, &high, 1, MPI_INT64_T, MPI_MAX, par->comm);
+    high++;
+    while (high - low > 1) {
+        int64_t middle = low + (high - low) / 2;
+        if (at_least(par, counts, count, middle) >= n_popular)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void mark(const cf_par *par, const int64_t *counts, int64_t count, int64_t n_popular,
+                 uint8_t *popular)
+{
+    int64_t threshold = find_threshold(par, counts, count, n_popular);
+    int64_t left = n_popular - at_least(par, counts, count, threshold + 1);
+    int64_t equal = 0, before = 0;
+
+    for (int64_t i = 0; i < count; i++)
+        equal += counts[i] == threshold;
+    MPI_Exscan(&equal, &before, 1, MPI_INT64_T, MPI_SUM, par->comm);
+    if (par->rank == 0) before = 0; /* MPI leaves it undefined there */
+    left -= before;
+    for (int64_t i = 0; i < count; i++)
+        popular[i] = counts[i] > threshold || (counts[i] == threshold && left-- > 0);
+}
+
+cf_status select_mark_popular(const cf_dataset *dataset, int64_t first, int64_t count,
+                              int64_t n_popular, uint8_t *popular)
+{
+    int64_t *counts = NULL;
+    cf_status status;
+
+    CF_TRY(cf_par_agree(dataset->world, CF_ALLOC(counts, count)));
+    CF_TRY(cf_dataset_read_item_counts(dataset, first, count, counts));
+    mark(dataset->world, counts, count, n_popular, popular);
+done:
+    cf_free(&counts);
+    return status;
+}

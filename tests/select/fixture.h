@@ -1,0 +1,120 @@
+/** Small datasets for the tests of select, and the settings to read them with. */
+#pragma once
+
+#include "cf/select.h"
+#include "cf_test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/** A dataset as plain arrays, the same on every rank. */
+typedef struct plain {
+    int64_t n_users, n_items, dim;
+    int64_t *user_start, *item; /* train: items of each user, ascending */
+    float *vectors;             /* n_items x dim */
+    uint8_t *present;           /* n_items; the vectors of 0 are zero */
+} plain;
+
+static inline void *take(int64_t count, size_t size)
+{
+    void *block = calloc(count > 0 ? (size_t)count : 1, size);
+
+    assert_non_null(block);
+    return block;
+}
+
+/** No interactions yet, every item present with a vector of zeros. */
+static inline plain new_plain(int64_t n_users, int64_t n_items, int64_t dim)
+{
+    plain p = {.n_users = n_users, .n_items = n_items, .dim = dim};
+
+    p.user_start = take(n_users + 1, sizeof *p.user_start);
+    p.item = take(n_users * n_items, sizeof *p.item);
+    p.vectors = take(n_items * dim, sizeof *p.vectors);
+    p.present = take(n_items, 1);
+    memset(p.present, 1, (size_t)n_items);
+    return p;
+}
+
+static inline void free_plain(plain *p)
+{
+    free(p->user_start);
+    free(p->item);
+    free(p->vectors);
+    free(p->present);
+}
+
+static inline cf_status plain_vectors(void *context, int64_t first, int64_t count, void *rows,
+                                      uint8_t *present)
+{
+    const plain *p = context;
+
+    memcpy(rows, p->vectors + first * p->dim, (size_t)(count * p->dim) * sizeof *p->vectors);
+    memcpy(present, p->present + first, (size_t)count);
+    return CF_OK;
+}
+
+/** `count` names: letter and number. */
+static inline cf_strings new_names(char letter, int64_t count)
+{
+    cf_strings names = {.count = count};
+    int64_t at = 0;
+
+    names.start = take(count + 1, sizeof *names.start);
+    names.bytes = take(count * 24, 1);
+    for (int64_t k = 0; k < count; k++) {
+        at += 1 + sprintf(names.bytes + at, "%c%lld", letter, (long long)k);
+        names.start[k + 1] = at;
+    }
+    return names;
+}
+
+/** Write it; opened files of this name must be closed. */
+static inline void write_plain(const char *path, plain *p)
+{
+    int64_t *none = take(p->n_users + 1, sizeof *none);
+    cf_strings users = new_names('u', p->n_users), items = new_names('i', p->n_items);
+    cf_dataset_content content = {.user_ids = users,
+                                  .item_ids = items,
+                                  .train = {p->n_users, p->user_start, p->item},
+                                  .valid = {p->n_users, none, none},
+                                  .test = {p->n_users, none, none},
+                                  .embedding_dim = p->dim,
+                                  .embedding_type = CF_F32,
+                                  .read_vectors = plain_vectors,
+                                  .context = p,
+                                  .source = "",
+                                  .filters = "",
+                                  .split = "",
+                                  .embedding_model = ""};
+
+    for (int64_t i = 0; i < p->n_items; i++)
+        content.n_missing += !p->present[i];
+    assert_int_equal(cf_dataset_write(&world, path, world.rank == 0 ? &content : NULL), CF_OK);
+    free(users.start);
+    free(users.bytes);
+    free(items.start);
+    free(items.bytes);
+    free(none);
+}
+
+/** The settings of select and a seed; `text`: "name=value name=value ...". */
+static inline cf_config *new_config(const char *text)
+{
+    static const cf_setting seed[] = {{.name = "seed",
+                                       .kind = CF_SETTING_INT,
+                                       .initial = "2020",
+                                       .max = 1e9,
+                                       .help = "seed of the random numbers"},
+                                      {.name = NULL}};
+    const cf_setting *const tables[] = {cf_select_settings, seed};
+    cf_config *config = NULL;
+    char copy[512];
+
+    assert_int_equal(cf_config_create(tables, 2, &config), CF_OK);
+    snprintf(copy, sizeof copy, "%s", text);
+    for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
+        assert_int_equal(cf_config_set(config, word), CF_OK);
+    return config;
+}

@@ -1,0 +1,76 @@
+#include "fixture.h"
+
+enum { ITEMS = 1 << 17, DIM = 256 }; /* 128 MiB of vectors */
+
+static cf_status made_vectors(void *context, int64_t first, int64_t count, void *rows,
+                              uint8_t *present)
+{
+    float *out = rows;
+
+    (void)context;
+    for (int64_t k = 0; k < count * DIM; k++)
+        out[k] = (float)((first * DIM + k) * 7919 % 10007);
+    memset(present, 1, (size_t)count);
+    return CF_OK;
+}
+
+static void write_large(const char *path)
+{
+    int64_t user_start[2] = {0, 1}, none[2] = {0, 0}, item[1] = {0};
+    cf_strings users = new_names('u', 1), items = new_names('i', ITEMS);
+    cf_dataset_content content = {.user_ids = users,
+                                  .item_ids = items,
+                                  .train = {1, user_start, item},
+                                  .valid = {1, none, item},
+                                  .test = {1, none, item},
+                                  .embedding_dim = DIM,
+                                  .embedding_type = CF_F32,
+                                  .read_vectors = made_vectors,
+                                  .source = "",
+                                  .filters = "",
+                                  .split = "",
+                                  .embedding_model = ""};
+
+    assert_int_equal(cf_dataset_write(&world, path, world.rank == 0 ? &content : NULL), CF_OK);
+    free(users.start);
+    free(users.bytes);
+    free(items.start);
+    free(items.bytes);
+}
+
+/** Vectors of 128 MiB, so at least 32 MiB a rank, through buffers of 4 MiB. */
+static void no_rank_holds_its_share_of_the_vectors(void **state)
+{
+    const int64_t table_bytes = (int64_t)ITEMS / world.size * 16 * (int64_t)sizeof(float);
+    cf_config *config = new_config("embedding_size=16 select_memory=4 popular_ratio=0.9");
+    cf_selection *selection = NULL;
+    cf_dataset *dataset = NULL;
+    cf_dense *items = NULL;
+    cf_blocks blocks;
+    cf_grid *grid = NULL;
+
+    (void)state;
+    write_large(cf_test_scratch("large.h5"));
+    assert_int_equal(cf_dataset_open(&world, cf_test_scratch("large.h5"), &dataset), CF_OK);
+    assert_true(cf_alloc_peak() < 20 << 20); /* the writer's, which the limits below must exceed */
+    assert_int_equal(cf_select_dims(dataset, config, &selection), CF_OK);
+    assert_true(cf_alloc_peak() < 20 << 20);
+    assert_int_equal(cf_par_create_grid(&world, world.size, 1, &grid), CF_OK);
+    assert_int_equal(cf_par_create_blocks(ITEMS, world.size, &blocks), CF_OK);
+    assert_int_equal(cf_dense_create(grid, &blocks, 16, &items), CF_OK);
+    assert_int_equal(cf_select_fill_items(dataset, selection, config, items), CF_OK);
+    assert_true(cf_alloc_peak() < (20 << 20) + table_bytes);
+    cf_dense_destroy(&items);
+    cf_par_destroy_blocks(&blocks);
+    cf_par_destroy_grid(&grid);
+    cf_select_destroy(&selection);
+    cf_dataset_close(&dataset);
+    cf_config_destroy(&config);
+    if (world.rank == 0) remove(cf_test_scratch("large.h5"));
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(no_rank_holds_its_share_of_the_vectors),
+};
+
+CF_TEST_MAIN(tests)
