@@ -1,0 +1,192 @@
+/* Names: ids of users and items, titles. */
+#include "internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAMES_PER_PASS = 65536 }; /* bounds the memory of cf_dataset_find() */
+
+const cf_dataset_names cf_dataset_name_arrays[] = {
+    [CF_USER_IDS] = {"/users/id", "/users/id_start", "user"},
+    [CF_ITEM_IDS] = {"/items/id", "/items/id_start", "item"},
+    [CF_ITEM_TITLES] = {"/items/title", "/items/title_start", "title"}};
+
+void cf_dataset_destroy_strings(cf_strings *strings)
+{
+    cf_free(&strings->start);
+    cf_free(&strings->bytes);
+    strings->count = 0;
+}
+
+static cf_status make_empty_titles(const cf_par *world, int64_t count, cf_strings *out)
+{
+    cf_strings titles = {.count = count};
+    cf_status status = CF_ALLOC(titles.start, count + 1);
+
+    if (status == CF_OK) status = CF_ALLOC(titles.bytes, count);
+    CF_TRY(cf_par_agree(world, status));
+    for (int64_t k = 0; k <= count; k++)
+        titles.start[k] = k;
+    *out = titles;
+    titles = (cf_strings){0};
+done:
+    cf_dataset_destroy_strings(&titles);
+    return status;
+}
+
+/* Local: every name ends with the NUL before the next begins, and has none inside. */
+static cf_status check_names(cf_store *store, const char *name, const cf_strings *names)
+{
+    for (int64_t k = 0; k < names->count; k++) {
+        int64_t length = names->start[k + 1] - names->start[k];
+        const char *text = names->bytes + names->start[k];
+
+        if (length < 1 || memchr(text, 0, (size_t)length) != text + length - 1)
+            return CF_FAIL(CF_ERR_FORMAT, "%s: %s is damaged (entry %" PRId64 " of this part)",
+                           cf_store_path(store), name, k);
+    }
+    return CF_OK;
+}
+
+/* From any handle, so that a whole pass over the file can be verified. */
+static cf_status read_names(cf_store *store, const cf_par *world, cf_names which,
+                            const int64_t range[2], cf_strings *out)
+{
+    const cf_dataset_names *array = &cf_dataset_name_arrays[which];
+    const int64_t first = range[0], count = range[1], rows = count > 0 ? count + 1 : 0;
+    cf_strings names = {.count = count};
+    int64_t shape[2], begin = 0, size = 0;
+    cf_type type;
+    cf_status status;
+
+    CF_TRY(cf_par_agree(world, CF_ALLOC(names.start, count + 1)));
+    CF_TRY(cf_store_shape(store, array->bytes, &type, shape));
+    CF_TRY(cf_dataset_read_part(store, array->start, CF_I64, first, rows, names.start));
+    status = cf_dataset_check_pointers(store, array->start, names.start, rows,
+                                       (const int64_t[2]){0, shape[0]});
+    if (status == CF_OK && rows > 0) {
+        begin = names.start[0];
+        size = names.start[count] - begin;
+        for (int64_t k = 0; k <= count; k++)
+            names.start[k] -= begin;
+    }
+    if (status == CF_OK) status = CF_ALLOC(names.bytes, size);
+    CF_TRY(cf_par_agree(world, status));
+    CF_TRY(cf_dataset_read_part(store, array->bytes, CF_U8, begin, size, names.bytes));
+    CF_TRY(cf_par_agree(world, check_names(store, array->bytes, &names)));
+    *out = names;
+    names = (cf_strings){0};
+done:
+    cf_dataset_destroy_strings(&names);
+    return status;
+}
+
+cf_status cf_dataset_read_names(const cf_dataset *dataset, cf_names which, int64_t first,
+                                int64_t count, cf_strings *out)
+{
+    const int64_t range[2] = {first, count};
+
+    if (!cf_store_has(dataset->store, cf_dataset_name_arrays[which].start))
+        return make_empty_titles(dataset->world, count, out);
+    return read_names(dataset->store, dataset->world, which, range, out);
+}
+
+void cf_dataset_describe(const cf_dataset *dataset, cf_names which, int64_t number, char *out,
+                         size_t size)
+{
+    const char *what = cf_dataset_name_arrays[which].what;
+    cf_strings name = {0};
+
+    if (cf_dataset_read_names(dataset, which, number, 1, &name) == CF_OK)
+        snprintf(out, size, "%s \"%.120s\" (number %" PRId64 ")", what, name.bytes, number);
+    else
+        snprintf(out, size, "%s number %" PRId64, what, number);
+    cf_dataset_destroy_strings(&name);
+}
+
+/* ---- Looking up ids ------------------------------------------------------------------------- */
+
+typedef struct wanted {
+    const char *id;
+    int64_t place; /* in the caller's list */
+} wanted;
+
+static int compare_wanted(const void *a, const void *b)
+{
+    return strcmp(((const wanted *)a)->id, ((const wanted *)b)->id);
+}
+
+/* Give `number` to every place of sorted `list` that asks for `id`. */
+static void note_number(const wanted *list, int64_t count, const char *id, int64_t number,
+                        int64_t *out)
+{
+    int64_t low = 0, high = count;
+
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+
+        if (strcmp(list[middle].id, id) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < count && strcmp(list[low].id, id) == 0; low++)
+        out[list[low].place] = number;
+}
+
+/* All ranks pass over their even shares in the same number of steps. */
+static cf_status scan_names(const cf_dataset *dataset, cf_names which, const wanted *list,
+                            int64_t count, int64_t *out)
+{
+    const cf_par *world = dataset->world;
+    const int64_t n = which == CF_USER_IDS ? dataset->n_users : dataset->n_items;
+    const int64_t end = cf_par_even_start(n, world->size, world->rank + 1);
+    const int64_t steps = (n / world->size + 1 + NAMES_PER_PASS - 1) / NAMES_PER_PASS;
+    int64_t at = cf_par_even_start(n, world->size, world->rank);
+    cf_strings names = {0};
+    cf_status status = CF_OK;
+
+    for (int64_t step = 0; step < steps; step++) {
+        int64_t some = end - at < NAMES_PER_PASS ? end - at : NAMES_PER_PASS;
+
+        CF_TRY(cf_dataset_read_names(dataset, which, at, some, &names));
+        for (int64_t k = 0; k < some; k++)
+            note_number(list, count, names.bytes + names.start[k], at + k, out);
+        cf_dataset_destroy_strings(&names);
+        at += some;
+    }
+done:
+    return status;
+}
+
+cf_status cf_dataset_find(const cf_dataset *dataset, cf_names which, const cf_strings *ids,
+                          const char *origin, int64_t *out)
+{
+    wanted *list = NULL;
+    int64_t *found = NULL;
+    cf_status status = CF_ALLOC(list, ids->count);
+
+    if (status == CF_OK) status = CF_ALLOC(found, ids->count);
+    CF_TRY(cf_par_agree(dataset->world, status));
+    for (int64_t k = 0; k < ids->count; k++) {
+        list[k] = (wanted){ids->bytes + ids->start[k], k};
+        found[k] = -1;
+    }
+    qsort(list, (size_t)ids->count, sizeof *list, compare_wanted);
+    CF_TRY(scan_names(dataset, which, list, ids->count, found));
+    MPI_Allreduce(MPI_IN_PLACE, found, cf_par_count(ids->count), MPI_INT64_T, MPI_MAX,
+                  dataset->world->comm);
+    for (int64_t k = 0; k < ids->count; k++)
+        if (found[k] < 0)
+            CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: no %s \"%.200s\" in %s", origin,
+                           cf_dataset_name_arrays[which].what, ids->bytes + ids->start[k],
+                           cf_store_path(dataset->store)));
+    for (int64_t k = 0; k < ids->count; k++)
+        out[k] = found[k];
+done:
+    cf_free(&list);
+    cf_free(&found);
+    return status;
+}

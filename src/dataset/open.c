@@ -1,0 +1,199 @@
+/* Opening a dataset file, and reading what is not cut by the grid: counts and vectors. */
+#include "internal.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+cf_status cf_dataset_read_part(cf_store *store, const char *name, cf_type type, int64_t first,
+                               int64_t count, void *data)
+{
+    const cf_slab slab = {first, count, 0, 1, 1};
+
+    return cf_store_read(store, name, type, &slab, data);
+}
+
+cf_status cf_dataset_check_pointers(cf_store *store, const char *name, const int64_t *values,
+                                    int64_t count, const int64_t bounds[2])
+{
+    int64_t low = bounds[0];
+
+    for (int64_t k = 0; k < count; k++) {
+        if (values[k] < low || values[k] > bounds[1])
+            return CF_FAIL(CF_ERR_FORMAT,
+                           "%s: %s is damaged: %" PRId64 " is not between %" PRId64 " and %" PRId64,
+                           cf_store_path(store), name, values[k], low, bounds[1]);
+        low = values[k];
+    }
+    return CF_OK;
+}
+
+static cf_status expect_shape(cf_store *store, const char *name, cf_type type, int64_t rows)
+{
+    cf_type found;
+    int64_t shape[2];
+    cf_status status = cf_store_shape(store, name, &found, shape);
+
+    if (status != CF_OK) return status;
+    if (found != type || shape[0] != rows || shape[1] != 1)
+        return CF_FAIL(CF_ERR_FORMAT,
+                       "%s: %s is %" PRId64 " x %" PRId64 ", expected %" PRId64
+                       " numbers of its type",
+                       cf_store_path(store), name, shape[0], shape[1], rows);
+    return CF_OK;
+}
+
+static cf_status read_counts(cf_dataset *dataset)
+{
+    const struct {
+        const char *name;
+        int64_t *value, low;
+    } counts[] = {{"n_users", &dataset->n_users, 1},
+                  {"n_items", &dataset->n_items, 1},
+                  {"n_train", &dataset->n_train, 1},
+                  {"n_valid", &dataset->n_valid, 0},
+                  {"n_test", &dataset->n_test, 0},
+                  {"n_missing", &dataset->n_missing, 0},
+                  {"embedding_dim", &dataset->embedding_dim, 0}};
+
+    for (size_t k = 0; k < sizeof counts / sizeof *counts; k++) {
+        cf_status status = cf_store_get_int(dataset->store, counts[k].name, counts[k].value);
+
+        if (status != CF_OK) return status;
+        if (*counts[k].value < counts[k].low)
+            return CF_FAIL(CF_ERR_FORMAT, "%s: %s is %" PRId64, cf_store_path(dataset->store),
+                           counts[k].name, *counts[k].value);
+    }
+    return CF_OK;
+}
+
+static cf_status check_arrays(const cf_dataset *dataset)
+{
+    const struct {
+        const char *name;
+        cf_type type;
+        int64_t rows;
+    } arrays[] = {{"/users/id_start", CF_I64, dataset->n_users + 1},
+                  {"/items/id_start", CF_I64, dataset->n_items + 1},
+                  {"/train/user_ptr", CF_I64, dataset->n_users + 1},
+                  {"/train/item", CF_I64, dataset->n_train},
+                  {"/train/item_ptr", CF_I64, dataset->n_items + 1},
+                  {"/train/user", CF_I64, dataset->n_train},
+                  {"/valid/user_ptr", CF_I64, dataset->n_users + 1},
+                  {"/valid/item", CF_I64, dataset->n_valid},
+                  {"/test/user_ptr", CF_I64, dataset->n_users + 1},
+                  {"/test/item", CF_I64, dataset->n_test}};
+    cf_store *store = dataset->store;
+    cf_status status = CF_OK;
+    cf_type type;
+    int64_t shape[2];
+
+    for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++)
+        CF_TRY(expect_shape(store, arrays[k].name, arrays[k].type, arrays[k].rows));
+    if (cf_store_has(store, "/items/title_start"))
+        CF_TRY(expect_shape(store, "/items/title_start", CF_I64, dataset->n_items + 1));
+    if (dataset->embedding_dim == 0) goto done;
+    CF_TRY(expect_shape(store, "/items/embedding_present", CF_U8, dataset->n_items));
+    CF_TRY(cf_store_shape(store, "/items/embedding", &type, shape));
+    if ((type != CF_F16 && type != CF_F32) || shape[0] != dataset->n_items ||
+        shape[1] != dataset->embedding_dim)
+        status = CF_FAIL(CF_ERR_FORMAT,
+                         "%s: /items/embedding is %" PRId64 " x %" PRId64 ", expected %" PRId64
+                         " x %" PRId64 " of float16 or float32",
+                         cf_store_path(store), shape[0], shape[1], dataset->n_items,
+                         dataset->embedding_dim);
+done:
+    return status;
+}
+
+cf_status cf_dataset_open(const cf_par *world, const char *path, cf_dataset **out)
+{
+    cf_dataset *dataset = NULL;
+    cf_status status;
+
+    CF_TRY(cf_par_agree(world, CF_ALLOC(dataset, 1)));
+    dataset->world = world;
+    CF_TRY(cf_store_open(world, path, "dataset", &dataset->store));
+    CF_TRY(read_counts(dataset));
+    CF_TRY(check_arrays(dataset));
+    CF_TRY(cf_store_digest(dataset->store, &dataset->digest));
+    *out = dataset;
+    dataset = NULL;
+done:
+    cf_dataset_close(&dataset);
+    return status;
+}
+
+void cf_dataset_close(cf_dataset **dataset)
+{
+    if (!*dataset) return;
+    cf_store_close(&(*dataset)->store);
+    cf_free(dataset);
+}
+
+cf_status cf_dataset_read_item_counts(const cf_dataset *dataset, int64_t first, int64_t count,
+                                      int64_t *out)
+{
+    const int64_t bounds[2] = {0, dataset->n_train};
+    int64_t *ptr = NULL, rows = count > 0 ? count + 1 : 0;
+    cf_status status;
+
+    CF_TRY(cf_par_agree(dataset->world, CF_ALLOC(ptr, count + 1)));
+    CF_TRY(cf_dataset_read_part(dataset->store, "/train/item_ptr", CF_I64, first, rows, ptr));
+    status = cf_dataset_check_pointers(dataset->store, "/train/item_ptr", ptr, rows, bounds);
+    CF_TRY(cf_par_agree(dataset->world, status));
+    for (int64_t k = 0; k < count; k++)
+        out[k] = ptr[k + 1] - ptr[k];
+done:
+    cf_free(&ptr);
+    return status;
+}
+
+/* Number of the first item whose vector is not finite, on whichever rank it is; n_items if none. */
+static int64_t first_not_finite(const cf_dataset *dataset, int64_t first, int64_t count,
+                                const float *rows)
+{
+    const int64_t dim = dataset->embedding_dim;
+    int64_t bad = dataset->n_items;
+
+    for (int64_t k = 0; k < count && bad == dataset->n_items; k++)
+        for (int64_t j = 0; j < dim; j++)
+            if (!isfinite(rows[k * dim + j])) bad = first + k;
+    MPI_Allreduce(MPI_IN_PLACE, &bad, 1, MPI_INT64_T, MPI_MIN, dataset->world->comm);
+    return bad;
+}
+
+cf_status cf_dataset_read_embedding(const cf_dataset *dataset, int64_t first, int64_t count,
+                                    float *out, uint8_t *present)
+{
+    const cf_slab slab = {first, count, 0, dataset->embedding_dim, dataset->embedding_dim};
+    uint8_t *flags = NULL;
+    int64_t bad;
+    cf_status status = CF_OK;
+
+    if (dataset->embedding_dim == 0)
+        return CF_FAIL(CF_ERR_FORMAT, "%s: has no language-model vectors",
+                       cf_store_path(dataset->store));
+    CF_TRY(cf_par_agree(dataset->world, CF_ALLOC(flags, count)));
+    CF_TRY(cf_store_read(dataset->store, "/items/embedding", CF_F32, &slab, out));
+    CF_TRY(cf_dataset_read_part(dataset->store, "/items/embedding_present", CF_U8, first, count,
+                                present ? present : flags));
+    bad = first_not_finite(dataset, first, count, out);
+    if (bad < dataset->n_items) {
+        char name[256];
+
+        cf_dataset_describe(dataset, CF_ITEM_IDS, bad, name, sizeof name);
+        status = CF_FAIL(CF_ERR_NUMERIC, "%s: /items/embedding: the vector of %s is not finite",
+                         cf_store_path(dataset->store), name);
+    }
+done:
+    cf_free(&flags);
+    return status;
+}
+
+cf_status cf_dataset_verify_embedding(const cf_dataset *dataset)
+{
+    cf_status status = cf_store_verify(dataset->store, "/items/embedding");
+
+    if (status != CF_OK) return status;
+    return cf_store_verify(dataset->store, "/items/embedding_present");
+}

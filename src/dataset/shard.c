@@ -1,0 +1,256 @@
+/* The part of a dataset that one grid row holds: blocks of about equal work, and their lists. */
+#include "internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* ---- Boundaries ----------------------------------------------------------------------------- */
+
+/* First k in 0 .. count - 1 with ptr[k] + CF_ROW_WORK (first + k) >= target; count if none. */
+static int64_t find_work(const int64_t *ptr, int64_t first, int64_t count, int64_t target)
+{
+    int64_t low = 0, high = count;
+
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+
+        if (ptr[middle] + CF_ROW_WORK * (first + middle) < target)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/*
+ * Cut rows 0 .. n - 1 where the work before row k, ptr[k] + CF_ROW_WORK k, passes each block's
+ * share. Every rank looks through its even part of the pointers; the first place that any rank
+ * found is the boundary.
+ */
+static cf_status balance(const cf_dataset *dataset, cf_store *store, const char *name, int64_t n,
+                         cf_blocks *blocks)
+{
+    const cf_par *world = dataset->world;
+    const int64_t bounds[2] = {0, dataset->n_train};
+    const int64_t total = dataset->n_train + CF_ROW_WORK * n;
+    const int64_t first = cf_par_even_start(n + 1, world->size, world->rank);
+    const int64_t count = cf_par_even_start(n + 1, world->size, world->rank + 1) - first;
+    int64_t *ptr = NULL;
+    cf_status status;
+
+    CF_TRY(cf_par_agree(world, CF_ALLOC(ptr, count)));
+    CF_TRY(cf_dataset_read_part(store, name, CF_I64, first, count, ptr));
+    CF_TRY(cf_par_agree(world, cf_dataset_check_pointers(store, name, ptr, count, bounds)));
+    for (int b = 1; b < blocks->count; b++) {
+        int64_t k = find_work(ptr, first, count, cf_par_even_start(total, blocks->count, b));
+
+        blocks->start[b] = k < count ? first + k : n;
+    }
+    blocks->start[0] = 0;
+    blocks->start[blocks->count] = n;
+    MPI_Allreduce(MPI_IN_PLACE, blocks->start, cf_par_count(blocks->count + 1), MPI_INT64_T,
+                  MPI_MIN, world->comm);
+done:
+    cf_free(&ptr);
+    return status;
+}
+
+/* ---- Lists ---------------------------------------------------------------------------------- */
+
+/* One pair of arrays of the file: list k of `index` (numbers below n_index) starts at `ptr`[k]. */
+typedef struct list_arrays {
+    const char *ptr, *index;
+    int64_t nnz, n_index;
+} list_arrays;
+
+/* What a reader carries along: the first rank of each grid row reads, the others ask for nothing.
+ */
+typedef struct reader {
+    const cf_dataset *dataset;
+    cf_store *store;
+    const cf_grid *grid;
+    bool reads;
+} reader;
+
+/*
+ * The pointer after my last row, which is the first entry that a later block reads: thus every
+ * entry is read once, and the checksums can be verified. The last block reads entry n as well.
+ * `all`: each block's first entry, -1 if it read none.
+ */
+static int64_t next_pointer(const cf_par *column, const int64_t *all, int64_t nnz)
+{
+    for (int b = column->rank + 1; b < column->size; b++)
+        if (all[b] >= 0) return all[b];
+    return nnz;
+}
+
+/* Pointers of my block, global numbers: count + 1 of them into `start`. */
+static cf_status read_pointers(const reader *in, const list_arrays *arrays, const cf_blocks *blocks,
+                               int64_t *start)
+{
+    const cf_grid *grid = in->grid;
+    const int64_t first = blocks->start[grid->my_row];
+    const int64_t count = blocks->start[grid->my_row + 1] - first;
+    const bool last = grid->my_row == grid->n_rows - 1;
+    const int64_t rows = in->reads ? count + last : 0, bounds[2] = {0, arrays->nnz};
+    int64_t *all = NULL, mine;
+    cf_status status;
+
+    CF_TRY(cf_par_agree(in->dataset->world, CF_ALLOC(all, grid->column.size)));
+    CF_TRY(cf_dataset_read_part(in->store, arrays->ptr, CF_I64, first, rows, start));
+    mine = rows > 0 ? start[0] : -1;
+    MPI_Allgather(&mine, 1, MPI_INT64_T, all, 1, MPI_INT64_T, grid->column.comm);
+    if (!last) start[count] = next_pointer(&grid->column, all, arrays->nnz);
+    if (in->reads) {
+        bool ends =
+            (first > 0 || count == 0 || start[0] == 0) && (!last || start[count] == arrays->nnz);
+
+        status = cf_dataset_check_pointers(in->store, arrays->ptr, start, count + 1, bounds);
+        if (status == CF_OK && !ends)
+            status = CF_FAIL(CF_ERR_FORMAT, "%s: %s is damaged: it does not run from 0 to %" PRId64,
+                             cf_store_path(in->store), arrays->ptr, arrays->nnz);
+    }
+    CF_TRY(cf_par_agree(in->dataset->world, status));
+    CF_TRY(cf_store_verify(in->store, arrays->ptr));
+done:
+    cf_free(&all);
+    return status;
+}
+
+/* Local: numbers of every list ascend and lie in 0 .. n_index - 1. */
+static cf_status check_lists(const reader *in, const list_arrays *arrays, const cf_lists *lists)
+{
+    for (int64_t k = 0; k < lists->count; k++) {
+        int64_t before = -1;
+
+        for (int64_t e = lists->start[k]; e < lists->start[k + 1]; e++) {
+            if (lists->index[e] <= before || lists->index[e] >= arrays->n_index)
+                return CF_FAIL(CF_ERR_FORMAT,
+                               "%s: %s is damaged: %" PRId64 " after %" PRId64
+                               ", expected ascending numbers below %" PRId64,
+                               cf_store_path(in->store), arrays->index, lists->index[e], before,
+                               arrays->n_index);
+            before = lists->index[e];
+        }
+    }
+    return CF_OK;
+}
+
+static cf_status read_lists(const reader *in, const list_arrays *arrays, const cf_blocks *blocks,
+                            cf_lists *out, int64_t *first)
+{
+    const cf_par *world = in->dataset->world, *row = &in->grid->row;
+    const int my_row = in->grid->my_row;
+    cf_lists lists = {.count = blocks->start[my_row + 1] - blocks->start[my_row]};
+    int64_t begin, size;
+    cf_status status;
+
+    CF_TRY(cf_par_agree(world, CF_ALLOC(lists.start, lists.count + 1)));
+    CF_TRY(read_pointers(in, arrays, blocks, lists.start));
+    cf_par_broadcast(row, lists.start, (lists.count + 1) * (int64_t)sizeof *lists.start, 0);
+    begin = lists.start[0];
+    size = lists.start[lists.count] - begin;
+    for (int64_t k = 0; k <= lists.count; k++)
+        lists.start[k] -= begin;
+    CF_TRY(cf_par_agree(world, CF_ALLOC(lists.index, size)));
+    CF_TRY(cf_dataset_read_part(in->store, arrays->index, CF_I64, begin, in->reads ? size : 0,
+                                lists.index));
+    if (in->reads) status = check_lists(in, arrays, &lists);
+    CF_TRY(cf_par_agree(world, status));
+    CF_TRY(cf_store_verify(in->store, arrays->index));
+    cf_par_broadcast(row, lists.index, size * (int64_t)sizeof *lists.index, 0);
+    if (first) *first = begin;
+    *out = lists;
+    lists = (cf_lists){0};
+done:
+    cf_free(&lists.start);
+    cf_free(&lists.index);
+    return status;
+}
+
+/* ---- Shard ---------------------------------------------------------------------------------- */
+
+static cf_status read_all_lists(const reader *in, cf_shard *shard)
+{
+    const cf_dataset *dataset = in->dataset;
+    const list_arrays train = {"/train/user_ptr", "/train/item", dataset->n_train,
+                               dataset->n_items};
+    const list_arrays by_item = {"/train/item_ptr", "/train/user", dataset->n_train,
+                                 dataset->n_users};
+    const list_arrays valid = {"/valid/user_ptr", "/valid/item", dataset->n_valid,
+                               dataset->n_items};
+    const list_arrays test = {"/test/user_ptr", "/test/item", dataset->n_test, dataset->n_items};
+    cf_status status;
+
+    CF_TRY(read_lists(in, &train, &shard->users, &shard->train, &shard->first_interaction));
+    CF_TRY(read_lists(in, &by_item, &shard->items, &shard->train_by_item, NULL));
+    CF_TRY(read_lists(in, &valid, &shard->users, &shard->valid, NULL));
+    CF_TRY(read_lists(in, &test, &shard->users, &shard->test, NULL));
+done:
+    return status;
+}
+
+/* Boundaries from one handle of the file, lists from another: each reads every pointer once. */
+static cf_status fill_shard(const cf_dataset *dataset, const cf_grid *grid, cf_shard *shard)
+{
+    reader in = {dataset, NULL, grid, grid->my_column == 0};
+    const char *path = cf_store_path(dataset->store);
+    cf_status status;
+
+    CF_TRY(cf_store_open(dataset->world, path, "dataset", &in.store));
+    CF_TRY(balance(dataset, in.store, "/train/user_ptr", dataset->n_users, &shard->users));
+    CF_TRY(balance(dataset, in.store, "/train/item_ptr", dataset->n_items, &shard->items));
+    cf_store_close(&in.store);
+    shard->first_user = shard->users.start[grid->my_row];
+    shard->n_users = shard->users.start[grid->my_row + 1] - shard->first_user;
+    shard->first_item = shard->items.start[grid->my_row];
+    shard->n_items = shard->items.start[grid->my_row + 1] - shard->first_item;
+    CF_TRY(cf_store_open(dataset->world, path, "dataset", &in.store));
+    CF_TRY(read_all_lists(&in, shard));
+done:
+    cf_store_close(&in.store);
+    return status;
+}
+
+cf_status cf_dataset_load_shard(const cf_dataset *dataset, const cf_grid *grid, cf_shard **out)
+{
+    cf_shard *shard = NULL;
+    cf_status status;
+
+    if (grid->n_rows > dataset->n_users || grid->n_rows > dataset->n_items)
+        return CF_FAIL(CF_ERR_USAGE,
+                       "%s: %" PRId64 " users and %" PRId64
+                       " items cannot be cut into %d blocks: use fewer ranks or another grid",
+                       cf_store_path(dataset->store), dataset->n_users, dataset->n_items,
+                       grid->n_rows);
+    status = CF_ALLOC(shard, 1);
+    if (status == CF_OK)
+        status = cf_par_create_blocks(dataset->n_users, grid->n_rows, &shard->users);
+    if (status == CF_OK)
+        status = cf_par_create_blocks(dataset->n_items, grid->n_rows, &shard->items);
+    CF_TRY(cf_par_agree(dataset->world, status));
+    CF_TRY(fill_shard(dataset, grid, shard));
+    *out = shard;
+    shard = NULL;
+done:
+    cf_dataset_destroy_shard(&shard);
+    return status;
+}
+
+static void free_lists(cf_lists *lists)
+{
+    cf_free(&lists->start);
+    cf_free(&lists->index);
+}
+
+void cf_dataset_destroy_shard(cf_shard **shard)
+{
+    if (!*shard) return;
+    cf_par_destroy_blocks(&(*shard)->users);
+    cf_par_destroy_blocks(&(*shard)->items);
+    free_lists(&(*shard)->train);
+    free_lists(&(*shard)->train_by_item);
+    free_lists(&(*shard)->valid);
+    free_lists(&(*shard)->test);
+    cf_free(shard);
+}

@@ -1,0 +1,259 @@
+/* Names, vectors and counts come back as written, wherever a rank begins; what fails on one rank
+ * fails on all. */
+#include "fixture.h"
+
+#include <math.h>
+
+/* An even part for every rank but the last, which has none. */
+static void my_range(int64_t n, int64_t *first, int64_t *count)
+{
+    const int parts = world.size > 1 ? world.size - 1 : 1;
+    const int mine = world.rank < parts ? world.rank : parts;
+
+    *first = cf_par_even_start(n, parts, mine);
+    *count = mine < parts ? cf_par_even_start(n, parts, mine + 1) - *first : 0;
+}
+
+static void names_come_back(void **state)
+{
+    const char *path = cf_test_scratch("names.h5"), kinds[] = "uit";
+    const int64_t sizes[] = {N_USERS, N_ITEMS, N_ITEMS};
+    cf_dataset *dataset = NULL;
+
+    (void)state;
+    assert_int_equal(write_dataset(path, CF_F32), CF_OK);
+    assert_int_equal(cf_dataset_open(&world, path, &dataset), CF_OK);
+    for (int which = CF_USER_IDS; which <= CF_ITEM_TITLES; which++) {
+        cf_strings names = {0};
+        int64_t first, count;
+
+        my_range(sizes[which], &first, &count);
+        assert_int_equal(cf_dataset_read_names(dataset, (cf_names)which, first, count, &names),
+                         CF_OK);
+        assert_int_equal(names.count, count);
+        for (int64_t k = 0; k < count; k++)
+            assert_string_equal(names.bytes + names.start[k], make_name(kinds[which], first + k));
+        cf_dataset_destroy_strings(&names);
+    }
+    cf_dataset_close(&dataset);
+}
+
+static void ids_are_found(void **state)
+{
+    const char *path = cf_test_scratch("find.h5");
+    int64_t start[] = {0, 6, 12, 18}, numbers[3] = {-7, -7, -7};
+    char bytes[] = "u1035\0u1000\0u1035";
+    cf_strings ids = {3, start, bytes};
+    cf_dataset *dataset = NULL;
+    char text[256];
+
+    (void)state;
+    assert_int_equal(write_dataset(path, CF_F32), CF_OK);
+    assert_int_equal(cf_dataset_open(&world, path, &dataset), CF_OK);
+    assert_int_equal(cf_dataset_find(dataset, CF_USER_IDS, &ids, "users.txt", numbers), CF_OK);
+    assert_int_equal(numbers[0], 5);
+    assert_int_equal(numbers[1], 0);
+    assert_int_equal(numbers[2], 5);
+    bytes[7] = 'x';
+    assert_int_equal(cf_dataset_find(dataset, CF_USER_IDS, &ids, "users.txt", numbers),
+                     CF_ERR_FORMAT);
+    assert_non_null(strstr(cf_error_message(), "users.txt: no user \"ux000\" in "));
+    assert_int_equal(numbers[1], 0);
+    cf_dataset_describe(dataset, CF_ITEM_IDS, 17, text, sizeof text);
+    assert_string_equal(text, "item \"i1119\" (number 17)");
+    cf_dataset_close(&dataset);
+}
+
+static void vectors_and_counts_come_back(void **state)
+{
+    (void)state;
+    for (int type = CF_F16; type <= CF_F32; type++) {
+        const char *path = cf_test_scratch("vectors.h5");
+        const int64_t first = cf_par_even_start(N_ITEMS, world.size, world.rank);
+        const int64_t count = cf_par_even_start(N_ITEMS, world.size, world.rank + 1) - first;
+        cf_lists by_item = make_lists(1, true, first, count);
+        float rows[N_ITEMS * DIM];
+        uint8_t present[N_ITEMS];
+        int64_t counts[N_ITEMS];
+        cf_dataset *dataset = NULL;
+
+        assert_int_equal(write_dataset(path, (cf_type)type), CF_OK);
+        assert_int_equal(cf_dataset_open(&world, path, &dataset), CF_OK);
+        assert_int_equal(dataset->embedding_dim, DIM);
+        assert_int_equal(dataset->n_missing, 1);
+        assert_int_equal(cf_dataset_read_embedding(dataset, first, count, rows, present), CF_OK);
+        assert_int_equal(cf_dataset_verify_embedding(dataset), CF_OK);
+        assert_int_equal(cf_dataset_read_item_counts(dataset, first, count, counts), CF_OK);
+        for (int64_t k = 0; k < count; k++) {
+            assert_int_equal(present[k], first + k != 3);
+            assert_int_equal(counts[k], by_item.start[k + 1] - by_item.start[k]);
+            for (int64_t j = 0; j < DIM; j++)
+                assert_true(rows[k * DIM + j] == make_value(first + k, j));
+        }
+        cf_dataset_close(&dataset);
+        free_lists(&by_item);
+    }
+}
+
+static cf_status infinite_vectors(void *context, int64_t first, int64_t count, void *rows,
+                                  uint8_t *present)
+{
+    make_vectors(context, first, count, rows, present);
+    if (first <= 9 && 9 < first + count) ((float *)rows)[(9 - first) * DIM + 19] = INFINITY;
+    return CF_OK;
+}
+
+static void a_vector_that_is_not_finite_is_named(void **state)
+{
+    const char *path = cf_test_scratch("infinite.h5");
+    const cf_type type = CF_F32;
+    cf_dataset_content content = make_content(&type);
+    const int64_t count = world.rank == world.size - 1 ? N_ITEMS : 0;
+    float rows[N_ITEMS * DIM];
+    cf_dataset *dataset = NULL;
+
+    (void)state;
+    content.read_vectors = infinite_vectors;
+    assert_int_equal(cf_dataset_write(&world, path, &content), CF_OK);
+    assert_int_equal(cf_dataset_open(&world, path, &dataset), CF_OK);
+    assert_int_equal(cf_dataset_read_embedding(dataset, 0, count, rows, NULL), CF_ERR_NUMERIC);
+    assert_non_null(strstr(cf_error_message(), "item \"i1063\" (number 9) is not finite"));
+    cf_dataset_close(&dataset);
+    free_content(&content);
+}
+
+static cf_status no_vectors(void *context, int64_t first, int64_t count, void *rows,
+                            uint8_t *present)
+{
+    (void)context, (void)first, (void)count, (void)rows, (void)present;
+    return CF_FAIL(CF_ERR_NUMERIC, "no vector today");
+}
+
+/* The source of vectors fails in the middle of writing: the older file stays. */
+static void a_failed_source_leaves_the_older_file(void **state)
+{
+    const char *path = cf_test_scratch("older.h5");
+    const cf_type type = CF_F32;
+    cf_dataset_content content = make_content(&type);
+    cf_dataset *dataset = NULL;
+
+    (void)state;
+    assert_int_equal(cf_dataset_write(&world, path, &content), CF_OK);
+    content.read_vectors = no_vectors;
+    assert_int_equal(cf_dataset_write(&world, path, &content), CF_ERR_NUMERIC);
+    assert_non_null(strstr(cf_error_message(), "no vector today"));
+    assert_int_equal(cf_dataset_open(&world, path, &dataset), CF_OK);
+    cf_dataset_close(&dataset);
+    free_content(&content);
+}
+
+static void the_digest_names_the_content(void **state)
+{
+    uint64_t digests[3];
+
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        const char *path = cf_test_scratch("digest.h5");
+        const cf_type type = CF_F32;
+        cf_dataset_content content = make_content(&type);
+        cf_dataset *dataset = NULL;
+
+        content.source = k == 1 ? "another name" : "a formula";
+        if (k == 2) content.user_ids.bytes[1] = '9';
+        assert_int_equal(cf_dataset_write(&world, path, &content), CF_OK);
+        assert_int_equal(cf_dataset_open(&world, path, &dataset), CF_OK);
+        digests[k] = dataset->digest;
+        cf_dataset_close(&dataset);
+        free_content(&content);
+    }
+    assert_true(digests[0] == digests[1]);
+    assert_true(digests[0] != digests[2]);
+}
+
+/* One collective call of each kind, chosen by number. */
+static cf_status call(int what, const char *path, const cf_dataset *dataset)
+{
+    cf_dataset *opened = NULL;
+    cf_strings names = {0};
+    float rows[2 * DIM];
+    int64_t counts[2], start[] = {0, 6};
+    char id[] = "u1000";
+    cf_status status = CF_OK;
+
+    if (what == 0) status = cf_dataset_open(&world, path, &opened);
+    if (what == 1) status = cf_dataset_read_names(dataset, CF_ITEM_IDS, 1, 2, &names);
+    if (what == 2) status = cf_dataset_read_embedding(dataset, 1, 2, rows, NULL);
+    if (what == 3) status = cf_dataset_read_item_counts(dataset, 1, 2, counts);
+    if (what == 4)
+        status = cf_dataset_find(dataset, CF_USER_IDS, &(cf_strings){1, start, id}, "here", counts);
+    cf_dataset_close(&opened);
+    cf_dataset_destroy_strings(&names);
+    return status;
+}
+
+static void no_memory_on_one_rank_stops_every_rank(void **state)
+{
+    const char *path = cf_test_scratch("memory.h5");
+    cf_dataset *dataset = NULL;
+
+    (void)state;
+    assert_int_equal(write_dataset(path, CF_F32), CF_OK);
+    assert_int_equal(cf_dataset_open(&world, path, &dataset), CF_OK);
+    for (int what = 0; what < 5; what++) {
+        assert_int_equal(call(what, path, dataset), CF_OK);
+        for (int bad = 0; bad < world.size; bad++) {
+            int64_t live = cf_alloc_live();
+            cf_status status = CF_ERR_MEMORY;
+            int n = 1;
+
+            for (; status == CF_ERR_MEMORY; n += 1 + n / 12) {
+                if (world.rank == bad) cf_alloc_fail_at(n);
+                status = call(what, path, dataset);
+                cf_alloc_fail_at(0);
+                assert_int_equal(cf_alloc_live(), live);
+            }
+            if (status != CF_OK) fail_msg("call %d: %s", what, cf_error_message());
+            assert_true(n > 2);
+        }
+    }
+    cf_dataset_close(&dataset);
+}
+
+static void no_memory_while_writing_leaves_no_file(void **state)
+{
+    const char *path = cf_test_scratch("unwritten.h5");
+    const cf_type type = CF_F16;
+    cf_dataset_content content = make_content(&type);
+
+    (void)state;
+    if (world.rank == 0) remove(path); /* of an earlier run */
+    for (int bad = 0; bad < world.size; bad++) {
+        int64_t live = cf_alloc_live();
+
+        for (int n = 1; n < 10000; n += 1 + n / 6) {
+            cf_dataset *dataset = NULL;
+            cf_status status;
+
+            if (world.rank == bad) cf_alloc_fail_at(n);
+            status = cf_dataset_write(&world, path, &content);
+            cf_alloc_fail_at(0);
+            assert_int_equal(cf_alloc_live(), live);
+            if (status == CF_OK) break;
+            assert_int_equal(status, CF_ERR_MEMORY);
+            if (bad == 0) assert_int_equal(cf_dataset_open(&world, path, &dataset), CF_ERR_IO);
+        }
+    }
+    free_content(&content);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(names_come_back),
+    cmocka_unit_test(ids_are_found),
+    cmocka_unit_test(vectors_and_counts_come_back),
+    cmocka_unit_test(a_vector_that_is_not_finite_is_named),
+    cmocka_unit_test(a_failed_source_leaves_the_older_file),
+    cmocka_unit_test(the_digest_names_the_content),
+    cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
+    cmocka_unit_test(no_memory_while_writing_leaves_no_file),
+};
+CF_TEST_MAIN(tests)

@@ -1,0 +1,135 @@
+/** A small dataset made from a formula, so that every rank can say what any part of it must be. */
+#pragma once
+
+#include "cf/dataset.h"
+#include "cf_test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { N_USERS = 37, N_ITEMS = 23, DIM = 20 };
+
+/** 0: no interaction; 1, 2, 3: train, valid, test. User 5 has all items in train, user 36 and item
+ * 0 have none. */
+static int part_of(int64_t user, int64_t item)
+{
+    uint64_t bits =
+        cf_random_bits((cf_random){7, CF_STREAM_TEST}, (uint64_t)user, (uint64_t)item, 0);
+
+    if (user == N_USERS - 1 || item == 0) return 0;
+    if (user == 5) return 1;
+    return bits % 10 < 6 ? 0 : bits % 10 < 8 ? 1 : (int)(bits % 10) - 6;
+}
+
+/** Lists of `part`: of rows first .. first + count - 1, which are users, or items if `by_item`. */
+static cf_lists make_lists(int part, bool by_item, int64_t first, int64_t count)
+{
+    const int64_t n = by_item ? N_USERS : N_ITEMS;
+    cf_lists lists = {.count = count};
+
+    assert_int_equal(CF_ALLOC(lists.start, count + 1), CF_OK);
+    assert_int_equal(CF_ALLOC(lists.index, count * n), CF_OK);
+    for (int64_t k = 0; k < count; k++) {
+        lists.start[k + 1] = lists.start[k];
+        for (int64_t j = 0; j < n; j++)
+            if (part_of(by_item ? j : first + k, by_item ? first + k : j) == part)
+                lists.index[lists.start[k + 1]++] = j;
+    }
+    return lists;
+}
+
+static void free_lists(cf_lists *lists)
+{
+    cf_free(&lists->start);
+    cf_free(&lists->index);
+}
+
+static const char *make_name(char kind, int64_t number)
+{
+    static char name[64];
+
+    if (kind == 't') /* a title: of any length, also none */
+        snprintf(name, sizeof name, "%.*s", (int)(number % 12), "caf\xc3\xa9 title x");
+    else
+        snprintf(name, sizeof name, "%c%lld", kind, 1000 + 7 * (long long)number);
+    return name;
+}
+
+static cf_strings make_strings(char kind, int64_t count)
+{
+    cf_strings strings = {.count = count};
+
+    assert_int_equal(CF_ALLOC(strings.start, count + 1), CF_OK);
+    assert_int_equal(CF_ALLOC(strings.bytes, count * 64), CF_OK);
+    for (int64_t k = 0; k < count; k++) {
+        strcpy(strings.bytes + strings.start[k], make_name(kind, k));
+        strings.start[k + 1] = strings.start[k] + (int64_t)strlen(make_name(kind, k)) + 1;
+    }
+    return strings;
+}
+
+/** Exact in float16; item 3 has no vector. */
+static float make_value(int64_t item, int64_t column)
+{
+    return item == 3 ? 0 : (float)(item * 32 - column) / 64;
+}
+
+static cf_status make_vectors(void *context, int64_t first, int64_t count, void *rows,
+                              uint8_t *present)
+{
+    const cf_type type = *(const cf_type *)context;
+
+    for (int64_t k = 0; k < count; k++) {
+        present[k] = first + k != 3;
+        for (int64_t j = 0; j < DIM; j++) {
+            float value = make_value(first + k, j);
+
+            if (type == CF_F32)
+                ((float *)rows)[k * DIM + j] = value;
+            else
+                cf_store_f32_to_f16(&value, (uint16_t *)rows + k * DIM + j, 1);
+        }
+    }
+    return CF_OK;
+}
+
+static cf_dataset_content make_content(const cf_type *type)
+{
+    return (cf_dataset_content){.user_ids = make_strings('u', N_USERS),
+                                .item_ids = make_strings('i', N_ITEMS),
+                                .titles = make_strings('t', N_ITEMS),
+                                .train = make_lists(1, false, 0, N_USERS),
+                                .valid = make_lists(2, false, 0, N_USERS),
+                                .test = make_lists(3, false, 0, N_USERS),
+                                .embedding_dim = DIM,
+                                .embedding_type = *type,
+                                .n_missing = 1,
+                                .read_vectors = make_vectors,
+                                .context = (void *)(uintptr_t)type,
+                                .source = "a formula",
+                                .filters = "",
+                                .split = "LS",
+                                .embedding_model = "none",
+                                .seed = 7};
+}
+
+static void free_content(cf_dataset_content *content)
+{
+    cf_dataset_destroy_strings(&content->user_ids);
+    cf_dataset_destroy_strings(&content->item_ids);
+    cf_dataset_destroy_strings(&content->titles);
+    free_lists(&content->train);
+    free_lists(&content->valid);
+    free_lists(&content->test);
+}
+
+/** Write the dataset of the formula. Collective. */
+static cf_status write_dataset(const char *path, cf_type type)
+{
+    cf_dataset_content content = make_content(&type);
+    cf_status status = cf_dataset_write(&world, path, world.rank == 0 ? &content : NULL);
+
+    free_content(&content);
+    return status;
+}

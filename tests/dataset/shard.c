@@ -1,0 +1,229 @@
+/* Shards of any grid hold what the whole file holds, in blocks of about equal work. */
+#include "fixture.h"
+
+static void check_lists(const cf_lists *got, int part, bool by_item, int64_t first, int64_t count)
+{
+    cf_lists want = make_lists(part, by_item, first, count);
+
+    assert_int_equal(got->count, count);
+    assert_memory_equal(got->start, want.start, (size_t)(count + 1) * sizeof *want.start);
+    assert_memory_equal(got->index, want.index, (size_t)want.start[count] * sizeof *want.index);
+    free_lists(&want);
+}
+
+static void check_shard(const cf_grid *grid, const cf_shard *shard)
+{
+    cf_lists before = make_lists(1, false, 0, shard->first_user);
+
+    assert_int_equal(shard->users.count, grid->n_rows);
+    assert_int_equal(shard->users.start[0], 0);
+    assert_int_equal(shard->users.start[grid->n_rows], N_USERS);
+    assert_int_equal(shard->items.start[grid->n_rows], N_ITEMS);
+    assert_int_equal(shard->first_user, shard->users.start[grid->my_row]);
+    assert_int_equal(shard->n_users, shard->users.start[grid->my_row + 1] - shard->first_user);
+    assert_int_equal(shard->first_item, shard->items.start[grid->my_row]);
+    assert_int_equal(shard->first_interaction, before.start[shard->first_user]);
+    check_lists(&shard->train, 1, false, shard->first_user, shard->n_users);
+    check_lists(&shard->train_by_item, 1, true, shard->first_item, shard->n_items);
+    check_lists(&shard->valid, 2, false, shard->first_user, shard->n_users);
+    check_lists(&shard->test, 3, false, shard->first_user, shard->n_users);
+    free_lists(&before);
+}
+
+/* A boundary is the first row with at least its block's share of the work before it. */
+static void check_balance(const cf_shard *shard)
+{
+    cf_lists all = make_lists(1, false, 0, N_USERS);
+    const int64_t total = all.start[N_USERS] + CF_ROW_WORK * N_USERS;
+
+    for (int b = 1; b < shard->users.count; b++) {
+        int64_t k = shard->users.start[b], target = cf_par_even_start(total, shard->users.count, b);
+
+        assert_true(all.start[k] + CF_ROW_WORK * k >= target);
+        assert_true(all.start[k - 1] + CF_ROW_WORK * (k - 1) < target);
+    }
+    free_lists(&all);
+}
+
+static void every_grid_gives_the_same_content(void **state)
+{
+    const char *path = cf_test_scratch("data.h5");
+    cf_dataset *dataset = NULL;
+
+    (void)state;
+    assert_int_equal(write_dataset(path, CF_F32), CF_OK);
+    assert_int_equal(cf_dataset_open(&world, path, &dataset), CF_OK);
+    assert_int_equal(dataset->n_users, N_USERS);
+    assert_int_equal(dataset->n_items, N_ITEMS);
+    for (int rows = 1; rows <= world.size; rows++) {
+        cf_grid *grid = NULL;
+        cf_shard *shard = NULL;
+
+        if (world.size % rows != 0) continue;
+        assert_int_equal(cf_par_create_grid(&world, rows, world.size / rows, &grid), CF_OK);
+        assert_int_equal(cf_dataset_load_shard(dataset, grid, &shard), CF_OK);
+        check_shard(grid, shard);
+        check_balance(shard);
+        cf_dataset_destroy_shard(&shard);
+        cf_par_destroy_grid(&grid);
+    }
+    cf_dataset_close(&dataset);
+}
+
+/* Two users, so that more than two blocks are refused; one with nearly all interactions leaves a
+ * block empty. */
+static void few_users_are_refused_or_leave_a_block_empty(void **state)
+{
+    const char *path = cf_test_scratch("few.h5");
+    int64_t train_start[] = {0, 5, 5, 5, 5}, none[] = {0, 0, 0, 0, 0}, items[] = {0, 1, 2, 3, 4};
+    int64_t id_start[] = {0, 2, 4, 6, 8, 10};
+    char ids[] = "a\0b\0c\0d\0e";
+    cf_dataset_content content = {.user_ids = {4, id_start, ids},
+                                  .item_ids = {5, id_start, ids},
+                                  .train = {4, train_start, items},
+                                  .valid = {4, none, items},
+                                  .test = {4, none, items},
+                                  .source = "",
+                                  .filters = "",
+                                  .split = "",
+                                  .embedding_model = ""};
+    cf_dataset *dataset = NULL;
+    cf_grid *grid = NULL;
+    cf_shard *shard = NULL;
+
+    (void)state;
+    assert_int_equal(cf_dataset_write(&world, path, &content), CF_OK);
+    assert_int_equal(cf_dataset_open(&world, path, &dataset), CF_OK);
+    assert_int_equal(cf_par_create_grid(&world, world.size, 1, &grid), CF_OK);
+    assert_int_equal(cf_dataset_load_shard(dataset, grid, &shard), CF_OK);
+    for (int64_t k = 0; k < shard->n_users; k++)
+        assert_int_equal(shard->train.start[k + 1] - shard->train.start[k],
+                         shard->first_user + k == 0 ? 5 : 0);
+    assert_int_equal(shard->test.start[shard->n_users], 0);
+    cf_dataset_destroy_shard(&shard);
+    dataset->n_users = world.size - 1;
+    assert_int_equal(cf_dataset_load_shard(dataset, grid, &shard), CF_ERR_USAGE);
+    assert_null(shard);
+    cf_par_destroy_grid(&grid);
+    cf_dataset_close(&dataset);
+}
+
+/* Lists that are written wrongly have right checksums; they are refused all the same. */
+static void wrong_lists_are_refused(void **state)
+{
+    const cf_type type = CF_F32;
+
+    (void)state;
+    for (int what = 0; what < 3; what++) {
+        const char *path = cf_test_scratch("wrong.h5");
+        cf_dataset_content content = make_content(&type);
+        cf_dataset *dataset = NULL;
+        cf_grid *grid = NULL;
+        cf_shard *shard = NULL;
+        int64_t user = 0, *valid, n;
+
+        do
+            n = content.valid.start[user + 1] - content.valid.start[user];
+        while (n < 2 && ++user < N_USERS);
+        valid = content.valid.index + content.valid.start[user];
+        if (what == 0) valid[0] = valid[1];
+        if (what == 1) valid[0] = -1;
+        if (what == 2) valid[n - 1] = N_ITEMS;
+        assert_int_equal(cf_dataset_write(&world, path, &content), CF_OK);
+        assert_int_equal(cf_dataset_open(&world, path, &dataset), CF_OK);
+        assert_int_equal(cf_par_create_grid(&world, world.size, 1, &grid), CF_OK);
+        assert_int_equal(cf_dataset_load_shard(dataset, grid, &shard), CF_ERR_FORMAT);
+        assert_non_null(strstr(cf_error_message(), "/valid/item is damaged"));
+        assert_null(shard);
+        cf_par_destroy_grid(&grid);
+        cf_dataset_close(&dataset);
+        free_content(&content);
+    }
+}
+
+/* Change one byte of the file, somewhere in the numbers of `pattern`. */
+static void flip_byte(const char *path, const void *pattern, size_t size)
+{
+    if (world.rank == 0) {
+        FILE *file = fopen(path, "r+b");
+        char *bytes = malloc(1 << 20), *at;
+        size_t length;
+
+        assert_non_null(file);
+        length = fread(bytes, 1, 1 << 20, file);
+        at = memmem(bytes, length, pattern, size);
+        assert_non_null(at);
+        fseek(file, at - bytes + (long)(size / 2 & ~(size_t)7), SEEK_SET);
+        fputc(at[size / 2 & ~(size_t)7] ^ 1, file);
+        fclose(file);
+        free(bytes);
+    }
+    MPI_Barrier(world.comm);
+}
+
+static void a_flipped_byte_is_noticed(void **state)
+{
+    (void)state;
+    for (int what = 0; what < 4; what++) {
+        const char *path = cf_test_scratch("flipped.h5");
+        cf_lists lists = make_lists(what < 2 ? 1 : 3, what == 1, 0, what == 1 ? N_ITEMS : N_USERS);
+        bool pointers = what == 3;
+        cf_dataset *dataset = NULL;
+        cf_grid *grid = NULL;
+        cf_shard *shard = NULL;
+
+        assert_int_equal(write_dataset(path, CF_F32), CF_OK);
+        flip_byte(path, pointers ? lists.start : lists.index,
+                  (size_t)(pointers ? lists.count + 1 : lists.start[lists.count]) * 8);
+        assert_int_equal(cf_dataset_open(&world, path, &dataset), CF_OK);
+        assert_int_equal(cf_par_create_grid(&world, 1, world.size, &grid), CF_OK);
+        assert_int_equal(cf_dataset_load_shard(dataset, grid, &shard), CF_ERR_FORMAT);
+        assert_non_null(strstr(cf_error_message(), "damaged"));
+        cf_par_destroy_grid(&grid);
+        cf_dataset_close(&dataset);
+        free_lists(&lists);
+    }
+}
+
+/* Allocations of the call fail, the later ones not all of them, on each rank in turn; no rank
+ * hangs, nothing leaks. */
+static void no_memory_on_one_rank_stops_every_rank(void **state)
+{
+    const char *path = cf_test_scratch("memory.h5");
+    cf_dataset *dataset = NULL;
+    cf_grid *grid = NULL;
+
+    (void)state;
+    assert_int_equal(write_dataset(path, CF_F32), CF_OK);
+    assert_int_equal(cf_dataset_open(&world, path, &dataset), CF_OK);
+    assert_int_equal(cf_par_create_grid(&world, world.size, 1, &grid), CF_OK);
+    for (int bad = 0; bad < world.size; bad++) {
+        int64_t live = cf_alloc_live();
+        int n = 1;
+
+        for (;; n += 1 + n / 12) {
+            cf_shard *shard = NULL;
+            cf_status status;
+
+            if (world.rank == bad) cf_alloc_fail_at(n);
+            status = cf_dataset_load_shard(dataset, grid, &shard);
+            cf_alloc_fail_at(0);
+            cf_dataset_destroy_shard(&shard);
+            assert_int_equal(cf_alloc_live(), live);
+            if (status == CF_OK) break;
+            assert_int_equal(status, CF_ERR_MEMORY);
+        }
+        assert_true(n > 10);
+    }
+    cf_par_destroy_grid(&grid);
+    cf_dataset_close(&dataset);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(every_grid_gives_the_same_content),
+    cmocka_unit_test(few_users_are_refused_or_leave_a_block_empty),
+    cmocka_unit_test(wrong_lists_are_refused),
+    cmocka_unit_test(a_flipped_byte_is_noticed),
+    cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
+};
+CF_TEST_MAIN(tests)
