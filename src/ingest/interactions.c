@@ -1,0 +1,227 @@
+/* Readers of interactions: tables with a header, and LightGCN's "user item item ..." lines. */
+#include "internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+void ingest_log_free(ingest_log *log)
+{
+    ingest_names_free(&log->users);
+    ingest_names_free(&log->items);
+    cf_free(&log->records);
+}
+
+static cf_status append(ingest_log *log, int64_t user, int64_t item, uint64_t key)
+{
+    if (log->count == log->capacity) {
+        cf_status status = CF_GROW(log->records, log->capacity, log->count + 1);
+        if (status != CF_OK) return status;
+    }
+    log->records[log->count++] = (ingest_record){(uint32_t)user, (uint32_t)item, key};
+    return CF_OK;
+}
+
+/* ---- Tables ---------------------------------------------------------------------------------- */
+
+/* Where a table has what is wanted of it; -1: nowhere. */
+typedef struct columns {
+    int user, item, time, rating;
+    int filter[INGEST_MAX_FILTERS];
+} columns;
+
+static cf_status find_columns(const ingest_options *options, const ingest_table *table,
+                              bool needs_time, columns *out)
+{
+    const char *path = table->text.path;
+    cf_status status;
+
+    CF_TRY(ingest_table_find(table, options->user_field, "token", &out->user));
+    CF_TRY(ingest_table_find(table, options->item_field, "token", &out->item));
+    CF_TRY(ingest_table_find(table, options->time_field, "float", &out->time));
+    CF_TRY(ingest_table_find(table, options->rating_field, "float", &out->rating));
+    if (out->user < 0 || out->item < 0)
+        CF_TRY(CF_FAIL(CF_ERR_FORMAT,
+                       "%s:1: no column \"%s\": expected a header such as user_id:token<TAB>"
+                       "item_id:token, or LightGCN lines of whole numbers \"user item item ...\"",
+                       path, out->user < 0 ? options->user_field : options->item_field));
+    if (needs_time && out->time < 0)
+        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s:1: no column \"%s\", which order: time needs", path,
+                       options->time_field));
+    for (int k = 0; k < options->n_filters; k++) {
+        CF_TRY(ingest_table_find(table, options->filter_field[k], "float", &out->filter[k]));
+        if (out->filter[k] < 0)
+            CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s:1: no column \"%s\", which val_interval names", path,
+                           options->filter_field[k]));
+    }
+done:
+    return status;
+}
+
+/* Bits whose unsigned order is the order of the numbers; -0 is 0. */
+static uint64_t sortable(double value)
+{
+    uint64_t bits;
+
+    value += 0.0;
+    memcpy(&bits, &value, sizeof bits);
+    return bits >> 63 ? ~bits : bits | UINT64_C(1) << 63;
+}
+
+/* One line: its time, and whether the intervals keep it. */
+static cf_status take_numbers(const ingest_options *options, const ingest_table *table,
+                              const columns *at, uint64_t *key, bool *kept)
+{
+    double value;
+    cf_status status = CF_OK;
+
+    if (at->time >= 0) {
+        CF_TRY(ingest_table_number(table, at->time, &value));
+        *key = sortable(value);
+    }
+    if (at->rating >= 0) CF_TRY(ingest_table_number(table, at->rating, &value));
+    for (int k = 0; k < options->n_filters; k++) {
+        CF_TRY(ingest_table_number(table, at->filter[k], &value));
+        *kept = *kept && ingest_intervals_hold(&options->filter[k], value);
+    }
+done:
+    return status;
+}
+
+static cf_status read_table(const ingest_options *options, const char *path, int part,
+                            ingest_log *log)
+{
+    ingest_table table;
+    columns at;
+    bool more;
+    cf_status status;
+
+    CF_TRY(ingest_table_open(path, options->separator, &table));
+    CF_TRY(find_columns(options, &table, options->by_time && part == INGEST_NO_PART, &at));
+    for (;;) {
+        int64_t user, item;
+        uint64_t key = 0;
+        bool kept = true;
+
+        CF_TRY(ingest_table_next(&table, &more));
+        if (!more) break;
+        log->lines++;
+        CF_TRY(ingest_table_id(&table, at.user));
+        CF_TRY(ingest_table_id(&table, at.item));
+        CF_TRY(take_numbers(options, &table, &at, &key, &kept));
+        if (!kept) {
+            log->filtered++;
+            continue;
+        }
+        CF_TRY(ingest_names_add(&log->users, table.fields[at.user].text,
+                                table.fields[at.user].length, &user));
+        CF_TRY(ingest_names_add(&log->items, table.fields[at.item].text,
+                                table.fields[at.item].length, &item));
+        CF_TRY(append(log, user, item, part == INGEST_NO_PART ? key : (uint64_t)part));
+    }
+    log->bytes += (double)table.text.size;
+done:
+    ingest_table_close(&table);
+    return status;
+}
+
+/* ---- LightGCN -------------------------------------------------------------------------------- */
+
+/*
+ * The next number of a line as an id without leading zeros. `at` is moved behind it; `length` 0:
+ * the line is over. False if there is something else.
+ */
+static bool next_number(char **at, char **id, int64_t *length)
+{
+    char *begin = *at + strspn(*at, " "), *end = begin + strspn(begin, "0123456789");
+
+    *at = end;
+    while (*begin == '0' && end - begin > 1)
+        begin++;
+    *id = begin;
+    *length = end - begin;
+    if (*end != 0 && *end != ' ') return false;
+    return end - begin < 19 || (end - begin == 19 && memcmp(begin, "9223372036854775807", 19) <= 0);
+}
+
+static cf_status refuse_number(const ingest_text *text, const char *id, int column)
+{
+    int64_t length = (int64_t)strcspn(id, " ");
+
+    return CF_FAIL(CF_ERR_FORMAT,
+                   "%s:%" PRId64 ": column %d: \"%s\" is not %s number from 0 to 2^63 - 1",
+                   text->path, text->line, column, ingest_excerpt(id, length),
+                   column == 1 ? "a user" : "an item");
+}
+
+static cf_status read_lightgcn(const char *path, int part, ingest_log *log)
+{
+    const uint64_t key = part == INGEST_NO_PART ? 0 : (uint64_t)part;
+    ingest_text text;
+    char *line, *id;
+    int64_t length, user = 0, item;
+    cf_status status;
+
+    CF_TRY(ingest_text_open(path, &text));
+    for (;;) {
+        CF_TRY(ingest_text_next(&text, &line, &length));
+        if (!line) break;
+        for (int column = 1;; column++) {
+            if (!next_number(&line, &id, &length)) CF_TRY(refuse_number(&text, id, column));
+            if (length == 0) break;
+            if (column == 1) {
+                CF_TRY(ingest_names_add(&log->users, id, length, &user));
+                continue;
+            }
+            CF_TRY(ingest_names_add(&log->items, id, length, &item));
+            CF_TRY(append(log, user, item, key));
+            log->lines++;
+        }
+    }
+    log->bytes += (double)text.size;
+    log->lightgcn = true;
+done:
+    ingest_text_close(&text);
+    return status;
+}
+
+/* LightGCN's format is known by a first line of digits and spaces alone. */
+static cf_status is_lightgcn(const char *path, bool *out)
+{
+    ingest_text text;
+    char *line;
+    int64_t length;
+    cf_status status;
+
+    CF_TRY(ingest_text_open(path, &text));
+    CF_TRY(ingest_text_next(&text, &line, &length));
+    if (!line) CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: the file is empty", path));
+    *out = strspn(line, "0123456789 ") == (size_t)length;
+done:
+    ingest_text_close(&text);
+    return status;
+}
+
+cf_status ingest_read_interactions(const ingest_options *options, const char *path, int part,
+                                   ingest_log *log)
+{
+    int64_t before = log->lines;
+    bool lightgcn;
+    cf_status status;
+
+    CF_TRY(is_lightgcn(path, &lightgcn));
+    if (lightgcn && part == INGEST_NO_PART && options->by_time)
+        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s:1: LightGCN lines have no times, which order: time needs",
+                       path));
+    if (lightgcn && options->n_filters > 0)
+        CF_TRY(CF_FAIL(CF_ERR_FORMAT,
+                       "%s:1: LightGCN lines have no column \"%s\", which "
+                       "val_interval names",
+                       path, options->filter_field[0]));
+    if (lightgcn)
+        CF_TRY(read_lightgcn(path, part, log));
+    else
+        CF_TRY(read_table(options, path, part, log));
+    if (log->lines == before) status = CF_FAIL(CF_ERR_FORMAT, "%s: no interactions", path);
+done:
+    return status;
+}

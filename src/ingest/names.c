@@ -1,0 +1,201 @@
+/* Ids: bytes to numbers, and their final order. */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+/* `number` + 1, 0 if free; `tag` are high bits of the hash, so that most misses are seen without
+ * the bytes. */
+typedef struct ingest_slot {
+    uint32_t number, tag;
+} slot;
+
+uint64_t ingest_hash(const char *bytes, int64_t length)
+{
+    return XXH3_64bits(bytes, (size_t)length);
+}
+
+static bool is_name(const ingest_names *names, uint32_t number, const char *id, int64_t length)
+{
+    int64_t start = names->start[number];
+
+    return names->start[number + 1] - start - 1 == length &&
+           memcmp(names->bytes + start, id, (size_t)length) == 0;
+}
+
+/* The slot that holds the id, or the free one where it belongs. */
+static slot *find_slot(const ingest_names *names, uint64_t hash, const char *id, int64_t length)
+{
+    const uint64_t mask = (uint64_t)names->n_slots - 1;
+    const uint32_t tag = (uint32_t)(hash >> 32);
+
+    for (uint64_t k = hash & mask;; k = (k + 1) & mask) {
+        slot *at = &names->slots[k];
+
+        if (at->number == 0) return at;
+        if (at->tag == tag && is_name(names, at->number - 1, id, length)) return at;
+    }
+}
+
+/* Twice as many slots, at least; at most half of them are ever taken. */
+static cf_status grow_slots(ingest_names *names)
+{
+    const int64_t n = names->n_slots > 0 ? 2 * names->n_slots : 4096;
+    slot *slots = NULL;
+    cf_status status = CF_ALLOC(slots, n);
+
+    if (status != CF_OK) return status;
+    for (int64_t k = 0; k < names->count; k++) {
+        int64_t length = names->start[k + 1] - names->start[k] - 1;
+        uint64_t hash = ingest_hash(names->bytes + names->start[k], length);
+        uint64_t at = hash & (uint64_t)(n - 1);
+
+        while (slots[at].number > 0)
+            at = (at + 1) & (uint64_t)(n - 1);
+        slots[at] = (slot){(uint32_t)k + 1, (uint32_t)(hash >> 32)};
+    }
+    cf_free(&names->slots);
+    names->slots = slots;
+    names->n_slots = n;
+    return CF_OK;
+}
+
+static cf_status append(ingest_names *names, const char *id, int64_t length)
+{
+    int64_t end = names->count > 0 ? names->start[names->count] : 0;
+    cf_status status;
+
+    if (names->count >= UINT32_MAX - 1)
+        return CF_FAIL(CF_ERR_FORMAT, "more than %u different ids", UINT32_MAX - 1);
+    CF_TRY(CF_GROW(names->start, names->start_capacity, names->count + 2));
+    CF_TRY(CF_GROW(names->bytes, names->byte_capacity, end + length + 1));
+    memcpy(names->bytes + end, id, (size_t)length);
+    names->bytes[end + length] = 0;
+    names->start[++names->count] = end + length + 1;
+done:
+    return status;
+}
+
+cf_status ingest_names_add(ingest_names *names, const char *id, int64_t length, int64_t *number)
+{
+    const uint64_t hash = ingest_hash(id, length);
+    cf_status status = CF_OK;
+    slot *at;
+
+    if (2 * (names->count + 1) > names->n_slots) CF_TRY(grow_slots(names));
+    at = find_slot(names, hash, id, length);
+    if (at->number == 0) {
+        CF_TRY(append(names, id, length));
+        *at = (slot){(uint32_t)names->count, (uint32_t)(hash >> 32)};
+    }
+    *number = (int64_t)at->number - 1;
+done:
+    return status;
+}
+
+int64_t ingest_names_find(const ingest_names *names, const char *id, int64_t length)
+{
+    if (names->count == 0) return -1;
+    return (int64_t)find_slot(names, ingest_hash(id, length), id, length)->number - 1;
+}
+
+void ingest_names_free(ingest_names *names)
+{
+    cf_free(&names->start);
+    cf_free(&names->bytes);
+    cf_free(&names->slots);
+    *names = (ingest_names){0};
+}
+
+/* ---- Order ----------------------------------------------------------------------------------- */
+
+/* An id with its first bytes as a number, which settles most comparisons without touching the id.
+ */
+typedef struct entry {
+    uint64_t first;
+    const char *id;
+    int64_t length; /* compared first if ids are numbers, else 0 */
+    uint32_t number;
+} entry;
+
+static int compare_entries(const void *a, const void *b)
+{
+    const entry *x = a, *y = b;
+
+    if (x->length != y->length) return x->length < y->length ? -1 : 1;
+    if (x->first != y->first) return x->first < y->first ? -1 : 1;
+    return strcmp(x->id, y->id);
+}
+
+static bool is_whole_number(const char *id)
+{
+    size_t digits = strspn(id, "0123456789");
+
+    return digits > 0 && id[digits] == 0 && (id[0] != '0' || digits == 1);
+}
+
+static uint64_t first_bytes(const char *id)
+{
+    uint64_t first = 0;
+
+    for (int k = 0; k < 8; k++) {
+        first = first << 8 | (unsigned char)*id;
+        if (*id) id++;
+    }
+    return first;
+}
+
+static cf_status copy_sorted(const entry *entries, int64_t count, cf_strings *out)
+{
+    cf_strings strings = {.count = count};
+    int64_t size = 0;
+    cf_status status;
+
+    for (int64_t k = 0; k < count; k++)
+        size += (int64_t)strlen(entries[k].id) + 1;
+    CF_TRY(CF_ALLOC(strings.start, count + 1));
+    CF_TRY(CF_ALLOC(strings.bytes, size));
+    for (int64_t k = 0; k < count; k++) {
+        size_t length = strlen(entries[k].id) + 1;
+
+        memcpy(strings.bytes + strings.start[k], entries[k].id, length);
+        strings.start[k + 1] = strings.start[k] + (int64_t)length;
+    }
+    *out = strings;
+    strings = (cf_strings){0};
+done:
+    cf_dataset_destroy_strings(&strings);
+    return status;
+}
+
+cf_status ingest_names_sort(const ingest_names *names, const uint8_t *used, uint32_t *new_number,
+                            cf_strings *out)
+{
+    int64_t count = 0;
+    entry *entries = NULL;
+    bool numbers = true;
+    cf_status status;
+
+    for (int64_t k = 0; k < names->count; k++)
+        count += used[k];
+    CF_TRY(CF_ALLOC(entries, count));
+    count = 0;
+    for (int64_t k = 0; k < names->count; k++) {
+        const char *id = names->bytes + names->start[k];
+
+        if (!used[k]) continue;
+        numbers = numbers && is_whole_number(id);
+        entries[count++] = (entry){first_bytes(id), id, 0, (uint32_t)k};
+    }
+    for (int64_t k = 0; numbers && k < count; k++)
+        entries[k].length = (int64_t)strlen(entries[k].id);
+    qsort(entries, (size_t)count, sizeof *entries, compare_entries);
+    for (int64_t k = 0; k < count; k++)
+        new_number[entries[k].number] = (uint32_t)k;
+    CF_TRY(copy_sorted(entries, count, out));
+done:
+    cf_free(&entries);
+    return status;
+}

@@ -1,0 +1,140 @@
+/** Files for tests of prepare, and a dataset as text to compare with. */
+#pragma once
+
+#include "cf/ingest.h"
+#include "cf_test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MAX_PATHS = 8, PATH_SIZE = 1024, DUMP_SIZE = 65536 };
+
+/** A scratch file's path that stays valid for MAX_PATHS more calls. */
+static inline const char *file_path(const char *name)
+{
+    static char paths[MAX_PATHS][PATH_SIZE];
+    static int next;
+    char *path = paths[next++ % MAX_PATHS];
+
+    snprintf(path, PATH_SIZE, "%s", cf_test_scratch(name));
+    return path;
+}
+
+/** Write a file on rank 0, for all. */
+static inline const char *put_bytes(const char *name, const void *bytes, size_t size)
+{
+    const char *path = file_path(name);
+
+    if (world.rank == 0) {
+        FILE *file = fopen(path, "wb");
+
+        assert_non_null(file);
+        assert_int_equal(fwrite(bytes, 1, size, file), size);
+        fclose(file);
+    }
+    MPI_Barrier(world.comm);
+    return path;
+}
+
+static inline const char *put_file(const char *name, const char *text)
+{
+    return put_bytes(name, text, strlen(text));
+}
+
+/** A .npy file of n x dim numbers: `type` as in its header, "<f2"; of the given version of the
+ * format. */
+static inline const char *put_npy(const char *name, int version, const char *type,
+                                  const int64_t shape[2], const void *data)
+{
+    const size_t size = (size_t)(shape[0] * shape[1] * (type[2] - '0'));
+    const size_t skip = version == 1 ? 10 : 12, header = 118;
+    char *bytes = malloc(skip + header + size);
+    int length;
+    const char *path;
+
+    memcpy(bytes, "\x93NUMPY\0\0\0\0\0\0", 12);
+    bytes[6] = (char)version;
+    bytes[8] = (char)header;
+    length = snprintf(bytes + skip, header,
+                      "{'descr': '%s', 'fortran_order': False, 'shape': (%lld, %lld), }", type,
+                      (long long)shape[0], (long long)shape[1]);
+    memset(bytes + skip + length, ' ', header - (size_t)length);
+    bytes[skip + header - 1] = '\n';
+    memcpy(bytes + skip + header, data, size);
+    path = put_bytes(name, bytes, skip + header + size);
+    free(bytes);
+    return path;
+}
+
+/** Prepare with settings, ';'-separated "name=value" ("" for none). paths->out must be set. */
+static inline cf_status prepare(const cf_ingest_paths *paths, const char *settings,
+                                cf_ingest_report *report)
+{
+    const cf_setting *table = cf_ingest_settings;
+    char copy[1024], *at = copy;
+    cf_ingest_report unused;
+    cf_config *config = NULL;
+    cf_status status;
+
+    snprintf(copy, sizeof copy, "%s", settings);
+    assert_int_equal(cf_config_create(&table, 1, &config), CF_OK);
+    for (char *one; (one = strsep(&at, "|")) && *one;)
+        if (cf_config_set(config, one) != CF_OK) fail_msg("%s", cf_error_message());
+    status = cf_ingest_prepare(&world, config, paths, report ? report : &unused);
+    cf_config_destroy(&config);
+    return status;
+}
+
+static inline void dump_list(char *out, const char *title, const cf_lists *lists, int64_t user,
+                             const cf_strings *items)
+{
+    strcat(out, title);
+    for (int64_t e = lists->start[user]; e < lists->start[user + 1]; e++) {
+        strcat(out, " ");
+        strcat(out, items->bytes + items->start[lists->index[e]]);
+    }
+}
+
+/** A dataset as lines "user: train | valid | test", in the order of its numbers. Static buffer. */
+static inline const char *dump(const char *path)
+{
+    static char out[DUMP_SIZE];
+    cf_dataset *dataset = NULL;
+    cf_grid *grid = NULL;
+    cf_shard *shard = NULL;
+    cf_strings users = {0}, items = {0};
+
+    if (cf_dataset_open(&world, path, &dataset) != CF_OK) fail_msg("%s", cf_error_message());
+    assert_int_equal(cf_par_create_grid(&world, 1, world.size, &grid), CF_OK);
+    assert_int_equal(cf_dataset_load_shard(dataset, grid, &shard), CF_OK);
+    assert_int_equal(cf_dataset_read_names(dataset, CF_USER_IDS, 0, dataset->n_users, &users),
+                     CF_OK);
+    assert_int_equal(cf_dataset_read_names(dataset, CF_ITEM_IDS, 0, dataset->n_items, &items),
+                     CF_OK);
+    out[0] = 0;
+    for (int64_t u = 0; u < dataset->n_users; u++) {
+        strcat(out, users.bytes + users.start[u]);
+        dump_list(out, ":", &shard->train, u, &items);
+        dump_list(out, " |", &shard->valid, u, &items);
+        dump_list(out, " |", &shard->test, u, &items);
+        strcat(out, "\n");
+    }
+    cf_dataset_destroy_strings(&users);
+    cf_dataset_destroy_strings(&items);
+    cf_dataset_destroy_shard(&shard);
+    cf_par_destroy_grid(&grid);
+    cf_dataset_close(&dataset);
+    return out;
+}
+
+/** Prepare one file of interactions with settings; the dataset as text. */
+static inline const char *dump_of(const char *text, const char *settings)
+{
+    const cf_ingest_paths paths = {.inter = put_file("data.inter", text),
+                                   .out = file_path("data.h5")};
+
+    if (prepare(&paths, settings, NULL) != CF_OK) fail_msg("%s", cf_error_message());
+    return dump(paths.out);
+}

@@ -1,0 +1,268 @@
+/* Damaged input, wrong settings: one line that names file, line and column, no output, the same
+ * status on all ranks. */
+#include "fixture.h"
+
+#include <math.h>
+
+#define HEADER "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
+#define GOOD HEADER "u\ta\t1\t1\nu\tb\t1\t2\nu\tc\t1\t3\n"
+
+typedef struct refusal {
+    const char *text, *settings;
+    cf_status status;
+    const char *message;
+} refusal;
+
+static void check(const refusal *row, const cf_ingest_paths *paths)
+{
+    cf_ingest_report report = {.lines = -5};
+    cf_status status = prepare(paths, row->settings ? row->settings : "", &report);
+
+    if (status != row->status || !strstr(cf_error_message(), row->message))
+        fail_msg("status %d \"%s\", expected %d \"%s\"", (int)status, cf_error_message(),
+                 (int)row->status, row->message);
+    assert_int_equal(report.lines, -5);
+    assert_int_equal(access(paths->out, F_OK), -1);
+}
+
+static const refusal interactions[] = {
+    {"", NULL, CF_ERR_FORMAT, "x.inter: the file is empty"},
+    {"\n\n", NULL, CF_ERR_FORMAT, "x.inter: the file is empty"},
+    {HEADER, NULL, CF_ERR_FORMAT, "x.inter: no interactions"},
+    {HEADER "u\ta\t1\n", NULL, CF_ERR_FORMAT, "x.inter:2: too few columns, expected 4"},
+    {HEADER "u\ta\t1\t1\nu\ta\t1\t1\t1\n", NULL, CF_ERR_FORMAT, "x.inter:3: too many columns"},
+    {HEADER "u\ta\tabc\t1\n", NULL, CF_ERR_FORMAT, "x.inter:2: rating: \"abc\" is not a number"},
+    {HEADER "u\ta\tnan\t1\n", NULL, CF_ERR_FORMAT, "x.inter:2: rating: \"nan\" is not a number"},
+    {HEADER "u\ta\tinf\t1\n", NULL, CF_ERR_FORMAT, "x.inter:2: rating: \"inf\" is not a number"},
+    {HEADER "u\ta\t1e999\t1\n", NULL, CF_ERR_FORMAT, "x.inter:2: rating: \"1e999\" is not"},
+    {HEADER "u\ta\t0x10\t1\n", NULL, CF_ERR_FORMAT, "x.inter:2: rating: \"0x10\" is not"},
+    {HEADER "u\ta\t1.2.3\t1\n", NULL, CF_ERR_FORMAT, "x.inter:2: rating: \"1.2.3\" is not"},
+    {HEADER "u\ta\t 1\t1\n", NULL, CF_ERR_FORMAT, "x.inter:2: rating: \" 1\" is not"},
+    {HEADER "u\ta\t-\t1\n", NULL, CF_ERR_FORMAT, "x.inter:2: rating: \"-\" is not"},
+    {HEADER "u\ta\t1\t\n", NULL, CF_ERR_FORMAT, "x.inter:2: timestamp: \"\" is not a number"},
+    {HEADER "u\ta\t1\t\x01\x02\n", NULL, CF_ERR_FORMAT, "x.inter:2: timestamp: \"??\" is not"},
+    {HEADER "\ta\t1\t1\n", NULL, CF_ERR_FORMAT, "x.inter:2: user_id: is empty, expected an id"},
+    {HEADER "u\t\t1\t1\n", NULL, CF_ERR_FORMAT, "x.inter:2: item_id: is empty, expected an id"},
+    {HEADER "u\ta\t1\t1\n\nu\ta\t1\t1\n", NULL, CF_ERR_FORMAT, "x.inter:3: an empty line"},
+    {"196\t242\t3\t881250949\n", NULL, CF_ERR_FORMAT,
+     "x.inter:1: no column \"user_id\": expected a"},
+    {"1::1193::5::978300760\n", NULL, CF_ERR_FORMAT,
+     "x.inter:1: no column \"user_id\": expected a"},
+    {"user_id:token\tmovie:token\nu\ta\n", NULL, CF_ERR_FORMAT, "x.inter:1: no column \"item_id\""},
+    {"user_id:float\titem_id:token\nu\ta\n", NULL, CF_ERR_FORMAT,
+     "x.inter:1: user_id has type \"float\", expected token"},
+    {"user_id:token\titem_id:token\tuser_id:token\nu\ta\tu\n", NULL, CF_ERR_FORMAT,
+     "x.inter:1: two columns are named \"user_id\""},
+    {"user_id:token\titem_id:token\nu\ta\n", "order=time", CF_ERR_FORMAT,
+     "x.inter:1: no column \"timestamp\", which order: time needs"},
+    {GOOD, "val_interval={stars: \"[1,2]\"}", CF_ERR_FORMAT,
+     "x.inter:1: no column \"stars\", which val"},
+    {GOOD, "val_interval={rating: \"[5,inf)\"}", CF_ERR_FORMAT, "x.inter: the filters leave no"},
+    {GOOD, "user_inter_num_interval=[4,inf)", CF_ERR_FORMAT, "x.inter: the filters leave no"},
+    {HEADER "u\ta\t1\t1\nu\tb\t1\t2\n", NULL, CF_ERR_FORMAT, "no interactions are left for valid"},
+    {HEADER "u\ta\t1\t1\nv\tb\t1\t2\n", "split=RS", CF_ERR_FORMAT,
+     "no interactions are left for valid"},
+    {"0 1 2\n1 x\n", NULL, CF_ERR_FORMAT, "x.inter:2: column 2: \"x\" is not an item number"},
+    {"0 1 2\n-1 2\n", NULL, CF_ERR_FORMAT, "x.inter:2: column 1: \"-1\" is not a user number"},
+    {"0 1 2\n1 2 -3 4\n", NULL, CF_ERR_FORMAT, "x.inter:2: column 3: \"-3\" is not an item number"},
+    {"0 1 2\n1 2 9223372036854775808\n", NULL, CF_ERR_FORMAT,
+     "x.inter:2: column 3: \"92233720368547"},
+    {"0 1 2\n1 18446744073709551617\n", NULL, CF_ERR_FORMAT,
+     "x.inter:2: column 2: \"18446744073709"},
+    {"0 1 2\n1 2\t3\n", NULL, CF_ERR_FORMAT, "x.inter:2: column 2: \"2?3\" is not an item number"},
+    {"0 1 2\n1 2.5\n", NULL, CF_ERR_FORMAT, "x.inter:2: column 2: \"2.5\" is not an item number"},
+    {"0\n1\n2\n", NULL, CF_ERR_FORMAT, "x.inter: no interactions"},
+    {"0 1 2\n", "order=time", CF_ERR_FORMAT, "x.inter:1: LightGCN lines have no times"},
+    {"0 1 2\n", "val_interval={rating: \"[1,2]\"}", CF_ERR_FORMAT, "LightGCN lines have no column"},
+    {GOOD, "val_interval={rating: \"[1,2\"}", CF_ERR_USAGE,
+     "val_interval: \"[1,2\" is not an interval"},
+    {GOOD, "val_interval={rating: \"[2,1]\"}", CF_ERR_USAGE, "val_interval: \"[2,1]\" is not"},
+    {GOOD, "item_inter_num_interval=5", CF_ERR_USAGE, "item_inter_num_interval: \"5\" is not an"},
+    {GOOD, "split_ratios=[0.8, 0.2]", CF_ERR_USAGE, "split_ratios: expected three numbers"},
+    {GOOD, "split_ratios=[0, 1, 1]", CF_ERR_USAGE, "split_ratios: expected three numbers"},
+    {GOOD, "field_separator=ab", CF_ERR_USAGE, "field_separator: \"ab\" is not a separator"},
+    {GOOD, "embedding_field=e", CF_ERR_USAGE, "embedding_field needs --item"},
+};
+
+static void damaged_interactions(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < sizeof interactions / sizeof *interactions; k++) {
+        const cf_ingest_paths paths = {.inter = put_file("x.inter", interactions[k].text),
+                                       .out = file_path("none.h5")};
+
+        check(&interactions[k], &paths);
+    }
+}
+
+static void a_nul_byte_is_named(void **state)
+{
+    static const char text[] = "user_id:token\titem_id:token\nu\ta\nu\tb\0\n";
+    const refusal row = {NULL, NULL, CF_ERR_FORMAT, "x.inter:3: a NUL byte, expected text"};
+    const cf_ingest_paths paths = {.inter = put_bytes("x.inter", text, sizeof text - 1),
+                                   .out = file_path("none.h5")};
+
+    (void)state;
+    check(&row, &paths);
+}
+
+static const refusal items[] = {
+    {"", NULL, CF_ERR_FORMAT, "x.item: the file is empty"},
+    {"item_id:token\te:float_seq\n", NULL, CF_ERR_FORMAT, "x.item: no items"},
+    {"id:token\te:float_seq\na\t1\n", NULL, CF_ERR_FORMAT, "x.item:1: no column \"item_id\""},
+    {"item_id:token\tf:float_seq\na\t1\n", NULL, CF_ERR_FORMAT, "x.item:1: no column \"e\""},
+    {"item_id:token\te:token_seq\na\t1\n", NULL, CF_ERR_FORMAT,
+     "e has type \"token_seq\", expected"},
+    {"item_id:token\te:float_seq\na\t1 2\n\t1 2\n", NULL, CF_ERR_FORMAT,
+     "x.item:3: item_id: is empty"},
+    {"item_id:token\te:float_seq\na\t1\nb\t1\na\t1\n", NULL, CF_ERR_FORMAT,
+     "x.item:4: item \"a\" is here twice"},
+    {"item_id:token\te:float_seq\na\t1\nb\nc\t1\n", NULL, CF_ERR_FORMAT,
+     "x.item:3: too few columns"},
+    {"item_id:token\te:float_seq\na\t1 2\nb\t1 2\n", NULL, CF_ERR_FORMAT,
+     "x.item: 1 of 3 items have no vector, the first is item \"c\""},
+    {"item_id:token\te:float_seq\na\t\nb\t1 2\nc\t\n", NULL, CF_ERR_FORMAT,
+     "x.item: 2 of 3 items have no vector, the first is item \"a\""},
+    {"item_id:token\te:float_seq\na\t\nb\t\nc\t\n", NULL, CF_ERR_FORMAT, "e: no item has a vector"},
+    {"item_id:token\te:float_seq\na\t1 2\nb\t1\nc\t1 2\n", NULL, CF_ERR_FORMAT,
+     "x.item:3: item \"b\": too few numbers, expected 2"},
+    {"item_id:token\te:float_seq\na\t1 2\nb\t1 2 3\nc\t1 2\n", NULL, CF_ERR_FORMAT,
+     "x.item:3: item \"b\": too many numbers, expected 2"},
+    {"item_id:token\te:float_seq\na\t1 2\nb\t1 x\nc\t1 2\n", NULL, CF_ERR_FORMAT,
+     "x.item:3: item \"b\": something that is not a number"},
+    {"item_id:token\te:float_seq\na\t1 2\nb\t1 \nc\t1 2\n", NULL, CF_ERR_FORMAT,
+     "x.item:3: item \"b\": something that is not a number"},
+    {"item_id:token\te:float_seq\na\t1 2\nb\t1 2\nc\t1 1e39\n", NULL, CF_ERR_NUMERIC,
+     "x.item: row 2 (item \"c\"), column 1: not a finite number"},
+};
+
+static void damaged_items(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < sizeof items / sizeof *items; k++) {
+        refusal row = items[k];
+        const cf_ingest_paths paths = {.inter = put_file("good.inter", GOOD),
+                                       .item = put_file("x.item", row.text),
+                                       .out = file_path("none.h5")};
+
+        row.settings = "embedding_field=e";
+        check(&row, &paths);
+    }
+}
+
+/* ---- .npy ------------------------------------------------------------------------------------ */
+
+static const char *break_npy(int what)
+{
+    static const float rows[] = {1, 2, 3, 4, 5, 6};
+    const int64_t shape[2] = {3, 2};
+    const char *path = put_npy("x.npy", 1, "<f4", shape, rows);
+
+    if (world.rank == 0) {
+        char bytes[512], *at;
+        size_t size;
+        FILE *file = fopen(path, "rb");
+
+        size = fread(bytes, 1, sizeof bytes, file);
+        fclose(file);
+        at = memmem(bytes, size, "<f4", 3);
+        if (what == 0) bytes[1] = 'n';
+        if (what == 1) bytes[6] = 4;
+        if (what == 2) at[0] = '>';
+        if (what == 3) at[1] = 'i';
+        if (what == 4) memcpy(memmem(bytes, size, "False", 5), "True ", 5);
+        if (what == 5) memcpy(memmem(bytes, size, "(3, 2)", 6), "(3,)  ", 6);
+        if (what == 6) memcpy(memmem(bytes, size, "(3, 2)", 6), "(3,2,1", 6);
+        if (what == 7) memcpy(memmem(bytes, size, "(3, 2)", 6), "(2, 2)", 6);
+        if (what == 8) memcpy(memmem(bytes, size, "(3, 2)", 6), "(4, 2)", 6);
+        if (what == 9) size -= 4;
+        if (what == 10) bytes[size++] = 0;
+        if (what == 11) size = 60;
+        if (what == 12) size = 4;
+        if (what == 13) memcpy(bytes + size - 12, &(float){NAN}, 4);
+        if (what == 14) memcpy(bytes + size - 4, &(float){-INFINITY}, 4);
+        if (what == 15) memcpy(memmem(bytes, size, "(3, 2)", 6), "(-3,2)", 6);
+        file = fopen(path, "wb");
+        fwrite(bytes, 1, size, file);
+        fclose(file);
+    }
+    MPI_Barrier(world.comm);
+    return path;
+}
+
+static const refusal npy[] = {
+    {NULL, NULL, CF_ERR_FORMAT, "x.npy: it does not begin as a .npy file"},
+    {NULL, NULL, CF_ERR_FORMAT, "x.npy: its format version is not 1, 2 or 3"},
+    {NULL, NULL, CF_ERR_FORMAT, "x.npy: its numbers are big-endian"},
+    {NULL, NULL, CF_ERR_FORMAT, "x.npy: its numbers have another type"},
+    {NULL, NULL, CF_ERR_FORMAT, "x.npy: it is in Fortran order"},
+    {NULL, NULL, CF_ERR_FORMAT, "x.npy: its shape is not that of a 2-D array"},
+    {NULL, NULL, CF_ERR_FORMAT, "x.npy: its shape is not that of a 2-D array"},
+    {NULL, NULL, CF_ERR_FORMAT, "x.npy: bytes after the last row"},
+    {NULL, NULL, CF_ERR_FORMAT, "x.npy: truncated"},
+    {NULL, NULL, CF_ERR_FORMAT, "x.npy: truncated"},
+    {NULL, NULL, CF_ERR_FORMAT, "x.npy: bytes after the last row"},
+    {NULL, NULL, CF_ERR_FORMAT, "x.npy: it ends inside its header"},
+    {NULL, NULL, CF_ERR_FORMAT, "x.npy: it does not begin as a .npy file"},
+    {NULL, NULL, CF_ERR_NUMERIC, "x.npy: row 1 (item \"b\"), column 1: not a finite number"},
+    {NULL, NULL, CF_ERR_NUMERIC, "x.npy: row 2 (item \"c\"), column 1: not a finite number"},
+    {NULL, NULL, CF_ERR_FORMAT, "x.npy: its shape is not that of a 2-D array"},
+};
+
+static void damaged_vectors(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < sizeof npy / sizeof *npy; k++) {
+        const cf_ingest_paths paths = {.inter = put_file("good.inter", GOOD),
+                                       .embedding_ids = put_file("ids.txt", "a\nb\nc\n"),
+                                       .embedding = break_npy((int)k),
+                                       .out = file_path("none.h5")};
+
+        check(&npy[k], &paths);
+    }
+}
+
+static void paths_that_do_not_fit(void **state)
+{
+    static const float rows[] = {1, 2, 3, 4, 5, 6};
+    const int64_t shape[2] = {3, 2};
+    const char *good = put_file("good.inter", GOOD), *ids = put_file("ids.txt", "a\nb\n");
+    const char *vectors = put_npy("x.npy", 1, "<f4", shape, rows), *out = file_path("none.h5");
+    const char *absent = file_path("absent"), *folder = file_path("");
+    const struct {
+        cf_ingest_paths paths;
+        refusal row;
+    } cases[] = {
+        {{.out = out}, {NULL, NULL, CF_ERR_USAGE, "give either --inter"}},
+        {{.inter = good, .train = good, .out = out},
+         {NULL, NULL, CF_ERR_USAGE, "give either --inter"}},
+        {{.inter = good, .test = good, .out = out},
+         {NULL, NULL, CF_ERR_USAGE, "--inter is split here"}},
+        {{.inter = absent, .out = out}, {NULL, NULL, CF_ERR_IO, "absent: No such file"}},
+        {{.inter = folder, .out = out}, {NULL, NULL, CF_ERR_IO, "Is a directory"}},
+        {{.inter = good, .item = absent, .out = out},
+         {NULL, NULL, CF_ERR_IO, "absent: No such file"}},
+        {{.inter = good, .embedding = vectors, .out = out},
+         {NULL, NULL, CF_ERR_USAGE, "--embedding needs --item or --embedding-ids"}},
+        {{.inter = good, .embedding_ids = ids, .out = out},
+         {NULL, NULL, CF_ERR_USAGE, "--embedding-ids needs --embedding"}},
+        {{.inter = good, .embedding = vectors, .embedding_ids = ids, .out = out},
+         {NULL, NULL, CF_ERR_FORMAT, "ids.txt has 2 items"}},
+        {{.inter = good, .embedding = vectors, .embedding_ids = absent, .out = out},
+         {NULL, NULL, CF_ERR_IO, "absent: No such file"}},
+    };
+    const cf_ingest_paths over = {.inter = good, .out = good};
+
+    (void)state;
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++)
+        check(&cases[k].row, &cases[k].paths);
+    assert_int_equal(prepare(&over, "", NULL), CF_ERR_USAGE);
+    assert_non_null(strstr(cf_error_message(), "--out is one of the files to read"));
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(damaged_interactions),  cmocka_unit_test(a_nul_byte_is_named),
+    cmocka_unit_test(damaged_items),         cmocka_unit_test(damaged_vectors),
+    cmocka_unit_test(paths_that_do_not_fit),
+};
+CF_TEST_MAIN(tests)
