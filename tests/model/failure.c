@@ -1,0 +1,170 @@
+#include "problem.h"
+
+#include <math.h>
+
+enum { USERS = 15, ITEMS = 12, DIM = 40, BATCH = 10 };
+
+static const char *const models[][2] = {{"model=BPR", NULL},
+                                        {"model=LightGCN", "n_layers=0"},
+                                        {"model=LightGCN", "n_layers=1"},
+                                        {"model=LightGCN", "n_layers=3"}};
+enum { N_MODELS = sizeof models / sizeof *models };
+
+static problem new_problem(int m)
+{
+    return (problem){.graph = cf_test_graph_random(USERS, ITEMS, 0.3, 11),
+                     .dim = DIM,
+                     .batch_size = BATCH,
+                     .settings = {models[m][0], models[m][1]}};
+}
+
+static void draw_samples(sample *out)
+{
+    for (int64_t t = 0; t < BATCH; t++)
+        out[t] = (sample){t % USERS, (3 * t + 1) % ITEMS, (5 * t + 2) % ITEMS};
+}
+
+static void count_call(void *context, cf_side side, const int32_t *rows, int count,
+                       const float *gradient)
+{
+    int *calls = context;
+
+    (void)side;
+    (void)rows;
+    (void)count;
+    (void)gradient;
+#pragma omp atomic
+    (*calls)++;
+}
+
+/* The place in memory of a number of a table, on the rank that has it; else NULL. */
+static float *find(cf_dense *table, int64_t row, int64_t d)
+{
+    row -= table->first_row;
+    d -= table->first_dim;
+    if (row < 0 || row >= table->local_rows || d < 0 || d >= table->local_dim) return NULL;
+    return table->data + row * table->width + d;
+}
+
+/* One bad number in one row of the batch; then all is well again. */
+static void check_bad_number(setup *s, cf_side side, int64_t row, double want)
+{
+    sample samples[BATCH];
+    int calls = 0;
+    const cf_sink sink = {count_call, &calls};
+    cf_loss loss = {.total = 77};
+
+    draw_samples(samples);
+    for (int64_t d = 0; d < DIM; d += DIM - 1) {
+        float *place = find(s->table[side], row, d), before = place ? *place : 0;
+
+        calls = 0;
+        if (place) *place = NAN;
+        assert_int_equal(cf_model_step(s->model, setup_batch(s, samples, BATCH), &sink, &loss),
+                         CF_ERR_NUMERIC);
+        assert_int_equal(calls, 0);
+        assert_true(loss.total == 77);
+        assert_non_null(strstr(cf_error_message(), "not finite"));
+        if (place) *place = before;
+    }
+    assert_int_equal(cf_model_step(s->model, setup_batch(s, samples, BATCH), &sink, &loss), CF_OK);
+    assert_true(loss.total == want);
+}
+
+static void a_bad_number_stops_every_rank_before_the_sink(void **state)
+{
+    cf_grid *grid = NULL;
+    sample samples[BATCH];
+    int calls = 0;
+    const cf_sink sink = {count_call, &calls};
+
+    (void)state;
+    draw_samples(samples);
+    for (int m = 0; m < N_MODELS; m++) {
+        problem p = new_problem(m);
+
+        for (int k = 0; cf_test_next_grid(&world, problem_segments(&p), &k, &grid);) {
+            setup s;
+            cf_loss loss;
+
+            setup_open(&s, &p, grid, NULL);
+            cf_model_fill_noise(s.model, s.config, 5);
+            assert_int_equal(cf_model_step(s.model, setup_batch(&s, samples, BATCH), &sink, &loss),
+                             CF_OK);
+            check_bad_number(&s, CF_USERS, samples[0].user, loss.total);
+            check_bad_number(&s, CF_USERS, samples[BATCH - 1].user, loss.total);
+            check_bad_number(&s, CF_ITEMS, samples[1].positive, loss.total);
+            check_bad_number(&s, CF_ITEMS, samples[2].negative, loss.total);
+            setup_close(&s);
+        }
+        cf_test_graph_destroy(&p.graph);
+    }
+}
+
+/* Let allocation n of `bad` fail, for all n there are; returns how many there are. */
+static int64_t fail_each_allocation(const setup *s, int bad)
+{
+    const cf_model_place place = {s->grid, &s->shard, BATCH};
+
+    for (int64_t n = 1;; n++) {
+        cf_model *model = NULL;
+        cf_status status;
+
+        if (world.rank == bad) cf_alloc_fail_at(n);
+        status = cf_model_create(s->config, &place, &model);
+        cf_alloc_fail_at(0);
+        if (status == CF_OK) {
+            cf_model_destroy(&model);
+            return n - 1;
+        }
+        assert_int_equal(status, CF_ERR_MEMORY);
+        assert_non_null(strstr(cf_error_message(), "out of memory"));
+        assert_null(model);
+    }
+}
+
+static void no_memory_on_one_rank_stops_every_rank(void **state)
+{
+    problem p = new_problem(N_MODELS - 1);
+    cf_grid *grid = NULL;
+
+    (void)state;
+    for (int k = 0; cf_test_next_grid(&world, problem_segments(&p), &k, &grid);) {
+        setup s;
+
+        setup_open(&s, &p, grid, NULL);
+        for (int bad = 0; bad < world.size; bad++) {
+            assert_true(fail_each_allocation(&s, bad) > 60);
+            if (world.rank == bad) cf_alloc_fail_at(1);
+            assert_int_equal(cf_model_pool_users(s.model), CF_ERR_MEMORY);
+        }
+        setup_close(&s);
+    }
+    cf_test_graph_destroy(&p.graph);
+}
+
+static void a_batch_beyond_the_keys_is_refused(void **state)
+{
+    problem p = new_problem(0);
+    cf_grid *grid = NULL;
+    cf_model *model = NULL;
+    setup s;
+
+    (void)state;
+    assert_int_equal(cf_par_create_grid(&world, world.size, 1, &grid), CF_OK);
+    setup_open(&s, &p, grid, NULL);
+    assert_int_equal(cf_model_create(s.config, &(cf_model_place){grid, &s.shard, 33554432}, &model),
+                     CF_ERR_USAGE);
+    assert_non_null(strstr(cf_error_message(), "train_batch_size 33554432"));
+    assert_null(model);
+    setup_close(&s);
+    cf_par_destroy_grid(&grid);
+    cf_test_graph_destroy(&p.graph);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_bad_number_stops_every_rank_before_the_sink),
+    cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
+    cmocka_unit_test(a_batch_beyond_the_keys_is_refused),
+};
+CF_TEST_MAIN(tests)

@@ -1,0 +1,182 @@
+#include "problem.h"
+
+#include "cf/optim.h"
+
+#include <omp.h>
+
+enum { USERS = 63, ITEMS = 50, BATCH = 64, LAST_BATCH = 37, STEPS = 5 };
+
+typedef struct variant {
+    const char *model, *layers;
+    int64_t dim;
+    bool pool; /* users start at the mean of their items, else from noise */
+} variant;
+static const variant variants[] = {
+    {"model=BPR", "n_layers=2", 144, false},     {"model=LightGCN", "n_layers=0", 20, true},
+    {"model=LightGCN", "n_layers=1", 144, true}, {"model=LightGCN", "n_layers=2", 48, false},
+    {"model=LightGCN", "n_layers=3", 144, true}, {"model=LightGCN", "n_layers=3", 272, false},
+};
+enum { N_VARIANTS = sizeof variants / sizeof *variants };
+
+static problem new_problem(const variant *v)
+{
+    return (problem){.graph = cf_test_graph_random(USERS, ITEMS, 0.1, 13),
+                     .dim = v->dim,
+                     .batch_size = BATCH,
+                     .settings = {v->model, v->layers, "init=normal", "init_std=0.4",
+                                  "reg_weight=0.01", "learning_rate=0.01"}};
+}
+
+/* The end of an epoch is a smaller batch. */
+static int64_t draw_samples(const cf_test_graph *graph, uint64_t step, sample *out)
+{
+    const cf_random key = {21, CF_STREAM_TEST};
+    const int64_t size = step == STEPS - 1 ? LAST_BATCH : BATCH;
+
+    for (uint64_t t = 0; t < (uint64_t)size; t++) {
+        const int64_t *pair = graph->pairs[cf_random_below(key, step, t, 0, graph->n_pairs)];
+
+        out[t] = (sample){pair[0], pair[1], cf_random_below(key, step, t, 1, ITEMS)};
+    }
+    return size;
+}
+
+/* What a run leaves: tables, final tables, losses. */
+typedef struct outcome {
+    float *table[2], *final[2];
+    double loss[STEPS];
+} outcome;
+
+static outcome run(const problem *p, const variant *v, const cf_grid *grid)
+{
+    outcome out;
+    setup s;
+    cf_optim *optim = NULL;
+    const cf_dense *final[2];
+
+    setup_open(&s, p, grid, cf_optim_settings);
+    cf_model_fill_noise(s.model, s.config, 5);
+    if (v->pool) assert_int_equal(cf_model_pool_users(s.model), CF_OK);
+    assert_int_equal(cf_optim_create(s.config, s.table, &optim), CF_OK);
+    for (uint64_t step = 0; step < STEPS; step++) {
+        const cf_sink sink = {cf_optim_update, optim};
+        sample samples[BATCH];
+        const int64_t size = draw_samples(&p->graph, step, samples);
+        cf_loss loss;
+
+        cf_optim_begin(optim);
+        assert_int_equal(cf_model_step(s.model, setup_batch(&s, samples, size), &sink, &loss),
+                         CF_OK);
+        out.loss[step] = loss.total;
+    }
+    cf_model_final(s.model, final);
+    for (int side = 0; side < 2; side++) {
+        cf_test_table_check_padding(s.table[side]);
+        cf_test_table_check_padding(final[side]);
+        out.table[side] = cf_test_table_get(s.table[side]);
+        out.final[side] = cf_test_table_get(final[side]);
+    }
+    cf_optim_destroy(&optim);
+    setup_close(&s);
+    return out;
+}
+
+static void drop(outcome *o)
+{
+    for (int side = 0; side < 2; side++) {
+        free(o->table[side]);
+        free(o->final[side]);
+    }
+}
+
+static void check_same(const problem *p, const outcome *got, const outcome *want)
+{
+    assert_memory_equal(got->loss, want->loss, sizeof want->loss);
+    for (int side = 0; side < 2; side++) {
+        const int64_t count = problem_rows(p, side) * p->dim;
+
+        cf_test_same_bits(got->table[side], want->table[side], count, "table");
+        cf_test_same_bits(got->final[side], want->final[side], count, "final table");
+    }
+}
+
+/* Each rank runs the reference itself, on one thread. */
+static outcome run_alone(const problem *p, const variant *v)
+{
+    cf_grid *grid = NULL;
+    outcome out;
+
+    omp_set_num_threads(1);
+    assert_int_equal(cf_par_create_grid(&cf_test_self, 1, 1, &grid), CF_OK);
+    out = run(p, v, grid);
+    cf_par_destroy_grid(&grid);
+    return out;
+}
+
+static void every_grid_and_thread_count_has_the_bits_of_one_rank(void **state)
+{
+    cf_grid *grid = NULL;
+
+    (void)state;
+    for (int v = 0; v < N_VARIANTS; v++) {
+        problem p = new_problem(&variants[v]);
+        outcome want = run_alone(&p, &variants[v]);
+
+        for (int threads = 1; threads <= 2; threads++)
+            for (int k = 0; cf_test_next_grid(&world, problem_segments(&p), &k, &grid);) {
+                omp_set_num_threads(threads);
+                outcome got = run(&p, &variants[v], grid);
+                check_same(&p, &got, &want);
+                drop(&got);
+            }
+        drop(&want);
+        cf_test_graph_destroy(&p.graph);
+    }
+    omp_set_num_threads(1);
+}
+
+/* The mean of a user's items, added in order of their numbers; zero without any. */
+static void check_means(const problem *p, const float *users, const float *items)
+{
+    for (int64_t u = 0; u < USERS; u++)
+        for (int64_t d = 0; d < p->dim; d++) {
+            float sum = 0, count = 0, mean;
+
+            for (int64_t e = 0; e < p->graph.n_pairs; e++)
+                if (p->graph.pairs[e][0] == u) {
+                    sum += items[p->graph.pairs[e][1] * p->dim + d];
+                    count++;
+                }
+            mean = count > 0 ? sum / count : 0;
+            cf_test_same_bits(users + u * p->dim + d, &mean, 1, "user");
+        }
+}
+
+static void users_are_pooled_from_their_items(void **state)
+{
+    problem p = new_problem(&variants[3]);
+    cf_grid *grid = NULL;
+
+    (void)state;
+    for (int k = 0; cf_test_next_grid(&world, problem_segments(&p), &k, &grid);) {
+        setup s;
+        float *users, *items;
+
+        setup_open(&s, &p, grid, cf_optim_settings);
+        cf_model_fill_noise(s.model, s.config, 5); /* users too: pooling leaves none of it */
+        assert_int_equal(cf_model_pool_users(s.model), CF_OK);
+        users = cf_test_table_get(s.table[CF_USERS]);
+        items = cf_test_table_get(s.table[CF_ITEMS]);
+        check_means(&p, users, items);
+        free(users);
+        free(items);
+        setup_close(&s);
+    }
+    cf_test_graph_destroy(&p.graph);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(every_grid_and_thread_count_has_the_bits_of_one_rank),
+    cmocka_unit_test(users_are_pooled_from_their_items),
+};
+CF_TEST_MAIN(tests)
