@@ -95,8 +95,9 @@ void cf_log_enable(bool enabled, bool quiet);
 
 /**
  * A progress bar on stderr: redrawn at most 10 times a second on a terminal; in a file one plain
- * line each 10 seconds. `note` (may be NULL) is shown after rate and time left, e.g. "loss 0.4312".
- * `unit` names what is counted.
+ * line each 10 seconds. mpirun hides the terminal: LLMINIT_PROGRESS=bar in the environment draws it
+ * all the same. `note` (may be NULL) is shown after rate and time left, e.g. "loss 0.4312". `unit`
+ * names what is counted.
  */
 typedef struct cf_progress {
     const char *title, *unit;

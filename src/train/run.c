@@ -259,7 +259,7 @@ static cf_status step(struct run *run, int64_t index)
     const cf_batch *batch = sampler_draw(&run->sampler, index);
     cf_loss loss;
     cf_status status;
-    char note[32];
+    char note[64];
 
     cf_optim_begin(run->optim);
     status = cf_model_step(run->model, batch, &sink, &loss);
@@ -271,11 +271,9 @@ static cf_status step(struct run *run, int64_t index)
     if (status != CF_OK) return status;
     run->progress.loss_sum += loss.total;
     run->progress.batch = index + 1;
-    snprintf(note, sizeof note, "loss %.4f", run->progress.loss_sum / (double)run->progress.batch);
-    cf_progress_update(&run->bar,
-                       run->progress.epoch * run->dataset->n_train +
-                           index * run->sampler.batch_size + batch->size,
-                       note);
+    snprintf(note, sizeof note, "epoch %lld, loss %.4f", (long long)run->progress.epoch + 1,
+             run->progress.loss_sum / (double)run->progress.batch);
+    cf_progress_update(&run->bar, run->bar.done + batch->size, note);
     return CF_OK;
 }
 
@@ -355,7 +353,9 @@ static cf_status train(struct run *run)
     const bool save_each = cf_config_real(run->config, "checkpoint_interval") == 0.0;
     cf_status status = CF_OK;
 
-    cf_progress_begin(&run->bar, "train", "samples", epochs * run->dataset->n_train);
+    cf_progress_begin(&run->bar, "train", "samples",
+                      (epochs - run->progress.epoch) * run->dataset->n_train -
+                          run->progress.batch * run->sampler.batch_size);
     while (run->progress.epoch < epochs && !stale(run)) {
         CF_TRY(train_epoch(run));
         if (valid && run->progress.epoch % eval_step == 0) CF_TRY(validate(run));
