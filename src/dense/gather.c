@@ -44,9 +44,6 @@ static void place_slice(const cf_dense *table, int column, const float *packed, 
                (size_t)width * sizeof *out);
 }
 
-/* ---- The same rows on every rank
- * ------------------------------------------------------------------------------- */
-
 /** Rows first .. last - 1 of the table that are in block `row` of the grid. */
 typedef struct part {
     int64_t first, count;
@@ -110,9 +107,6 @@ done:
     cf_free(&counts);
     return status;
 }
-
-/* ---- Each rank's own choice of rows
- * ---------------------------------------------------------------------------- */
 
 /** Buffers of an exchange of slices within the grid row; arrays of ints are n_columns each. */
 typedef struct exchange {

@@ -85,9 +85,6 @@ done:
     return status;
 }
 
-/* ---- What can be refused before anything is read
- * --------------------------------------------------------------- */
-
 static cf_status check_settings(const cf_dataset *dataset, const cf_config *config,
                                 int64_t n_popular)
 {
@@ -144,9 +141,6 @@ done:
     cf_free(&present);
     return status;
 }
-
-/* ---- The strategies: each fills selection->dims
- * ---------------------------------------------------------------- */
 
 static int compare_dims(const void *a, const void *b)
 {
@@ -221,10 +215,6 @@ static cf_status pick(const select_survey *survey, const cf_config *config, cf_s
             selection->dims[k] = k * stride;
     return status;
 }
-
-/* ---- Scale
- * -----------------------------------------------------------------------------------------------------
- */
 
 static double mean_of(const select_moments *moments, int64_t dim)
 {

@@ -83,18 +83,21 @@ static void check_table(const cf_config *config, const cf_selection *s, const cf
         }
 }
 
-static void fill_and_check(const char *settings, int n_rows)
+static void check_on_every_grid(const char *settings)
 {
     cf_config *config = new_config(settings);
     cf_selection *selection = NULL;
     cf_dataset *dataset = NULL;
-    cf_dense *items = new_table(n_rows, ITEMS, SIZE);
 
     assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &dataset), CF_OK);
     assert_int_equal(cf_select_dims(dataset, config, &selection), CF_OK);
-    assert_int_equal(cf_select_fill_items(dataset, selection, config, items), CF_OK);
-    check_table(config, selection, items);
-    drop_table(&items);
+    for (int r = 1; r <= world.size; r++) {
+        if (world.size % r) continue;
+        cf_dense *items = new_table(r, ITEMS, SIZE);
+        assert_int_equal(cf_select_fill_items(dataset, selection, config, items), CF_OK);
+        check_table(config, selection, items);
+        drop_table(&items);
+    }
     cf_dataset_close(&dataset);
     cf_select_destroy(&selection);
     cf_config_destroy(&config);
@@ -116,8 +119,7 @@ static void every_scale_has_the_bits_of_its_formula_on_every_grid(void **state)
     (void)state;
     make_data();
     for (size_t k = 0; k < sizeof settings / sizeof *settings; k++)
-        for (int r = 1; r <= world.size; r++)
-            if (world.size % r == 0) fill_and_check(settings[k], r);
+        check_on_every_grid(settings[k]);
     free_plain(&data);
 }
 

@@ -4,6 +4,7 @@
 #include "cf/select.h"
 #include "cf_test.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,6 +98,43 @@ static inline void write_plain(const char *path, plain *p)
     free(items.start);
     free(items.bytes);
     free(none);
+}
+
+enum { MIXED_USERS = 40, MIXED_ITEMS = 57, MIXED_DIM = 37 };
+
+static inline uint64_t mixed_bits(int64_t a, int64_t b)
+{
+    return cf_random_bits((cf_random){3, CF_STREAM_TEST}, (uint64_t)a, (uint64_t)b, 0);
+}
+
+/** Items 3 of 4 have the same few counts, so that most are tied; numbers have many magnitudes. */
+static inline plain new_mixed(void)
+{
+    plain data = new_plain(MIXED_USERS, MIXED_ITEMS, MIXED_DIM);
+
+    for (int64_t u = 0; u < MIXED_USERS; u++) {
+        int64_t n = data.user_start[u];
+        for (int64_t i = 0; i < MIXED_ITEMS; i++)
+            if (u <= i % 4 + (i == 50 ? 30 : 0)) data.item[n++] = i;
+        data.user_start[u + 1] = n;
+    }
+    for (int64_t i = 0; i < MIXED_ITEMS; i++)
+        for (int64_t k = 0; k < MIXED_DIM; k++) {
+            cf_random key = {4, CF_STREAM_TEST};
+            double z = cf_random_normal(key, (uint64_t)i, (uint64_t)k, 0);
+            int exponent = mixed_bits(i, k) % 8 ? 0 : (int)(mixed_bits(i, k) >> 32) % 60 - 30;
+            data.vectors[i * MIXED_DIM + k] = (float)ldexp(z * (double)(1 + k % 5), exponent);
+        }
+    /* one dimension is all large: its squares fill 128 bits soon */
+    for (int64_t i = 0; i < MIXED_ITEMS; i++)
+        data.vectors[i * MIXED_DIM] = (float)ldexp(1.2 + (double)i / 128, 21);
+    return data;
+}
+
+static inline void remove_vector(plain *p, int64_t i)
+{
+    p->present[i] = 0;
+    memset(p->vectors + i * p->dim, 0, (size_t)p->dim * sizeof *p->vectors);
 }
 
 /** The settings of select and a seed; `text`: "name=value name=value ...". */

@@ -5,7 +5,7 @@
 
 #define GOLDEN CF_TEST_DATA "/golden/"
 
-enum { USERS = 40, ITEMS = 57, DIM = 37 };
+enum { ITEMS = MIXED_ITEMS, DIM = MIXED_DIM };
 
 static plain data;
 static cf_dataset *dataset;
@@ -30,42 +30,6 @@ static cf_selection *choose(const char *settings)
     assert_int_equal(cf_select_dims(dataset, config, &selection), CF_OK);
     cf_config_destroy(&config);
     return selection;
-}
-
-/* ---- Data of the tests
- * ----------------------------------------------------------------------------------------- */
-
-static uint64_t bits(int64_t a, int64_t b)
-{
-    return cf_random_bits((cf_random){3, CF_STREAM_TEST}, (uint64_t)a, (uint64_t)b, 0);
-}
-
-/** Items 3 of 4 have the same few counts, so that most are tied; numbers have many magnitudes. */
-static void make_data(void)
-{
-    data = new_plain(USERS, ITEMS, DIM);
-    for (int64_t u = 0; u < USERS; u++) {
-        int64_t n = data.user_start[u];
-        for (int64_t i = 0; i < ITEMS; i++)
-            if (u <= i % 4 + (i == 50 ? 30 : 0)) data.item[n++] = i;
-        data.user_start[u + 1] = n;
-    }
-    for (int64_t i = 0; i < ITEMS; i++)
-        for (int64_t k = 0; k < DIM; k++) {
-            cf_random key = {4, CF_STREAM_TEST};
-            double z = cf_random_normal(key, (uint64_t)i, (uint64_t)k, 0);
-            int exponent = bits(i, k) % 8 ? 0 : (int)(bits(i, k) >> 32) % 60 - 30;
-            data.vectors[i * DIM + k] = (float)ldexp(z * (double)(1 + k % 5), exponent);
-        }
-    for (int64_t i = 0; i < ITEMS;
-         i++) /* one dimension all large: its squares fill 128 bits soon */
-        data.vectors[i * DIM] = (float)ldexp(1.2 + (double)i / 128, 21);
-}
-
-static void remove_vector(int64_t i)
-{
-    data.present[i] = 0;
-    memset(data.vectors + i * data.dim, 0, (size_t)data.dim * sizeof *data.vectors);
 }
 
 /** The most interacted items, found plainly. */
@@ -114,10 +78,6 @@ static double plain_mean(int64_t k)
         }
     return cf_exact_value(&sum) / (double)n;
 }
-
-/* ---- Dimensions
- * ------------------------------------------------------------------------------------------------
- */
 
 static void open_golden(void)
 {
@@ -207,29 +167,28 @@ static void var_ranks_exact_variances_of_the_popular_items(void **state)
     char settings[128];
 
     (void)state;
-    make_data();
+    data = new_mixed();
     open_data();
-    for (size_t r = 0; r < sizeof ratios / sizeof *ratios; r++)
-        for (int threads = 1; threads <= 3; threads += 2) {
-            int64_t n_popular = (int64_t)(ratios[r] * ITEMS);
-            bool chosen[DIM] = {false};
+    for (size_t r = 0; r < sizeof ratios / sizeof *ratios; r++) {
+        int64_t n_popular = (int64_t)(ratios[r] * ITEMS);
+        bool chosen[DIM] = {false};
 
-            omp_set_num_threads(threads);
-            snprintf(settings, sizeof settings, "embedding_size=9 popular_ratio=%g", ratios[r]);
-            cf_selection *selection = choose(settings);
-            omp_set_num_threads(1);
-            plain_popular(n_popular, popular);
-            assert_int_equal(selection->n_popular, n_popular);
-            for (int64_t k = 0; k < 9; k++) {
-                if (k > 0) assert_true(selection->dims[k - 1] < selection->dims[k]);
-                assert_true(selection->variances[k] == plain_variance(popular, selection->dims[k]));
-                chosen[selection->dims[k]] = true;
-            }
-            for (int64_t k = 0; k < DIM; k++)
-                for (int64_t j = 0; j < 9 && !chosen[k]; j++)
-                    assert_true(plain_variance(popular, k) <= selection->variances[j]);
-            cf_select_destroy(&selection);
+        omp_set_num_threads(1 + (int)r % 3);
+        snprintf(settings, sizeof settings, "embedding_size=9 popular_ratio=%g", ratios[r]);
+        cf_selection *selection = choose(settings);
+        omp_set_num_threads(1);
+        plain_popular(n_popular, popular);
+        assert_int_equal(selection->n_popular, n_popular);
+        for (int64_t k = 0; k < 9; k++) {
+            if (k > 0) assert_true(selection->dims[k - 1] < selection->dims[k]);
+            assert_true(selection->variances[k] == plain_variance(popular, selection->dims[k]));
+            chosen[selection->dims[k]] = true;
         }
+        for (int64_t k = 0; k < DIM; k++)
+            for (int64_t j = 0; j < 9 && !chosen[k]; j++)
+                assert_true(plain_variance(popular, k) <= selection->variances[j]);
+        cf_select_destroy(&selection);
+    }
     drop_data();
 }
 
@@ -259,7 +218,7 @@ static void rand_draws_distinct_dimensions_with_the_seed(void **state)
     int different = 0;
 
     (void)state;
-    make_data();
+    data = new_mixed();
     open_data();
     cf_selection *one = choose("emb_selection=rand embedding_size=20 seed=1");
     cf_selection *same = choose("emb_selection=rand embedding_size=20 seed=1 popular_ratio=1");
@@ -289,7 +248,7 @@ static void rand_draws_distinct_dimensions_with_the_seed(void **state)
 static void full_takes_all(void **state)
 {
     (void)state;
-    make_data();
+    data = new_mixed();
     open_data();
     cf_selection *selection = choose("emb_selection=full embedding_size=37 popular_ratio=0");
     for (int k = 0; k < DIM; k++) {
@@ -300,17 +259,13 @@ static void full_takes_all(void **state)
     drop_data();
 }
 
-/* ---- Scale
- * -----------------------------------------------------------------------------------------------------
- */
-
 static void the_constants_of_the_scale_are_global_and_exact(void **state)
 {
     double low = INFINITY, high = -INFINITY;
 
     (void)state;
-    make_data();
-    remove_vector(7);
+    data = new_mixed();
+    remove_vector(&data, 7);
     open_data();
     cf_selection *center = choose("embedding_size=9 emb_scale=center missing_embedding=zero");
     cf_selection *minmax = choose("embedding_size=9 emb_scale=minmax missing_embedding=zero");
@@ -336,88 +291,6 @@ static void the_constants_of_the_scale_are_global_and_exact(void **state)
     drop_data();
 }
 
-/* ---- What is refused
- * ------------------------------------------------------------------------------------------- */
-
-static void expect_refused(const char *settings, cf_status want, const char *message)
-{
-    cf_config *config = new_config(settings);
-    cf_selection *selection = NULL;
-
-    assert_int_equal(cf_select_dims(dataset, config, &selection), want);
-    if (!strstr(cf_error_message(), message))
-        fail_msg("%s: \"%s\" does not have \"%s\"", settings, cf_error_message(), message);
-    assert_null(selection);
-    cf_config_destroy(&config);
-}
-
-static void settings_that_do_not_fit_are_refused(void **state)
-{
-    (void)state;
-    make_data();
-    open_data();
-    expect_refused("embedding_size=38", CF_ERR_USAGE, "embedding_size is 38, but the vectors of ");
-    expect_refused("embedding_size=38", CF_ERR_USAGE, "data.h5 have 37 dimensions");
-    expect_refused("embedding_size=36 emb_selection=full", CF_ERR_USAGE,
-                   "embedding_size is 36, but emb_selection: full takes all 37 dimensions");
-    expect_refused("embedding_size=9 popular_ratio=0.03", CF_ERR_USAGE,
-                   "popular_ratio 0.03 of 57 items is 1, but a variance needs at least 2");
-    cf_dataset_close(&dataset);
-    data.dim = 0;
-    open_data();
-    expect_refused("embedding_size=9", CF_ERR_USAGE, "has no language-model vectors");
-    drop_data();
-}
-
-static void missing_vectors_are_counted_and_the_first_named(void **state)
-{
-    (void)state;
-    make_data();
-    remove_vector(56);
-    remove_vector(31);
-    remove_vector(40);
-    open_data();
-    expect_refused("embedding_size=9", CF_ERR_FORMAT, "3 of 57 items have no vector, the first is");
-    expect_refused("embedding_size=9", CF_ERR_FORMAT, "\"i31\"");
-    for (int64_t i = 0; i < ITEMS; i++)
-        if (i != 50) remove_vector(i);
-    cf_dataset_close(&dataset);
-    open_data();
-    expect_refused("embedding_size=9 missing_embedding=zero", CF_ERR_USAGE,
-                   "only 1 of the 11 most interacted items");
-    drop_data();
-}
-
-static void no_memory_on_one_rank_stops_every_rank(void **state)
-{
-    cf_config *config = new_config("embedding_size=9 emb_scale=center");
-
-    (void)state;
-    make_data();
-    write_plain(cf_test_scratch("data.h5"), &data);
-    for (int bad = 0; bad < world.size; bad++) {
-        cf_status status = CF_ERR_MEMORY;
-        for (int n = 1 + bad; status != CF_OK; n += world.size) { /* each n on one rank */
-            cf_selection *selection = NULL;
-
-            assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &dataset), CF_OK);
-            if (world.rank == bad) cf_alloc_fail_at(n);
-            status = cf_select_dims(dataset, config, &selection);
-            cf_alloc_fail_at(0);
-            if (status == CF_OK)
-                assert_true(n > 15);
-            else {
-                assert_int_equal(status, CF_ERR_MEMORY);
-                assert_null(selection);
-            }
-            cf_select_destroy(&selection);
-            cf_dataset_close(&dataset);
-        }
-    }
-    free_plain(&data);
-    cf_config_destroy(&config);
-}
-
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(var_takes_the_golden_dimensions),
     cmocka_unit_test(uni_takes_the_golden_dimensions),
@@ -426,9 +299,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(rand_draws_distinct_dimensions_with_the_seed),
     cmocka_unit_test(full_takes_all),
     cmocka_unit_test(the_constants_of_the_scale_are_global_and_exact),
-    cmocka_unit_test(settings_that_do_not_fit_are_refused),
-    cmocka_unit_test(missing_vectors_are_counted_and_the_first_named),
-    cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
 };
 
 CF_TEST_MAIN(tests)

@@ -1,0 +1,103 @@
+#include "fixture.h"
+
+static plain data;
+static cf_dataset *dataset;
+
+static void open_data(void)
+{
+    write_plain(cf_test_scratch("data.h5"), &data);
+    assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &dataset), CF_OK);
+}
+
+static void drop_data(void)
+{
+    cf_dataset_close(&dataset);
+    free_plain(&data);
+}
+
+static void expect_refused(const char *settings, cf_status want, const char *message)
+{
+    cf_config *config = new_config(settings);
+    cf_selection *selection = NULL;
+
+    assert_int_equal(cf_select_dims(dataset, config, &selection), want);
+    if (!strstr(cf_error_message(), message))
+        fail_msg("%s: \"%s\" does not have \"%s\"", settings, cf_error_message(), message);
+    assert_null(selection);
+    cf_config_destroy(&config);
+}
+
+static void settings_that_do_not_fit_are_refused(void **state)
+{
+    (void)state;
+    data = new_mixed();
+    open_data();
+    expect_refused("embedding_size=38", CF_ERR_USAGE, "embedding_size is 38, but the vectors of ");
+    expect_refused("embedding_size=38", CF_ERR_USAGE, "data.h5 have 37 dimensions");
+    expect_refused("embedding_size=36 emb_selection=full", CF_ERR_USAGE,
+                   "embedding_size is 36, but emb_selection: full takes all 37 dimensions");
+    expect_refused("embedding_size=9 popular_ratio=0.03", CF_ERR_USAGE,
+                   "popular_ratio 0.03 of 57 items is 1, but a variance needs at least 2");
+    cf_dataset_close(&dataset);
+    data.dim = 0;
+    open_data();
+    expect_refused("embedding_size=9", CF_ERR_USAGE, "has no language-model vectors");
+    drop_data();
+}
+
+static void missing_vectors_are_counted_and_the_first_named(void **state)
+{
+    (void)state;
+    data = new_mixed();
+    remove_vector(&data, 56);
+    remove_vector(&data, 31);
+    remove_vector(&data, 40);
+    open_data();
+    expect_refused("embedding_size=9", CF_ERR_FORMAT, "3 of 57 items have no vector, the first is");
+    expect_refused("embedding_size=9", CF_ERR_FORMAT, "\"i31\"");
+    for (int64_t i = 0; i < MIXED_ITEMS; i++)
+        if (i != 50) remove_vector(&data, i);
+    cf_dataset_close(&dataset);
+    open_data();
+    expect_refused("embedding_size=9 missing_embedding=zero", CF_ERR_USAGE,
+                   "only 1 of the 11 most interacted items");
+    drop_data();
+}
+
+static void no_memory_on_one_rank_stops_every_rank(void **state)
+{
+    cf_config *config = new_config("embedding_size=9 emb_scale=center");
+
+    (void)state;
+    data = new_mixed();
+    write_plain(cf_test_scratch("data.h5"), &data);
+    for (int bad = 0; bad < world.size; bad++) {
+        cf_status status = CF_ERR_MEMORY;
+        for (int n = 1 + bad; status != CF_OK; n += world.size) { /* each n on one rank */
+            cf_selection *selection = NULL;
+
+            assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &dataset), CF_OK);
+            if (world.rank == bad) cf_alloc_fail_at(n);
+            status = cf_select_dims(dataset, config, &selection);
+            cf_alloc_fail_at(0);
+            if (status == CF_OK)
+                assert_true(n > 15);
+            else {
+                assert_int_equal(status, CF_ERR_MEMORY);
+                assert_null(selection);
+            }
+            cf_select_destroy(&selection);
+            cf_dataset_close(&dataset);
+        }
+    }
+    free_plain(&data);
+    cf_config_destroy(&config);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(settings_that_do_not_fit_are_refused),
+    cmocka_unit_test(missing_vectors_are_counted_and_the_first_named),
+    cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
+};
+
+CF_TEST_MAIN(tests)
