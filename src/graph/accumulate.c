@@ -3,67 +3,70 @@
 /* Segments held in registers at once; wider rows are summed part by part. */
 enum { MAX_SEGMENTS = 8 };
 
-static inline __attribute__((always_inline)) void accumulate(const float *in, int64_t width,
-                                                             const int32_t *column, int64_t count,
-                                                             float *out, const int segments)
+static inline __attribute__((always_inline)) void
+accumulate(const float *in, int64_t width, const columns *rows, float *out, const int segments)
 {
-    cf_lanes sum[MAX_SEGMENTS];
+    cf_lanes sum[MAX_SEGMENTS] = {0};
 
-    for (int s = 0; s < segments; s++)
-        sum[s] = cf_lanes_load(out + s * CF_LANES);
-    for (int64_t k = 0; k < count; k++) {
-        const float *row = in + column[k] * width;
-        const float *ahead = in + column[k + LOOK_AHEAD] * width;
+    if (rows->goes_on) {
+#pragma GCC unroll 8
+        for (int s = 0; s < segments; s++)
+            sum[s] = cf_lanes_load(out + s * CF_LANES);
+    }
+    for (const int32_t *column = rows->list; column < rows->list + rows->count; column++) {
+        const float *row = in + column[0] * width;
+        const float *ahead = in + column[LOOK_AHEAD] * width;
 
+#pragma GCC unroll 8
         for (int s = 0; s < segments; s++) {
             __builtin_prefetch(ahead + s * CF_LANES);
             sum[s] += cf_lanes_load(row + s * CF_LANES);
         }
     }
+#pragma GCC unroll 8
     for (int s = 0; s < segments; s++)
         cf_lanes_store(out + s * CF_LANES, sum[s]);
 }
 
 /* The number of segments is a constant in each call, so that the sums stay in registers. */
-static void accumulate_part(const float *in, int64_t width, const int32_t *column, int64_t count,
-                            float *out, int segments)
+static void accumulate_part(const float *in, int64_t width, const columns *rows, float *out,
+                            int segments)
 {
     switch (segments) {
     case 1:
-        accumulate(in, width, column, count, out, 1);
+        accumulate(in, width, rows, out, 1);
         break;
     case 2:
-        accumulate(in, width, column, count, out, 2);
+        accumulate(in, width, rows, out, 2);
         break;
     case 3:
-        accumulate(in, width, column, count, out, 3);
+        accumulate(in, width, rows, out, 3);
         break;
     case 4:
-        accumulate(in, width, column, count, out, 4);
+        accumulate(in, width, rows, out, 4);
         break;
     case 5:
-        accumulate(in, width, column, count, out, 5);
+        accumulate(in, width, rows, out, 5);
         break;
     case 6:
-        accumulate(in, width, column, count, out, 6);
+        accumulate(in, width, rows, out, 6);
         break;
     case 7:
-        accumulate(in, width, column, count, out, 7);
+        accumulate(in, width, rows, out, 7);
         break;
     default:
-        accumulate(in, width, column, count, out, 8);
+        accumulate(in, width, rows, out, 8);
         break;
     }
 }
 
-void graph_accumulate(const float *in, int64_t width, const int32_t *column, int64_t count,
-                      float *out)
+void graph_accumulate(const float *in, int64_t width, const columns *rows, float *out)
 {
     const int64_t part = MAX_SEGMENTS * CF_LANES;
 
     for (int64_t d = 0; d < width; d += part) {
         int64_t left = width - d < part ? width - d : part;
 
-        accumulate_part(in + d, width, column, count, out + d, (int)(left / CF_LANES));
+        accumulate_part(in + d, width, rows, out + d, (int)(left / CF_LANES));
     }
 }

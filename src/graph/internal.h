@@ -39,9 +39,15 @@ struct cf_graph {
     int *peer_count, *peer_start; /* 2 x peers each: sparse exchange */
 };
 
-/** out += sum over k of row column[k] of `in`, in order of k. out: width, 64-byte aligned. */
-void graph_accumulate(const float *in, int64_t width, const int32_t *column, int64_t count,
-                      float *out);
+/** Rows to be added up: places in a field, followed by LOOK_AHEAD more that can be read. */
+typedef struct columns {
+    const int32_t *list;
+    int64_t count;
+    bool goes_on; /* the sum starts from what is in `out`, not from zero */
+} columns;
+
+/** out = sum of rows list[0], list[1], ... of `in`, in this order. out: width, 64-byte aligned. */
+void graph_accumulate(const float *in, int64_t width, const columns *rows, float *out);
 
 /** Scratch for sums of rows of `width`. Errors: MEMORY. */
 cf_status graph_reserve_scratch(cf_graph *graph, int64_t width);

@@ -133,21 +133,22 @@ static void sum_row(const cf_sparse *in, cf_side from, const int32_t *column, in
 {
     const int32_t *slot = in->slot[from];
     int32_t list[COMPACT + LOOK_AHEAD];
+    columns kept = {.list = list};
 
-    while (count > 0) {
-        int64_t n = count < COMPACT ? count : COMPACT, kept = 0;
+    do {
+        const int64_t n = count < COMPACT ? count : COMPACT;
 
+        kept.count = 0;
         for (int64_t k = 0; k < n; k++) {
-            list[kept] = slot[column[k]];
-            kept += list[kept] >= 0;
+            list[kept.count] = slot[column[k]];
+            kept.count += list[kept.count] >= 0;
         }
-        if (kept > 0) {
-            memset(list + kept, 0, LOOK_AHEAD * sizeof list[0]);
-            graph_accumulate(in->values[from], in->width, list, kept, out);
-        }
+        memset(list + kept.count, 0, LOOK_AHEAD * sizeof list[0]);
+        graph_accumulate(in->values[from], in->width, &kept, out);
+        kept.goes_on = true;
         column += n;
         count -= n;
-    }
+    } while (count > 0);
 }
 
 static void sum_side(const cf_graph *graph, const cf_sparse *in, cf_side side, cf_visitor *visitor,
@@ -164,7 +165,6 @@ static void sum_side(const cf_graph *graph, const cf_sparse *in, cf_side side, c
                           .count = (int)(left < CF_VISIT_ROWS ? left : CF_VISIT_ROWS),
                           .sums = cf_graph_scratch(graph)};
 
-        memset(visit.sums, 0, (size_t)(visit.count * in->width) * sizeof(float));
         for (int j = 0; j < visit.count; j++) {
             int64_t e = edges->start[visit.rows[j]];
 

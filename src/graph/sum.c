@@ -1,7 +1,5 @@
 #include "internal.h"
 
-#include <string.h>
-
 /* A visit's rows and what is needed to sum them. */
 typedef struct sum_work {
     const adjacency *edges;
@@ -15,12 +13,11 @@ static void sum_visit(const sum_work *work, cf_visit visit)
 {
     const int64_t *start = work->edges->start;
 
-    memset(visit.sums, 0, (size_t)(visit.count * work->width) * sizeof(float));
     for (int k = 0; k < visit.count; k++) {
-        int64_t e = start[visit.rows[k]];
+        const int64_t e = start[visit.rows[k]];
+        const columns neighbours = {work->edges->column + e, start[visit.rows[k] + 1] - e, false};
 
-        graph_accumulate(work->in, work->width, work->edges->column + e,
-                         start[visit.rows[k] + 1] - e, visit.sums + k * work->width);
+        graph_accumulate(work->in, work->width, &neighbours, visit.sums + k * work->width);
     }
     work->visitor(work->context, &visit);
 }
