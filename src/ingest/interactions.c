@@ -21,6 +21,79 @@ static cf_status append(ingest_log *log, int64_t user, int64_t item, uint64_t ke
     return CF_OK;
 }
 
+/* ---- Queue ----------------------------------------------------------------------------------- */
+
+enum { QUEUE = 16, COPIED = 64 };
+
+/*
+ * Interactions wait here, so that the memory of QUEUE pairs of ids is on its way at once: looking
+ * ids up one by one is waiting for memory, and takes longer than reading them. Ids are copied, for
+ * a line is gone with the next.
+ */
+typedef struct queue {
+    int count;
+    struct waiting {
+        uint64_t key, user_hash, item_hash;
+        int64_t user_length, item_length;
+        char user[COPIED], item[COPIED];
+    } entry[QUEUE];
+} queue;
+
+static cf_status add_pair(ingest_log *log, const uint64_t hashes[2], const ingest_field ids[2],
+                          uint64_t key)
+{
+    int64_t user, item;
+    cf_status status;
+
+    CF_TRY(ingest_names_add(&log->users, hashes[0], &ids[0], &user));
+    CF_TRY(ingest_names_add(&log->items, hashes[1], &ids[1], &item));
+    CF_TRY(append(log, user, item, key));
+done:
+    return status;
+}
+
+static cf_status flush(queue *q, ingest_log *log)
+{
+    cf_status status = CF_OK;
+
+    for (int k = 0; k < q->count; k++) {
+        struct waiting *w = &q->entry[k];
+
+        CF_TRY(add_pair(log, (uint64_t[2]){w->user_hash, w->item_hash},
+                        (ingest_field[2]){{w->user, w->user_length}, {w->item, w->item_length}},
+                        w->key));
+    }
+    q->count = 0;
+done:
+    return status;
+}
+
+static cf_status enqueue(queue *q, ingest_log *log, const ingest_field *user,
+                         const ingest_field *item, uint64_t key)
+{
+    const uint64_t hashes[2] = {ingest_hash(user->text, user->length),
+                                ingest_hash(item->text, item->length)};
+    struct waiting *w = &q->entry[q->count];
+    cf_status status = CF_OK;
+
+    if (user->length > COPIED || item->length > COPIED) {
+        CF_TRY(flush(q, log));
+        return add_pair(log, hashes, (ingest_field[2]){*user, *item}, key);
+    }
+    ingest_names_prefetch(&log->users, hashes[0]);
+    ingest_names_prefetch(&log->items, hashes[1]);
+    w->key = key;
+    w->user_hash = hashes[0];
+    w->item_hash = hashes[1];
+    w->user_length = user->length;
+    w->item_length = item->length;
+    memcpy(w->user, user->text, (size_t)user->length);
+    memcpy(w->item, item->text, (size_t)item->length);
+    if (++q->count == QUEUE) CF_TRY(flush(q, log));
+done:
+    return status;
+}
+
 /* ---- Tables ---------------------------------------------------------------------------------- */
 
 /* Where a table has what is wanted of it; -1: nowhere. */
@@ -91,6 +164,7 @@ static cf_status read_table(const ingest_options *options, const char *path, int
                             ingest_log *log)
 {
     ingest_table table;
+    queue waiting = {0};
     columns at;
     bool more;
     cf_status status;
@@ -98,7 +172,6 @@ static cf_status read_table(const ingest_options *options, const char *path, int
     CF_TRY(ingest_table_open(path, options->separator, &table));
     CF_TRY(find_columns(options, &table, options->by_time && part == INGEST_NO_PART, &at));
     for (;;) {
-        int64_t user, item;
         uint64_t key = 0;
         bool kept = true;
 
@@ -108,16 +181,13 @@ static cf_status read_table(const ingest_options *options, const char *path, int
         CF_TRY(ingest_table_id(&table, at.user));
         CF_TRY(ingest_table_id(&table, at.item));
         CF_TRY(take_numbers(options, &table, &at, &key, &kept));
-        if (!kept) {
+        if (part != INGEST_NO_PART) key = (uint64_t)part;
+        if (kept)
+            CF_TRY(enqueue(&waiting, log, &table.fields[at.user], &table.fields[at.item], key));
+        else
             log->filtered++;
-            continue;
-        }
-        CF_TRY(ingest_names_add(&log->users, table.fields[at.user].text,
-                                table.fields[at.user].length, &user));
-        CF_TRY(ingest_names_add(&log->items, table.fields[at.item].text,
-                                table.fields[at.item].length, &item));
-        CF_TRY(append(log, user, item, part == INGEST_NO_PART ? key : (uint64_t)part));
     }
+    CF_TRY(flush(&waiting, log));
     log->bytes += (double)table.text.size;
 done:
     ingest_table_close(&table);
@@ -130,15 +200,14 @@ done:
  * The next number of a line as an id without leading zeros. `at` is moved behind it; `length` 0:
  * the line is over. False if there is something else.
  */
-static bool next_number(char **at, char **id, int64_t *length)
+static bool next_number(char **at, ingest_field *id)
 {
     char *begin = *at + strspn(*at, " "), *end = begin + strspn(begin, "0123456789");
 
     *at = end;
     while (*begin == '0' && end - begin > 1)
         begin++;
-    *id = begin;
-    *length = end - begin;
+    *id = (ingest_field){begin, end - begin};
     if (*end != 0 && *end != ' ') return false;
     return end - begin < 19 || (end - begin == 19 && memcmp(begin, "9223372036854775807", 19) <= 0);
 }
@@ -157,7 +226,8 @@ static cf_status read_lightgcn(const char *path, int part, ingest_log *log)
 {
     const uint64_t key = part == INGEST_NO_PART ? 0 : (uint64_t)part;
     ingest_text text;
-    char *line, *id;
+    ingest_field id;
+    char *line;
     int64_t length, user = 0, item;
     cf_status status;
 
@@ -166,13 +236,13 @@ static cf_status read_lightgcn(const char *path, int part, ingest_log *log)
         CF_TRY(ingest_text_next(&text, &line, &length));
         if (!line) break;
         for (int column = 1;; column++) {
-            if (!next_number(&line, &id, &length)) CF_TRY(refuse_number(&text, id, column));
-            if (length == 0) break;
+            if (!next_number(&line, &id)) CF_TRY(refuse_number(&text, id.text, column));
+            if (id.length == 0) break;
             if (column == 1) {
-                CF_TRY(ingest_names_add(&log->users, id, length, &user));
+                CF_TRY(ingest_names_add(&log->users, ingest_hash(id.text, id.length), &id, &user));
                 continue;
             }
-            CF_TRY(ingest_names_add(&log->items, id, length, &item));
+            CF_TRY(ingest_names_add(&log->items, ingest_hash(id.text, id.length), &id, &item));
             CF_TRY(append(log, user, item, key));
             log->lines++;
         }

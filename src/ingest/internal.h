@@ -84,8 +84,12 @@ typedef struct ingest_names {
     struct ingest_slot *slots;
 } ingest_names;
 
-/** The number of an id, new or known. Errors: MEMORY, FORMAT (more than 2^32 - 2). */
-cf_status ingest_names_add(ingest_names *names, const char *id, int64_t length, int64_t *number);
+/** The number of an id, new or known; `hash`: its ingest_hash(). Errors: MEMORY, FORMAT (more than
+ * 2^32 - 2). */
+cf_status ingest_names_add(ingest_names *names, uint64_t hash, const ingest_field *id,
+                           int64_t *number);
+/** Have the memory at hand that ingest_names_add() will look at. */
+void ingest_names_prefetch(const ingest_names *names, uint64_t hash);
 /** The number of an id; -1 if unknown. */
 int64_t ingest_names_find(const ingest_names *names, const char *id, int64_t length);
 void ingest_names_free(ingest_names *names);

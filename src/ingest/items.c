@@ -14,15 +14,15 @@ void ingest_items_free(ingest_items *items)
     cf_free(&items->field_length);
 }
 
-static cf_status add_id(ingest_items *items, const ingest_text *text, const char *id,
-                        int64_t length)
+static cf_status add_id(ingest_items *items, const ingest_text *text, const ingest_field *id)
 {
     int64_t before = items->ids.count, number;
-    cf_status status = ingest_names_add(&items->ids, id, length, &number);
+    cf_status status =
+        ingest_names_add(&items->ids, ingest_hash(id->text, id->length), id, &number);
 
     if (status != CF_OK || number == before) return status;
     return CF_FAIL(CF_ERR_FORMAT, "%s:%" PRId64 ": item \"%s\" is here twice", text->path,
-                   text->line, ingest_excerpt(id, length));
+                   text->line, ingest_excerpt(id->text, id->length));
 }
 
 static cf_status add_title(ingest_items *items, const ingest_field *field)
@@ -73,7 +73,7 @@ cf_status ingest_items_read(const ingest_options *options, const char *path, ing
         CF_TRY(ingest_table_next(&table, &more));
         if (!more) break;
         CF_TRY(ingest_table_id(&table, id));
-        CF_TRY(add_id(out, &table.text, table.fields[id].text, table.fields[id].length));
+        CF_TRY(add_id(out, &table.text, &table.fields[id]));
         if (title >= 0) CF_TRY(add_title(out, &table.fields[title]));
         if (field >= 0) CF_TRY(add_field(out, &table.text, &table.fields[field]));
     }
@@ -86,16 +86,15 @@ done:
 cf_status ingest_ids_read(const char *path, ingest_items *out)
 {
     ingest_text text;
-    char *line;
-    int64_t length;
+    ingest_field id;
     cf_status status;
 
     out->path = path;
     CF_TRY(ingest_text_open(path, &text));
     for (;;) {
-        CF_TRY(ingest_text_next(&text, &line, &length));
-        if (!line) break;
-        CF_TRY(add_id(out, &text, line, length));
+        CF_TRY(ingest_text_next(&text, &id.text, &id.length));
+        if (!id.text) break;
+        CF_TRY(add_id(out, &text, &id));
     }
     if (out->ids.count == 0) status = CF_FAIL(CF_ERR_FORMAT, "%s: no items", path);
 done:

@@ -6,10 +6,14 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-/* `number` + 1, 0 if free; `tag` are high bits of the hash, so that most misses are seen without
- * the bytes. */
+enum { SHORT = 11 };
+
+/*
+ * `number` + 1, 0 if free. `key`: a short id itself, so that looking it up touches one cache line;
+ * of a longer one its hash, the low bits of its length, and a last byte that no short id has.
+ */
 typedef struct ingest_slot {
-    uint32_t number, tag;
+    uint32_t key[3], number;
 } slot;
 
 uint64_t ingest_hash(const char *bytes, int64_t length)
@@ -17,11 +21,22 @@ uint64_t ingest_hash(const char *bytes, int64_t length)
     return XXH3_64bits(bytes, (size_t)length);
 }
 
-static bool is_name(const ingest_names *names, uint32_t number, const char *id, int64_t length)
+static slot make_key(uint64_t hash, const char *id, int64_t length)
 {
-    int64_t start = names->start[number];
+    slot made = {{(uint32_t)hash, (uint32_t)(hash >> 32), (uint32_t)length | 0xff000000U}, 0};
 
-    return names->start[number + 1] - start - 1 == length &&
+    if (length <= SHORT) {
+        made = (slot){0};
+        memcpy(made.key, id, (size_t)length);
+    }
+    return made;
+}
+
+static bool is_name(const ingest_names *names, const slot *at, const char *id, int64_t length)
+{
+    const int64_t start = names->start[at->number - 1];
+
+    return names->start[at->number] - start - 1 == length &&
            memcmp(names->bytes + start, id, (size_t)length) == 0;
 }
 
@@ -29,14 +44,24 @@ static bool is_name(const ingest_names *names, uint32_t number, const char *id, 
 static slot *find_slot(const ingest_names *names, uint64_t hash, const char *id, int64_t length)
 {
     const uint64_t mask = (uint64_t)names->n_slots - 1;
-    const uint32_t tag = (uint32_t)(hash >> 32);
+    const slot want = make_key(hash, id, length);
 
     for (uint64_t k = hash & mask;; k = (k + 1) & mask) {
         slot *at = &names->slots[k];
 
         if (at->number == 0) return at;
-        if (at->tag == tag && is_name(names, at->number - 1, id, length)) return at;
+        if (at->key[0] == want.key[0] && at->key[1] == want.key[1] && at->key[2] == want.key[2] &&
+            (length <= SHORT || is_name(names, at, id, length)))
+            return at;
     }
+}
+
+static uint64_t slot_hash(const slot *at)
+{
+    const char *id = (const char *)at->key;
+
+    if (at->key[2] >> 24) return at->key[0] | (uint64_t)at->key[1] << 32;
+    return ingest_hash(id, (int64_t)strlen(id));
 }
 
 /* Twice as many slots, at least; at most half of them are ever taken. */
@@ -47,14 +72,14 @@ static cf_status grow_slots(ingest_names *names)
     cf_status status = CF_ALLOC(slots, n);
 
     if (status != CF_OK) return status;
-    for (int64_t k = 0; k < names->count; k++) {
-        int64_t length = names->start[k + 1] - names->start[k] - 1;
-        uint64_t hash = ingest_hash(names->bytes + names->start[k], length);
-        uint64_t at = hash & (uint64_t)(n - 1);
+    for (int64_t k = 0; k < names->n_slots; k++) {
+        uint64_t at;
 
+        if (names->slots[k].number == 0) continue;
+        at = slot_hash(&names->slots[k]) & (uint64_t)(n - 1);
         while (slots[at].number > 0)
             at = (at + 1) & (uint64_t)(n - 1);
-        slots[at] = (slot){(uint32_t)k + 1, (uint32_t)(hash >> 32)};
+        slots[at] = names->slots[k];
     }
     cf_free(&names->slots);
     names->slots = slots;
@@ -78,21 +103,28 @@ done:
     return status;
 }
 
-cf_status ingest_names_add(ingest_names *names, const char *id, int64_t length, int64_t *number)
+cf_status ingest_names_add(ingest_names *names, uint64_t hash, const ingest_field *id,
+                           int64_t *number)
 {
-    const uint64_t hash = ingest_hash(id, length);
     cf_status status = CF_OK;
     slot *at;
 
     if (2 * (names->count + 1) > names->n_slots) CF_TRY(grow_slots(names));
-    at = find_slot(names, hash, id, length);
+    at = find_slot(names, hash, id->text, id->length);
     if (at->number == 0) {
-        CF_TRY(append(names, id, length));
-        *at = (slot){(uint32_t)names->count, (uint32_t)(hash >> 32)};
+        CF_TRY(append(names, id->text, id->length));
+        *at = make_key(hash, id->text, id->length);
+        at->number = (uint32_t)names->count;
     }
     *number = (int64_t)at->number - 1;
 done:
     return status;
+}
+
+void ingest_names_prefetch(const ingest_names *names, uint64_t hash)
+{
+    if (names->n_slots > 0)
+        __builtin_prefetch(&names->slots[hash & (uint64_t)(names->n_slots - 1)]);
 }
 
 int64_t ingest_names_find(const ingest_names *names, const char *id, int64_t length)
@@ -116,8 +148,8 @@ void ingest_names_free(ingest_names *names)
 typedef struct entry {
     uint64_t first;
     const char *id;
-    int64_t length; /* compared first if ids are numbers, else 0 */
-    uint32_t number;
+    int64_t length;        /* compared first if ids are numbers, else 0 */
+    uint32_t number, size; /* size: bytes with the NUL */
 } entry;
 
 static int compare_entries(const void *a, const void *b)
@@ -154,14 +186,12 @@ static cf_status copy_sorted(const entry *entries, int64_t count, cf_strings *ou
     cf_status status;
 
     for (int64_t k = 0; k < count; k++)
-        size += (int64_t)strlen(entries[k].id) + 1;
+        size += entries[k].size;
     CF_TRY(CF_ALLOC(strings.start, count + 1));
     CF_TRY(CF_ALLOC(strings.bytes, size));
     for (int64_t k = 0; k < count; k++) {
-        size_t length = strlen(entries[k].id) + 1;
-
-        memcpy(strings.bytes + strings.start[k], entries[k].id, length);
-        strings.start[k + 1] = strings.start[k] + (int64_t)length;
+        memcpy(strings.bytes + strings.start[k], entries[k].id, entries[k].size);
+        strings.start[k + 1] = strings.start[k] + entries[k].size;
     }
     *out = strings;
     strings = (cf_strings){0};
@@ -187,10 +217,11 @@ cf_status ingest_names_sort(const ingest_names *names, const uint8_t *used, uint
 
         if (!used[k]) continue;
         numbers = numbers && is_whole_number(id);
-        entries[count++] = (entry){first_bytes(id), id, 0, (uint32_t)k};
+        entries[count++] = (entry){first_bytes(id), id, 0, (uint32_t)k,
+                                   (uint32_t)(names->start[k + 1] - names->start[k])};
     }
     for (int64_t k = 0; numbers && k < count; k++)
-        entries[k].length = (int64_t)strlen(entries[k].id);
+        entries[k].length = entries[k].size;
     qsort(entries, (size_t)count, sizeof *entries, compare_entries);
     for (int64_t k = 0; k < count; k++)
         new_number[entries[k].number] = (uint32_t)k;

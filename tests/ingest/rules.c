@@ -169,6 +169,35 @@ static void ids_are_in_ascending_order(void **state)
                         "10: 01 11 | |\n9: 01 2 | |\nx: 2 | |\n");
 }
 
+/* Lengths 1 to 100, so that ids are held in every way; each three times, and more of them than a
+ * table begins with. */
+static void ids_of_any_length(void **state)
+{
+    enum { N = 5000, LONGEST = 100 };
+    char *text = malloc(3 * N * (LONGEST + 16)), *at = text;
+    cf_ingest_paths paths = {.out = file_path("lengths.h5")};
+    cf_ingest_report report;
+
+    (void)state;
+    at += sprintf(at, "user_id:token\titem_id:token\n");
+    for (int k = 0; k < 3 * N; k++) {
+        int user = k % N;
+
+        at += sprintf(at, "%d", user);
+        for (int c = 0; c < user % LONGEST; c++)
+            *at++ = 'x';
+        at += sprintf(at, "\t%d\n", k / N);
+    }
+    paths.inter = put_file("lengths.inter", text);
+    free(text);
+    assert_int_equal(prepare(&paths, "", &report), CF_OK);
+    assert_int_equal(report.n_users, N);
+    assert_int_equal(report.n_items, 3);
+    assert_int_equal(report.duplicates, 0);
+    assert_int_equal(report.n_test, N);
+    assert_int_equal(report.n_valid, N);
+}
+
 static void line_ends_do_not_matter(void **state)
 {
     static const char want[] = "\xc3\xa9t\xc3\xa9: a b | |\n";
@@ -306,6 +335,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(intervals_of_values),
     cmocka_unit_test(cores_are_repeated_until_stable),
     cmocka_unit_test(ids_are_in_ascending_order),
+    cmocka_unit_test(ids_of_any_length),
     cmocka_unit_test(line_ends_do_not_matter),
     cmocka_unit_test(other_columns_and_separators),
     cmocka_unit_test(lightgcn_lines_keep_their_split),
