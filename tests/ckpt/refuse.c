@@ -1,29 +1,10 @@
 #include "run.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 static char good[1024], bad[1024];
 
 /* ---- Files ---- */
-
-static char *read_file(const char *path, int64_t *size)
-{
-    struct stat file;
-    FILE *in = fopen(path, "rb");
-    char *bytes;
-
-    assert_non_null(in);
-    assert_int_equal(fstat(fileno(in), &file), 0);
-    bytes = malloc((size_t)file.st_size + 1);
-    assert_non_null(bytes);
-    assert_int_equal(fread(bytes, 1, (size_t)file.st_size, in), file.st_size);
-    fclose(in);
-    *size = (int64_t)file.st_size;
-    return bytes;
-}
 
 /* `bad` becomes the first `size` bytes of `good`, with one bit of byte `at` changed (none, if
  * negative). */
@@ -32,7 +13,7 @@ static void damage(int64_t size, int64_t at)
     MPI_Barrier(world.comm);
     if (world.rank == 0) {
         int64_t whole = 0;
-        char *bytes = read_file(good, &whole);
+        char *bytes = test_read_file(good, &whole);
         FILE *out = fopen(bad, "wb");
 
         assert_non_null(out);
@@ -65,7 +46,7 @@ static void a_cut_file_is_refused_at_every_length(void **state)
 
     (void)state;
     make_good(&run);
-    free(read_file(good, &size));
+    free(test_read_file(good, &size));
     for (int64_t k = 0; k < 64; k++) {
         damage(size * k / 64, -1);
         assert_refused(test_load(bad, &run, true), CF_ERR_FORMAT, "bad.h5: is ");
@@ -124,7 +105,7 @@ static void one_changed_bit_is_found_in_each_array(void **state)
 
     (void)state;
     make_good(&run);
-    bytes = read_file(good, &size);
+    bytes = test_read_file(good, &size);
     for (size_t k = 0; k < sizeof contents / sizeof contents[0]; k++) {
         const char *at = memmem(bytes, (size_t)size, contents[k].bytes, contents[k].size);
 
@@ -282,100 +263,12 @@ static void tables_of_another_size_than_the_readers_are_refused(void **state)
     test_destroy(&run);
 }
 
-/* ---- Failures that leave the file of before ----
- * The allocations are dealt out to the ranks: one rank fails them all, several share them. */
-
-/* `good` still is the `size` bytes of `before`, and nothing else is left. */
-static void assert_whole(const char *before, int64_t size)
-{
-    char temporary[1100];
-    int64_t size_now = 0;
-    char *now = read_file(good, &size_now);
-
-    assert_int_equal(size_now, size);
-    assert_memory_equal(now, before, (size_t)size);
-    free(now);
-    snprintf(temporary, sizeof temporary, "%s.tmp", good);
-    assert_int_not_equal(access(temporary, F_OK), 0);
-}
-
-static void a_missing_folder_is_an_error_on_every_rank(void **state)
-{
-    char path[1100];
-    test_run run;
-    cf_ckpt saved;
-
-    (void)state;
-    make_good(&run);
-    saved = test_state(&run);
-    snprintf(path, sizeof path, "%s/run.h5", cf_test_scratch("no_such_folder"));
-    assert_refused(cf_ckpt_save(&world, path, &saved), CF_ERR_IO, "run.h5: cannot create");
-    test_destroy(&run);
-}
-
-static void loading_without_memory_on_one_rank_stops_every_rank(void **state)
-{
-    test_run run;
-
-    (void)state;
-    make_good(&run);
-    for (int one = 0; one < world.size; one++) {
-        const int64_t live = cf_alloc_live();
-        cf_status status = CF_ERR_MEMORY;
-
-        for (int64_t n = 1 + one; status == CF_ERR_MEMORY; n += world.size) {
-            if (world.rank == one) cf_alloc_fail_at(n);
-            status = test_load(good, &run, true);
-            cf_alloc_fail_at(0);
-            assert_int_equal(cf_alloc_live(), live);
-            if (n <= 10) assert_refused(status, CF_ERR_MEMORY, "out of memory");
-        }
-        assert_ok(status);
-        test_check(&run, 3);
-    }
-    test_destroy(&run);
-}
-
-static void saving_without_memory_on_one_rank_leaves_the_old_file(void **state)
-{
-    test_run run;
-
-    (void)state;
-    make_good(&run);
-    for (int one = 0; one < world.size; one++) {
-        const int64_t live = cf_alloc_live();
-        cf_status status = CF_ERR_MEMORY;
-        cf_ckpt saved = test_state(&run);
-        char *before;
-        int64_t size = 0;
-
-        assert_ok(cf_ckpt_save(&world, good, &saved));
-        before = read_file(good, &size);
-        saved.progress.epoch++;
-        for (int64_t n = 1 + one; status == CF_ERR_MEMORY; n += world.size) {
-            if (world.rank == one) cf_alloc_fail_at(n);
-            status = cf_ckpt_save(&world, good, &saved);
-            cf_alloc_fail_at(0);
-            assert_int_equal(cf_alloc_live(), live);
-            if (n <= 10) assert_refused(status, CF_ERR_MEMORY, "out of memory");
-            if (status == CF_ERR_MEMORY) assert_whole(before, size);
-            MPI_Barrier(world.comm); /* all have looked before the next one is written */
-        }
-        assert_ok(status);
-        free(before);
-    }
-    test_destroy(&run);
-}
-
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_cut_file_is_refused_at_every_length),
     cmocka_unit_test(one_changed_bit_is_found_in_each_array),
     cmocka_unit_test(nan_in_any_table_is_refused),
     cmocka_unit_test(other_files_are_refused),
     cmocka_unit_test(tables_of_another_size_than_the_readers_are_refused),
-    cmocka_unit_test(a_missing_folder_is_an_error_on_every_rank),
-    cmocka_unit_test(loading_without_memory_on_one_rank_stops_every_rank),
-    cmocka_unit_test(saving_without_memory_on_one_rank_leaves_the_old_file),
 };
 
 CF_TEST_MAIN(tests)

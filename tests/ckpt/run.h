@@ -8,7 +8,9 @@
 #include "cf_test.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { N_USERS = 23, N_ITEMS = 17, DIM = 70, STEPS = 12345 };
 
@@ -165,4 +167,21 @@ done:
     cf_ckpt_close(&file);
     assert_null(file);
     return status;
+}
+
+/* A file's bytes, to be freed with free(). */
+static inline char *test_read_file(const char *path, int64_t *size)
+{
+    struct stat file;
+    FILE *in = fopen(path, "rb");
+    char *bytes;
+
+    assert_non_null(in);
+    assert_int_equal(fstat(fileno(in), &file), 0);
+    bytes = malloc((size_t)file.st_size + 1);
+    assert_non_null(bytes);
+    assert_int_equal(fread(bytes, 1, (size_t)file.st_size, in), file.st_size);
+    fclose(in);
+    *size = (int64_t)file.st_size;
+    return bytes;
 }

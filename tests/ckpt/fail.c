@@ -1,0 +1,126 @@
+#include "run.h"
+
+#include <unistd.h>
+
+static char good[1024];
+
+static void make_good(test_run *run)
+{
+    cf_ckpt state;
+
+    snprintf(good, sizeof good, "%s", cf_test_scratch("good.h5"));
+    test_create(1, "adam", run);
+    test_fill(run);
+    state = test_state(run);
+    assert_ok(cf_ckpt_save(&world, good, &state));
+}
+
+/* `good` still is the `size` bytes of `before`, and nothing else is left. */
+static void assert_whole(const char *before, int64_t size)
+{
+    char temporary[1100];
+    int64_t size_now = 0;
+    char *now = test_read_file(good, &size_now);
+
+    assert_int_equal(size_now, size);
+    assert_memory_equal(now, before, (size_t)size);
+    free(now);
+    snprintf(temporary, sizeof temporary, "%s.tmp", good);
+    assert_int_not_equal(access(temporary, F_OK), 0);
+}
+
+static void a_missing_folder_is_an_error_on_every_rank(void **state)
+{
+    char path[1100];
+    test_run run;
+    cf_ckpt saved;
+
+    (void)state;
+    make_good(&run);
+    saved = test_state(&run);
+    snprintf(path, sizeof path, "%s/run.h5", cf_test_scratch("no_such_folder"));
+    assert_refused(cf_ckpt_save(&world, path, &saved), CF_ERR_IO, "run.h5: cannot create");
+    test_destroy(&run);
+}
+
+/* The allocations are dealt out to the ranks. One and two ranks fail them all; more take every
+ * third of their share, because each failure costs a whole file's collective calls. */
+static int64_t step(void)
+{
+    return world.size <= 2 ? world.size : 3 * world.size;
+}
+
+static void loading_without_memory_on_one_rank_stops_every_rank(void **state)
+{
+    test_run run;
+
+    (void)state;
+    make_good(&run);
+    for (int one = 0; one < world.size; one++) {
+        const int64_t live = cf_alloc_live();
+        cf_status status = CF_ERR_MEMORY;
+
+        for (int64_t n = 1 + one; status == CF_ERR_MEMORY; n += step()) {
+            if (world.rank == one) cf_alloc_fail_at(n);
+            status = test_load(good, &run, true);
+            cf_alloc_fail_at(0);
+            assert_int_equal(cf_alloc_live(), live);
+            if (n <= 10) assert_refused(status, CF_ERR_MEMORY, "out of memory");
+        }
+        assert_ok(status);
+        test_check(&run, 3);
+    }
+    test_destroy(&run);
+}
+
+static int64_t epoch_of(const char *path)
+{
+    cf_ckpt_file *file = NULL;
+    int64_t epoch;
+
+    assert_ok(cf_ckpt_open(&world, path, &file));
+    epoch = file->progress.epoch;
+    cf_ckpt_close(&file);
+    return epoch;
+}
+
+static void saving_without_memory_on_one_rank_leaves_the_old_file(void **state)
+{
+    test_run run;
+
+    (void)state;
+    make_good(&run);
+    for (int one = 0; one < world.size; one++) {
+        const int64_t live = cf_alloc_live();
+        cf_status status = CF_ERR_MEMORY;
+        cf_ckpt saved = test_state(&run);
+        char *before;
+        int64_t size = 0;
+
+        assert_ok(cf_ckpt_save(&world, good, &saved));
+        before = test_read_file(good, &size);
+        saved.progress.epoch++;
+        for (int64_t n = 1 + one; status == CF_ERR_MEMORY; n += step()) {
+            if (world.rank == one) cf_alloc_fail_at(n);
+            status = cf_ckpt_save(&world, good, &saved);
+            cf_alloc_fail_at(0);
+            assert_int_equal(cf_alloc_live(), live);
+            if (n <= 10) assert_refused(status, CF_ERR_MEMORY, "out of memory");
+            if (status == CF_ERR_MEMORY) assert_whole(before, size);
+            MPI_Barrier(world.comm); /* all have looked before the next one is written */
+        }
+        assert_ok(status);
+        assert_true(epoch_of(good) ==
+                    saved.progress.epoch); /* what was said to be saved is there */
+        free(before);
+    }
+    test_destroy(&run);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_missing_folder_is_an_error_on_every_rank),
+    cmocka_unit_test(loading_without_memory_on_one_rank_stops_every_rank),
+    cmocka_unit_test(saving_without_memory_on_one_rank_leaves_the_old_file),
+};
+
+CF_TEST_MAIN(tests)
