@@ -5,7 +5,7 @@
 
 /** Columns that the kernel looks ahead: every list of columns is followed by this many readable
  * entries. */
-enum { LOOK_AHEAD = 8 };
+enum { LOOK_AHEAD = 6 };
 
 /** Edges into the owned rows of one side. */
 typedef struct adjacency {
