@@ -1,0 +1,110 @@
+#include "run.h"
+
+static const run_spec llm_run = {
+    .data = "data.h5",
+    .folder = "run",
+    .sets = {"emb_selection=var", "epochs=2", "n_layers=2", "train_batch_size=100"}};
+
+/* A run that a rank breaks off at one of its allocations goes on where the last checkpoint was,
+ * on the k-th grid. True if it was broken off. */
+static bool break_off_and_resume(int64_t n, int k, const outcome *want)
+{
+    run_spec spec = llm_run;
+    int columns = grid_columns(&world, k);
+    cf_train_result result = {.has_test = true};
+    cf_status status;
+    outcome got;
+
+    clear_folder("run");
+    spec.sets[4] = "checkpoint_interval=1e-9"; /* before every batch */
+    spec.fail_at = world.rank == n % world.size ? n : 0;
+    status = run_train(&world, 1, &spec, &result);
+    spec.fail_at = 0;
+    if (status != CF_OK) {
+        assert_int_equal(status, CF_ERR_MEMORY);
+        assert_non_null(strstr(cf_error_message(), "out of memory"));
+        spec.resume = true;
+        assert_ok(run_train(&world, columns > 0 ? columns : 1, &spec, &result));
+    }
+    got = finished(&spec, &result);
+    check_same_outcome(&got, want);
+    drop_outcome(&got);
+    return status != CF_OK;
+}
+
+static void a_broken_off_run_goes_on_to_the_same_bits(void **state)
+{
+    outcome want;
+    int64_t n = 3;
+    int round = 0;
+
+    (void)state;
+    write_dataset(cf_test_scratch("data.h5"), true);
+    want = run_alone(&llm_run);
+    while (break_off_and_resume(n, round++ % 3, &want))
+        n *= 3;
+    assert_true(round > 4); /* at least some of them amid the epochs */
+    drop_outcome(&want);
+}
+
+static void a_finished_run_goes_on_with_more_epochs(void **state)
+{
+    run_spec spec = llm_run;
+    cf_train_result result;
+    outcome want, got;
+
+    (void)state;
+    write_dataset(cf_test_scratch("data.h5"), true);
+    want = run_alone(&spec);
+    clear_folder("run");
+    spec.sets[1] = "epochs=1";
+    assert_ok(run_train(&world, 1, &spec, &result));
+    assert_int_equal(result.progress.epoch, 1);
+    spec.resume = true;
+    spec.sets[1] = "epochs=2";
+    for (int round = 0; round < 2; round++) { /* the second has nothing left to do */
+        assert_ok(run_train(&world, 1, &spec, &result));
+        got = finished(&spec, &result);
+        check_same_outcome(&got, &want);
+        drop_outcome(&got);
+    }
+    drop_outcome(&want);
+}
+
+static void check_refused(const run_spec *spec, const char *words)
+{
+    cf_train_result result;
+
+    assert_int_equal(run_train(&world, 1, spec, &result), CF_ERR_USAGE);
+    if (strstr(cf_error_message(), words) == NULL)
+        fail_msg("\"%s\" does not say \"%s\"", cf_error_message(), words);
+}
+
+static void a_run_is_neither_overwritten_nor_changed(void **state)
+{
+    run_spec spec = llm_run;
+    cf_train_result result;
+    saved before, after;
+
+    (void)state;
+    write_dataset(cf_test_scratch("data.h5"), true);
+    clear_folder("run");
+    spec.sets[1] = "epochs=1";
+    assert_ok(run_train(&world, 1, &spec, &result));
+    before = read_saved("run", "latest.h5");
+    check_refused(&spec, "there is a run in it");
+    spec.resume = true;
+    spec.sets[2] = "n_layers=3";
+    check_refused(&spec, "n_layers");
+    after = read_saved("run", "latest.h5");
+    check_same_tables(&after, &before);
+    drop_saved(&before);
+    drop_saved(&after);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_broken_off_run_goes_on_to_the_same_bits),
+    cmocka_unit_test(a_finished_run_goes_on_with_more_epochs),
+    cmocka_unit_test(a_run_is_neither_overwritten_nor_changed),
+};
+CF_TEST_MAIN(tests)

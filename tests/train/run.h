@@ -1,0 +1,288 @@
+/** Small datasets, and whole runs on them, for the tests of train. */
+#pragma once
+
+#include "cf/train.h"
+#include "cf_test.h"
+#include "cf_test_graph.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { USERS = 63, ITEMS = 50, LLM_DIM = 48, DIM = 40, SEGMENTS = 3 };
+
+/* Fail with the message of an error unless `call` is CF_OK. */
+#define assert_ok(call)                                                                            \
+    do {                                                                                           \
+        if ((call) != CF_OK) fail_msg("%s", cf_error_message());                                   \
+    } while (0)
+
+/* ---- Datasets ------------------------------------------------------------------------------- */
+
+/** Which part a pair is of: 0 train, 1 valid, 2 test; without a valid part 0 or 2. */
+static inline int part_of(const int64_t pair[2], bool with_valid)
+{
+    const double x = cf_test_noise(41, pair[0], pair[1]);
+
+    return x < 0.4 ? 0 : x < 0.7 ? with_valid : 2;
+}
+
+static inline cf_test_graph all_pairs(void)
+{
+    return cf_test_graph_random(USERS, ITEMS, 0.25, 17);
+}
+
+/** The pairs of a part, by user. */
+static inline cf_lists make_part(const cf_test_graph *pairs, int part, bool with_valid)
+{
+    cf_lists lists = {.count = USERS};
+
+    assert_int_equal(CF_ALLOC(lists.start, USERS + 1), CF_OK);
+    assert_int_equal(CF_ALLOC(lists.index, pairs->n_pairs), CF_OK);
+    for (int64_t u = 0, e = 0; u < USERS; u++) {
+        lists.start[u + 1] = lists.start[u];
+        for (; e < pairs->n_pairs && pairs->pairs[e][0] == u; e++)
+            if (part_of(pairs->pairs[e], with_valid) == part)
+                lists.index[lists.start[u + 1]++] = pairs->pairs[e][1];
+    }
+    return lists;
+}
+
+static inline cf_strings make_ids(char kind, int64_t count)
+{
+    cf_strings ids = {.count = count};
+
+    assert_int_equal(CF_ALLOC(ids.start, count + 1), CF_OK);
+    assert_int_equal(CF_ALLOC(ids.bytes, count * 8), CF_OK);
+    for (int64_t k = 0; k < count; k++)
+        ids.start[k + 1] =
+            ids.start[k] + 1 + snprintf(ids.bytes + ids.start[k], 8, "%c%d", kind, (int)k % 10000);
+    return ids;
+}
+
+static inline cf_status make_vectors(void *context, int64_t first, int64_t count, void *rows,
+                                     uint8_t *present)
+{
+    (void)context;
+    for (int64_t k = 0; k < count; k++) {
+        present[k] = 1;
+        for (int64_t d = 0; d < LLM_DIM; d++)
+            ((float *)rows)[k * LLM_DIM + d] =
+                (float)((double)(1 + d % 5) * cf_test_noise(43, first + k, d));
+    }
+    return CF_OK;
+}
+
+/** Collective. */
+static inline void write_dataset(const char *path, bool with_valid)
+{
+    cf_test_graph pairs = all_pairs();
+    cf_dataset_content content = {.user_ids = make_ids('u', USERS),
+                                  .item_ids = make_ids('i', ITEMS),
+                                  .train = make_part(&pairs, 0, with_valid),
+                                  .valid = make_part(&pairs, 1, with_valid),
+                                  .test = make_part(&pairs, 2, with_valid),
+                                  .embedding_dim = LLM_DIM,
+                                  .embedding_type = CF_F32,
+                                  .read_vectors = make_vectors,
+                                  .source = "a formula",
+                                  .filters = "",
+                                  .split = "",
+                                  .embedding_model = ""};
+    cf_lists *const parts[] = {&content.train, &content.valid, &content.test};
+
+    assert_ok(cf_dataset_write(&world, path, world.rank == 0 ? &content : NULL));
+    for (int k = 0; k < 3; k++) {
+        cf_free(&parts[k]->start);
+        cf_free(&parts[k]->index);
+    }
+    cf_dataset_destroy_strings(&content.user_ids);
+    cf_dataset_destroy_strings(&content.item_ids);
+    cf_test_graph_destroy(&pairs);
+}
+
+/* ---- Runs ----------------------------------------------------------------------------------- */
+
+enum { MAX_SETS = 16 };
+
+/** A run: its settings beside those of every test, "name=value" up to a NULL. */
+typedef struct run_spec {
+    const char *data, *folder; /* names in the scratch folder */
+    const char *sets[MAX_SETS];
+    bool resume;
+    int64_t fail_at; /* which of this rank's allocations in the run fails; 0: none */
+} run_spec;
+
+static inline void scratch_path(const char *name, char out[1024])
+{
+    snprintf(out, 1024, "%s", cf_test_scratch(name));
+}
+
+/** Remove what an earlier run left. Collective over the world. */
+static inline void clear_folder(const char *name)
+{
+    static const char *const files[] = {"latest.h5",   "latest.h5.tmp", "best.h5",
+                                        "best.h5.tmp", "log.jsonl",     "settings.yaml"};
+    char path[1100];
+
+    MPI_Barrier(world.comm);
+    for (size_t k = 0; world.rank == 0 && k < sizeof files / sizeof *files; k++) {
+        snprintf(path, sizeof path, "%s/%s", cf_test_scratch(name), files[k]);
+        (void)unlink(path);
+    }
+    MPI_Barrier(world.comm);
+}
+
+static inline cf_config *run_config(const run_spec *spec)
+{
+    static const char *const common[] = {"embedding_size=40",    "train_batch_size=64",
+                                         "learning_rate=0.01",   "topk=[5,10]",
+                                         "valid_metric=NDCG@10", NULL};
+    const char *const *const lists[] = {common, spec->sets};
+    cf_config *config = NULL;
+
+    assert_ok(cf_config_create(cf_train_tables, cf_train_n_tables, &config));
+    for (int l = 0; l < 2; l++)
+        for (int k = 0; lists[l][k] != NULL; k++)
+            assert_ok(cf_config_set(config, lists[l][k]));
+    return config;
+}
+
+/** Train on `par` with `columns` grid columns. Collective over it. */
+static inline cf_status run_train(const cf_par *par, int columns, const run_spec *spec,
+                                  cf_train_result *result)
+{
+    cf_config *config = run_config(spec);
+    char data[1024], out[1024], grid[64];
+    cf_status status;
+
+    scratch_path(spec->data, data);
+    scratch_path(spec->folder, out);
+    snprintf(grid, sizeof grid, "grid=%dx%d", par->size / columns, columns);
+    assert_ok(cf_config_set(config, grid));
+    cf_log_enable(world.rank == 0, true);
+    cf_alloc_fail_at(spec->fail_at);
+    status = cf_train_run(par, config, &(cf_train_job){data, out, spec->resume}, result);
+    cf_alloc_fail_at(0);
+    cf_config_destroy(&config);
+    return status;
+}
+
+/** Grid columns of the k-th grid of `par`, from 0 on; 0 after the last. */
+static inline int grid_columns(const cf_par *par, int k)
+{
+    for (int columns = 1; columns <= par->size && columns <= SEGMENTS; columns++)
+        if (par->size % columns == 0 && k-- == 0) return columns;
+    return 0;
+}
+
+/** What a checkpoint has, whole, on every rank. */
+typedef struct saved {
+    float *table[2];
+    cf_run_progress progress;
+} saved;
+
+static const int64_t saved_rows[2] = {USERS, ITEMS};
+
+/** Each rank reads all of it by itself. Collective over the world. */
+static inline saved read_saved(const char *folder, const char *file)
+{
+    cf_ckpt_file *in = NULL;
+    cf_grid *alone = NULL;
+    cf_blocks blocks[2];
+    cf_dense *table[2] = {NULL, NULL};
+    char path[1100];
+    saved out;
+
+    snprintf(path, sizeof path, "%s/%s", cf_test_scratch(folder), file);
+    MPI_Barrier(world.comm);
+    assert_ok(cf_par_create_grid(&cf_test_self, 1, 1, &alone));
+    assert_ok(cf_ckpt_open(&cf_test_self, path, &in));
+    for (int side = 0; side < 2; side++) {
+        assert_ok(cf_par_create_blocks(saved_rows[side], 1, &blocks[side]));
+        assert_ok(cf_dense_create(alone, &blocks[side], DIM, &table[side]));
+    }
+    assert_ok(cf_ckpt_read(in, table, NULL));
+    out.progress = in->progress;
+    for (int side = 0; side < 2; side++) {
+        out.table[side] = cf_test_table_get(table[side]);
+        cf_dense_destroy(&table[side]);
+        cf_par_destroy_blocks(&blocks[side]);
+    }
+    cf_ckpt_close(&in);
+    cf_par_destroy_grid(&alone);
+    MPI_Barrier(world.comm);
+    return out;
+}
+
+static inline void drop_saved(saved *s)
+{
+    free(s->table[0]);
+    free(s->table[1]);
+}
+
+static inline void check_same_tables(const saved *got, const saved *want)
+{
+    cf_test_same_bits(got->table[CF_USERS], want->table[CF_USERS], USERS * DIM, "user table");
+    cf_test_same_bits(got->table[CF_ITEMS], want->table[CF_ITEMS], ITEMS * DIM, "item table");
+}
+
+/** All but the seconds. */
+static inline void check_same_progress(const cf_run_progress *got, const cf_run_progress *want)
+{
+    assert_int_equal(got->epoch, want->epoch);
+    assert_int_equal(got->batch, want->batch);
+    assert_true(got->loss_sum == want->loss_sum);
+    assert_int_equal(got->best_epoch, want->best_epoch);
+    assert_true(got->best_value == want->best_value);
+    assert_int_equal(got->stale, want->stale);
+}
+
+/** A finished run: the result and both checkpoints. */
+typedef struct outcome {
+    cf_train_result result;
+    saved latest, best;
+} outcome;
+
+static inline outcome finished(const run_spec *spec, const cf_train_result *result)
+{
+    return (outcome){*result, read_saved(spec->folder, "latest.h5"),
+                     read_saved(spec->folder, "best.h5")};
+}
+
+/** The same run on rank 0 alone, in the folder "alone". Collective over the world. */
+static inline outcome run_alone(const run_spec *spec)
+{
+    run_spec alone = *spec;
+    cf_train_result result = {0};
+
+    alone.folder = "alone";
+    clear_folder("alone");
+    if (world.rank == 0) assert_ok(run_train(&cf_test_self, 1, &alone, &result));
+    cf_par_broadcast(&world, &result, sizeof result, 0);
+    return finished(&alone, &result);
+}
+
+static inline void check_same_outcome(const outcome *got, const outcome *want)
+{
+    const cf_metrics *a = &got->result.test, *b = &want->result.test;
+
+    check_same_progress(&got->result.progress, &want->result.progress);
+    check_same_progress(&got->latest.progress, &want->latest.progress);
+    check_same_progress(&got->best.progress, &want->best.progress);
+    check_same_tables(&got->latest, &want->latest);
+    check_same_tables(&got->best, &want->best);
+    assert_int_equal(got->result.has_test, want->result.has_test);
+    if (!got->result.has_test) return;
+    assert_int_equal(a->n_topk, b->n_topk);
+    for (int m = 0; m < CF_N_METRICS; m++)
+        for (int k = 0; k < a->n_topk; k++)
+            assert_true(a->mean[m][k] == b->mean[m][k]);
+}
+
+static inline void drop_outcome(outcome *o)
+{
+    drop_saved(&o->latest);
+    drop_saved(&o->best);
+}
