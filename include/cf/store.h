@@ -25,14 +25,16 @@ typedef struct cf_slab {
  * written as attributes. Errors: IO, MEMORY. */
 cf_status cf_store_create(const cf_par *par, const char *path, const char *kind, cf_store **out);
 /**
- * Make the file be: all checksums and `complete` are written last, then flush, close, fsync, rename
- * over `path`, fsync of the folder. `*store` is closed in every case; on error `path` is as it was
- * before and `path`.tmp is gone. Errors: IO.
+ * Make the file be: all checksums and `complete` are written last, then flush, reading back what
+ * was written (MPI-IO does not report every failure), close, fsync, rename over `path`, fsync of
+ * the folder. `*store` is closed in every case; on error `path` is as it was before and `path`.tmp
+ * is gone. Errors: IO, MEMORY, BUG (an array was not written once).
  */
 cf_status cf_store_publish(cf_store **store);
 /**
- * Open a file to read. Errors: IO (absent, no permission), FORMAT (not HDF5, truncated, not
- * complete, another `kind`, another format version: the message says which and names the file).
+ * Open a file to read; `kind` NULL takes any. Errors: IO (absent, no permission), FORMAT (not HDF5,
+ * truncated, not complete, another `kind`, another format version: the message says which and names
+ * the file).
  */
 cf_status cf_store_open(const cf_par *par, const char *path, const char *kind, cf_store **out);
 /** Close a file that was opened, or give up one that was being written (its .tmp is removed). NULL
@@ -43,13 +45,14 @@ const char *cf_store_path(const cf_store *store);
 
 /**
  * Add an array of n_rows x n_columns (n_columns 1: 1-D) of which this rank will write parts. `dims`
- * names its dimensions
- * ("users, embedding_size"). Each element must then be written exactly once, by one rank, in any
- * number of calls; columns are cut at multiples of 16 only. Errors: IO.
+ * names its dimensions ("users, embedding_size"). Each element must then be written exactly once,
+ * by one rank, in any number of calls; columns are cut at multiples of 16 only. Errors: IO (a full
+ * disk too: the space is taken here), MEMORY.
  */
 cf_status cf_store_add(cf_store *store, const char *name, cf_type type, const int64_t shape[2],
                        const char *dims);
-/** Write this rank's slab (at most some slabs of 1 GiB internally). Memory type = file type. */
+/** Write this rank's slab. Memory type = file type. Fast for whole rows, and for slices of columns
+ * where the ranks that have the same rows bring all of their columns in the same call. */
 cf_status cf_store_write(cf_store *store, const char *name, const cf_slab *slab, const void *data);
 /** Add and write a whole small 1-D array that every rank holds alike (rank 0's is written). */
 cf_status cf_store_put(cf_store *store, const char *name, cf_type type, int64_t count,
@@ -64,8 +67,8 @@ cf_status cf_store_read(cf_store *store, const char *name, cf_type type, const c
                         void *data);
 /**
  * Check the blocks' checksums against what all ranks together have read of `name` since the file
- * was opened, which must be every element exactly once. Errors: FORMAT ("FILE: /name is damaged
- * (rows A to B)").
+ * was opened or `name` last verified, which must be every element exactly once. Errors: FORMAT
+ * ("FILE: /name is damaged (rows A to B)").
  */
 cf_status cf_store_verify(cf_store *store, const char *name);
 /** Read a whole small array on every rank, verified. `*out` is new, freed with cf_free(). */

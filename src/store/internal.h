@@ -66,6 +66,12 @@ bool store_close_arrays(cf_store *store);
  * Errors: IO. */
 cf_status store_move(const cf_store *store, const store_array *array, bool write,
                      const cf_slab *slab, void *data);
+/**
+ * Move all of a slab if rows of the array are cut among ranks, each row's slices making up the
+ * whole; `*moved` is false, and nothing done, otherwise. Collective. Errors: IO, MEMORY.
+ */
+cf_status store_move_columns(const cf_store *store, const store_array *array, bool write,
+                             const cf_slab *slab, void *data, bool *moved);
 /** Rows of a slab that one transfer takes, so that none is larger than `bytes`; and how many
  * transfers the rank with most needs. */
 int64_t store_rows_a_call(const store_array *array, const cf_slab *slab, int64_t bytes);

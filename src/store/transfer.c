@@ -103,28 +103,43 @@ cf_status store_move(const cf_store *store, const store_array *array, bool write
 
 /* ---- Whole slabs ---- */
 
-cf_status cf_store_write(cf_store *store, const char *name, const cf_slab *slab, const void *data)
+/* Move a slab of any size. Collective. */
+static cf_status move_all(const cf_store *store, const store_array *array, bool write,
+                          const cf_slab *slab, void *data)
 {
-    store_array *array = NULL;
-    int64_t rows, calls, units;
+    int64_t rows, calls;
+    bool moved = false;
     cf_status status;
 
-    CF_TRY(store_find(store, name, &array));
-    check_slab(array, slab);
+    CF_TRY(store_move_columns(store, array, write, slab, data, &moved));
+    if (moved) goto done;
     rows = store_rows_a_call(array, slab, most_bytes);
     calls = store_calls(store, slab->n_rows, rows);
-    units = array->n_moved;
-    store_checksum_add(array, slab, data);
-    CF_ASSERT(array->n_moved ==
-              units + slab->n_rows * slab->n_columns); /* columns cut at multiples of 16 */
     for (int64_t k = 0; k < calls; k++) {
         cf_slab part = store_part(slab, k * rows, rows);
         size_t skip = part.n_rows == 0
                           ? 0
                           : (size_t)(k * rows * slab->stride) * cf_store_type_size(array->type);
 
-        CF_TRY(store_move(store, array, true, &part, (char *)(uintptr_t)data + skip));
+        CF_TRY(store_move(store, array, write, &part, (char *)data + skip));
     }
+done:
+    return status;
+}
+
+cf_status cf_store_write(cf_store *store, const char *name, const cf_slab *slab, const void *data)
+{
+    store_array *array = NULL;
+    int64_t before;
+    cf_status status;
+
+    CF_TRY(store_find(store, name, &array));
+    check_slab(array, slab);
+    before = array->n_moved;
+    store_checksum_add(array, slab, data);
+    CF_ASSERT(array->n_moved ==
+              before + slab->n_rows * slab->n_columns); /* columns cut at multiples of 16 */
+    CF_TRY(move_all(store, array, true, slab, (void *)(uintptr_t)data));
 done:
     return status;
 }
@@ -133,18 +148,9 @@ done:
 static cf_status read_plain(const cf_store *store, store_array *array, const cf_slab *slab,
                             void *data)
 {
-    int64_t rows = store_rows_a_call(array, slab, most_bytes),
-            calls = store_calls(store, slab->n_rows, rows);
-    cf_status status = CF_OK;
+    cf_status status;
 
-    for (int64_t k = 0; k < calls; k++) {
-        cf_slab part = store_part(slab, k * rows, rows);
-        size_t skip = part.n_rows == 0
-                          ? 0
-                          : (size_t)(k * rows * slab->stride) * cf_store_type_size(array->type);
-
-        CF_TRY(store_move(store, array, false, &part, (char *)data + skip));
-    }
+    CF_TRY(move_all(store, array, false, slab, data));
     store_checksum_add(array, slab, data);
 done:
     return status;

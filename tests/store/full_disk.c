@@ -53,6 +53,7 @@ static bool mount_small(const char *folder)
 {
     int mounted = 0;
 
+    if (world.rank == 0) umount(folder); /* of a run that was killed */
     if (world.rank == 0)
         mounted = (mkdir(folder, 0777) == 0 || errno == EEXIST) &&
                   mount("tmpfs", folder, "tmpfs", 0, "size=1m") == 0;
