@@ -23,7 +23,8 @@ typedef struct request {
     int64_t count;          /* users asked for: ids.count, or all */
     int64_t *users, *place; /* mine: local number, and place in the text */
     int64_t n_mine;
-    int spool; /* rank 0: count records of k items (int64) and k scores (float) */
+    const char *path; /* of the text */
+    int spool;        /* rank 0: count records of k items (int64) and k scores (float) */
 } request;
 
 /* Answers of a round; on rank 0 also room for those of all ranks. */
@@ -170,7 +171,7 @@ static cf_status spool_round(const request *r, const round_buffers *b, int64_t c
 
         if (!write_at(r->spool, b->all_items + u * r->k, item_bytes, offset) ||
             !write_at(r->spool, b->all_scores + u * r->k, score_bytes, offset + item_bytes))
-            return CF_FAIL(CF_ERR_IO, "--out: cannot write (%s)", strerror(errno));
+            return CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", r->path, strerror(errno));
     }
     return CF_OK;
 }
@@ -297,6 +298,7 @@ static cf_status open_files(request *r, cli_output *output, const char *path)
     char name[CLI_PATH_SIZE];
     cf_status status = CF_OK;
 
+    r->path = path;
     if (r->world->rank != 0) goto done;
     CF_TRY(cli_output_open(output, path, NULL));
     snprintf(name, sizeof name, "%.4000s.XXXXXX", path);

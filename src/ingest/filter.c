@@ -1,6 +1,7 @@
 /* Repeats, filters by numbers of interactions, and final numbers. */
 #include "internal.h"
 
+#include <math.h>
 #include <string.h>
 
 /* One stable counting sort of `from` into `to`, by user or by item. `place`: n + 1 numbers. */
@@ -22,16 +23,14 @@ static void sort_pass(const ingest_log *log, bool by_user, int64_t *place, int64
 /* Sort by (user, item): by item, then stably by user. */
 static cf_status sort_records(ingest_log *log, int64_t n_users, int64_t n_items)
 {
-    ingest_record *scratch = NULL;
     int64_t *place = NULL;
-    cf_status status;
+    cf_status status = CF_OK;
 
-    CF_TRY(CF_ALLOC(scratch, log->count));
+    if (!log->scratch) CF_TRY(CF_ALLOC(log->scratch, log->count));
     CF_TRY(CF_ALLOC(place, (n_users > n_items ? n_users : n_items) + 1));
-    sort_pass(log, false, place, n_items, (ingest_record *[2]){log->records, scratch});
-    sort_pass(log, true, place, n_users, (ingest_record *[2]){scratch, log->records});
+    sort_pass(log, false, place, n_items, (ingest_record *[2]){log->records, log->scratch});
+    sort_pass(log, true, place, n_users, (ingest_record *[2]){log->scratch, log->records});
 done:
-    cf_free(&scratch);
     cf_free(&place);
     return status;
 }
@@ -79,11 +78,18 @@ static void filter_round(const ingest_options *options, ingest_log *log, int64_t
     log->count = kept;
 }
 
+/* Numbers of interactions begin at 1. */
+static bool holds_all(const ingest_intervals *intervals)
+{
+    return intervals->part[0].low <= 0 && intervals->part[0].high == INFINITY;
+}
+
 cf_status ingest_filter_counts(const ingest_options *options, ingest_log *log)
 {
     int64_t *counts[2] = {NULL, NULL}, before = log->count, at_start = log->count;
-    cf_status status;
+    cf_status status = CF_OK;
 
+    if (holds_all(&options->user_count) && holds_all(&options->item_count)) goto done;
     CF_TRY(CF_ALLOC(counts[0], log->users.count));
     CF_TRY(CF_ALLOC(counts[1], log->items.count));
     do {
@@ -121,6 +127,7 @@ cf_status ingest_renumber(ingest_log *log, cf_strings *user_ids, cf_strings *ite
     }
     CF_TRY(sort_records(log, user_ids->count, item_ids->count));
 done:
+    cf_free(&log->scratch);
     cf_free(&used_users);
     cf_free(&used_items);
     cf_free(&new_user);

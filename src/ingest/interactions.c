@@ -9,6 +9,7 @@ void ingest_log_free(ingest_log *log)
     ingest_names_free(&log->users);
     ingest_names_free(&log->items);
     cf_free(&log->records);
+    cf_free(&log->scratch);
 }
 
 static cf_status append(ingest_log *log, int64_t user, int64_t item, uint64_t key)

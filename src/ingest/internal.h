@@ -146,6 +146,7 @@ typedef struct ingest_record {
 typedef struct ingest_log {
     ingest_names users, items;
     ingest_record *records;
+    ingest_record *scratch; /* for sorting: as many as were read, from the first sort to the last */
     int64_t count, capacity;
     int64_t lines, filtered, duplicates; /* read; dropped by intervals; dropped as repeats */
     double bytes;

@@ -34,22 +34,49 @@ static int compare_keys(const void *a, const void *b)
     return x->item < y->item ? -1 : x->item > y->item;
 }
 
-/* The interactions of one user, ascending by item: their keys become parts. `order`: n records. */
-static void split_user(const ingest_options *options, ingest_record *records, int64_t n,
-                       ingest_record *order)
+/* Leave one out needs the last two of a user only. `sizes`: of valid and test, 0 or 1. */
+static void leave_one_out(ingest_record *records, int64_t n, const int64_t sizes[2])
 {
-    int64_t valid, test;
+    int64_t last = 0, before = -1;
 
-    part_sizes(options, n, &valid, &test);
+    for (int64_t k = 1; k < n; k++) {
+        if (compare_keys(&records[k], &records[last]) > 0) {
+            before = last;
+            last = k;
+        } else if (before < 0 || compare_keys(&records[k], &records[before]) > 0)
+            before = k;
+    }
+    for (int64_t k = 0; k < n; k++)
+        records[k].key = INGEST_TRAIN;
+    if (sizes[0] > 0) records[before].key = INGEST_VALID;
+    if (sizes[1] > 0) records[last].key = INGEST_TEST;
+}
+
+static void cut_by_size(ingest_record *records, int64_t n, const int64_t sizes[2],
+                        ingest_record *order)
+{
     for (int64_t k = 0; k < n; k++) {
         order[k] = records[k];
         order[k].user = (uint32_t)k;
     }
     qsort(order, (size_t)n, sizeof *order, compare_keys);
     for (int64_t k = 0; k < n; k++)
-        records[order[k].user].key = k < n - valid - test ? INGEST_TRAIN
-                                     : k < n - test       ? INGEST_VALID
-                                                          : INGEST_TEST;
+        records[order[k].user].key = k < n - sizes[0] - sizes[1] ? INGEST_TRAIN
+                                     : k < n - sizes[1]          ? INGEST_VALID
+                                                                 : INGEST_TEST;
+}
+
+/* The interactions of one user, ascending by item: their keys become parts. `order`: n records. */
+static void split_user(const ingest_options *options, ingest_record *records, int64_t n,
+                       ingest_record *order)
+{
+    int64_t sizes[2];
+
+    part_sizes(options, n, &sizes[0], &sizes[1]);
+    if (options->by_ratio)
+        cut_by_size(records, n, sizes, order);
+    else
+        leave_one_out(records, n, sizes);
 }
 
 static cf_status hash_ids(const cf_strings *ids, uint64_t **out)

@@ -37,6 +37,7 @@ struct run {
 static cf_status open_folder(struct run *run, bool *resume)
 {
     const char *out = run->job->out;
+    struct stat found_at;
     int found = 0;
     cf_status status = CF_OK;
 
@@ -45,6 +46,8 @@ static cf_status open_folder(struct run *run, bool *resume)
         snprintf(run->latest, MAX_PATH, "%s/latest.h5", out);
         if (mkdir(out, 0777) != 0 && errno != EEXIST)
             status = CF_FAIL(CF_ERR_IO, "%s: cannot make the folder: %s", out, strerror(errno));
+        else if (stat(out, &found_at) != 0 || !S_ISDIR(found_at.st_mode))
+            status = CF_FAIL(CF_ERR_IO, "%s: is not a folder", out);
         else if (access(run->latest, F_OK) == 0)
             found = 1;
     }
@@ -158,6 +161,7 @@ static cf_status set_up(struct run *run)
     bool resume = false;
     cf_status status;
 
+    CF_TRY(cf_par_agree(run->world, cf_eval_check(run->config)));
     CF_TRY(cf_par_agree(run->world, cf_config_to_yaml(run->config, &run->settings)));
     CF_TRY(create_parts(run));
     CF_TRY(open_folder(run, &resume));
