@@ -41,13 +41,15 @@ typedef struct cf_config cf_config;
  * MEMORY. A default that its own row refuses is a bug. */
 cf_status cf_config_create(const cf_setting *const *tables, int n_tables, cf_config **out);
 void cf_config_destroy(cf_config **config);
-/** Names of `table` belong to another command: where they stand in a file they are passed over, with a warning. The table is borrowed; at most 8. */
+/** Names of `table` belong to another command: where they stand in a file they are passed over,
+ * with a warning. The table is borrowed; at most 8. */
 void cf_config_pass_over(cf_config *config, const cf_setting *table);
 
 /**
  * Take the values of a YAML file (one mapping). RecBole's nested `eval_args: {split: {RS: [0.8,
- * 0.1, 0.1]}, order: RO}` is understood as split, split_ratios and order, USER_ID_FIELD as user_field (ITEM_ID, RATING, TIME alike); keys of RecBole without
- * meaning here (gpu_id, worker, show_progress,
+ * 0.1, 0.1]}, order: RO}` is understood as split, split_ratios and order, USER_ID_FIELD as
+ * user_field (ITEM_ID, RATING, TIME alike); keys of RecBole without meaning here (gpu_id, worker,
+ * show_progress,
  * ...) are collected into one warning; any other unknown key is an error that suggests the nearest
  * name. Errors: IO (cannot read), USAGE ("FILE:LINE: name: "abc" is not a whole number from 1 to
  * ..."). On error nothing has changed.
@@ -79,7 +81,8 @@ bool cf_config_given(const cf_config *config, const char *name);
  * Free with cf_free(). */
 cf_status cf_config_to_yaml(const cf_config *config, char **out);
 /** Compare with the YAML text of another run: the name of the first setting that is not `machine`
- * and differs; NULL if none; some words if the text cannot be read. Names in `except` (comma separated) are skipped. */
+ * and differs; NULL if none; some words if the text cannot be read. Names in `except` (comma
+ * separated) are skipped. */
 const char *cf_config_differs(const cf_config *config, const char *yaml, const char *except);
 /** The settings table, as plain text for --help or as a Markdown table for the README. */
 void cf_config_print(const cf_config *config, FILE *stream, bool markdown);

@@ -1,6 +1,7 @@
 /**
- * Support for tests: cmocka under MPI. Every rank runs every test; only rank 0 prints passes, every rank prints failures.
- * CMOCKA_TEST_ABORT=1 (set by CTest) turns one rank's failed assertion into the end of the job, not a hang.
+ * Support for tests: cmocka under MPI. Every rank runs every test; only rank 0 prints passes, every
+ * rank prints failures. CMOCKA_TEST_ABORT=1 (set by CTest) turns one rank's failed assertion into
+ * the end of the job, not a hang.
  */
 #pragma once
 
@@ -16,23 +17,30 @@
 /** MPI_COMM_WORLD, for all tests. */
 extern cf_par world;
 
-/** A path for a file this test run may write: in a folder of its own, the same on every rank, which exists. `name` without '/'. Static buffer. */
+/** A path for a file this test run may write: in a folder of its own, the same on every rank, which
+ * exists. `name` without '/'. Static buffer. */
 const char *cf_test_scratch(const char *name);
 
-/** Fail unless |got - want| <= tolerance * scale for all `count` numbers; names the first that differs. */
-void cf_test_close_f32(const float *got, const double *want, int64_t count, double tolerance, double scale);
+/** Fail unless |got - want| <= tolerance * scale for all `count` numbers; names the first that
+ * differs. */
+void cf_test_close_f32(const float *got, const double *want, int64_t count, double tolerance,
+                       double scale);
 #define assert_close(got, want, tolerance)                                                         \
     cf_test_close((double)(got), (double)(want), (tolerance), #got, __FILE__, __LINE__)
-void cf_test_close(double got, double want, double tolerance, const char *what, const char *file, int line);
+void cf_test_close(double got, double want, double tolerance, const char *what, const char *file,
+                   int line);
 
-/** A .npy file of tests/data as doubles (from f4, f8, i4, i8, b1): shape in dims[0..1] (1-D: dims[1] = 1; 3-D: dims[1] is the product of the last two). Free with free(). Every rank reads it all. */
+/** A .npy file of tests/data as doubles (from f4, f8, i4, i8, b1): shape in dims[0..1] (1-D:
+ * dims[1] = 1; 3-D: dims[1] is the product of the last two). Free with free(). Every rank reads it
+ * all. */
 double *cf_test_npy(const char *path, int64_t dims[2]);
 
 int cf_test_main(int argc, char **argv, int (*run)(void));
 /** Group teardown: leaves cmocka's closing lines to rank 0. */
 int cf_test_end_group(void **state);
 
-/** main() of a test program: starts MPI, runs the tests, checks that all memory was freed, exits 1 if any rank saw a failure. */
+/** main() of a test program: starts MPI, runs the tests, checks that all memory was freed, exits 1
+ * if any rank saw a failure. */
 #define CF_TEST_MAIN(tests)                                                                        \
     static int cf_test_run_group(void)                                                             \
     {                                                                                              \
