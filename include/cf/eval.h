@@ -19,8 +19,9 @@ extern const cf_setting cf_eval_settings[];
  */
 enum { CF_EVAL_USERS = 128, CF_EVAL_ITEMS = 512 };
 
-/** Are topk and valid_metric such that a run can be evaluated? Local. Errors: USAGE. */
-cf_status cf_eval_check(const cf_config *config);
+/** Is topk such that a run can be evaluated, and, if it `validates`, valid_metric? Local. Errors:
+ * USAGE. */
+cf_status cf_eval_check(const cf_config *config, bool validates);
 
 typedef enum cf_split { CF_SPLIT_VALID, CF_SPLIT_TEST } cf_split;
 typedef enum cf_metric { CF_RECALL, CF_NDCG, CF_MRR, CF_HIT, CF_PRECISION, CF_N_METRICS } cf_metric;

@@ -82,16 +82,31 @@ static cf_status save_settings(const struct run *run)
     return cf_par_agree(run->world, status);
 }
 
+/* Without a valid part there is nothing that valid_metric could be of. */
+static bool validates(const struct run *run)
+{
+    return run->dataset->n_valid > 0 && cf_config_int(run->config, "eval_step") > 0;
+}
+
+static cf_status create_sampler(struct run *run)
+{
+    cf_status status = sampler_create(run->config, run->dataset, run->shard, &run->sampler);
+
+    if (status == CF_ERR_FORMAT)
+        status = CF_FAIL(status, "%s: %s", run->job->data, cf_error_message());
+    return cf_par_agree(run->world, status);
+}
+
 static cf_status create_parts(struct run *run)
 {
     cf_model_place place;
     cf_status status;
 
     CF_TRY(cf_dataset_open(run->world, run->job->data, &run->dataset));
+    CF_TRY(cf_eval_check(run->config, validates(run)));
     CF_TRY(cf_train_create_grid(run->dataset, run->config, &run->grid));
     CF_TRY(cf_dataset_load_shard(run->dataset, run->grid, &run->shard));
-    CF_TRY(cf_par_agree(run->world,
-                        sampler_create(run->config, run->dataset, run->shard, &run->sampler)));
+    CF_TRY(create_sampler(run));
     place = (cf_model_place){run->grid, run->shard, run->sampler.batch_size};
     CF_TRY(cf_model_create(run->config, &place, &run->model));
     CF_TRY(cf_optim_create(
@@ -161,7 +176,6 @@ static cf_status set_up(struct run *run)
     bool resume = false;
     cf_status status;
 
-    CF_TRY(cf_par_agree(run->world, cf_eval_check(run->config)));
     CF_TRY(cf_par_agree(run->world, cf_config_to_yaml(run->config, &run->settings)));
     CF_TRY(create_parts(run));
     CF_TRY(open_folder(run, &resume));
@@ -353,7 +367,6 @@ static cf_status train(struct run *run)
 {
     const int64_t epochs = cf_config_int(run->config, "epochs"),
                   eval_step = cf_config_int(run->config, "eval_step");
-    const bool valid = run->dataset->n_valid > 0 && eval_step > 0;
     const bool save_each = cf_config_real(run->config, "checkpoint_interval") == 0.0;
     cf_status status = CF_OK;
 
@@ -362,7 +375,7 @@ static cf_status train(struct run *run)
                           run->progress.batch * run->sampler.batch_size);
     while (run->progress.epoch < epochs && !stale(run)) {
         CF_TRY(train_epoch(run));
-        if (valid && run->progress.epoch % eval_step == 0) CF_TRY(validate(run));
+        if (validates(run) && run->progress.epoch % eval_step == 0) CF_TRY(validate(run));
         if (save_each) CF_TRY(save_latest(run));
     }
 done:

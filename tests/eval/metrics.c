@@ -296,6 +296,23 @@ static void metrics_go_by_recboles_names(void **state)
     assert_true(value == 0.5);
 }
 
+/* Without a valid part nobody asks for valid_metric: its default need not be in topk. */
+static void settings_are_checked_before_a_run(void **state)
+{
+    cf_config *config = settings("eval_memory=64");
+
+    (void)state;
+    assert_int_equal(cf_eval_check(config, true), CF_OK);
+    assert_int_equal(cf_config_set(config, "topk=20"), CF_OK);
+    assert_int_equal(cf_eval_check(config, false), CF_OK);
+    assert_int_equal(cf_eval_check(config, true), CF_ERR_USAGE);
+    assert_non_null(strstr(cf_error_message(), "valid_metric"));
+    assert_int_equal(cf_config_set(config, "topk=[]"), CF_OK);
+    assert_int_equal(cf_eval_check(config, false), CF_ERR_USAGE);
+    assert_non_null(strstr(cf_error_message(), "topk"));
+    cf_config_destroy(&config);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(agrees_with_golden_numbers),
     cmocka_unit_test(equals_a_plain_loop),
@@ -304,5 +321,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(one_tile_must_fit_into_the_memory),
     cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
     cmocka_unit_test(metrics_go_by_recboles_names),
+    cmocka_unit_test(settings_are_checked_before_a_run),
 };
 CF_TEST_MAIN(tests)

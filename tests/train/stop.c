@@ -40,6 +40,7 @@ static void best_is_the_epoch_with_the_best_metric(void **state)
     got = finished(&spec, &result);
     assert_int_equal(result.progress.epoch, 8);
     assert_in_range(result.progress.best_epoch, 1, 7);
+    assert_int_equal(result.progress.stale, 8 - result.progress.best_epoch);
     assert_int_equal(got.best.progress.epoch, result.progress.best_epoch);
     snprintf(epochs, sizeof epochs, "epochs=%d", (int)result.progress.best_epoch);
     spec.sets[1] = epochs;
