@@ -74,8 +74,8 @@ static const cli_option options[] = {
     {"valid", "FILE", "with --train", false},
     {"test", "FILE", "with --train", false},
     {"item", "FILE", "RecBole .item: ids, titles, perhaps vectors", false},
-    {"embedding", "FILE.npy",
-     "vectors of the items of --item or --embedding-ids, in that order; or FILE.h5:/NAME", false},
+    {"embedding", "FILE.npy", "vectors of the items of --item or --embedding-ids, in that order",
+     false},
     {"embedding-ids", "FILE", "one item id a line, in the order of the vectors", false},
     {"settings", "FILE.yaml", "settings, as for --set", false},
     {0}};

@@ -89,7 +89,8 @@ cf_status store_move(const cf_store *store, const store_array *array, bool write
     file = select_in_file(array, slab);
     memory = select_in_memory(slab);
     mode = H5Pcreate(H5P_DATASET_XFER);
-    H5Pset_dxpl_mpio(mode, H5FD_MPIO_COLLECTIVE);
+    /* Ranges that lie inside one another come back wrong from ompio's collective reads. */
+    H5Pset_dxpl_mpio(mode, write ? H5FD_MPIO_COLLECTIVE : H5FD_MPIO_INDEPENDENT);
     moved = write ? H5Dwrite(array->dataset, type, memory, file, mode, data)
                   : H5Dread(array->dataset, type, memory, file, mode, data);
     if (moved < 0)
