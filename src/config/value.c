@@ -150,13 +150,27 @@ static bool parse_bool(const char *text, int64_t *out)
     return false;
 }
 
+/* The value at `node` is not what `row` takes. */
+static cf_status refuse(const cf_config_source *source, const yaml_node_t *node,
+                        const cf_setting *row)
+{
+    const char *text = cf_config_scalar(node);
+    char want[400], got[80];
+
+    cf_config_describe(row, want);
+    if (!text)
+        return cf_config_fail(source, node, row->name, "expected %s, found a list or mapping",
+                              want);
+    return cf_config_fail(source, node, row->name, "\"%s\" is not %s", cf_config_excerpt(text, got),
+                          want);
+}
+
 /* Number `index` of a value of numbers: the scalar `node`, in range. */
 static cf_status take_number(const cf_config_source *source, const yaml_node_t *node,
                              const cf_setting *row, cf_config_value *value, int index)
 {
     bool whole = row->kind == CF_SETTING_INT || row->kind == CF_SETTING_INT_LIST;
     const char *text = cf_config_scalar(node);
-    char want[400], got[80];
     cf_setting one = *row;
     bool fine = text != NULL;
     double number = 0;
@@ -170,12 +184,7 @@ static cf_status take_number(const cf_config_source *source, const yaml_node_t *
         number = value->reals[index];
     }
     if (fine && number >= row->min && number <= row->max) return CF_OK;
-    cf_config_describe(&one, want);
-    if (!text)
-        return cf_config_fail(source, node, row->name, "expected %s, found a list or mapping",
-                              want);
-    return cf_config_fail(source, node, row->name, "\"%s\" is not %s", cf_config_excerpt(text, got),
-                          want);
+    return refuse(source, node, &one);
 }
 
 static cf_status take_choice(const cf_config_source *source, const yaml_node_t *node,
@@ -204,7 +213,6 @@ static cf_status take_scalar(const cf_config_source *source, const yaml_node_t *
                              const cf_setting *row, cf_config_value *value)
 {
     const char *text = cf_config_scalar(node);
-    char want[400], got[80];
 
     value->count = 1;
     if (row->kind == CF_SETTING_INT || row->kind == CF_SETTING_REAL)
@@ -213,12 +221,7 @@ static cf_status take_scalar(const cf_config_source *source, const yaml_node_t *
     if (row->kind == CF_SETTING_BOOL && text && parse_bool(text, &value->ints[0])) return CF_OK;
     if (row->kind == CF_SETTING_TEXT && text)
         return cf_config_copy_text(cf_config_is_null(node) ? "" : text, &value->texts[0]);
-    cf_config_describe(row, want);
-    if (!text)
-        return cf_config_fail(source, node, row->name, "expected %s, found a list or mapping",
-                              want);
-    return cf_config_fail(source, node, row->name, "\"%s\" is not %s", cf_config_excerpt(text, got),
-                          want);
+    return refuse(source, node, row);
 }
 
 static cf_status take_list(const cf_config_source *source, const yaml_node_t *node,
