@@ -205,28 +205,12 @@ static void a_file_with_nan_is_refused(void **state)
     expect_refused(DIM, CF_ERR_NUMERIC, "table.h5: /table: row 0 has a NaN");
 }
 
-/** Flip one bit where the file holds the four bytes of `value`. */
-static void damage(const char *path, float value)
-{
-    FILE *file = fopen(path, "r+b");
-    char *bytes = calloc(1, 1 << 20);
-
-    assert_non_null(file);
-    size_t size = fread(bytes, 1, 1 << 20, file);
-    char *found = memmem(bytes, size, &value, sizeof value);
-    assert_non_null(found);
-    fseek(file, found - bytes, SEEK_SET);
-    assert_int_not_equal(fputc(*found ^ 1, file), EOF);
-    fclose(file);
-    free(bytes);
-}
-
 static void a_damaged_table_is_refused(void **state)
 {
     (void)state;
     write_file(1, 0);
     if (world.rank == 0)
-        damage(cf_test_scratch("table.h5"), (float)(normal_at(OFFSET + 3, 5) * .1));
+        cf_test_damage(cf_test_scratch("table.h5"), (float)(normal_at(OFFSET + 3, 5) * .1));
     MPI_Barrier(world.comm);
     expect_refused(DIM, CF_ERR_FORMAT, "/table is damaged");
 }

@@ -196,22 +196,6 @@ static void the_golden_tables_come_out_exactly(void **state)
     free(want);
 }
 
-/** Flip one bit where the file holds the four bytes of `value`. */
-static void damage(const char *path, float value)
-{
-    FILE *file = fopen(path, "r+b");
-    char *bytes = calloc(1, 1 << 20);
-
-    assert_non_null(file);
-    size_t size = fread(bytes, 1, 1 << 20, file);
-    char *found = memmem(bytes, size, &value, sizeof value);
-    assert_non_null(found);
-    fseek(file, found - bytes, SEEK_SET);
-    assert_int_not_equal(fputc(*found ^ 1, file), EOF);
-    fclose(file);
-    free(bytes);
-}
-
 static void damaged_vectors_are_refused(void **state)
 {
     cf_config *config = new_config("missing_embedding=zero embedding_size=72");
@@ -224,7 +208,7 @@ static void damaged_vectors_are_refused(void **state)
     assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &dataset), CF_OK);
     assert_int_equal(cf_select_dims(dataset, config, &selection), CF_OK);
     cf_dataset_close(&dataset);
-    if (world.rank == 0) damage(cf_test_scratch("data.h5"), data.vectors[40 * DIM + 81]);
+    if (world.rank == 0) cf_test_damage(cf_test_scratch("data.h5"), data.vectors[40 * DIM + 81]);
     MPI_Barrier(world.comm);
     assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &dataset), CF_OK);
     assert_int_equal(cf_select_fill_items(dataset, selection, config, items), CF_ERR_FORMAT);

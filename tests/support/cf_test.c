@@ -171,3 +171,18 @@ int cf_test_main(int argc, char **argv, int (*run)(void))
     cf_par_finalize();
     return failures ? 1 : 0;
 }
+
+void cf_test_damage(const char *path, float value)
+{
+    FILE *file = fopen(path, "r+b");
+    char *bytes = calloc(1, 1 << 20);
+
+    assert_non_null(file);
+    size_t size = fread(bytes, 1, 1 << 20, file);
+    char *found = memmem(bytes, size, &value, sizeof value);
+    assert_non_null(found);
+    fseek(file, found - bytes, SEEK_SET);
+    assert_int_not_equal(fputc(*found ^ 1, file), EOF);
+    fclose(file);
+    free(bytes);
+}

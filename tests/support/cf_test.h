@@ -35,6 +35,9 @@ void cf_test_close(double got, double want, double tolerance, const char *what, 
  * all. */
 double *cf_test_npy(const char *path, int64_t dims[2]);
 
+/** Flip one bit where the file holds the four bytes of `value`. On one rank. */
+void cf_test_damage(const char *path, float value);
+
 int cf_test_main(int argc, char **argv, int (*run)(void));
 /** Group teardown: leaves cmocka's closing lines to rank 0. */
 int cf_test_end_group(void **state);
