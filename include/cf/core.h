@@ -9,8 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* ---- Status and errors
- * ---------------------------------------------------------------------------------------- */
+/* ---- Status and errors ---- */
 
 /** What a function that can fail returns; the number is also the program's exit status. */
 typedef enum cf_status {
@@ -54,9 +53,7 @@ _Noreturn void cf_error_assert(const char *condition, const char *file, int line
 /** What cf_error_assert() calls last instead of abort(); par sets it to MPI_Abort. */
 void cf_error_set_abort(void (*function)(void));
 
-/* ---- Memory
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- Memory ---- */
 
 /**
  * Allocate `count` zeroed elements for the pointer variable `pointer`, aligned to 64 bytes (2 MiB
@@ -82,8 +79,7 @@ void cf_alloc_fail_at(int64_t n);
 int64_t cf_alloc_live(void);
 int64_t cf_alloc_peak(void);
 
-/* ---- Log, progress, clock
- * ------------------------------------------------------------------------------------- */
+/* ---- Log, progress, clock ---- */
 
 /** Print one line to stderr, if this process is the one that logs; cf_warn() puts "warning: "
  * before it. */
@@ -111,8 +107,7 @@ void cf_progress_end(cf_progress *progress);
 /** Seconds of a monotonic clock. */
 double cf_clock_now(void);
 
-/* ---- Random numbers
- * ------------------------------------------------------------------------------------------- */
+/* ---- Random numbers ---- */
 
 /** Streams keep draws for different purposes apart; a number, once given, is never reused or
  * changed. */
@@ -157,9 +152,7 @@ typedef struct cf_permutation {
 void cf_permutation_create(cf_permutation *permutation, cf_random key, uint64_t epoch, int64_t n);
 int64_t cf_permutation_at(const cf_permutation *permutation, int64_t position);
 
-/* ---- Exact sums
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- Exact sums ---- */
 
 /**
  * A sum of doubles that has no rounding at all, so that neither order nor number of ranks changes
@@ -192,9 +185,7 @@ double cf_exact_value(const cf_exact *sum);
  */
 double cf_exact_variance(const cf_exact *sum, const cf_exact *squares, int64_t n);
 
-/* ---- Sorting
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- Sorting ---- */
 
 /** Sort `count` keys ascending, `scratch` as large as `keys` (radix sort by bytes; bytes that are
  * equal in all keys cost nothing). */
@@ -204,9 +195,7 @@ int64_t cf_search_i64(const int64_t *values, int64_t count, int64_t value);
 /** True if ascending `values[0..count)` has `value`. */
 bool cf_contains_i64(const int64_t *values, int64_t count, int64_t value);
 
-/* ---- Lanes
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- Lanes ---- */
 
 /**
  * Rows of tables are whole segments of 16 floats: one AVX-512 register, two of AVX2, four of NEON.

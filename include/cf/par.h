@@ -7,9 +7,7 @@
 
 #include <mpi.h>
 
-/* ---- Context
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- Context ---- */
 
 /** A communicator with its rank and size. Plain data; `comm` is owned by whoever made it. */
 typedef struct cf_par {
@@ -45,9 +43,7 @@ void cf_par_broadcast(const cf_par *par, void *bytes, int64_t size, int root);
  * Collective. */
 void cf_par_sum_exact(const cf_par *par, cf_exact *sums, int64_t count);
 
-/* ---- Grid
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- Grid ---- */
 
 /**
  * P = n_rows x n_columns ranks. Users and items are cut into n_rows blocks, the dimensions into
@@ -68,9 +64,7 @@ cf_status cf_par_create_grid(const cf_par *world, int n_rows, int n_columns, cf_
 /** Collective. */
 void cf_par_destroy_grid(cf_grid **grid);
 
-/* ---- Blocks
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- Blocks ---- */
 
 /** 0..n-1 cut into `count` contiguous blocks: block b is start[b] .. start[b + 1] - 1; a block may
  * be empty. */

@@ -85,7 +85,7 @@ cf_status batch_rows_create(const cf_grid *grid, const cf_blocks *items, int64_t
                             int64_t max_batch, batch_rows *out);
 void batch_rows_destroy(batch_rows *rows);
 /** Find the rows: fills rows, n_rows, wanted and the slots. Collective over the grid column. */
-void batch_rows_find(batch_rows *rows, const cf_batch *batch, const cf_shard *shard);
+void batch_rows_find(batch_rows *rows, const cf_batch *batch);
 /** Once final[CF_ITEMS] is filled: fills wanted_final. Collective over the grid column. */
 void batch_rows_fetch(batch_rows *rows);
 /** Send each occurrence, coefficient[n] for the positive and its negation for the negative, to the

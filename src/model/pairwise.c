@@ -83,8 +83,7 @@ static void differentiate(cf_model *model, const cf_batch *batch, const float *s
     }
 }
 
-/* ---- Regularization
- * ------------------------------------------------------------------------------------------- */
+/* ---- Regularization ---- */
 
 enum { SUM_LOSS, SUM_USERS, SUM_POSITIVES, SUM_NEGATIVES, N_SUMS };
 
@@ -181,8 +180,7 @@ static double regularization(const cf_model *model, const double squares[N_SUMS]
     return model->reg_weight * sum / (double)batch_size;
 }
 
-/* ---- Gradient of final rows
- * ----------------------------------------------------------------------------------- */
+/* ---- Gradient of final rows ---- */
 
 /* Rows k of one side: the caller has filled values; keep them also times degree^-1/2. */
 static void scale_row(cf_model *model, cf_side side, int64_t k)
@@ -256,9 +254,7 @@ static void fill_gradient(cf_model *model)
     }
 }
 
-/* ---- Step
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- Step ---- */
 
 /* Losses and norms over all ranks. A grid row's ranks all have the same losses: one of them brings
  * them. */
@@ -283,7 +279,7 @@ cf_status pairwise_step(cf_model *model, const cf_batch *batch, const cf_sink *s
     cf_exact sums[N_SUMS] = {0};
     cf_loss found;
 
-    batch_rows_find(rows, batch, model->shard);
+    batch_rows_find(rows, batch);
     propagation_start(&model->propagation);
     propagation_rows(&model->propagation, rows->rows, rows->n_rows, rows->final);
     batch_rows_fetch(rows);

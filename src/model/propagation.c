@@ -42,9 +42,7 @@ static void finish_row(float *out, const float *a, float s, const float *sum, fl
     }
 }
 
-/* ---- Forward
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- Forward ---- */
 
 /* G_L = S E0 */
 static void scale_table(propagation *p)
@@ -139,9 +137,7 @@ void propagation_all(propagation *p, float *out[2])
     if (p->layers > 0) cf_graph_sum(p->graph, p->field[0], visit_final, &target);
 }
 
-/* ---- Backward
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- Backward ---- */
 
 typedef struct backward {
     propagation *p;

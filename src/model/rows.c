@@ -163,7 +163,7 @@ static void find_asked(batch_rows *rows, int64_t first_item)
     rows->n_rows[CF_ITEMS] = n;
 }
 
-void batch_rows_find(batch_rows *rows, const cf_batch *batch, const cf_shard *shard)
+void batch_rows_find(batch_rows *rows, const cf_batch *batch)
 {
     const cf_par *column = rows->column;
 
@@ -174,7 +174,7 @@ void batch_rows_find(batch_rows *rows, const cf_batch *batch, const cf_shard *sh
     start_from_counts(rows->ask_count, rows->ask_start, column->size);
     MPI_Alltoallv(rows->wanted, rows->want_count, rows->want_start, MPI_INT64_T, rows->asked,
                   rows->ask_count, rows->ask_start, MPI_INT64_T, column->comm);
-    find_asked(rows, shard->first_item);
+    find_asked(rows, rows->item_blocks->start[column->rank]);
 }
 
 void batch_rows_fetch(batch_rows *rows)

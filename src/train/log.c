@@ -27,15 +27,14 @@ void run_log_close(run_log *log)
     log->file = NULL;
 }
 
-/* Write and free one line; a log that cannot be written (full disk) does not end a training run. */
+/* Write and free one line of an open log; one that cannot be written (full disk) does not end a
+ * training run. */
 static void write_line(run_log *log, json_t *line)
 {
-    if (log->file != NULL) {
-        if (json_dumpf(line, log->file, JSON_COMPACT | JSON_REAL_PRECISION(12)) != 0 ||
-            fputc('\n', log->file) == EOF || fflush(log->file) != 0) {
-            cf_warn("log.jsonl: cannot write: %s", strerror(errno));
-            run_log_close(log);
-        }
+    if (json_dumpf(line, log->file, JSON_COMPACT | JSON_REAL_PRECISION(12)) != 0 ||
+        fputc('\n', log->file) == EOF || fflush(log->file) != 0) {
+        cf_warn("log.jsonl: cannot write: %s", strerror(errno));
+        run_log_close(log);
     }
     json_decref(line);
 }

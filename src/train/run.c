@@ -29,9 +29,7 @@ struct run {
     double saved; /* when the last checkpoint was written */
 };
 
-/* ---- Setting up
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- Setting up ---- */
 
 /* The folder, and whether a run is in it already. Collective. */
 static cf_status open_folder(struct run *run, bool *resume)
@@ -204,9 +202,7 @@ static void tear_down(struct run *run)
     cf_free(&run->settings);
 }
 
-/* ---- Going on
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- Going on ---- */
 
 static void update_seconds(struct run *run)
 {
