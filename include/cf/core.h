@@ -118,6 +118,7 @@ typedef enum cf_stream {
     CF_STREAM_SHUFFLE = 4,  /* order of the interactions in an epoch */
     CF_STREAM_NEGATIVE = 5, /* negative items */
     CF_STREAM_MISSING = 6,  /* vectors for items without one */
+    CF_STREAM_VIEW = 7,     /* edges and nodes that a view of the graph keeps */
     CF_STREAM_TEST = 1000   /* tests and benchmarks */
 } cf_stream;
 
@@ -246,4 +247,29 @@ static inline float cf_lanes_sum(cf_lanes x)
         for (int k = 0; k < half; k++)
             t[k] += t[k + half];
     return t[0];
+}
+
+/**
+ * e^x in every lane, within 2 ulp, for x <= 88; 0 below -87, where a float has no more normal
+ * numbers; NaN for NaN. Cody and Waite's reduction to |r| <= ln(2)/2, and the minimax polynomial of
+ * Cephes' expf (Moshier).
+ */
+static inline cf_lanes cf_lanes_exp(cf_lanes x)
+{
+    typedef int32_t bits __attribute__((vector_size(sizeof(cf_lanes))));
+    const cf_lanes shift = cf_lanes_all(0x1.8p23f); /* x + shift has round(x) in its low bits */
+    const cf_lanes shifted = cf_lanes_fma(x, cf_lanes_all(0x1.715476p0f), shift);
+    const cf_lanes n = shifted - shift;
+    const cf_lanes r = cf_lanes_fma(n, cf_lanes_all(0x1.bd0106p-13f),
+                                    cf_lanes_fma(n, cf_lanes_all(-0x1.63p-1f), x));
+    cf_lanes p = cf_lanes_all(1.9875691500e-4f);
+
+    p = cf_lanes_fma(p, r, cf_lanes_all(1.3981999507e-3f));
+    p = cf_lanes_fma(p, r, cf_lanes_all(8.3334519073e-3f));
+    p = cf_lanes_fma(p, r, cf_lanes_all(4.1665795894e-2f));
+    p = cf_lanes_fma(p, r, cf_lanes_all(1.6666665459e-1f));
+    p = cf_lanes_fma(p, r, cf_lanes_all(5.0000001201e-1f));
+    p = cf_lanes_fma(p, r * r, r + cf_lanes_all(1.0f));
+    /* times 2^n, into the exponent; lanes too small are cleared */
+    return (cf_lanes)(((bits)p + ((bits)shifted << 23)) & ~(bits)(x < cf_lanes_all(-87.0f)));
 }
