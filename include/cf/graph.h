@@ -97,3 +97,30 @@ void cf_graph_sum_sparse(const cf_graph *graph, const cf_sparse *in, cf_visitor 
                          void *context);
 /** Clear the slots again. Local. */
 void cf_graph_close_sparse(cf_sparse *sparse);
+
+/* ---- Views: the graph without some of its edges ---- */
+
+/** Number the edges of the item side as the user side has them, once, before views are filled.
+ * Collective over the grid column. Errors: MEMORY. Sends 16 bytes an edge. */
+cf_status cf_graph_number_edges(cf_graph *graph, const cf_shard *shard);
+
+/** Which edges of my rows are kept, and the degrees that leaves. A byte an edge, seen from each
+ * side. */
+typedef struct cf_view {
+    uint8_t *kept[2]; /* edges of the side's rows: 1 or 0 */
+    float *scale[2];  /* rows: (kept degree)^-1/2, 0 for a row without kept edges */
+} cf_view;
+/** Zeros: nothing is kept. Local. Errors: MEMORY. Free with cf_graph_destroy_view(), which takes a
+ * view of all zero bytes too. */
+cf_status cf_graph_create_view(const cf_graph *graph, cf_view *out);
+void cf_graph_destroy_view(cf_view *view);
+
+/** Is train interaction number `edge` (in order of user, item) of a user and an item (global
+ * numbers) kept? A function of its arguments alone, called by several threads. */
+typedef bool cf_keep(const void *context, int64_t edge, int64_t user, int64_t item);
+/** Fill a view, in time linear in the rank's edges. Local. `shard`: the graph's. */
+void cf_graph_fill_view(const cf_graph *graph, const cf_shard *shard, cf_keep *keep,
+                        const void *context, cf_view *view);
+/** cf_graph_sum() over the neighbours that a view keeps. Collective over the grid column. */
+void cf_graph_sum_view(cf_graph *graph, const cf_view *view, cf_field in, cf_visitor *visitor,
+                       void *context);

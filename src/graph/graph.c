@@ -1,6 +1,5 @@
 #include "internal.h"
 
-#include <math.h>
 #include <omp.h>
 
 /* A rank's interactions, seen from one side: lists of the other side's global numbers, and who owns
@@ -81,7 +80,7 @@ static void fill_adjacency(const seen *edges, int rank, const int64_t *halo_numb
         int64_t degree = lists->start[row + 1] - lists->start[row];
 
         out->start[row + 1] = lists->start[row + 1];
-        out->scale[row] = degree > 0 ? (float)(1.0 / sqrt((double)degree)) : 0.0f;
+        out->scale[row] = graph_scale_of(degree);
         for (int64_t e = lists->start[row]; e < lists->start[row + 1]; e++) {
             int64_t other = lists->index[e];
 
@@ -158,6 +157,7 @@ void cf_graph_destroy(cf_graph **graph)
     cf_free(&g->scratch);
     cf_free(&g->peer_count);
     cf_free(&g->peer_start);
+    cf_free(&g->edge_number);
     cf_free(graph);
 }
 

@@ -3,9 +3,13 @@
 
 #include "cf/graph.h"
 
+#include <math.h>
+
 /** Columns that the kernel looks ahead: every list of columns is followed by this many readable
  * entries. */
 enum { LOOK_AHEAD = 6 };
+/** Neighbours looked at in one go where some are left out. */
+enum { COMPACT = 256 };
 
 /** Edges into the owned rows of one side. */
 typedef struct adjacency {
@@ -37,6 +41,8 @@ struct cf_graph {
     int64_t scratch_width;
     int n_threads;
     int *peer_count, *peer_start; /* 2 x peers each: sparse exchange */
+    int64_t *edge_number; /* edges of the item side: their numbers on the user side; NULL until
+                             asked for */
 };
 
 /** Rows to be added up: places in a field, followed by LOOK_AHEAD more that can be read. */
@@ -61,4 +67,10 @@ void graph_end_exchange(cf_graph *graph);
 static inline cf_side graph_other(cf_side side)
 {
     return side == CF_USERS ? CF_ITEMS : CF_USERS;
+}
+
+/** degree^-1/2, 0 without edges. */
+static inline float graph_scale_of(int64_t degree)
+{
+    return degree > 0 ? (float)(1.0 / sqrt((double)degree)) : 0.0f;
 }

@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-enum { COMPACT = 256 }; /* neighbours looked at in one go */
-
 cf_status cf_graph_create_sparse(cf_graph *graph, int64_t capacity, int64_t width, cf_sparse *out)
 {
     cf_sparse sparse = {.capacity = capacity};
