@@ -68,3 +68,32 @@ cf_status cf_dense_gather_own(const cf_dense *table, const int64_t *rows, int64_
 /** Errors: NUMERIC, the same on every rank, naming `what` and the first bad global row. Collective
  * over the grid. */
 cf_status cf_dense_check_finite(const cf_dense *table, const char *what);
+
+/**
+ * Whole rows in tiles: rows t x tile_rows .. of tile t, at offsets that no grid changes, lie on one
+ * rank: one that has the block of the tile's first row, whose tiles are shared evenly by the ranks
+ * of the grid row. For work that needs whole rows and sums of fixed shape.
+ */
+typedef struct cf_tiles {
+    const cf_grid *grid; /* borrowed */
+    int64_t tile_rows, n_rows, full_width;
+    int64_t first_row, count;            /* my rows: whole tiles but for the last of all */
+    int64_t capacity;                    /* count rounded up to whole tiles */
+    int *table_count, *table_at;         /* ranks: floats of my slice for each, in `packed` */
+    int *tile_count, *tile_at;           /* ranks: floats of my tiles from each */
+    int64_t *from, *rows, *width;        /* ranks: which of my rows they have, and how wide */
+    int64_t *offset;                     /* ranks: where their dimensions begin */
+    int64_t my_first, my_rows, my_width; /* of the table */
+    float *packed;                       /* room for `count` whole rows, if there are other ranks */
+} cf_tiles;
+
+/** Plan the tiles of tables that lie as `like`. Collective over the grid. Errors: MEMORY, USAGE (a
+ * rank's part is too large for an MPI count). Free with cf_dense_destroy_tiles(). */
+cf_status cf_dense_create_tiles(const cf_dense *like, int64_t tile_rows, cf_tiles **out);
+void cf_dense_destroy_tiles(cf_tiles **tiles);
+/**
+ * From slices to tiles, and back. Collective over the grid. `table`: my rows of the table x my
+ * width; `whole`: count x full_width. Each number crosses once, unless it is where it belongs.
+ */
+void cf_dense_to_tiles(cf_tiles *tiles, const float *table, float *whole);
+void cf_dense_from_tiles(cf_tiles *tiles, const float *whole, float *table);
