@@ -1,6 +1,6 @@
 /**
- * model: MF, LightGCN: scores, loss and gradient of a batch, over the grid. A model is a row of the
- * table in model.c.
+ * model: MF, LightGCN, SGL, SGCL: scores, loss and gradient of a batch, over the grid. A model is a
+ * row of the table in model.c.
  */
 #pragma once
 
@@ -8,7 +8,8 @@
 #include "cf/dense.h"
 #include "cf/graph.h"
 
-/** Settings: model, n_layers, reg_weight, require_pow, init, init_std. */
+/** Settings: model, n_layers, reg_weight, require_pow, type, drop_ratio, ssl_tau, ssl_weight,
+ * temperature, contrast_memory, init, init_std. */
 extern const cf_setting cf_model_settings[];
 
 /** The samples of a batch whose users are in my block, in order of their place in the batch. */
@@ -31,10 +32,20 @@ typedef struct cf_sink {
 
 /** The loss of a batch and its parts. */
 typedef struct cf_loss {
-    double total, ranking, regularization; /* regularization with its weight */
+    double total, ranking;
+    double regularization, contrast; /* with their weights; 0 in models without */
 } cf_loss;
 
 typedef struct cf_model cf_model;
+
+/** Does the model of these settings read negatives? Local. */
+bool cf_model_needs_negatives(const cf_config *config);
+/** What the model of these settings holds beside raw tables and graph: tables of the same size, and
+ * bytes for each edge. Local. */
+typedef struct cf_model_cost {
+    int tables, edge_bytes;
+} cf_model_cost;
+cf_model_cost cf_model_predict(const cf_config *config);
 
 /** Largest batch, so that create can allocate everything a step needs. */
 typedef struct cf_model_place {
@@ -57,6 +68,9 @@ void cf_model_fill_noise(cf_model *model, const cf_config *config, uint64_t seed
  * Errors: MEMORY. Source: LLMInit, section 3. */
 cf_status cf_model_pool_users(cf_model *model);
 
+/** Before the first step of an epoch, or of its rest: what is renewed each epoch, as a function of
+ * (seed, epoch). Local. */
+void cf_model_start_epoch(cf_model *model, uint64_t seed, int64_t epoch);
 /**
  * One step: the loss of the batch at the current tables, and the gradient of it, row by row, into
  * the sink. Collective. Errors: NUMERIC (loss not finite; the sink was not called). On success the

@@ -2,4 +2,4 @@
 
 /* Matrix factorization with the BPR loss: the raw tables are the final ones (Rendle et al. 2009).
  */
-const model_kind model_bpr = {.name = "BPR", .step = pairwise_step};
+const model_kind model_bpr = {.name = "BPR", .negatives = true, .step = pairwise_step};

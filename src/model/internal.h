@@ -3,12 +3,17 @@
 
 #include "cf/model.h"
 
+/** A sort key is a row's number above, what belongs to it below. */
+enum { LOW_BITS = 26 };
+#define LOW_MASK (((uint64_t)1 << LOW_BITS) - 1)
+
 /** The gradient of a loss with respect to final rows, for a few rows of each side. */
 typedef struct gradient {
-    cf_sparse scaled; /* the rows times degree^-1/2, as products take them */
-    float *values[2]; /* scaled.count x width: the rows themselves */
-    float *decay[2];  /* scaled.count: this times the raw row is added to the raw row's gradient
-                         (regularization) */
+    cf_sparse scaled;     /* the rows times degree^-1/2, as products take them */
+    float *values[2];     /* scaled.count x width: the rows themselves */
+    float *decay[2];      /* scaled.count: this times the raw row is added to the raw row's gradient
+                             (regularization) */
+    const float *more[2]; /* owned rows x width: added to the gradient of raw rows; NULL: nothing */
 } gradient;
 
 /**
@@ -26,6 +31,8 @@ typedef struct propagation {
 cf_status propagation_create(cf_graph *graph, cf_dense *const table[2], int layers,
                              propagation *out);
 void propagation_destroy(propagation *propagation);
+/** Current and next change places. */
+void propagation_swap(propagation *p);
 /** G_1 from the tables: L - 1 sums over the whole graph. Collective over the grid column. */
 void propagation_start(propagation *p);
 /** After start: rows of F, of the listed rows only. out[side]: count x width. Collective over the
@@ -109,19 +116,44 @@ struct cf_model {
     float *segment_scores; /* largest batch x segments: mine, then all of the grid row */
     float *coefficient;    /* largest batch */
     int *row_counts, *row_starts;
+    int64_t n_train; /* interactions of all ranks */
+    void *own;       /* of the kind */
 };
 
-/** A model: what it is called, which settings it heeds, and its step. */
+/** A model: what it is called, what it heeds and needs, and its step. */
 struct model_kind {
     const char *name;
     bool propagates;  /* heeds n_layers; else it works on the raw tables */
     bool regularizes; /* heeds reg_weight */
+    bool negatives;   /* reads the batch's negatives */
+    bool sums;        /* its pairwise loss is the sum of -log sigmoid, not the mean */
+    int tables;       /* beside the raw ones, of their size: fields and the like */
+    int edge_bytes;   /* for each edge of a rank's rows, beside the graph */
+    /** What is the model's own, into model->own. Collective; the same status on all ranks. NULL:
+     * nothing. */
+    cf_status (*create)(cf_model *model, const cf_config *config, int64_t max_batch);
+    void (*destroy)(void *own); /* also of one that is half made, or NULL */
+    void (*start_epoch)(cf_model *model, uint64_t seed, int64_t epoch); /* Local; may be NULL */
     cf_status (*step)(cf_model *model, const cf_batch *batch, const cf_sink *sink, cf_loss *loss);
 };
 extern const model_kind model_bpr, model_lightgcn;
 
 /**
- * The step of all models whose loss is the mean of -log(1e-10 + sigmoid(u.i - u.j)) on final rows,
- * with the norms of raw rows as regularization (Rendle et al. 2009; He et al. 2020, eq. 15).
+ * The step of models whose loss is the mean of -log(1e-10 + sigmoid(u.i - u.j)) on final rows, or
+ * the sum of -log sigmoid, with the norms of raw rows as regularization (Rendle et al. 2009; He et
+ * al. 2020, eq. 15).
  */
 cf_status pairwise_step(cf_model *model, const cf_batch *batch, const cf_sink *sink, cf_loss *loss);
+
+/** Its parts, for models that add to it. Exact sums over ranks; SUM_CONTRAST is theirs to fill. */
+enum { SUM_LOSS, SUM_USERS, SUM_POSITIVES, SUM_NEGATIVES, SUM_CONTRAST, PAIRWISE_SUMS };
+/** This rank's sums. Collective. */
+void pairwise_forward(cf_model *model, const cf_batch *batch, cf_exact sums[PAIRWISE_SUMS]);
+/** The loss from all ranks' sums. Collective. Errors: NUMERIC (not finite), the same on all. */
+cf_status pairwise_loss(cf_model *model, const cf_batch *batch, cf_exact sums[PAIRWISE_SUMS],
+                        cf_loss *loss);
+/** Every row's gradient, and what gradient.more has for it, into the sink. Collective. */
+void pairwise_backward(cf_model *model, const cf_sink *sink);
+
+/** gradient.values[side] has row k of the batch's rows: keep it also times degree^-1/2. Local. */
+void gradient_scale_row(cf_model *model, cf_side side, int64_t k);

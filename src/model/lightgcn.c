@@ -2,5 +2,9 @@
 
 /* LightGCN: final tables are the mean of all powers of the normalised graph on the raw ones (He et
  * al. 2020). */
-const model_kind model_lightgcn = {
-    .name = "LightGCN", .propagates = true, .regularizes = true, .step = pairwise_step};
+const model_kind model_lightgcn = {.name = "LightGCN",
+                                   .propagates = true,
+                                   .regularizes = true,
+                                   .negatives = true,
+                                   .tables = 2,
+                                   .step = pairwise_step};

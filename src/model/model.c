@@ -14,7 +14,7 @@ const cf_setting cf_model_settings[] = {
      .initial = "2",
      .min = 0,
      .max = 64,
-     .help = "LightGCN: powers of the graph beside the raw table"},
+     .help = "all but BPR: powers of the graph beside the raw table"},
     {.name = "reg_weight",
      .kind = CF_SETTING_REAL,
      .initial = "1e-05",
@@ -70,6 +70,15 @@ done:
     return status;
 }
 
+/* Train interactions of all blocks. Collective over the grid column. */
+static int64_t count_train(const cf_model_place *place)
+{
+    int64_t n = place->shard->train.start[place->shard->train.count];
+
+    MPI_Allreduce(MPI_IN_PLACE, &n, 1, MPI_INT64_T, MPI_SUM, place->grid->column.comm);
+    return n;
+}
+
 cf_status cf_model_create(const cf_config *config, const cf_model_place *place, cf_model **out)
 {
     const int64_t dim = cf_config_int(config, "embedding_size");
@@ -86,11 +95,13 @@ cf_status cf_model_create(const cf_config *config, const cf_model_place *place, 
     model->require_pow = cf_config_bool(config, "require_pow");
     layers = model->kind->propagates ? (int)cf_config_int(config, "n_layers") : 0;
     CF_TRY(cf_graph_create(place->grid, place->shard, &model->graph));
+    model->n_train = count_train(place);
     CF_TRY(cf_dense_create(place->grid, &place->shard->users, dim, &model->table[CF_USERS]));
     CF_TRY(cf_dense_create(place->grid, &place->shard->items, dim, &model->table[CF_ITEMS]));
     status = propagation_create(model->graph, model->table, layers, &model->propagation);
     if (status == CF_OK) status = allocate_step(model, place->max_batch);
     CF_TRY(cf_par_agree(world, status));
+    if (model->kind->create != NULL) CF_TRY(model->kind->create(model, config, place->max_batch));
     *out = model;
     model = NULL;
 done:
@@ -103,6 +114,8 @@ void cf_model_destroy(cf_model **model)
     cf_model *m = *model;
 
     if (m == NULL) return;
+    if (m->own != NULL) m->kind->destroy(m->own);
+    cf_free(&m->own);
     propagation_destroy(&m->propagation);
     batch_rows_destroy(&m->rows);
     for (int side = 0; side < 2; side++) {
@@ -170,6 +183,23 @@ cf_status cf_model_pool_users(cf_model *model)
 done:
     cf_graph_destroy_field(&field);
     return status;
+}
+
+void cf_model_start_epoch(cf_model *model, uint64_t seed, int64_t epoch)
+{
+    if (model->kind->start_epoch != NULL) model->kind->start_epoch(model, seed, epoch);
+}
+
+bool cf_model_needs_negatives(const cf_config *config)
+{
+    return find_kind(config)->negatives;
+}
+
+cf_model_cost cf_model_predict(const cf_config *config)
+{
+    const model_kind *kind = find_kind(config);
+
+    return (cf_model_cost){.tables = kind->tables, .edge_bytes = kind->edge_bytes};
 }
 
 cf_status cf_model_step(cf_model *model, const cf_batch *batch, const cf_sink *sink, cf_loss *loss)

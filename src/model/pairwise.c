@@ -1,6 +1,7 @@
 #include "internal.h"
 
 #include <math.h>
+#include <string.h>
 
 static const float *wanted_row(const batch_rows *rows, int64_t occurrence_place)
 {
@@ -69,8 +70,7 @@ static double join_score(const cf_model *model, const float *segments, int64_t c
     return score;
 }
 
-/* Loss -log(1e-10 + sigmoid(x)) of each sample into `loss`, its derivative over the batch size into
- * `coefficient`. */
+/* Loss of each sample into `loss`, its derivative into `coefficient`. */
 static void differentiate(cf_model *model, const cf_batch *batch, const float *segments,
                           cf_exact *loss)
 {
@@ -78,14 +78,17 @@ static void differentiate(cf_model *model, const cf_batch *batch, const float *s
         const double x = join_score(model, segments, batch->count, n);
         const double p = 1.0 / (1.0 + exp(-x));
 
-        model->coefficient[n] = (float)(-p * (1.0 - p) / (1e-10 + p) / (double)batch->size);
-        cf_exact_add(loss, -log(1e-10 + p));
+        if (model->kind->sums) { /* -log sigmoid(x) */
+            model->coefficient[n] = (float)(p - 1.0);
+            cf_exact_add(loss, x > 0 ? log1p(exp(-x)) : log1p(exp(x)) - x);
+        } else { /* -log(1e-10 + sigmoid(x)) / batch size */
+            model->coefficient[n] = (float)(-p * (1.0 - p) / (1e-10 + p) / (double)batch->size);
+            cf_exact_add(loss, -log(1e-10 + p));
+        }
     }
 }
 
 /* ---- Regularization ---- */
-
-enum { SUM_LOSS, SUM_USERS, SUM_POSITIVES, SUM_NEGATIVES, N_SUMS };
 
 /* How often item row k stands in the batch as positive (0) and as negative (1). */
 static void count_roles(const batch_rows *rows, int64_t k, int64_t count[2])
@@ -107,14 +110,14 @@ static void add_norm(cf_exact *sum, const float *raw, int64_t width, int64_t tim
 
 /* Squared norms of the batch's raw rows, repeats counted: exact sums of the segments', so that
  * blocks and slices add up alike. */
-static void add_norms(const cf_model *model, cf_exact sums[N_SUMS])
+static void add_norms(const cf_model *model, cf_exact sums[PAIRWISE_SUMS])
 {
     const batch_rows *rows = &model->rows;
     const int64_t width = rows->width;
 
 #pragma omp parallel
     {
-        cf_exact mine[N_SUMS] = {0};
+        cf_exact mine[PAIRWISE_SUMS] = {0};
 
 #pragma omp for schedule(static) nowait
         for (int64_t k = 0; k < rows->n_rows[CF_USERS]; k++)
@@ -131,7 +134,7 @@ static void add_norms(const cf_model *model, cf_exact sums[N_SUMS])
             add_norm(&mine[SUM_NEGATIVES], raw, width, count[1]);
         }
 #pragma omp critical
-        for (int k = SUM_USERS; k < N_SUMS; k++)
+        for (int k = SUM_USERS; k <= SUM_NEGATIVES; k++)
             cf_exact_merge(&sums[k], &mine[k]);
     }
 }
@@ -151,7 +154,7 @@ static float decay_of(const cf_model *model, const int64_t *times, const double 
     return (float)(model->reg_weight * sum / (double)batch_size);
 }
 
-static void set_decay(cf_model *model, const double squares[N_SUMS], int64_t batch_size)
+static void set_decay(cf_model *model, const double squares[PAIRWISE_SUMS], int64_t batch_size)
 {
     const batch_rows *rows = &model->rows;
 
@@ -170,20 +173,19 @@ static void set_decay(cf_model *model, const double squares[N_SUMS], int64_t bat
     }
 }
 
-static double regularization(const cf_model *model, const double squares[N_SUMS],
+static double regularization(const cf_model *model, const double squares[PAIRWISE_SUMS],
                              int64_t batch_size)
 {
     double sum = 0;
 
-    for (int k = SUM_USERS; k < N_SUMS; k++)
+    for (int k = SUM_USERS; k <= SUM_NEGATIVES; k++)
         sum += model->require_pow ? squares[k] / 2 : sqrt(squares[k]);
     return model->reg_weight * sum / (double)batch_size;
 }
 
 /* ---- Gradient of final rows ---- */
 
-/* Rows k of one side: the caller has filled values; keep them also times degree^-1/2. */
-static void scale_row(cf_model *model, cf_side side, int64_t k)
+void gradient_scale_row(cf_model *model, cf_side side, int64_t k)
 {
     const int64_t width = model->rows.width;
     const cf_lanes scale =
@@ -249,36 +251,18 @@ static void fill_gradient(cf_model *model)
                 user_gradient(model, k);
             else
                 item_gradient(model, k);
-            scale_row(model, (cf_side)side, k);
+            gradient_scale_row(model, (cf_side)side, k);
         }
     }
 }
 
 /* ---- Step ---- */
 
-/* Losses and norms over all ranks. A grid row's ranks all have the same losses: one of them brings
- * them. */
-static void sum_losses(cf_model *model, const cf_batch *batch, cf_exact sums[N_SUMS], cf_loss *loss)
-{
-    double squares[N_SUMS];
-
-    if (model->grid->my_column != 0) sums[SUM_LOSS] = (cf_exact){0};
-    if (model->reg_weight > 0) add_norms(model, sums);
-    cf_par_sum_exact(&model->grid->world, sums, N_SUMS);
-    for (int k = 0; k < N_SUMS; k++)
-        squares[k] = cf_exact_value(&sums[k]);
-    loss->ranking = squares[SUM_LOSS] / (double)batch->size;
-    loss->regularization = model->reg_weight > 0 ? regularization(model, squares, batch->size) : 0;
-    loss->total = loss->ranking + loss->regularization;
-    set_decay(model, squares, batch->size);
-}
-
-cf_status pairwise_step(cf_model *model, const cf_batch *batch, const cf_sink *sink, cf_loss *loss)
+void pairwise_forward(cf_model *model, const cf_batch *batch, cf_exact sums[PAIRWISE_SUMS])
 {
     batch_rows *rows = &model->rows;
-    cf_exact sums[N_SUMS] = {0};
-    cf_loss found;
 
+    memset(sums, 0, PAIRWISE_SUMS * sizeof *sums);
     batch_rows_find(rows, batch);
     propagation_start(&model->propagation);
     propagation_rows(&model->propagation, rows->rows, rows->n_rows, rows->final);
@@ -286,12 +270,47 @@ cf_status pairwise_step(cf_model *model, const cf_batch *batch, const cf_sink *s
     score_segments(rows, batch->count, model->segment_scores);
     differentiate(model, batch, join_slices(model, batch->count), &sums[SUM_LOSS]);
     batch_rows_return(rows, batch, model->coefficient);
-    sum_losses(model, batch, sums, &found);
+    if (model->reg_weight > 0) add_norms(model, sums);
+    /* a grid row's ranks all have the same losses: one of them brings them */
+    if (model->grid->my_column != 0) sums[SUM_LOSS] = (cf_exact){0};
+}
+
+cf_status pairwise_loss(cf_model *model, const cf_batch *batch, cf_exact sums[PAIRWISE_SUMS],
+                        cf_loss *loss)
+{
+    double value[PAIRWISE_SUMS];
+    cf_loss found;
+
+    cf_par_sum_exact(&model->grid->world, sums, PAIRWISE_SUMS);
+    for (int k = 0; k < PAIRWISE_SUMS; k++)
+        value[k] = cf_exact_value(&sums[k]);
+    found.ranking = value[SUM_LOSS] / (model->kind->sums ? 1.0 : (double)batch->size);
+    found.regularization = model->reg_weight > 0 ? regularization(model, value, batch->size) : 0;
+    found.contrast = value[SUM_CONTRAST];
+    found.total = found.ranking + found.regularization + found.contrast;
     if (!isfinite(found.total))
-        return CF_FAIL(CF_ERR_NUMERIC, "the loss is not finite (ranking %g, regularization %g)",
-                       found.ranking, found.regularization);
-    fill_gradient(model);
-    propagation_back(&model->propagation, &model->gradient, sink);
+        return CF_FAIL(CF_ERR_NUMERIC,
+                       "the loss is not finite (ranking %g, regularization %g, contrast %g)",
+                       found.ranking, found.regularization, found.contrast);
+    set_decay(model, value, batch->size);
     *loss = found;
     return CF_OK;
+}
+
+void pairwise_backward(cf_model *model, const cf_sink *sink)
+{
+    fill_gradient(model);
+    propagation_back(&model->propagation, &model->gradient, sink);
+}
+
+cf_status pairwise_step(cf_model *model, const cf_batch *batch, const cf_sink *sink, cf_loss *loss)
+{
+    cf_exact sums[PAIRWISE_SUMS];
+    cf_status status;
+
+    pairwise_forward(model, batch, sums);
+    CF_TRY(pairwise_loss(model, batch, sums, loss));
+    pairwise_backward(model, sink);
+done:
+    return status;
 }

@@ -21,7 +21,7 @@ void propagation_destroy(propagation *p)
     cf_graph_destroy_field(&p->field[1]);
 }
 
-static void swap_fields(propagation *p)
+void propagation_swap(propagation *p)
 {
     const cf_field current = p->field[0];
 
@@ -81,7 +81,7 @@ void propagation_start(propagation *p)
     scale_table(p);
     for (int layer = p->layers - 1; layer >= 1; layer--) {
         cf_graph_sum(p->graph, p->field[0], visit_layer, p);
-        swap_fields(p);
+        propagation_swap(p);
     }
 }
 
@@ -169,6 +169,17 @@ static void visit_back_layer(void *context, const cf_visit *visit)
     }
 }
 
+/* out += more, where there is more. */
+static void add_more(const backward *b, cf_side side, int64_t row, float *out)
+{
+    const int64_t width = b->g->scaled.width;
+
+    if (b->g->more[side] == NULL) return;
+    for (int64_t k = 0; k < width; k += CF_LANES)
+        cf_lanes_store(out + k,
+                       cf_lanes_load(out + k) + cf_lanes_load(b->g->more[side] + row * width + k));
+}
+
 /* The raw row's own part: out += decay * raw row, where the row is in the batch. */
 static void add_decay(const backward *b, cf_side side, int64_t row, float *out)
 {
@@ -195,6 +206,7 @@ static void visit_back_last(void *context, const cf_visit *visit)
 
         finish_row(sum, gradient_row(b->g, visit->side, row), scale[row], sum,
                    1.0f / (float)(b->p->layers + 1), width);
+        add_more(b, visit->side, row, sum);
         add_decay(b, visit->side, row, sum);
     }
     b->sink->take(b->sink->context, visit->side, visit->rows, visit->count, visit->sums);
@@ -232,10 +244,10 @@ void propagation_back(propagation *p, gradient *g, const cf_sink *sink)
         cf_graph_sum_sparse(p->graph, &g->scaled, visit_back_last, &b);
     } else {
         cf_graph_sum_sparse(p->graph, &g->scaled, visit_back_layer, &b);
-        swap_fields(p);
+        propagation_swap(p);
         for (int layer = 2; layer < p->layers; layer++) {
             cf_graph_sum(p->graph, p->field[0], visit_back_layer, &b);
-            swap_fields(p);
+            propagation_swap(p);
         }
         cf_graph_sum(p->graph, p->field[0], visit_back_last, &b);
     }

@@ -2,10 +2,6 @@
 
 #include <string.h>
 
-/* A sort key is a row's number above, what belongs to it below. */
-enum { LOW_BITS = 26 };
-static const uint64_t low_mask = ((uint64_t)1 << LOW_BITS) - 1;
-
 static cf_status allocate_lists(batch_rows *out, int64_t max_batch)
 {
     const int64_t n = out->capacity;
@@ -52,9 +48,9 @@ cf_status batch_rows_create(const cf_grid *grid, const cf_blocks *items, int64_t
 
     *out = (batch_rows){
         .column = &grid->column, .item_blocks = items, .width = width, .capacity = 2 * max_batch};
-    if (out->capacity > (int64_t)low_mask || items->start[items->count] >> (62 - LOW_BITS) != 0)
+    if (out->capacity > (int64_t)LOW_MASK || items->start[items->count] >> (62 - LOW_BITS) != 0)
         return CF_FAIL(CF_ERR_USAGE, "train_batch_size %lld is too large: at most %lld",
-                       (long long)max_batch, (long long)(low_mask / 2));
+                       (long long)max_batch, (long long)(LOW_MASK / 2));
     CF_TRY(allocate_lists(out, max_batch));
     CF_TRY(allocate_counts(out));
     CF_TRY(CF_ALLOC(out->final[CF_USERS], max_batch * width));
@@ -115,7 +111,7 @@ static void find_users(batch_rows *rows, const cf_batch *batch)
             rows->user_start[n] = k;
             rows->rows[CF_USERS][n++] = user;
         }
-        rows->by_user[k] = (int32_t)(rows->keys[k] & low_mask);
+        rows->by_user[k] = (int32_t)(rows->keys[k] & LOW_MASK);
         rows->user_slot[rows->by_user[k]] = (int32_t)(n - 1);
     }
     rows->user_start[n] = batch->count;
@@ -139,7 +135,7 @@ static void find_wanted(batch_rows *rows, const cf_batch *batch)
             rows->wanted[rows->n_wanted++] = item;
             rows->want_count[cf_par_block_of(rows->item_blocks, item)]++;
         }
-        rows->by_item[k] = (int32_t)(rows->keys[k] & low_mask);
+        rows->by_item[k] = (int32_t)(rows->keys[k] & LOW_MASK);
         rows->item_slot[rows->by_item[k]] = (int32_t)(rows->n_wanted - 1);
     }
 }
@@ -158,7 +154,7 @@ static void find_asked(batch_rows *rows, int64_t first_item)
         const int32_t item = (int32_t)(rows->keys[k] >> LOW_BITS);
 
         if (n == 0 || rows->rows[CF_ITEMS][n - 1] != item) rows->rows[CF_ITEMS][n++] = item;
-        rows->asked_slot[rows->keys[k] & low_mask] = (int32_t)(n - 1);
+        rows->asked_slot[rows->keys[k] & LOW_MASK] = (int32_t)(n - 1);
     }
     rows->n_rows[CF_ITEMS] = n;
 }
@@ -263,7 +259,7 @@ static void order_occurrences(batch_rows *rows, int64_t first_item)
 
         if (row < 0 || rows->rows[CF_ITEMS][row] != item) rows->item_start[++row] = k;
         CF_ASSERT(rows->rows[CF_ITEMS][row] == item);
-        rows->came_order[k] = of_order[rows->keys[k] & low_mask];
+        rows->came_order[k] = of_order[rows->keys[k] & LOW_MASK];
     }
     CF_ASSERT(row + 1 == rows->n_rows[CF_ITEMS]);
     rows->item_start[row + 1] = n;

@@ -11,13 +11,14 @@ double grid_predict_bytes(const cf_dataset *dataset, const cf_config *config, in
     const double rows = (double)(dataset->n_users + dataset->n_items),
                  edges = (double)dataset->n_train;
     const double moments = cf_config_is(config, "learner", "adam") ? 2 : 0;
-    const double fields = cf_config_is(config, "model", "BPR") ? 0 : 2;
+    const cf_model_cost model = cf_model_predict(config);
     const double batch = (double)cf_config_int(config, "train_batch_size");
     const double ranks = (double)n_rows * n_columns;
 
-    return rows * dim * 4 * (1 + moments + fields) / ranks +   /* tables */
-           edges * 2 * (4 + 8) / n_rows + rows * 40 / n_rows + /* graph and lists */
-           batch * dim * 4 * 12 / n_columns;                   /* rows of a batch */
+    return rows * dim * 4 * (1 + moments + model.tables) / ranks + /* tables */
+           edges * 2 * (4 + 8 + model.edge_bytes) / n_rows +
+           rows * 40 / n_rows +              /* graph and lists */
+           batch * dim * 4 * 12 / n_columns; /* rows of a batch */
 }
 
 /* Physical memory of this node over the ranks on it. */

@@ -10,6 +10,7 @@ struct sampler {
     const cf_shard *shard; /* borrowed */
     int64_t n_train, n_items, batch_size;
     uint64_t seed;
+    bool negatives;   /* the model reads them */
     bool exclude_all; /* negatives avoid all of the user's train items, not the positive alone */
     int64_t epoch;
     cf_permutation order;

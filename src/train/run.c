@@ -301,6 +301,7 @@ static cf_status train_epoch(struct run *run)
     double loss;
 
     sampler_start_epoch(&run->sampler, run->progress.epoch);
+    cf_model_start_epoch(run->model, run->sampler.seed, run->progress.epoch);
     while (run->progress.batch < n_batches) {
         const struct duty duty = agree_duty(run);
 

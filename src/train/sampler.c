@@ -10,8 +10,11 @@ cf_status sampler_create(const cf_config *config, const cf_dataset *dataset, con
                             .n_items = dataset->n_items,
                             .batch_size = cf_config_int(config, "train_batch_size"),
                             .seed = (uint64_t)cf_config_int(config, "seed"),
+                            .negatives = cf_model_needs_negatives(config),
                             .exclude_all = cf_config_is(config, "neg_exclude", "train")};
-    for (int64_t u = 0; u < shard->n_users; u++)
+    if (out->negatives && dataset->n_items == 1)
+        return CF_FAIL(CF_ERR_FORMAT, "there is one item alone: no negative item is left");
+    for (int64_t u = 0; u < shard->n_users && out->negatives && out->exclude_all; u++)
         if (shard->train.start[u + 1] - shard->train.start[u] == dataset->n_items)
             return CF_FAIL(
                 CF_ERR_FORMAT,
@@ -100,7 +103,7 @@ const cf_batch *sampler_draw(struct sampler *s, int64_t index)
 
         s->batch.user[n] = (int32_t)(cf_search_i64(train->start, train->count + 1, mine + 1) - 1);
         s->batch.positive[n] = train->index[mine];
-        s->batch.negative[n] = draw_negative(s, n, first + s->batch.place[n]);
+        if (s->negatives) s->batch.negative[n] = draw_negative(s, n, first + s->batch.place[n]);
     }
     return &s->batch;
 }
