@@ -49,6 +49,17 @@ void propagation_all(propagation *p, float *out[2]);
  */
 void propagation_back(propagation *p, gradient *g, const cf_sink *sink);
 
+/**
+ * The same on views of the graph, layer[k] for layer k + 1, that may differ: out = 1/(L+1) sum_k
+ * E_k with E_k = A_k E_{k-1}. out[side]: owned rows x width. Uses the fields. Collective over the
+ * grid column.
+ */
+void propagation_view(propagation *p, const cf_view *const *layer, float *const out[2]);
+/** The gradient with respect to E0 of what has the gradient `g` with respect to that, added to
+ * `out`. */
+void propagation_view_back(propagation *p, const cf_view *const *layer, float *const g[2],
+                           float *const out[2]);
+
 /** A sample's part in the gradient of an item's row. */
 typedef struct occurrence {
     int64_t item;      /* global number */
@@ -136,7 +147,7 @@ struct model_kind {
     void (*start_epoch)(cf_model *model, uint64_t seed, int64_t epoch); /* Local; may be NULL */
     cf_status (*step)(cf_model *model, const cf_batch *batch, const cf_sink *sink, cf_loss *loss);
 };
-extern const model_kind model_bpr, model_lightgcn;
+extern const model_kind model_bpr, model_lightgcn, model_sgl, model_sgcl;
 
 /**
  * The step of models whose loss is the mean of -log(1e-10 + sigmoid(u.i - u.j)) on final rows, or

@@ -1,3 +1,4 @@
+#include "contrast.h"
 #include "internal.h"
 
 #include <math.h>
@@ -7,7 +8,7 @@ const cf_setting cf_model_settings[] = {
     {.name = "model",
      .kind = CF_SETTING_CHOICE,
      .initial = "LightGCN",
-     .choices = "BPR|LightGCN",
+     .choices = "BPR|LightGCN|SGL|SGCL",
      .help = "what is trained"},
     {.name = "n_layers",
      .kind = CF_SETTING_INT,
@@ -20,11 +21,47 @@ const cf_setting cf_model_settings[] = {
      .initial = "1e-05",
      .min = 0,
      .max = 1e6,
-     .help = "LightGCN: weight of the norms of the batch's raw rows"},
+     .help = "LightGCN, SGL: weight of the norms of the batch's raw rows"},
     {.name = "require_pow",
      .kind = CF_SETTING_BOOL,
      .initial = "false",
      .help = "regularize by half the squared norms instead of the norms"},
+    {.name = "type",
+     .kind = CF_SETTING_CHOICE,
+     .initial = "ED",
+     .choices = "ED|ND|RW",
+     .help = "SGL: views by edge dropout, node dropout, or random walk (edge dropout by layer)"},
+    {.name = "drop_ratio",
+     .kind = CF_SETTING_REAL,
+     .initial = "0.1",
+     .min = 0,
+     .max = 1,
+     .help = "SGL: share of the edges or nodes that a view leaves out"},
+    {.name = "ssl_tau",
+     .kind = CF_SETTING_REAL,
+     .initial = "0.5",
+     .min = CONTRAST_MIN_TAU,
+     .max = 1e6,
+     .help = "SGL: temperature of the contrast of views"},
+    {.name = "ssl_weight",
+     .kind = CF_SETTING_REAL,
+     .initial = "0.05",
+     .min = 0,
+     .max = 1e6,
+     .help = "SGL: weight of the contrast of views"},
+    {.name = "temperature",
+     .kind = CF_SETTING_REAL,
+     .initial = "0.2",
+     .min = CONTRAST_MIN_TAU,
+     .max = 1e6,
+     .help = "SGCL: temperature of the contrast within the batch"},
+    {.name = "contrast_memory",
+     .kind = CF_SETTING_INT,
+     .initial = "256",
+     .min = 1,
+     .max = 1048576,
+     .help = "SGL, SGCL: memory of a rank for the scores of the contrast, MiB",
+     .machine = true},
     {.name = "init",
      .kind = CF_SETTING_CHOICE,
      .initial = "xavier",
@@ -39,7 +76,7 @@ const cf_setting cf_model_settings[] = {
     {0},
 };
 
-static const model_kind *const kinds[] = {&model_bpr, &model_lightgcn};
+static const model_kind *const kinds[] = {&model_bpr, &model_lightgcn, &model_sgl, &model_sgcl};
 
 static const model_kind *find_kind(const cf_config *config)
 {

@@ -7,6 +7,8 @@ enum { USERS = 15, ITEMS = 12, DIM = 40, BATCH = 10 };
 static const char *const models[][2] = {{"model=BPR", NULL},
                                         {"model=LightGCN", "n_layers=0"},
                                         {"model=LightGCN", "n_layers=1"},
+                                        {"model=SGCL", "n_layers=1"},
+                                        {"model=SGL", "n_layers=2"},
                                         {"model=LightGCN", "n_layers=3"}};
 enum { N_MODELS = sizeof models / sizeof *models };
 
@@ -89,12 +91,14 @@ static void a_bad_number_stops_every_rank_before_the_sink(void **state)
 
             setup_open(&s, &p, grid, NULL);
             cf_model_fill_noise(s.model, s.config, 5);
+            cf_model_start_epoch(s.model, 5, 0);
             assert_int_equal(cf_model_step(s.model, setup_batch(&s, samples, BATCH), &sink, &loss),
                              CF_OK);
             check_bad_number(&s, CF_USERS, samples[0].user, loss.total);
             check_bad_number(&s, CF_USERS, samples[BATCH - 1].user, loss.total);
             check_bad_number(&s, CF_ITEMS, samples[1].positive, loss.total);
-            check_bad_number(&s, CF_ITEMS, samples[2].negative, loss.total);
+            if (cf_model_needs_negatives(s.config))
+                check_bad_number(&s, CF_ITEMS, samples[2].negative, loss.total);
             setup_close(&s);
         }
         cf_test_graph_destroy(&p.graph);
@@ -123,12 +127,11 @@ static int64_t fail_each_allocation(const setup *s, int bad)
     }
 }
 
-static void no_memory_on_one_rank_stops_every_rank(void **state)
+static void check_no_memory(int m)
 {
-    problem p = new_problem(N_MODELS - 1);
+    problem p = new_problem(m);
     cf_grid *grid = NULL;
 
-    (void)state;
     for (int k = 0; cf_test_next_grid(&world, problem_segments(&p), &k, &grid);) {
         setup s;
 
@@ -141,6 +144,39 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
         setup_close(&s);
     }
     cf_test_graph_destroy(&p.graph);
+}
+
+static void no_memory_on_one_rank_stops_every_rank(void **state)
+{
+    (void)state;
+    check_no_memory(N_MODELS - 1);
+    check_no_memory(N_MODELS - 2);
+    check_no_memory(N_MODELS - 3);
+}
+
+static void too_little_memory_for_a_tile_is_refused(void **state)
+{
+    cf_grid *grid = NULL;
+
+    (void)state;
+    assert_int_equal(cf_par_create_grid(&world, world.size, 1, &grid), CF_OK);
+    for (int m = N_MODELS - 3; m < N_MODELS - 1; m++) {
+        problem p = new_problem(m);
+        cf_model *model = NULL;
+        setup s;
+
+        p.dim = 4096;
+        setup_open(&s, &p, grid, NULL);
+        assert_int_equal(cf_config_set(s.config, "contrast_memory=1"), CF_OK);
+        assert_int_equal(
+            cf_model_create(s.config, &(cf_model_place){grid, &s.shard, BATCH}, &model),
+            CF_ERR_USAGE);
+        assert_non_null(strstr(cf_error_message(), "contrast_memory: 1048576 bytes are too few"));
+        assert_null(model);
+        setup_close(&s);
+        cf_test_graph_destroy(&p.graph);
+    }
+    cf_par_destroy_grid(&grid);
 }
 
 static void a_batch_beyond_the_keys_is_refused(void **state)
@@ -165,6 +201,7 @@ static void a_batch_beyond_the_keys_is_refused(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_bad_number_stops_every_rank_before_the_sink),
     cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
+    cmocka_unit_test(too_little_memory_for_a_tile_is_refused),
     cmocka_unit_test(a_batch_beyond_the_keys_is_refused),
 };
 CF_TEST_MAIN(tests)

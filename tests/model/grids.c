@@ -9,12 +9,21 @@ enum { USERS = 63, ITEMS = 50, BATCH = 64, LAST_BATCH = 37, STEPS = 5 };
 typedef struct variant {
     const char *model, *layers;
     int64_t dim;
-    bool pool; /* users start at the mean of their items, else from noise */
+    bool pool;        /* users start at the mean of their items, else from noise */
+    const char *more; /* a setting, or NULL */
 } variant;
 static const variant variants[] = {
-    {"model=BPR", "n_layers=2", 144, false},     {"model=LightGCN", "n_layers=0", 20, true},
-    {"model=LightGCN", "n_layers=1", 144, true}, {"model=LightGCN", "n_layers=2", 48, false},
-    {"model=LightGCN", "n_layers=3", 144, true}, {"model=LightGCN", "n_layers=3", 272, false},
+    {"model=BPR", "n_layers=2", 144, false, NULL},
+    {"model=LightGCN", "n_layers=0", 20, true, NULL},
+    {"model=LightGCN", "n_layers=1", 144, true, NULL},
+    {"model=LightGCN", "n_layers=2", 48, false, NULL},
+    {"model=LightGCN", "n_layers=3", 144, true, NULL},
+    {"model=LightGCN", "n_layers=3", 272, false, NULL},
+    {"model=SGL", "n_layers=2", 48, false, "type=ED"},
+    {"model=SGL", "n_layers=1", 144, true, "type=ND"},
+    {"model=SGL", "n_layers=3", 80, true, "type=RW"},
+    {"model=SGCL", "n_layers=0", 20, true, NULL},
+    {"model=SGCL", "n_layers=2", 144, false, NULL},
 };
 enum { N_VARIANTS = sizeof variants / sizeof *variants };
 
@@ -24,7 +33,7 @@ static problem new_problem(const variant *v)
                      .dim = v->dim,
                      .batch_size = BATCH,
                      .settings = {v->model, v->layers, "init=normal", "init_std=0.4",
-                                  "reg_weight=0.01", "learning_rate=0.01"}};
+                                  "reg_weight=0.01", "learning_rate=0.01", v->more}};
 }
 
 /* The end of an epoch is a smaller batch. */
@@ -64,6 +73,7 @@ static outcome run(const problem *p, const variant *v, const cf_grid *grid)
         const int64_t size = draw_samples(&p->graph, step, samples);
         cf_loss loss;
 
+        cf_model_start_epoch(s.model, 5, (int64_t)step / 2);
         cf_optim_begin(optim);
         assert_int_equal(cf_model_step(s.model, setup_batch(&s, samples, size), &sink, &loss),
                          CF_OK);

@@ -11,6 +11,10 @@ static const run_spec variants[] = {
     {.data = "novalid.h5",
      .folder = "run",
      .sets = {"emb_selection=uni", "epochs=2", "n_layers=3", "weight_decay=0.001"}},
+    {.data = "data.h5",
+     .folder = "run",
+     .sets = {"model=SGL", "type=RW", "drop_ratio=0.3", "epochs=2", "n_layers=2", "ssl_tau=0.2"}},
+    {.data = "data.h5", .folder = "run", .sets = {"model=SGCL", "epochs=2", "n_layers=1"}},
 };
 enum { N_VARIANTS = sizeof variants / sizeof *variants };
 

@@ -1,0 +1,89 @@
+/**
+ * Private to model: contrastive terms by tiles. Rows are scored against columns by one sgemm of
+ * CONTRAST_ROWS x CONTRAST_COLUMNS x width a tile, at fixed offsets, so that no sum depends on
+ * ranks, threads or memory; rows x columns is never held whole.
+ *
+ * All vectors have length 1, so a score x.y / tau is at most 1 / tau: exp(x.y / tau - 1 / tau) is
+ * in (0, 1] and needs no running maximum; tau >= CONTRAST_MIN_TAU keeps it a normal float.
+ */
+#pragma once
+
+#include "cf/dense.h"
+
+enum { CONTRAST_ROWS = 128, CONTRAST_COLUMNS = 512 };
+#define CONTRAST_MIN_TAU 0.025 /* exp(-2 / tau) must be a float: above 0.0229 */
+
+/** What the terms work in. */
+typedef struct contrast {
+    const cf_par *world;
+    int64_t width; /* of whole rows */
+    double tau;
+    int n_threads;
+    int64_t n_kept;    /* tiles of weights that memory holds; others are computed a second time */
+    float *kept;       /* n_kept tiles */
+    float *tile;       /* a tile a thread */
+    float *part;       /* threads x CONTRAST_ROWS x width: a tile's sum */
+    int64_t *sum;      /* the same: sums over tiles, in fixed point */
+    cf_exact *total;   /* threads x CONTRAST_ROWS: sums of weights */
+    float *scaled;     /* CONTRAST_ROWS x width: rows over their sums */
+    double *log_total; /* CONTRAST_ROWS */
+} contrast;
+
+/** At most `memory` bytes; more than `n_tiles` tiles are not kept. Local. Errors: MEMORY; USAGE
+ * (memory too small for one tile a thread: says how much is needed). Free with contrast_destroy().
+ */
+cf_status contrast_create(const cf_par *world, int64_t width, double tau, int64_t memory,
+                          int64_t n_tiles, contrast *out);
+void contrast_destroy(contrast *c);
+
+/** Rows over their lengths, in place; a zero row stays zero. `length`: count. Local. */
+void contrast_normalize(float *rows, int64_t count, int64_t width, float *length);
+/** A gradient with respect to x = f / |f| becomes one with respect to f: (g - (g.x) x) / |f|, zero
+ * for a zero row; in place. Local. */
+void contrast_through_norm(float *gradient, const float *unit, float length, int64_t width);
+
+/** Rows against all columns; rows on all ranks alike, columns in tiles over the ranks. */
+typedef struct infonce {
+    int64_t n_rows;
+    const int64_t *id;    /* n_rows, ascending: the column that is the row's own */
+    const int32_t *times; /* n_rows: how often it counts */
+    float *rows; /* n_rows rounded up to CONTRAST_ROWS, x width, zeros behind the last: in: x
+                    before normalisation; out: the gradient with respect to it */
+    const cf_tiles *tiles; /* of CONTRAST_COLUMNS */
+    float *columns;  /* tiles->capacity x width, zeros behind the last: in: y before normalisation;
+                        out:  normalised */
+    float *gradient; /* tiles->capacity x width: out: with respect to y before normalisation */
+    float *row_length;    /* n_rows */
+    float *column_length; /* tiles->count */
+    double weight;        /* of the term in the loss */
+} infonce;
+
+/**
+ * weight x sum_b times_b [ log sum_k exp(x_b.y_k / tau) - x_b.y_id(b) / tau ] with its gradient
+ * (Wu et al. 2021, eq. 10). `loss`: this rank's part is added. Collective over the world: for each
+ * CONTRAST_ROWS rows one Allreduce of an exact sum a row and one of `width` 64-bit numbers a row.
+ */
+void contrast_infonce(contrast *c, infonce *term, cf_exact *loss);
+
+/** The rows of a batch against one another; the same on all ranks. */
+typedef struct batch_contrast {
+    int64_t size;            /* samples */
+    const int32_t *slot[2];  /* size: the sample's row of each side */
+    int64_t count[2];        /* distinct rows */
+    const int32_t *times[2]; /* count: samples that have it */
+    float *rows[2];     /* count rounded up to CONTRAST_COLUMNS, x width, zeros behind the last:
+                           in: final rows; out: normalised */
+    float *gradient[2]; /* the same size; out: with respect to the final rows */
+    float *length[2];   /* count */
+    double *total[2];   /* count: sum_c exp(x.x_c / tau - 1 / tau), repeats counted */
+    float *inverse[2];  /* count rounded up: sum over the row's samples of 1 / Z_b */
+    float *repeats[2];  /* count rounded up: times, 0 behind the last */
+} batch_contrast;
+
+/**
+ * sum_b [ log( sum_c exp(a_b.a_c / tau) + sum_c exp(p_b.p_c / tau) ) - a_b.p_b / tau ] and its
+ * gradient; a, p: normalised rows of the two sides, c over the whole batch with repeats. The tiles
+ * of rows are shared by the ranks. Returns the loss, the same on all ranks. Collective over the
+ * world: an Allreduce of a double a row, and an Allgather of the gradient's rows.
+ */
+double contrast_batch(contrast *c, batch_contrast *term);
