@@ -115,6 +115,7 @@ static void print_text(const json_t *info)
 
     printf("%s: %s\n", json_string_value(json_object_get(info, "file")),
            json_string_value(json_object_get(json_object_get(info, "attributes"), "kind")));
+    printf("  %-24s %s\n", "digest", json_string_value(json_object_get(info, "digest")));
     json_object_foreach(json_object_get(info, "attributes"), name, value)
     {
         if (strcmp(name, "kind") == 0) continue;
@@ -145,14 +146,18 @@ static cf_status run(const cf_par *world, const cli_arguments *arguments)
     const char *path = arguments->positional[0];
     cf_store *store = NULL;
     json_t *arrays = NULL, *info = NULL;
+    char digest[24];
+    uint64_t number;
     cf_status status;
 
     CF_TRY(cf_store_open(world, path, NULL, &store));
+    CF_TRY(cf_store_digest(store, &number));
+    snprintf(digest, sizeof digest, "%016llx", (unsigned long long)number);
     CF_TRY(read_arrays(world, store, &arrays));
     cf_store_close(&store);
     if (world->rank == 0) {
-        info = json_pack("{s:s, s:o, s:o}", "file", path, "attributes", read_attributes(path),
-                         "arrays", arrays);
+        info = json_pack("{s:s, s:s, s:o, s:o}", "file", path, "digest", digest, "attributes",
+                         read_attributes(path), "arrays", arrays);
         arrays = NULL;
     }
     if (arguments->json)

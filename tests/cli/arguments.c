@@ -31,6 +31,9 @@ static const char *const bad[][2] = {
     {"llminit info", "info: FILE.h5 is missing"},
     {"llminit info a b", "info: unexpected \"b\""},
     {"llminit settings --json", "settings: unknown option --json"},
+    {"llminit settings --set epochs=3", "settings: a file and --set go with --yaml"},
+    {"llminit settings a.yaml", "settings: a file and --set go with --yaml"},
+    {"llminit settings --yaml --set epochs=x", "epochs"},
 };
 
 static void wrong_command_lines_are_usage_errors_on_every_rank(void **state)

@@ -201,6 +201,37 @@ static void train_and_evaluate_agree(void **state)
     json_decref(valid);
 }
 
+/* A script can ask beforehand for what a run's folder will say of settings and dataset. */
+static void a_run_is_known_by_its_settings_and_dataset(void **state)
+{
+    json_t *info = succeed_json("llminit info %s --json", data);
+    char path[1100], *asked = NULL, saved[1 << 14] = "";
+    json_t *start;
+    FILE *f;
+
+    (void)state;
+    assert_int_equal(
+        run_format(&asked, "llminit settings %s/settings.yaml --yaml --set epochs=3", run), CF_OK);
+    if (world.rank == 0) {
+        snprintf(path, sizeof path, "%s/settings.yaml", run);
+        f = fopen(path, "r");
+        assert_non_null(f);
+        assert_true(fread(saved, 1, sizeof saved - 1, f) > 0);
+        fclose(f);
+        assert_string_equal(asked, saved);
+        snprintf(path, sizeof path, "%s/log.jsonl", run);
+        f = fopen(path, "r");
+        assert_non_null(f);
+        start = json_loadf(f, JSON_DISABLE_EOF_CHECK, NULL);
+        fclose(f);
+        assert_string_equal(json_string_value(json_object_get(start, "dataset")),
+                            json_string_value(json_object_get(info, "digest")));
+        json_decref(start);
+    }
+    free(asked);
+    json_decref(info);
+}
+
 static void a_run_is_not_overwritten(void **state)
 {
     (void)state;
@@ -436,6 +467,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(prepare_makes_a_dataset),
     cmocka_unit_test(select_prints_dimensions),
     cmocka_unit_test(train_and_evaluate_agree),
+    cmocka_unit_test(a_run_is_known_by_its_settings_and_dataset),
     cmocka_unit_test(a_run_is_not_overwritten),
     cmocka_unit_test(recommendations_are_the_best_new_items),
     cmocka_unit_test(a_list_of_users_is_answered_in_its_order),
