@@ -47,7 +47,8 @@ typedef struct cf_model_cost {
 } cf_model_cost;
 cf_model_cost cf_model_predict(const cf_config *config);
 
-/** Largest batch, so that create can allocate everything a step needs. */
+/** Largest batch, so that create can allocate everything a step needs; 0: the model is not trained,
+ * cf_model_final() alone will be called. */
 typedef struct cf_model_place {
     const cf_grid *grid;
     const cf_shard *shard;

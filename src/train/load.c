@@ -52,7 +52,7 @@ cf_status cf_train_load(const cf_par *world, const cf_train_source *source, cf_t
                                              source->n_sets, &t->config)));
     CF_TRY(cf_train_create_grid(t->dataset, t->config, &t->grid));
     CF_TRY(cf_dataset_load_shard(t->dataset, t->grid, &t->shard));
-    place = (cf_model_place){t->grid, t->shard, 1};
+    place = (cf_model_place){t->grid, t->shard, 0};
     CF_TRY(cf_model_create(t->config, &place, &t->model));
     CF_TRY(cf_ckpt_read(
         t->file,
