@@ -43,6 +43,12 @@ void cf_par_broadcast(const cf_par *par, void *bytes, int64_t size, int root);
  * Collective. */
 void cf_par_sum_exact(const cf_par *par, cf_exact *sums, int64_t count);
 
+/** On how many nodes the ranks are. Collective. */
+int cf_par_count_nodes(const cf_par *par);
+/** Log which MPI and which of OpenBLAS's kernels this is; warn where they leave AVX-512 unused.
+ * Local. */
+void cf_par_log_libraries(void);
+
 /* ---- Grid ---- */
 
 /**

@@ -113,10 +113,12 @@ static cf_status create_parts(struct run *run)
         &run->optim));
     cf_log("%lld users, %lld items, %lld train interactions", (long long)run->dataset->n_users,
            (long long)run->dataset->n_items, (long long)run->dataset->n_train);
-    cf_log("%d ranks x %d threads, grid %dx%d, about %.0f MiB a rank", run->world->size,
-           omp_get_max_threads(), run->grid->n_rows, run->grid->n_columns,
+    cf_log("%d nodes, %d ranks x %d threads, grid %dx%d, about %.0f MiB a rank",
+           cf_par_count_nodes(run->world), run->world->size, omp_get_max_threads(),
+           run->grid->n_rows, run->grid->n_columns,
            grid_predict_bytes(run->dataset, run->config, run->grid->n_rows, run->grid->n_columns) /
                1048576);
+    cf_par_log_libraries();
 done:
     return status;
 }
