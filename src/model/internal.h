@@ -140,10 +140,10 @@ struct model_kind {
     bool sums;        /* its pairwise loss is the sum of -log sigmoid, not the mean */
     int tables;       /* beside the raw ones, of their size: fields and the like */
     int edge_bytes;   /* for each edge of a rank's rows, beside the graph */
-    /** What is the model's own, into model->own. Collective; the same status on all ranks. NULL:
-     * nothing. */
+    size_t own_size;  /* of what is the model's own: model->own, zeros at first */
+    /** Fill model->own. Collective; the same status on all ranks. NULL: there is nothing. */
     cf_status (*create)(cf_model *model, const cf_config *config, int64_t max_batch);
-    void (*destroy)(void *own); /* also of one that is half made, or NULL */
+    void (*destroy)(void *own); /* what it holds, also half made */
     void (*start_epoch)(cf_model *model, uint64_t seed, int64_t epoch); /* Local; may be NULL */
     cf_status (*step)(cf_model *model, const cf_batch *batch, const cf_sink *sink, cf_loss *loss);
 };

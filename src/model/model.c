@@ -137,6 +137,7 @@ cf_status cf_model_create(const cf_config *config, const cf_model_place *place, 
     CF_TRY(cf_dense_create(place->grid, &place->shard->items, dim, &model->table[CF_ITEMS]));
     status = propagation_create(model->graph, model->table, layers, &model->propagation);
     if (status == CF_OK) status = allocate_step(model, place->max_batch);
+    if (status == CF_OK) status = cf_alloc(&model->own, 1, model->kind->own_size);
     CF_TRY(cf_par_agree(world, status));
     if (model->kind->create != NULL) CF_TRY(model->kind->create(model, config, place->max_batch));
     *out = model;
@@ -151,7 +152,7 @@ void cf_model_destroy(cf_model **model)
     cf_model *m = *model;
 
     if (m == NULL) return;
-    if (m->own != NULL) m->kind->destroy(m->own);
+    if (m->own != NULL && m->kind->destroy != NULL) m->kind->destroy(m->own);
     cf_free(&m->own);
     propagation_destroy(&m->propagation);
     batch_rows_destroy(&m->rows);

@@ -39,15 +39,7 @@ done:
 
 static cf_status create(cf_model *model, const cf_config *config, int64_t max_batch)
 {
-    const cf_par *world = &model->grid->world;
-    sgcl *s = NULL;
-    cf_status status = cf_par_agree(world, CF_ALLOC(s, 1));
-
-    model->own = s;
-    CF_TRY(status);
-    CF_TRY(cf_par_agree(world, allocate(model, config, max_batch, s)));
-done:
-    return status;
+    return cf_par_agree(&model->grid->world, allocate(model, config, max_batch, model->own));
 }
 
 static void destroy(void *own)
@@ -129,6 +121,7 @@ static cf_status step(cf_model *model, const cf_batch *batch, const cf_sink *sin
 const model_kind model_sgcl = {.name = "SGCL",
                                .propagates = true,
                                .tables = 2,
+                               .own_size = sizeof(sgcl),
                                .create = create,
                                .destroy = destroy,
                                .step = step};

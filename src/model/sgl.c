@@ -139,11 +139,9 @@ done:
 static cf_status create(cf_model *model, const cf_config *config, int64_t max_batch)
 {
     const cf_par *world = &model->grid->world;
-    sgl *s = NULL;
-    cf_status status = cf_par_agree(world, CF_ALLOC(s, 1));
+    sgl *s = model->own;
+    cf_status status;
 
-    model->own = s;
-    CF_TRY(status);
     s->by_node = cf_config_is(config, "type", "ND");
     s->by_layer = cf_config_is(config, "type", "RW");
     s->n_filled = s->by_layer ? model->propagation.layers : 1;
@@ -284,6 +282,7 @@ const model_kind model_sgl = {.name = "SGL",
                               .sums = true,
                               .tables = 7,
                               .edge_bytes = 12,
+                              .own_size = sizeof(sgl),
                               .create = create,
                               .destroy = destroy,
                               .start_epoch = start_epoch,
