@@ -237,16 +237,27 @@ static inline cf_lanes cf_lanes_fma(cf_lanes a, cf_lanes b, cf_lanes c)
 #endif
 }
 
+/** Have a row of `width` numbers fetched, to be read or written soon; any address will do. */
+static inline void cf_lanes_prefetch(const float *row, int64_t width)
+{
+    for (int64_t k = 0; k < width; k += CF_LANES)
+        __builtin_prefetch(row + k);
+}
+/** Rows between a visit to a row of a table and the one that is prefetched meanwhile: visits come a
+ * few rows at a time, too few for the processor to see by itself that they go through the table in
+ * order. */
+enum { CF_ROWS_AHEAD = 16 };
+
 /** Sum of the lanes as a balanced tree: ((0+8)+(4+12)) + ..., always the same shape. */
 static inline float cf_lanes_sum(cf_lanes x)
 {
-    float t[CF_LANES];
-    for (int k = 0; k < CF_LANES; k++)
-        t[k] = x[k];
-    for (int half = CF_LANES / 2; half > 0; half /= 2)
-        for (int k = 0; k < half; k++)
-            t[k] += t[k + half];
-    return t[0];
+    float by8[8], by4[4];
+
+    for (int k = 0; k < 8; k++)
+        by8[k] = x[k] + x[k + 8];
+    for (int k = 0; k < 4; k++)
+        by4[k] = by8[k] + by8[k + 4];
+    return (by4[0] + by4[2]) + (by4[1] + by4[3]);
 }
 
 /**

@@ -98,6 +98,17 @@ static void count_roles(const batch_rows *rows, int64_t k, int64_t count[2])
         count[rows->came[rows->came_order[e]].order % 2]++;
 }
 
+/* Raw row of the batch's row k. They lie scattered: one further on is sent for. */
+static const float *raw_row(const cf_model *model, cf_side side, int64_t k)
+{
+    const batch_rows *rows = &model->rows;
+    const float *table = model->table[side]->data;
+    const int64_t further = k + 8 < rows->n_rows[side] ? k + 8 : k;
+
+    cf_lanes_prefetch(table + rows->rows[side][further] * rows->width, rows->width);
+    return table + rows->rows[side][k] * rows->width;
+}
+
 static void add_norm(cf_exact *sum, const float *raw, int64_t width, int64_t times)
 {
     if (times == 0) return;
@@ -121,12 +132,11 @@ static void add_norms(const cf_model *model, cf_exact sums[PAIRWISE_SUMS])
 
 #pragma omp for schedule(static) nowait
         for (int64_t k = 0; k < rows->n_rows[CF_USERS]; k++)
-            add_norm(&mine[SUM_USERS],
-                     model->table[CF_USERS]->data + rows->rows[CF_USERS][k] * width, width,
+            add_norm(&mine[SUM_USERS], raw_row(model, CF_USERS, k), width,
                      rows->user_start[k + 1] - rows->user_start[k]);
 #pragma omp for schedule(static) nowait
         for (int64_t k = 0; k < rows->n_rows[CF_ITEMS]; k++) {
-            const float *raw = model->table[CF_ITEMS]->data + rows->rows[CF_ITEMS][k] * width;
+            const float *raw = raw_row(model, CF_ITEMS, k);
             int64_t count[2];
 
             count_roles(rows, k, count);
