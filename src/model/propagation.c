@@ -68,10 +68,13 @@ static void visit_layer(void *context, const cf_visit *visit)
     const int64_t width = p->table[visit->side]->width;
 
     for (int k = 0; k < visit->count; k++) {
-        const int64_t row = visit->rows[k];
+        const float *e0 = table + visit->rows[k] * width;
+        float *out = p->field[1].rows[visit->side] + visit->rows[k] * width;
+        const float s = scale[visit->rows[k]];
 
-        finish_row(p->field[1].rows[visit->side] + row * width, table + row * width, scale[row],
-                   visit->sums + k * width, scale[row], width);
+        cf_lanes_prefetch(e0 + CF_ROWS_AHEAD * width, width);
+        cf_lanes_prefetch(out + CF_ROWS_AHEAD * width, width);
+        finish_row(out, e0, s, visit->sums + k * width, s, width);
     }
 }
 
@@ -162,9 +165,10 @@ static void visit_back_layer(void *context, const cf_visit *visit)
 
     for (int k = 0; k < visit->count; k++) {
         const int64_t row = visit->rows[k];
+        float *out = b->p->field[1].rows[visit->side] + row * width;
 
-        finish_row(b->p->field[1].rows[visit->side] + row * width,
-                   gradient_row(b->g, visit->side, row), scale[row], visit->sums + k * width,
+        cf_lanes_prefetch(out + CF_ROWS_AHEAD * width, width);
+        finish_row(out, gradient_row(b->g, visit->side, row), scale[row], visit->sums + k * width,
                    scale[row], width);
     }
 }

@@ -129,13 +129,19 @@ void cf_optim_update(void *context, cf_side side, const int32_t *rows, int count
     const cf_optim *optim = context;
     const int64_t width = optim->table[side]->width;
     float *table = optim->table[side]->data;
+    float *moment[MAX_MOMENTS] = {0};
 
+    for (int n = 0; n < optim->n_moments; n++)
+        moment[n] = optim->moment[side][n]->data;
     for (int k = 0; k < count; k++) {
-        const int64_t at = rows[k] * width;
+        const int64_t at = rows[k] * width, ahead = at + CF_ROWS_AHEAD * width;
 
+        cf_lanes_prefetch(table + ahead, width);
+        for (int n = 0; n < optim->n_moments; n++)
+            cf_lanes_prefetch(moment[n] + ahead, width);
         if (optim->n_moments > 0)
-            adam_row(optim, table + at, optim->moment[side][0]->data + at,
-                     optim->moment[side][1]->data + at, gradient + k * width, width);
+            adam_row(optim, table + at, moment[0] + at, moment[1] + at, gradient + k * width,
+                     width);
         else
             sgd_row(optim, table + at, gradient + k * width, width);
     }
