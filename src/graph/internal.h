@@ -11,6 +11,10 @@ enum { LOOK_AHEAD = 6 };
 /** Neighbours looked at in one go where some are left out. */
 enum { COMPACT = 256 };
 
+/** Visits that a thread takes at once: enough for it to go through the tables in order for a while,
+ * few enough for rows of many edges not to keep the others waiting. */
+enum { VISITS_AT_ONCE = 16 };
+
 /** Edges into the owned rows of one side. */
 typedef struct adjacency {
     int64_t n_rows;

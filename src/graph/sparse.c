@@ -154,7 +154,7 @@ static void sum_side(const cf_graph *graph, const cf_sparse *in, cf_side side, c
 {
     const adjacency *edges = &graph->adjacency[side];
 
-#pragma omp parallel for schedule(dynamic, 4)
+#pragma omp parallel for schedule(dynamic, VISITS_AT_ONCE)
     for (int64_t k = 0; k < edges->n_rows; k += CF_VISIT_ROWS) {
         int64_t left = edges->n_rows - k;
         cf_visit visit = {.side = side,

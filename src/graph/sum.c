@@ -55,7 +55,7 @@ static void sum_visit(const sum_work *work, cf_visit visit)
 static void sum_list(const cf_graph *graph, const sum_work *work, cf_side side, const int32_t *rows,
                      int64_t count)
 {
-#pragma omp parallel for schedule(dynamic, 4)
+#pragma omp parallel for schedule(dynamic, VISITS_AT_ONCE)
     for (int64_t k = 0; k < count; k += CF_VISIT_ROWS) {
         int64_t left = count - k;
 
