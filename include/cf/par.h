@@ -36,6 +36,10 @@ cf_status cf_par_agree(const cf_par *par, cf_status status);
  * Local. */
 int cf_par_count(int64_t count);
 
+/** Where each rank's part begins when `n` parts follow one another: start[p] = count[0] + ... +
+ * count[p - 1], which must be MPI counts. Returns their total. Local. */
+int64_t cf_par_starts(const int *count, int *start, int n);
+
 /** Broadcast any number of bytes from `root`. Collective. */
 void cf_par_broadcast(const cf_par *par, void *bytes, int64_t size, int root);
 

@@ -12,17 +12,6 @@ static int64_t make_distinct(int64_t *needed, int64_t n)
     return kept;
 }
 
-static void fill_starts(const int *count, int *start, int n)
-{
-    int64_t sum = 0;
-
-    for (int p = 0; p < n; p++) {
-        start[p] = cf_par_count(sum);
-        sum += count[p];
-    }
-    (void)cf_par_count(sum);
-}
-
 static cf_status allocate_counts(int n_peers, halo *out)
 {
     cf_status status;
@@ -43,10 +32,8 @@ static cf_status exchange_needs(const cf_par *column, const int64_t *needed, int
     int64_t *asked = NULL;
 
     MPI_Alltoall(out->receive_count, 1, MPI_INT, out->send_count, 1, MPI_INT, column->comm);
-    fill_starts(out->receive_count, out->receive_start, column->size);
-    fill_starts(out->send_count, out->send_start, column->size);
-    for (int p = 0; p < column->size; p++)
-        out->n_sent += out->send_count[p];
+    cf_par_starts(out->receive_count, out->receive_start, column->size);
+    out->n_sent = cf_par_starts(out->send_count, out->send_start, column->size);
     status = CF_ALLOC(asked, out->n_sent);
     if (status == CF_OK) status = CF_ALLOC(out->sent, out->n_sent);
     CF_TRY(cf_par_agree(column, status));

@@ -76,14 +76,11 @@ static void exchange_side(cf_graph *graph, cf_sparse *sparse, cf_side side)
     int *send_count = graph->peer_count, *send_start = graph->peer_start;
     int *count = graph->peer_count + column->size, *start = graph->peer_start + column->size;
     const int64_t owned = sparse->count[side];
-    int64_t n = 0;
+    int64_t n;
 
     pack(h, column, sparse, side, send_count, send_start);
     MPI_Alltoall(send_count, 1, MPI_INT, count, 1, MPI_INT, column->comm);
-    for (int p = 0; p < column->size; p++) {
-        start[p] = cf_par_count(n);
-        n += count[p];
-    }
+    n = cf_par_starts(count, start, column->size);
     CF_ASSERT(owned + n <= sparse->capacity);
     MPI_Alltoallv(sparse->outbox_place, send_count, send_start, MPI_INT32_T, sparse->received[side],
                   count, start, MPI_INT32_T, column->comm);

@@ -38,15 +38,12 @@ static const float *join_slices(cf_model *model, int64_t count)
     const int64_t dim = model->table[CF_USERS]->dim;
     float *mine = model->segment_scores;
     float *all = mine + model->rows.capacity / 2 * (model->rows.width / CF_LANES);
-    int64_t sum = 0;
 
     if (row->size == 1) return mine;
-    for (int c = 0; c < row->size; c++) {
+    for (int c = 0; c < row->size; c++)
         model->row_counts[c] = cf_par_count(count * (cf_dense_slice_start(dim, row->size, c + 1) -
                                                      cf_dense_slice_start(dim, row->size, c)));
-        model->row_starts[c] = cf_par_count(sum);
-        sum += model->row_counts[c];
-    }
+    cf_par_starts(model->row_counts, model->row_starts, row->size);
     MPI_Allgatherv(mine, model->row_counts[row->rank], MPI_FLOAT, all, model->row_counts,
                    model->row_starts, MPI_FLOAT, row->comm);
     return all;

@@ -57,17 +57,14 @@ static void gather_samples(whole_batch *w, const cf_batch *batch)
 {
     const cf_par *column = &w->grid->column;
     const int bytes = cf_par_count(batch->count * (int64_t)sizeof(whole_sample));
-    int64_t sum = 0;
+    int64_t sum;
 
     for (int64_t n = 0; n < batch->count; n++)
         w->mine[n] = (whole_sample){
             {w->blocks[CF_USERS]->start[column->rank] + batch->user[n], batch->positive[n]},
             batch->place[n]};
     MPI_Allgather(&bytes, 1, MPI_INT, w->byte_count, 1, MPI_INT, column->comm);
-    for (int p = 0; p < column->size; p++) {
-        w->byte_start[p] = cf_par_count(sum);
-        sum += w->byte_count[p];
-    }
+    sum = cf_par_starts(w->byte_count, w->byte_start, column->size);
     CF_ASSERT(sum == batch->size * (int64_t)sizeof(whole_sample));
     MPI_Allgatherv(w->mine, bytes, MPI_BYTE, w->all, w->byte_count, w->byte_start, MPI_BYTE,
                    column->comm);
@@ -116,18 +113,16 @@ static void join(whole_batch *w, cf_side side)
 {
     const cf_grid *grid = w->grid;
     const int64_t *start = w->blocks[side]->start, *id = w->id[side], n = w->count[side];
-    int64_t sum = 0;
 
     for (int rank = 0; rank < grid->world.size; rank++) {
         const int row = rank / grid->n_columns, column = rank % grid->n_columns;
         const int64_t rows =
             cf_search_i64(id, n, start[row + 1]) - cf_search_i64(id, n, start[row]);
 
-        w->row_start[rank] = cf_par_count(sum);
         w->row_count[rank] =
             cf_par_count(rows * (slice_offset(w, column + 1) - slice_offset(w, column)));
-        sum += w->row_count[rank];
     }
+    cf_par_starts(w->row_count, w->row_start, grid->world.size);
     MPI_Allgatherv(w->packed, w->row_count[grid->world.rank], MPI_FLOAT, w->joined, w->row_count,
                    w->row_start, MPI_FLOAT, grid->world.comm);
     for (int rank = 0; rank < grid->world.size; rank++) {

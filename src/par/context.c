@@ -55,6 +55,18 @@ int cf_par_count(int64_t count)
     return (int)count;
 }
 
+int64_t cf_par_starts(const int *count, int *start, int n)
+{
+    int64_t total = 0;
+
+    for (int p = 0; p < n; p++) {
+        start[p] = cf_par_count(total);
+        total += count[p];
+    }
+    (void)cf_par_count(total);
+    return total;
+}
+
 void cf_par_broadcast(const cf_par *par, void *bytes, int64_t size, int root)
 {
     for (int64_t at = 0; at < size; at += chunk_bytes) {
