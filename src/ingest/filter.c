@@ -1,58 +1,142 @@
-/* Repeats, filters by numbers of interactions, and final numbers. */
+/* Final numbers, repeats, and filters by numbers of interactions. */
 #include "internal.h"
 
 #include <math.h>
 #include <string.h>
 
-/* One stable counting sort of `from` into `to`, by user or by item. `place`: n + 1 numbers. */
-static void sort_pass(const ingest_log *log, bool by_user, int64_t *place, int64_t n,
-                      ingest_record *const from_to[2])
-{
-    const ingest_record *from = from_to[0];
-    ingest_record *to = from_to[1];
+/* ---- Order ----------------------------------------------------------------------------------- */
 
-    memset(place, 0, (size_t)(n + 1) * sizeof *place);
-    for (int64_t e = 0; e < log->count; e++)
-        place[(by_user ? from[e].user : from[e].item) + 1]++;
-    for (int64_t k = 0; k < n; k++)
-        place[k + 1] += place[k];
-    for (int64_t e = 0; e < log->count; e++)
-        to[place[by_user ? from[e].user : from[e].item]++] = from[e];
+enum { DIGIT_BITS = 11, VALUES = 1 << DIGIT_BITS, DIGITS = 3 };
+
+/* How often each value of each digit is there: of items, then of users; the lowest digit first. */
+typedef int64_t digit_counts[2 * DIGITS][VALUES];
+
+static unsigned digit_of(uint64_t pair, int digit)
+{
+    const uint32_t number = digit < DIGITS ? ingest_item(pair) : ingest_user(pair);
+
+    return number >> DIGIT_BITS * (digit % DIGITS) & (VALUES - 1);
 }
 
-/* Sort by (user, item): by item, then stably by user. */
-static cf_status sort_records(ingest_log *log, int64_t n_users, int64_t n_items)
+static bool is_sorted(const ingest_log *log)
 {
-    int64_t *place = NULL;
+    for (int64_t e = 1; e < log->count; e++)
+        if (log->pairs[e - 1] > log->pairs[e]) return false;
+    return true;
+}
+
+/* One stable pass; `start`: the counts of the digit, which become where each value goes. */
+static void sort_pass(const ingest_log *from, ingest_log *to, int digit, int64_t *start)
+{
+    for (int64_t value = 0, before = 0; value < VALUES; value++) {
+        const int64_t here = start[value];
+
+        start[value] = before;
+        before += here;
+    }
+    for (int64_t e = 0; e < from->count; e++) {
+        const int64_t place = start[digit_of(from->pairs[e], digit)]++;
+
+        to->pairs[place] = from->pairs[e];
+        if (from->keys) to->keys[place] = from->keys[e];
+    }
+}
+
+/*
+ * Sort by (user, item): a radix sort, whose places to write to at once are few enough to be near.
+ * A digit that is 0 in all costs nothing.
+ */
+static cf_status sort_log(ingest_log *log)
+{
+    ingest_log other = *log;
+    int64_t(*counts)[VALUES] = NULL;
     cf_status status = CF_OK;
 
-    if (!log->scratch) CF_TRY(CF_ALLOC(log->scratch, log->count));
-    CF_TRY(CF_ALLOC(place, (n_users > n_items ? n_users : n_items) + 1));
-    sort_pass(log, false, place, n_items, (ingest_record *[2]){log->records, log->scratch});
-    sort_pass(log, true, place, n_users, (ingest_record *[2]){log->scratch, log->records});
+    if (is_sorted(log)) return CF_OK;
+    other.pairs = other.keys = NULL;
+    CF_TRY(cf_alloc(&counts, 1, sizeof(digit_counts)));
+    CF_TRY(CF_ALLOC(other.pairs, log->count));
+    if (log->keys) CF_TRY(CF_ALLOC(other.keys, log->count));
+    for (int64_t e = 0; e < log->count; e++)
+        for (int digit = 0; digit < 2 * DIGITS; digit++)
+            counts[digit][digit_of(log->pairs[e], digit)]++;
+    for (int digit = 0; digit < 2 * DIGITS; digit++) {
+        const ingest_log unsorted = *log;
+
+        if (counts[digit][0] == log->count) continue;
+        sort_pass(log, &other, digit, counts[digit]);
+        log->pairs = other.pairs;
+        log->keys = other.keys;
+        other = unsorted;
+    }
 done:
-    cf_free(&place);
+    cf_free(&other.pairs);
+    cf_free(&other.keys);
+    cf_free(&counts);
     return status;
 }
 
-cf_status ingest_drop_duplicates(ingest_log *log)
+/* Names that are `used`, in their final order. From here on they are no longer looked up. */
+static cf_status order_names(ingest_names *names, const uint8_t *used, uint32_t *new_number)
 {
-    ingest_record *records = log->records;
-    int64_t kept = 0;
-    cf_status status = sort_records(log, log->users.count, log->items.count);
+    cf_strings ids = {0};
+    cf_status status = ingest_names_sort(names, used, new_number, &ids);
 
     if (status != CF_OK) return status;
-    for (int64_t e = 0; e < log->count; e++) {
-        ingest_record *last = kept > 0 ? &records[kept - 1] : NULL;
+    ingest_names_free(names);
+    *names = (ingest_names){.count = ids.count, .start = ids.start, .bytes = ids.bytes};
+    return CF_OK;
+}
 
-        if (last && last->user == records[e].user && last->item == records[e].item) {
-            if (records[e].key < last->key) last->key = records[e].key;
-        } else
-            records[kept++] = records[e];
+cf_status ingest_renumber(ingest_log *log)
+{
+    uint8_t *used_users = NULL, *used_items = NULL;
+    uint32_t *new_user = NULL, *new_item = NULL;
+    cf_status status;
+
+    CF_TRY(CF_ALLOC(used_users, log->users.count));
+    CF_TRY(CF_ALLOC(used_items, log->items.count));
+    CF_TRY(CF_ALLOC(new_user, log->users.count));
+    CF_TRY(CF_ALLOC(new_item, log->items.count));
+    for (int64_t e = 0; e < log->count; e++) {
+        used_users[ingest_user(log->pairs[e])] = 1;
+        used_items[ingest_item(log->pairs[e])] = 1;
+    }
+    CF_TRY(order_names(&log->users, used_users, new_user));
+    CF_TRY(order_names(&log->items, used_items, new_item));
+    for (int64_t e = 0; e < log->count; e++)
+        log->pairs[e] =
+            ingest_pair(new_user[ingest_user(log->pairs[e])], new_item[ingest_item(log->pairs[e])]);
+    CF_TRY(sort_log(log));
+done:
+    cf_free(&used_users);
+    cf_free(&used_items);
+    cf_free(&new_user);
+    cf_free(&new_item);
+    return status;
+}
+
+/* ---- Repeats --------------------------------------------------------------------------------- */
+
+/* Keep interaction e as number `kept`. */
+static void keep(ingest_log *log, int64_t e, int64_t kept)
+{
+    log->pairs[kept] = log->pairs[e];
+    if (log->keys) log->keys[kept] = log->keys[e];
+}
+
+void ingest_drop_duplicates(ingest_log *log)
+{
+    int64_t kept = 0;
+
+    for (int64_t e = 0; e < log->count; e++) {
+        if (kept == 0 || log->pairs[kept - 1] != log->pairs[e])
+            keep(log, e, kept++);
+        else if (log->keys && log->keys[e] < log->keys[kept - 1])
+            log->keys[kept - 1] = log->keys[e];
     }
     log->duplicates = log->count - kept;
     log->count = kept;
-    return CF_OK;
 }
 
 /* ---- Numbers of interactions ----------------------------------------------------------------- */
@@ -65,15 +149,15 @@ static void filter_round(const ingest_options *options, ingest_log *log, int64_t
     memset(counts[0], 0, (size_t)log->users.count * sizeof **counts);
     memset(counts[1], 0, (size_t)log->items.count * sizeof **counts);
     for (int64_t e = 0; e < log->count; e++) {
-        counts[0][log->records[e].user]++;
-        counts[1][log->records[e].item]++;
+        counts[0][ingest_user(log->pairs[e])]++;
+        counts[1][ingest_item(log->pairs[e])]++;
     }
     for (int64_t e = 0; e < log->count; e++) {
-        const ingest_record *record = &log->records[e];
+        const uint64_t pair = log->pairs[e];
 
-        if (ingest_intervals_hold(&options->user_count, (double)counts[0][record->user]) &&
-            ingest_intervals_hold(&options->item_count, (double)counts[1][record->item]))
-            log->records[kept++] = *record;
+        if (ingest_intervals_hold(&options->user_count, (double)counts[0][ingest_user(pair)]) &&
+            ingest_intervals_hold(&options->item_count, (double)counts[1][ingest_item(pair)]))
+            keep(log, e, kept++);
     }
     log->count = kept;
 }
@@ -97,40 +181,10 @@ cf_status ingest_filter_counts(const ingest_options *options, ingest_log *log)
         filter_round(options, log, counts);
     } while (log->count < before);
     log->filtered += at_start - log->count;
+    /* Some names may be gone; without these, ids may all be numbers, which sort otherwise. */
+    if (log->count < at_start && log->count > 0) CF_TRY(ingest_renumber(log));
 done:
     cf_free(&counts[0]);
     cf_free(&counts[1]);
-    return status;
-}
-
-/* ---- Final numbers --------------------------------------------------------------------------- */
-
-cf_status ingest_renumber(ingest_log *log, cf_strings *user_ids, cf_strings *item_ids)
-{
-    uint8_t *used_users = NULL, *used_items = NULL;
-    uint32_t *new_user = NULL, *new_item = NULL;
-    cf_status status;
-
-    CF_TRY(CF_ALLOC(used_users, log->users.count));
-    CF_TRY(CF_ALLOC(used_items, log->items.count));
-    CF_TRY(CF_ALLOC(new_user, log->users.count));
-    CF_TRY(CF_ALLOC(new_item, log->items.count));
-    for (int64_t e = 0; e < log->count; e++) {
-        used_users[log->records[e].user] = 1;
-        used_items[log->records[e].item] = 1;
-    }
-    CF_TRY(ingest_names_sort(&log->users, used_users, new_user, user_ids));
-    CF_TRY(ingest_names_sort(&log->items, used_items, new_item, item_ids));
-    for (int64_t e = 0; e < log->count; e++) {
-        log->records[e].user = new_user[log->records[e].user];
-        log->records[e].item = new_item[log->records[e].item];
-    }
-    CF_TRY(sort_records(log, user_ids->count, item_ids->count));
-done:
-    cf_free(&log->scratch);
-    cf_free(&used_users);
-    cf_free(&used_items);
-    cf_free(&new_user);
-    cf_free(&new_item);
     return status;
 }

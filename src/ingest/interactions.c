@@ -4,35 +4,74 @@
 #include <inttypes.h>
 #include <string.h>
 
+enum { FEW = 1 << 15 }; /* records; fewer say little about the rest of a file */
+
 void ingest_log_free(ingest_log *log)
 {
     ingest_names_free(&log->users);
     ingest_names_free(&log->items);
-    cf_free(&log->records);
-    cf_free(&log->scratch);
+    cf_free(&log->pairs);
+    cf_free(&log->keys);
+}
+
+static void swap(uint64_t **one, uint64_t **other)
+{
+    uint64_t *kept = *one;
+
+    *one = *other;
+    *other = kept;
+}
+
+/*
+ * Room for as many records as the part of the file that was read says there will be: to double the
+ * memory again and again would touch and copy several times what is needed.
+ */
+static cf_status make_room(ingest_log *log)
+{
+    const ingest_text *text = log->reading;
+    const double so_far = (double)(log->count - log->before),
+                 share = (double)(text->offset + text->begin) / (double)(text->size + 1);
+    int64_t wanted = log->count + log->count / 8 + FEW;
+    const double expected = (double)log->before + 1.02 * so_far / share;
+    uint64_t *pairs = NULL, *keys = NULL;
+    cf_status status;
+
+    if (so_far >= FEW && expected > (double)wanted && expected < 0x1p48) wanted = (int64_t)expected;
+    CF_TRY(CF_ALLOC(pairs, wanted));
+    if (log->with_keys) CF_TRY(CF_ALLOC(keys, wanted));
+    if (log->count > 0) memcpy(pairs, log->pairs, (size_t)log->count * sizeof *pairs);
+    if (log->keys) memcpy(keys, log->keys, (size_t)log->count * sizeof *keys);
+    swap(&log->pairs, &pairs);
+    swap(&log->keys, &keys);
+    log->capacity = wanted;
+done:
+    cf_free(&pairs);
+    cf_free(&keys);
+    return status;
 }
 
 static cf_status append(ingest_log *log, int64_t user, int64_t item, uint64_t key)
 {
     if (log->count == log->capacity) {
-        cf_status status = CF_GROW(log->records, log->capacity, log->count + 1);
+        cf_status status = make_room(log);
         if (status != CF_OK) return status;
     }
-    log->records[log->count++] = (ingest_record){(uint32_t)user, (uint32_t)item, key};
+    if (log->keys) log->keys[log->count] = key;
+    log->pairs[log->count++] = ingest_pair((uint32_t)user, (uint32_t)item);
     return CF_OK;
 }
 
 /* ---- Queue ----------------------------------------------------------------------------------- */
 
-enum { QUEUE = 16, COPIED = 64 };
+enum { QUEUE = 32, COPIED = 48 };
 
 /*
  * Interactions wait here, so that the memory of QUEUE pairs of ids is on its way at once: looking
- * ids up one by one is waiting for memory, and takes longer than reading them. Ids are copied, for
- * a line is gone with the next.
+ * ids up one by one is waiting for memory, and takes longer than reading them. A ring: the oldest
+ * is looked up when a new one needs its place. Ids are copied, for a line is gone with the next.
  */
 typedef struct queue {
-    int count;
+    int64_t first, next; /* those from `first` to before `next` wait, at their number mod QUEUE */
     struct waiting {
         uint64_t key, user_hash, item_hash;
         int64_t user_length, item_length;
@@ -53,20 +92,28 @@ done:
     return status;
 }
 
-static cf_status flush(queue *q, ingest_log *log)
+/* Look up the oldest, until at most `left` wait. */
+static cf_status flush(queue *q, ingest_log *log, int64_t left)
 {
     cf_status status = CF_OK;
 
-    for (int k = 0; k < q->count; k++) {
-        struct waiting *w = &q->entry[k];
+    for (; q->next - q->first > left; q->first++) {
+        struct waiting *w = &q->entry[q->first % QUEUE];
 
         CF_TRY(add_pair(log, (uint64_t[2]){w->user_hash, w->item_hash},
                         (ingest_field[2]){{w->user, w->user_length}, {w->item, w->item_length}},
                         w->key));
     }
-    q->count = 0;
 done:
     return status;
+}
+
+static void copy_id(char *to, const ingest_field *id)
+{
+    if (id->length <= 16)
+        memcpy(to, id->text, 16); /* more than the id, but without a call */
+    else
+        memcpy(to, id->text, (size_t)id->length);
 }
 
 static cf_status enqueue(queue *q, ingest_log *log, const ingest_field *user,
@@ -74,25 +121,35 @@ static cf_status enqueue(queue *q, ingest_log *log, const ingest_field *user,
 {
     const uint64_t hashes[2] = {ingest_hash(user->text, user->length),
                                 ingest_hash(item->text, item->length)};
-    struct waiting *w = &q->entry[q->count];
-    cf_status status = CF_OK;
+    const bool long_ids = user->length > COPIED || item->length > COPIED;
+    struct waiting *w;
+    cf_status status;
 
-    if (user->length > COPIED || item->length > COPIED) {
-        CF_TRY(flush(q, log));
-        return add_pair(log, hashes, (ingest_field[2]){*user, *item}, key);
-    }
+    CF_TRY(flush(q, log, long_ids ? 0 : QUEUE - 1));
+    if (long_ids) return add_pair(log, hashes, (ingest_field[2]){*user, *item}, key);
     ingest_names_prefetch(&log->users, hashes[0]);
     ingest_names_prefetch(&log->items, hashes[1]);
+    w = &q->entry[q->next++ % QUEUE];
     w->key = key;
     w->user_hash = hashes[0];
     w->item_hash = hashes[1];
     w->user_length = user->length;
     w->item_length = item->length;
-    memcpy(w->user, user->text, (size_t)user->length);
-    memcpy(w->item, item->text, (size_t)item->length);
-    if (++q->count == QUEUE) CF_TRY(flush(q, log));
+    copy_id(w->user, user);
+    copy_id(w->item, item);
 done:
     return status;
+}
+
+/* The order of the records is of no account: they will be sorted. */
+static cf_status take_pair(queue *q, ingest_log *log, const ingest_field *user,
+                           const ingest_field *item, uint64_t key)
+{
+    const int64_t known_user = ingest_names_known(&log->users, user),
+                  known_item = ingest_names_known(&log->items, item);
+
+    if (known_user < 0 || known_item < 0) return enqueue(q, log, user, item, key);
+    return append(log, known_user, known_item, key);
 }
 
 /* ---- Tables ---------------------------------------------------------------------------------- */
@@ -171,6 +228,8 @@ static cf_status read_table(const ingest_options *options, const char *path, int
     cf_status status;
 
     CF_TRY(ingest_table_open(path, options->separator, &table));
+    log->reading = &table.text;
+    log->before = log->count;
     CF_TRY(find_columns(options, &table, options->by_time && part == INGEST_NO_PART, &at));
     for (;;) {
         uint64_t key = 0;
@@ -184,11 +243,11 @@ static cf_status read_table(const ingest_options *options, const char *path, int
         CF_TRY(take_numbers(options, &table, &at, &key, &kept));
         if (part != INGEST_NO_PART) key = (uint64_t)part;
         if (kept)
-            CF_TRY(enqueue(&waiting, log, &table.fields[at.user], &table.fields[at.item], key));
+            CF_TRY(take_pair(&waiting, log, &table.fields[at.user], &table.fields[at.item], key));
         else
             log->filtered++;
     }
-    CF_TRY(flush(&waiting, log));
+    CF_TRY(flush(&waiting, log, 0));
     log->bytes += (double)table.text.size;
 done:
     ingest_table_close(&table);
@@ -223,6 +282,15 @@ static cf_status refuse_number(const ingest_text *text, const char *id, int colu
                    column == 1 ? "a user" : "an item");
 }
 
+static cf_status add_name(ingest_names *names, const ingest_field *id, int64_t *number)
+{
+    const int64_t known = ingest_names_known(names, id);
+
+    if (known < 0) return ingest_names_add(names, ingest_hash(id->text, id->length), id, number);
+    *number = known;
+    return CF_OK;
+}
+
 static cf_status read_lightgcn(const char *path, int part, ingest_log *log)
 {
     const uint64_t key = part == INGEST_NO_PART ? 0 : (uint64_t)part;
@@ -233,6 +301,8 @@ static cf_status read_lightgcn(const char *path, int part, ingest_log *log)
     cf_status status;
 
     CF_TRY(ingest_text_open(path, &text));
+    log->reading = &text;
+    log->before = log->count;
     for (;;) {
         CF_TRY(ingest_text_next(&text, &line, &length));
         if (!line) break;
@@ -240,10 +310,10 @@ static cf_status read_lightgcn(const char *path, int part, ingest_log *log)
             if (!next_number(&line, &id)) CF_TRY(refuse_number(&text, id.text, column));
             if (id.length == 0) break;
             if (column == 1) {
-                CF_TRY(ingest_names_add(&log->users, ingest_hash(id.text, id.length), &id, &user));
+                CF_TRY(add_name(&log->users, &id, &user));
                 continue;
             }
-            CF_TRY(ingest_names_add(&log->items, ingest_hash(id.text, id.length), &id, &item));
+            CF_TRY(add_name(&log->items, &id, &item));
             CF_TRY(append(log, user, item, key));
             log->lines++;
         }
@@ -279,6 +349,7 @@ cf_status ingest_read_interactions(const ingest_options *options, const char *pa
     bool lightgcn;
     cf_status status;
 
+    log->with_keys = options->by_time || part != INGEST_NO_PART;
     CF_TRY(is_lightgcn(path, &lightgcn));
     if (lightgcn && part == INGEST_NO_PART && options->by_time)
         CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s:1: LightGCN lines have no times, which order: time needs",

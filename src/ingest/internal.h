@@ -6,15 +6,19 @@
 
 /* ---- Lines (text.c) -------------------------------------------------------------------------- */
 
+enum { INGEST_SLACK = 16 }; /* bytes */
+
 /** A text file read by blocks; its lines are handed out in place. */
 typedef struct ingest_text {
     const char *path; /* borrowed */
     int fd;
-    char *buffer; /* buffer[begin .. end) is not yet handed out; one byte more is writable */
+    char *buffer; /* buffer[begin .. end) is not yet handed out; INGEST_SLACK more may be read, and
+                     the first of them written */
     int64_t capacity, begin, end;
     int64_t offset; /* of buffer[0] in the file */
     int64_t size;   /* of the file */
     int64_t line;   /* number of the line last handed out, from 1 */
+    int64_t nul;    /* where in the buffer the first NUL of what is not yet handed out is */
     bool ended;
     cf_progress progress;
 } ingest_text;
@@ -41,7 +45,8 @@ const char *ingest_excerpt(const char *text, int64_t length);
 /* ---- Tables (table.c) ------------------------------------------------------------------------ */
 
 typedef struct ingest_field {
-    char *text; /* in the line's buffer; a separator or NUL follows */
+    char *
+        text; /* in the line's buffer; a separator or NUL follows; INGEST_SLACK bytes may be read */
     int64_t length;
 } ingest_field;
 
@@ -82,6 +87,8 @@ typedef struct ingest_names {
     int64_t *start; /* count + 1 */
     char *bytes;
     struct ingest_slot *slots;
+    uint32_t *by_value; /* n_values: number + 1 of the id that is this whole number, 0 if none */
+    int64_t n_values;
 } ingest_names;
 
 /** The number of an id, new or known; `hash`: its ingest_hash(). Errors: MEMORY, FORMAT (more than
@@ -90,6 +97,9 @@ cf_status ingest_names_add(ingest_names *names, uint64_t hash, const ingest_fiel
                            int64_t *number);
 /** Have the memory at hand that ingest_names_add() will look at. */
 void ingest_names_prefetch(const ingest_names *names, uint64_t hash);
+/** The number of an id, if it is known and a small whole number: a look into a table that is small
+ * too, where the hash would wait for memory. Else -1. */
+int64_t ingest_names_known(const ingest_names *names, const ingest_field *id);
 /** The number of an id; -1 if unknown. */
 int64_t ingest_names_find(const ingest_names *names, const char *id, int64_t length);
 void ingest_names_free(ingest_names *names);
@@ -136,24 +146,37 @@ cf_status ingest_options_read(const cf_config *config, ingest_options *out);
 
 /* ---- Interactions (interactions.c, filter.c, split.c) ---------------------------------------- */
 
-/** One interaction, 16 bytes. */
-typedef struct ingest_record {
-    uint32_t user, item;
-    uint64_t key; /* time, so that unsigned order is the order of time; or the part of a given
-                     split; or 0 */
-} ingest_record;
-
+/** Interactions, the user's number in the upper half of `pairs` and the item's in the lower. */
 typedef struct ingest_log {
     ingest_names users, items;
-    ingest_record *records;
-    ingest_record *scratch; /* for sorting: as many as were read, from the first sort to the last */
+    uint64_t *pairs;
+    uint64_t *keys; /* time, so that unsigned order is the order of time; or the part of a given
+                       split; NULL if the split asks for neither */
+    bool with_keys;
     int64_t count, capacity;
     int64_t lines, filtered, duplicates; /* read; dropped by intervals; dropped as repeats */
+    const ingest_text *reading;          /* the file now read, and the records before it: */
+    int64_t before;                      /* these tell how many are still to come */
     double bytes;
     bool lightgcn; /* of some file: item ids are then row numbers */
 } ingest_log;
 
 enum { INGEST_NO_PART = -1, INGEST_TRAIN = 0, INGEST_VALID = 1, INGEST_TEST = 2 };
+
+static inline uint32_t ingest_user(uint64_t pair)
+{
+    return (uint32_t)(pair >> 32);
+}
+
+static inline uint32_t ingest_item(uint64_t pair)
+{
+    return (uint32_t)pair;
+}
+
+static inline uint64_t ingest_pair(uint32_t user, uint32_t item)
+{
+    return (uint64_t)user << 32 | item;
+}
 
 /** Append the interactions of a file of either format; `part` becomes their key unless it is
  * INGEST_NO_PART. */
@@ -161,18 +184,20 @@ cf_status ingest_read_interactions(const ingest_options *options, const char *pa
                                    ingest_log *log);
 void ingest_log_free(ingest_log *log);
 
-/** Sort by (user, item), keep of each pair the one with the least key. */
-cf_status ingest_drop_duplicates(ingest_log *log);
+/** Number users and items by ascending ids, without gaps, and sort by (user, item). The names are
+ * then in that order, and not for ingest_names_find() any more. Errors: MEMORY. */
+cf_status ingest_renumber(ingest_log *log);
+/** Keep of each pair (user, item) the one with the least key. The log is sorted. */
+void ingest_drop_duplicates(ingest_log *log);
 /**
  * Drop users and items whose number of interactions is outside its interval, again until nothing
- * changes. Each round finds both from the same counts, as RecBole does.
+ * changes, and number the others anew. Each round finds both from the same counts, as RecBole does.
+ * The log is sorted before and after.
  */
 cf_status ingest_filter_counts(const ingest_options *options, ingest_log *log);
-/** Number what is left by ascending ids and sort by (user, item). */
-cf_status ingest_renumber(ingest_log *log, cf_strings *user_ids, cf_strings *item_ids);
 /** Cut each user's interactions into train, valid, test; `given`: the keys say which. */
 cf_status ingest_split(const ingest_options *options, const cf_dataset_content *content, bool given,
-                       ingest_log *log, cf_lists parts[3]);
+                       const ingest_log *log, cf_lists parts[3]);
 
 /* ---- Items and vectors (items.c, vectors.c, npy.c) ------------------------------------------- */
 

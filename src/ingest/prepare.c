@@ -110,16 +110,28 @@ static cf_status check_parts(const work *w)
     return CF_OK;
 }
 
+/* Names that need no more looking up. */
+static cf_strings take_strings(ingest_names *names)
+{
+    const cf_strings strings = {
+        .count = names->count, .start = names->start, .bytes = names->bytes};
+
+    *names = (ingest_names){0};
+    return strings;
+}
+
 static cf_status arrange(work *w)
 {
     cf_status status;
 
-    CF_TRY(ingest_drop_duplicates(&w->log));
+    CF_TRY(ingest_renumber(&w->log));
+    ingest_drop_duplicates(&w->log);
     CF_TRY(ingest_filter_counts(&w->options, &w->log));
     if (w->log.count == 0)
         CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: the filters leave no interactions",
                        w->paths->inter ? w->paths->inter : w->paths->train));
-    CF_TRY(ingest_renumber(&w->log, &w->user_ids, &w->item_ids));
+    w->user_ids = take_strings(&w->log.users);
+    w->item_ids = take_strings(&w->log.items);
     w->content.user_ids = w->user_ids;
     w->content.item_ids = w->item_ids;
     CF_TRY(ingest_split(&w->options, &w->content, !w->paths->inter, &w->log, w->parts));
@@ -128,9 +140,8 @@ static cf_status arrange(work *w)
     w->content.valid = w->parts[INGEST_VALID];
     w->content.test = w->parts[INGEST_TEST];
 done:
-    cf_free(&w->log.records);
-    ingest_names_free(&w->log.users);
-    ingest_names_free(&w->log.items);
+    cf_free(&w->log.pairs);
+    cf_free(&w->log.keys);
     return status;
 }
 

@@ -2,6 +2,7 @@
 #include "internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* How many of a user's n interactions go to valid and test; they are the last ones, test behind
  * valid. */
@@ -26,58 +27,57 @@ static void part_sizes(const ingest_options *options, int64_t n, int64_t *valid,
     if (train > 1 && want_valid > 0 && want_valid < 1) *valid = 1;
 }
 
-static int compare_keys(const void *a, const void *b)
+/* An interaction of one user. */
+typedef struct entry {
+    uint64_t key;
+    uint32_t item, place; /* place: among the user's */
+} entry;
+
+static int compare_entries(const void *a, const void *b)
 {
-    const ingest_record *x = a, *y = b;
+    const entry *x = a, *y = b;
 
     if (x->key != y->key) return x->key < y->key ? -1 : 1;
     return x->item < y->item ? -1 : x->item > y->item;
 }
 
 /* Leave one out needs the last two of a user only. `sizes`: of valid and test, 0 or 1. */
-static void leave_one_out(ingest_record *records, int64_t n, const int64_t sizes[2])
+static void leave_one_out(const entry *entries, int64_t n, const int64_t sizes[2], uint8_t *part)
 {
     int64_t last = 0, before = -1;
 
     for (int64_t k = 1; k < n; k++) {
-        if (compare_keys(&records[k], &records[last]) > 0) {
+        if (compare_entries(&entries[k], &entries[last]) > 0) {
             before = last;
             last = k;
-        } else if (before < 0 || compare_keys(&records[k], &records[before]) > 0)
+        } else if (before < 0 || compare_entries(&entries[k], &entries[before]) > 0)
             before = k;
     }
-    for (int64_t k = 0; k < n; k++)
-        records[k].key = INGEST_TRAIN;
-    if (sizes[0] > 0) records[before].key = INGEST_VALID;
-    if (sizes[1] > 0) records[last].key = INGEST_TEST;
+    memset(part, INGEST_TRAIN, (size_t)n);
+    if (sizes[0] > 0) part[before] = INGEST_VALID;
+    if (sizes[1] > 0) part[last] = INGEST_TEST;
 }
 
-static void cut_by_size(ingest_record *records, int64_t n, const int64_t sizes[2],
-                        ingest_record *order)
+static void cut_by_size(entry *entries, int64_t n, const int64_t sizes[2], uint8_t *part)
 {
-    for (int64_t k = 0; k < n; k++) {
-        order[k] = records[k];
-        order[k].user = (uint32_t)k;
-    }
-    qsort(order, (size_t)n, sizeof *order, compare_keys);
+    qsort(entries, (size_t)n, sizeof *entries, compare_entries);
     for (int64_t k = 0; k < n; k++)
-        records[order[k].user].key = k < n - sizes[0] - sizes[1] ? INGEST_TRAIN
-                                     : k < n - sizes[1]          ? INGEST_VALID
-                                                                 : INGEST_TEST;
+        part[entries[k].place] = k < n - sizes[0] - sizes[1] ? INGEST_TRAIN
+                                 : k < n - sizes[1]          ? INGEST_VALID
+                                                             : INGEST_TEST;
 }
 
-/* The interactions of one user, ascending by item: their keys become parts. `order`: n records. */
-static void split_user(const ingest_options *options, ingest_record *records, int64_t n,
-                       ingest_record *order)
-{
-    int64_t sizes[2];
+/* ---- Keys ------------------------------------------------------------------------------------ */
 
-    part_sizes(options, n, &sizes[0], &sizes[1]);
-    if (options->by_ratio)
-        cut_by_size(records, n, sizes, order);
-    else
-        leave_one_out(records, n, sizes);
-}
+/* What the order of a user's interactions comes from. */
+typedef struct splitter {
+    const ingest_options *options;
+    const ingest_log *log;
+    bool given;
+    uint64_t *user_hashes, *item_hashes; /* of the ids; NULL if there are keys */
+    entry *entries;                      /* of the user who has most */
+    uint8_t *part;
+} splitter;
 
 static cf_status hash_ids(const cf_strings *ids, uint64_t **out)
 {
@@ -93,73 +93,106 @@ static cf_status hash_ids(const cf_strings *ids, uint64_t **out)
 
 /* Keys that are a function of the seed and the two ids, so that the order of lines plays no part.
  */
-static cf_status draw_keys(const ingest_options *options, const cf_dataset_content *content,
-                           ingest_log *log)
+static void fill_entries(const splitter *s, int64_t first, int64_t n)
 {
-    const cf_random random = {(uint64_t)options->seed, CF_STREAM_SPLIT};
-    uint64_t *users = NULL, *items = NULL;
-    cf_status status;
+    const cf_random random = {(uint64_t)s->options->seed, CF_STREAM_SPLIT};
 
-    CF_TRY(hash_ids(&content->user_ids, &users));
-    CF_TRY(hash_ids(&content->item_ids, &items));
-    for (int64_t e = 0; e < log->count; e++)
-        log->records[e].key =
-            cf_random_bits(random, users[log->records[e].user], items[log->records[e].item], 0);
-done:
-    cf_free(&users);
-    cf_free(&items);
-    return status;
+    for (int64_t k = 0; k < n; k++) {
+        const uint64_t pair = s->log->pairs[first + k];
+        const uint32_t item = ingest_item(pair);
+
+        s->entries[k] =
+            (entry){s->log->keys ? s->log->keys[first + k]
+                                 : cf_random_bits(random, s->user_hashes[ingest_user(pair)],
+                                                  s->item_hashes[item], 0),
+                    item, (uint32_t)k};
+    }
 }
 
-static cf_status split_users(const ingest_options *options, ingest_log *log)
+/* ---- Lists ----------------------------------------------------------------------------------- */
+
+static int64_t end_of_user(const ingest_log *log, int64_t first)
 {
-    ingest_record *order = NULL;
-    int64_t capacity = 0;
+    int64_t end = first;
+
+    while (end < log->count && ingest_user(log->pairs[end]) == ingest_user(log->pairs[first]))
+        end++;
+    return end;
+}
+
+/* Room for each part's lists; gives back the most interactions of a user. */
+static cf_status make_lists(const splitter *s, int64_t n_users, cf_lists parts[3], int64_t *most)
+{
+    int64_t counts[3] = {0};
     cf_status status = CF_OK;
 
-    for (int64_t first = 0, end = 0; first < log->count; first = end) {
-        while (end < log->count && log->records[end].user == log->records[first].user)
-            end++;
-        CF_TRY(CF_GROW(order, capacity, end - first));
-        split_user(options, log->records + first, end - first, order);
+    *most = 0;
+    for (int64_t first = 0, end; first < s->log->count; first = end) {
+        int64_t valid, test;
+
+        end = end_of_user(s->log, first);
+        if (end - first > *most) *most = end - first;
+        part_sizes(s->options, end - first, &valid, &test);
+        counts[INGEST_VALID] += valid;
+        counts[INGEST_TEST] += test;
+        counts[INGEST_TRAIN] += end - first - valid - test;
+    }
+    if (s->given) memset(counts, 0, sizeof counts);
+    for (int64_t e = 0; s->given && e < s->log->count; e++)
+        counts[s->log->keys[e]]++;
+    for (int k = 0; k < 3; k++) {
+        parts[k].count = n_users;
+        CF_TRY(CF_ALLOC(parts[k].start, n_users + 1));
+        CF_TRY(CF_ALLOC(parts[k].index, counts[k]));
     }
 done:
-    cf_free(&order);
     return status;
 }
 
-/* Lists by user of the records whose key is `part`. */
-static cf_status collect(const ingest_log *log, uint64_t part, int64_t n_users, cf_lists *out)
+/* The interactions of one user, ascending by item, to the ends of the lists. */
+static void split_user(const splitter *s, int64_t first, int64_t n, cf_lists parts[3])
 {
-    int64_t count = 0;
-    cf_status status;
+    const uint32_t user = ingest_user(s->log->pairs[first]);
+    int64_t sizes[2];
 
-    for (int64_t e = 0; e < log->count; e++)
-        count += log->records[e].key == part;
-    out->count = n_users;
-    CF_TRY(CF_ALLOC(out->start, n_users + 1));
-    CF_TRY(CF_ALLOC(out->index, count));
-    count = 0;
-    for (int64_t e = 0; e < log->count; e++) {
-        if (log->records[e].key != part) continue;
-        out->index[count++] = log->records[e].item;
-        out->start[log->records[e].user + 1] = count;
+    part_sizes(s->options, n, &sizes[0], &sizes[1]);
+    if (!s->given) fill_entries(s, first, n);
+    if (s->given)
+        for (int64_t k = 0; k < n; k++)
+            s->part[k] = (uint8_t)s->log->keys[first + k];
+    else if (s->options->by_ratio)
+        cut_by_size(s->entries, n, sizes, s->part);
+    else
+        leave_one_out(s->entries, n, sizes, s->part);
+    for (int k = 0; k < 3; k++)
+        parts[k].start[user + 1] = parts[k].start[user];
+    for (int64_t k = 0; k < n; k++) {
+        cf_lists *list = &parts[s->part[k]];
+
+        list->index[list->start[user + 1]++] = ingest_item(s->log->pairs[first + k]);
     }
-    for (int64_t u = 0; u < n_users; u++)
-        if (out->start[u + 1] < out->start[u]) out->start[u + 1] = out->start[u];
-done:
-    return status;
 }
 
 cf_status ingest_split(const ingest_options *options, const cf_dataset_content *content, bool given,
-                       ingest_log *log, cf_lists parts[3])
+                       const ingest_log *log, cf_lists parts[3])
 {
+    splitter s = {.options = options, .log = log, .given = given};
+    int64_t most;
     cf_status status = CF_OK;
 
-    if (!given && !options->by_time) CF_TRY(draw_keys(options, content, log));
-    if (!given) CF_TRY(split_users(options, log));
-    for (int part = INGEST_TRAIN; part <= INGEST_TEST; part++)
-        CF_TRY(collect(log, (uint64_t)part, content->user_ids.count, &parts[part]));
+    if (!log->keys) CF_TRY(hash_ids(&content->user_ids, &s.user_hashes));
+    if (!log->keys) CF_TRY(hash_ids(&content->item_ids, &s.item_hashes));
+    CF_TRY(make_lists(&s, content->user_ids.count, parts, &most));
+    CF_TRY(CF_ALLOC(s.entries, most));
+    CF_TRY(CF_ALLOC(s.part, most));
+    for (int64_t first = 0, end; first < log->count; first = end) {
+        end = end_of_user(log, first);
+        split_user(&s, first, end - first, parts);
+    }
 done:
+    cf_free(&s.user_hashes);
+    cf_free(&s.item_hashes);
+    cf_free(&s.entries);
+    cf_free(&s.part);
     return status;
 }

@@ -10,29 +10,33 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { READ_BYTES = 4 << 20 };
+enum { READ_BYTES = 256 << 10 }; /* stays in the cache until it is taken apart */
 
 /* Read on behind `end`, growing the buffer if a line fills it. Sets `ended` at the end of the file.
  */
 static cf_status refill(ingest_text *text)
 {
     int64_t left = text->end - text->begin;
+    const char *nul;
     ssize_t got;
     cf_status status;
 
     if (left > 0 && text->begin > 0)
         memmove(text->buffer, text->buffer + text->begin, (size_t)left);
     text->offset += text->begin;
+    if (text->nul < INT64_MAX) text->nul -= text->begin;
     text->begin = 0;
     text->end = left;
-    if (left + READ_BYTES / 2 + 1 > text->capacity) {
-        status = CF_GROW(text->buffer, text->capacity, left + READ_BYTES + 1);
+    if (left + READ_BYTES / 2 + INGEST_SLACK > text->capacity) {
+        status = CF_GROW(text->buffer, text->capacity, left + READ_BYTES + INGEST_SLACK);
         if (status != CF_OK) return status;
     }
     do
-        got = read(text->fd, text->buffer + left, (size_t)(text->capacity - left - 1));
+        got = read(text->fd, text->buffer + left, (size_t)(text->capacity - left - INGEST_SLACK));
     while (got < 0 && errno == EINTR);
     if (got < 0) return CF_FAIL(CF_ERR_IO, "%s: %s", text->path, strerror(errno));
+    nul = memchr(text->buffer + left, 0, (size_t)got);
+    if (nul && text->nul == INT64_MAX) text->nul = nul - text->buffer;
     text->end += got;
     text->ended = got == 0;
     cf_progress_update(&text->progress, (text->offset + text->end) >> 20, NULL);
@@ -41,7 +45,7 @@ static cf_status refill(ingest_text *text)
 
 cf_status ingest_text_open(const char *path, ingest_text *out)
 {
-    ingest_text text = {.path = path, .fd = open(path, O_RDONLY | O_CLOEXEC)};
+    ingest_text text = {.path = path, .fd = open(path, O_RDONLY | O_CLOEXEC), .nul = INT64_MAX};
     struct stat about;
     cf_status status = CF_OK;
 
@@ -108,7 +112,7 @@ cf_status ingest_text_next(ingest_text *text, char **line, int64_t *length)
     }
     if (empty > 0)
         return CF_FAIL(CF_ERR_FORMAT, "%s:%" PRId64 ": an empty line", text->path, empty);
-    if (memchr(*line, 0, (size_t)*length))
+    if (*line - text->buffer + *length > text->nul)
         return CF_FAIL(CF_ERR_FORMAT, "%s:%" PRId64 ": a NUL byte, expected text", text->path,
                        text->line);
     return CF_OK;

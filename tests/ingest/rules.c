@@ -167,6 +167,34 @@ static void ids_are_in_ascending_order(void **state)
     assert_string_equal(dump_of("user_id:token\titem_id:token\n10\t01\n9\t2\n9\t01\n10\t11\nx\t2\n",
                                 "split=RS|split_ratios=[1, 0, 0]"),
                         "10: 01 11 | |\n9: 01 2 | |\nx: 2 | |\n");
+    /* What is dropped has no say. */
+    assert_string_equal(dump_of("user_id:token\titem_id:token\n10\t3\n10\t20\nx\t3\n9\t20\n9\t3\n",
+                                "split=RS|split_ratios=[1, 0, 0]|user_inter_num_interval=[2,inf)"),
+                        "9: 3 20 | |\n10: 3 20 | |\n");
+}
+
+/* Pairs of ids that are known, after more lines than wait to be looked up at once. */
+static void ids_that_look_alike(void **state)
+{
+    static const char *const ids[] = {"0",  "00", "07",       "1/",       "10", "1234567",
+                                      "1:", "20", "20000000", "30000001", "7"};
+    enum { N = sizeof ids / sizeof *ids, USERS = 8 };
+    char text[4096] = "user_id:token\titem_id:token\n", want[2048] = "";
+
+    (void)state;
+    for (int user = 0; user < USERS; user++)
+        sprintf(text + strlen(text), "%d\t%s\n", user, ids[0]);
+    for (int k = 0; k < 8 * N; k++)
+        sprintf(text + strlen(text), "0\t%s\n", ids[k % N]);
+    for (int k = 0; k < N * USERS; k++)
+        sprintf(text + strlen(text), "%d\t%s\n", k / N, ids[k % N]);
+    for (int user = 0; user < USERS; user++) {
+        sprintf(want + strlen(want), "%d:", user);
+        for (int k = 0; k < N; k++)
+            sprintf(want + strlen(want), " %s", ids[k]);
+        strcat(want, " | |\n");
+    }
+    assert_string_equal(dump_of(text, "split=RS|split_ratios=[1, 0, 0]"), want);
 }
 
 /* Lengths 1 to 100, so that ids are held in every way; each three times, and more of them than a
@@ -335,6 +363,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(intervals_of_values),
     cmocka_unit_test(cores_are_repeated_until_stable),
     cmocka_unit_test(ids_are_in_ascending_order),
+    cmocka_unit_test(ids_that_look_alike),
     cmocka_unit_test(ids_of_any_length),
     cmocka_unit_test(line_ends_do_not_matter),
     cmocka_unit_test(other_columns_and_separators),
