@@ -92,6 +92,28 @@ cf_status cf_store_digest(cf_store *store, uint64_t *out);
  * with cf_free(). */
 cf_status cf_store_list(cf_store *store, char **out);
 
+/**
+ * A matrix in an HDF5 file that some other program made: 2-D, of floating-point numbers of any size
+ * and byte order, in any layout. All on it is Local, for one process at a time.
+ */
+typedef struct cf_foreign cf_foreign;
+/** Does the file begin as an HDF5 file, whatever its name? Local; false if it cannot be read. */
+bool cf_store_is_hdf5(const char *path);
+/**
+ * Open a matrix; `dataset` is its name in the file, NULL the only matrix there. `*type` is what it
+ * is read as: CF_F16, CF_F32, or CF_F64 for what is wider than 32 bits; `shape`: rows, columns.
+ * `*out` is new, to be closed. Errors: FORMAT (not HDF5, truncated, no such dataset, several
+ * matrices, wrong rank or type, never written), MEMORY.
+ */
+cf_status cf_store_open_foreign(const char *path, const char *dataset, cf_foreign **out,
+                                cf_type *type, int64_t shape[2]);
+/** "FILE:/DATASET", for messages; valid until closed. */
+const char *cf_store_foreign_name(const cf_foreign *foreign);
+/** Rows first .. first + count - 1 (`count` x columns, of the type said). Errors: FORMAT. */
+cf_status cf_store_read_foreign(cf_foreign *foreign, int64_t first, int64_t count, void *rows);
+/** NULL is fine. */
+void cf_store_close_foreign(cf_foreign **foreign);
+
 /** float16 to float32 and back (round to nearest even), `count` numbers. Local. */
 void cf_store_f16_to_f32(const uint16_t *in, float *out, int64_t count);
 void cf_store_f32_to_f16(const float *in, uint16_t *out, int64_t count);

@@ -42,6 +42,16 @@ cf_status store_reserve(cf_store *store)
 
 /* ---- Handles ---- */
 
+hid_t store_make_half(void)
+{
+    hid_t half = H5Tcopy(H5T_IEEE_F32LE);
+
+    H5Tset_fields(half, 15, 10, 5, 0, 10); /* then size and bias, in this order */
+    H5Tset_size(half, 2);
+    H5Tset_ebias(half, 15);
+    return half;
+}
+
 static cf_status make_handle(const cf_par *par, const char *path, bool writing, cf_store **out)
 {
     cf_store *store = NULL;
@@ -51,10 +61,7 @@ static cf_status make_handle(const cf_par *par, const char *path, bool writing, 
     store->par = *par;
     store->fd = -1;
     store->file = -1;
-    store->types[CF_F16] = H5Tcopy(H5T_IEEE_F32LE); /* then fields, size and bias in this order */
-    H5Tset_fields(store->types[CF_F16], 15, 10, 5, 0, 10);
-    H5Tset_size(store->types[CF_F16], 2);
-    H5Tset_ebias(store->types[CF_F16], 15);
+    store->types[CF_F16] = store_make_half();
     store->types[CF_F32] = H5Tcopy(H5T_IEEE_F32LE);
     store->types[CF_F64] = H5Tcopy(H5T_IEEE_F64LE);
     store->types[CF_I32] = H5Tcopy(H5T_STD_I32LE);

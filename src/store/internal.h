@@ -44,6 +44,10 @@ struct cf_store {
 /** Why the last HDF5 call failed: the innermost note of its error stack. Local. */
 const char *store_reason(char reason[static STORE_REASON_SIZE]);
 
+/** The type of IEEE 754 binary16, little-endian, which HDF5 1.10 has no name for. Local. Close with
+ * H5Tclose(). */
+hid_t store_make_half(void);
+
 /** A copy of `text`. Local. Errors: MEMORY. Free with cf_free(). */
 cf_status store_copy_text(const char *text, char **out);
 

@@ -1,0 +1,227 @@
+/* Matrices in HDF5 files that other programs made: read by one process, as they are laid out. */
+#include "internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    CHUNK_CACHE = 64 << 20, /* bytes; rows of a compressed file may be asked for in any order */
+    CHUNK_SLOTS = 12421,    /* a prime, some hundred times the chunks that fit, as HDF5 advises */
+    LISTED = 1024           /* bytes of names in a message */
+};
+
+struct cf_foreign {
+    hid_t file, dataset, space, type; /* type: in memory */
+    int64_t shape[2];
+    char *label;
+};
+
+/* ---- Which dataset --------------------------------------------------------------------------- */
+
+/* The 2-D datasets of floating-point numbers of a file. */
+typedef struct candidates {
+    int64_t count;
+    char first[STORE_NAME_SIZE];
+    char list[LISTED]; /* "/a, /b"; cut where it is full */
+} candidates;
+
+static bool is_matrix(hid_t dataset)
+{
+    hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
+    bool is = H5Tget_class(type) == H5T_FLOAT && H5Sget_simple_extent_ndims(space) == 2;
+
+    H5Tclose(type);
+    H5Sclose(space);
+    return is;
+}
+
+static herr_t add_candidate(hid_t file, const char *name, const H5L_info_t *info, void *context)
+{
+    candidates *all = context;
+    hid_t object;
+    size_t used = strlen(all->list);
+
+    if (info->type != H5L_TYPE_HARD) return 0;
+    object = H5Oopen(file, name, H5P_DEFAULT);
+    if (object >= 0 && H5Iget_type(object) == H5I_DATASET && is_matrix(object)) {
+        if (all->count++ == 0) snprintf(all->first, sizeof all->first, "/%s", name);
+        snprintf(all->list + used, LISTED - used, "%s/%s", used > 0 ? ", " : "", name);
+    }
+    if (object >= 0) H5Oclose(object);
+    return 0;
+}
+
+/* The name of the only matrix. */
+static cf_status find_matrix(const char *path, hid_t file, candidates *all)
+{
+    char reason[STORE_REASON_SIZE];
+
+    if (H5Lvisit(file, H5_INDEX_NAME, H5_ITER_INC, add_candidate, all) < 0)
+        return CF_FAIL(CF_ERR_FORMAT, "%s: is damaged (%s)", path, store_reason(reason));
+    if (all->count == 0)
+        return CF_FAIL(CF_ERR_FORMAT, "%s: no dataset in it is 2-D of floating-point numbers",
+                       path);
+    if (all->count > 1)
+        return CF_FAIL(CF_ERR_FORMAT,
+                       "%s: %" PRId64 " datasets are 2-D of floating-point numbers, expected one, "
+                       "or FILE:/DATASET: %s",
+                       path, all->count, all->list);
+    return CF_OK;
+}
+
+/* ---- What is in it --------------------------------------------------------------------------- */
+
+/* What numbers are read as: without loss, and halves as they are, for HDF5 widens them slowly. */
+static cf_type choose_type(cf_foreign *foreign, hid_t stored)
+{
+    hid_t half = store_make_half(), other = H5Tcopy(half);
+    bool is_half;
+
+    H5Tset_order(other, H5T_ORDER_BE);
+    is_half = H5Tequal(stored, half) > 0 || H5Tequal(stored, other) > 0;
+    H5Tclose(other);
+    if (is_half) {
+        foreign->type = half;
+        return CF_F16;
+    }
+    H5Tclose(half);
+    foreign->type = H5Tcopy(H5Tget_size(stored) <= 4 ? H5T_NATIVE_FLOAT : H5T_NATIVE_DOUBLE);
+    return H5Tget_size(stored) <= 4 ? CF_F32 : CF_F64;
+}
+
+static cf_status check_type(cf_foreign *foreign, cf_type *type)
+{
+    hid_t stored = H5Dget_type(foreign->dataset);
+    bool numbers = H5Tget_class(stored) == H5T_FLOAT;
+
+    if (numbers) *type = choose_type(foreign, stored);
+    H5Tclose(stored);
+    if (numbers) return CF_OK;
+    return CF_FAIL(CF_ERR_FORMAT,
+                   "%s: its numbers have another type, expected float16, float32 or "
+                   "float64",
+                   foreign->label);
+}
+
+static cf_status check_shape(cf_foreign *foreign)
+{
+    hsize_t shape[H5S_MAX_RANK] = {0};
+    const int rank = H5Sget_simple_extent_ndims(foreign->space);
+
+    if (rank == 2) H5Sget_simple_extent_dims(foreign->space, shape, NULL);
+    if (rank != 2 || shape[0] < 1 || shape[1] < 1 || shape[0] > INT32_MAX || shape[1] > INT32_MAX)
+        return CF_FAIL(CF_ERR_FORMAT,
+                       "%s: its shape is not that of a 2-D array, expected rows x "
+                       "columns",
+                       foreign->label);
+    foreign->shape[0] = (int64_t)shape[0];
+    foreign->shape[1] = (int64_t)shape[1];
+    return CF_OK;
+}
+
+/* HDF5 gives zeros for what was never written, as of a program that was killed. */
+static cf_status check_written(const cf_foreign *foreign)
+{
+    hid_t creation = H5Dget_create_plist(foreign->dataset);
+    const bool elsewhere = H5Pget_layout(creation) == H5D_VIRTUAL;
+    const hsize_t size = H5Dget_storage_size(foreign->dataset);
+
+    H5Pclose(creation);
+    if (elsewhere || size > 0) return CF_OK;
+    return CF_FAIL(CF_ERR_FORMAT, "%s: was never written, expected numbers", foreign->label);
+}
+
+static cf_status open_dataset(cf_foreign *foreign, const char *path, const char *name)
+{
+    char reason[STORE_REASON_SIZE];
+    const size_t size = strlen(path) + strlen(name) + 2;
+    hid_t access;
+    cf_status status;
+
+    CF_TRY(CF_ALLOC(foreign->label, (int64_t)size));
+    snprintf(foreign->label, size, "%s:%s", path, name);
+    access = H5Pcreate(H5P_DATASET_ACCESS);
+    H5Pset_chunk_cache(access, CHUNK_SLOTS, CHUNK_CACHE, 0.75);
+    foreign->dataset = H5Dopen2(foreign->file, name, access);
+    if (foreign->dataset < 0) /* the reason is gone with the next call of HDF5 */
+        status = CF_FAIL(CF_ERR_FORMAT, "%s: no such dataset (%s)", foreign->label,
+                         store_reason(reason));
+    H5Pclose(access);
+    CF_TRY(status);
+    foreign->space = H5Dget_space(foreign->dataset);
+done:
+    return status;
+}
+
+/* ---- Opening and reading --------------------------------------------------------------------- */
+
+bool cf_store_is_hdf5(const char *path)
+{
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* messages are ours */
+    return H5Fis_hdf5(path) > 0;
+}
+
+cf_status cf_store_open_foreign(const char *path, const char *dataset, cf_foreign **out,
+                                cf_type *type, int64_t shape[2])
+{
+    char reason[STORE_REASON_SIZE];
+    candidates all = {0};
+    cf_foreign *foreign = NULL;
+    cf_type found = CF_F32;
+    cf_status status;
+
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    CF_TRY(CF_ALLOC(foreign, 1));
+    foreign->dataset = foreign->space = foreign->type = -1;
+    foreign->file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    if (foreign->file < 0)
+        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: is no HDF5 file or a damaged one (%s)", path,
+                       store_reason(reason)));
+    if (!dataset) CF_TRY(find_matrix(path, foreign->file, &all));
+    CF_TRY(open_dataset(foreign, path, dataset ? dataset : all.first));
+    CF_TRY(check_type(foreign, &found));
+    CF_TRY(check_shape(foreign));
+    CF_TRY(check_written(foreign));
+    *type = found;
+    memcpy(shape, foreign->shape, sizeof foreign->shape);
+    *out = foreign;
+    foreign = NULL;
+done:
+    cf_store_close_foreign(&foreign);
+    return status;
+}
+
+const char *cf_store_foreign_name(const cf_foreign *foreign)
+{
+    return foreign->label;
+}
+
+cf_status cf_store_read_foreign(cf_foreign *foreign, int64_t first, int64_t count, void *rows)
+{
+    char reason[STORE_REASON_SIZE];
+    const hsize_t start[2] = {(hsize_t)first, 0},
+                  shape[2] = {(hsize_t)count, (hsize_t)foreign->shape[1]};
+    hid_t memory = H5Screate_simple(2, shape, NULL);
+    cf_status status = CF_OK;
+
+    if (H5Sselect_hyperslab(foreign->space, H5S_SELECT_SET, start, NULL, shape, NULL) < 0 ||
+        H5Dread(foreign->dataset, foreign->type, memory, foreign->space, H5P_DEFAULT, rows) < 0)
+        status = CF_FAIL(CF_ERR_FORMAT, "%s: cannot be read from row %" PRId64 " on (%s)",
+                         foreign->label, first, store_reason(reason));
+    H5Sclose(memory);
+    return status;
+}
+
+void cf_store_close_foreign(cf_foreign **foreign)
+{
+    cf_foreign *f = *foreign;
+
+    if (!f) return;
+    if (f->type >= 0) H5Tclose(f->type);
+    if (f->space >= 0) H5Sclose(f->space);
+    if (f->dataset >= 0) H5Dclose(f->dataset);
+    if (f->file >= 0) H5Fclose(f->file);
+    cf_free(&f->label);
+    cf_free(foreign);
+}

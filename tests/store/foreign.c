@@ -1,0 +1,108 @@
+/* Matrices in files of other programs: tests/data/store/matrices.h5 has one of every kind. */
+#include "sample.h"
+
+#include <stdlib.h>
+
+#define MATRICES CF_TEST_DATA "/store/matrices.h5"
+
+static const double values[4][2] = {{7, -0.5}, {10, 0.25}, {99, 99}, {2, 1024}};
+
+static double number(cf_type type, const void *rows, int64_t e)
+{
+    float value;
+
+    if (type == CF_F64) return ((const double *)rows)[e];
+    if (type == CF_F32) return ((const float *)rows)[e];
+    cf_store_f16_to_f32((const uint16_t *)rows + e, &value, 1);
+    return value;
+}
+
+static void every_type_and_layout(void **state)
+{
+    static const struct {
+        const char *name;
+        cf_type type;
+    } cases[] = {{"/f2", CF_F16},      {"/f2_big", CF_F16},  {"/f4", CF_F32},
+                 {"/f4_big", CF_F32},  {"f8", CF_F64},       {"/f8_big", CF_F64},
+                 {"/chunked", CF_F32}, {"/compact", CF_F64}, {"/deep/er/deflated", CF_F16}};
+
+    (void)state;
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        cf_foreign *foreign = NULL;
+        cf_type type;
+        int64_t shape[2];
+        double rows[8];
+
+        assert_ok(cf_store_open_foreign(MATRICES, cases[k].name, &foreign, &type, shape));
+        assert_int_equal(type, cases[k].type);
+        assert_int_equal(shape[0], 4);
+        assert_int_equal(shape[1], 2);
+        assert_non_null(strstr(cf_store_foreign_name(foreign), cases[k].name));
+        for (int first = 3; first >= 0; first--) { /* backwards, and in blocks of each size */
+            assert_ok(cf_store_read_foreign(foreign, first, 4 - first, rows));
+            for (int e = 0; e < 2 * (4 - first); e++)
+                assert_true(number(type, rows, e) == values[first + e / 2][e % 2]);
+        }
+        cf_store_close_foreign(&foreign);
+        assert_null(foreign);
+    }
+}
+
+static void what_is_no_matrix_is_refused(void **state)
+{
+    static const struct {
+        const char *path, *name, *words;
+    } cases[] = {
+        {MATRICES, "/absent",
+         "matrices.h5:/absent: no such dataset (object 'absent' doesn't exist"},
+        {MATRICES, "/deep", "matrices.h5:/deep: no such dataset"},
+        {MATRICES, "/bad/whole", "/bad/whole: its numbers have another type, expected float16"},
+        {MATRICES, "/bad/line", "/bad/line: its shape is not that of a 2-D array"},
+        {MATRICES, "/bad/cube", "/bad/cube: its shape is not that of a 2-D array"},
+        {MATRICES, "/bad/unwritten", "/bad/unwritten: was never written"},
+        {MATRICES, NULL,
+         "matrices.h5: 11 datasets are 2-D of floating-point numbers, expected one, "
+         "or FILE:/DATASET: /bad/nan, /bad/unwritten, /chunked, /compact, "
+         "/deep/er/deflated, /f2"},
+        {CF_TEST_DATA "/store/foreign.h5", NULL, "foreign.h5: no dataset in it is 2-D"},
+        {CF_TEST_DATA "/absent.h5", NULL, "absent.h5: is no HDF5 file"},
+    };
+
+    (void)state;
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        cf_foreign *foreign = NULL;
+        cf_type type;
+        int64_t shape[2];
+
+        assert_int_equal(
+            cf_store_open_foreign(cases[k].path, cases[k].name, &foreign, &type, shape),
+            CF_ERR_FORMAT);
+        if (!strstr(cf_error_message(), cases[k].words)) fail_msg("%s", cf_error_message());
+        assert_null(foreign);
+    }
+    assert_true(cf_store_is_hdf5(MATRICES));
+    assert_false(cf_store_is_hdf5(CF_TEST_DATA "/debian-packages/debian-packages.item"));
+    assert_false(cf_store_is_hdf5(CF_TEST_DATA "/absent.h5"));
+}
+
+static void no_memory(void **state)
+{
+    cf_foreign *foreign = NULL;
+    cf_type type;
+    int64_t shape[2];
+
+    (void)state;
+    for (int n = 1; n <= 2; n++) {
+        cf_alloc_fail_at(n);
+        assert_int_equal(cf_store_open_foreign(MATRICES, "/f4", &foreign, &type, shape),
+                         CF_ERR_MEMORY);
+        assert_null(foreign);
+    }
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(every_type_and_layout),
+    cmocka_unit_test(what_is_no_matrix_is_refused),
+    cmocka_unit_test(no_memory),
+};
+CF_TEST_MAIN(tests)
