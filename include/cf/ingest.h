@@ -1,6 +1,6 @@
 /**
  * ingest: from files people have to a dataset file. RecBole atomic files, LightGCN text, delimited
- * text, NumPy vectors.
+ * text, vectors of NumPy or HDF5 files.
  */
 #pragma once
 
@@ -16,9 +16,10 @@ typedef struct cf_ingest_paths {
     const char *inter;                /* one file of interactions, to be split */
     const char *train, *valid, *test; /* predefined split, either format */
     const char *item;                 /* .item file: ids, titles, perhaps a float_seq column */
-    const char *embedding;            /* .npy of vectors, aligned with `item` or `embedding_ids` */
-    const char *embedding_ids;        /* one item id a line, in the order of the vectors' rows */
-    const char *out;                  /* the dataset file to write */
+    const char *embedding;     /* .npy or HDF5 file of vectors, FILE or FILE:/DATASET, aligned with
+                              `item` or `embedding_ids` */
+    const char *embedding_ids; /* one item id a line, in the order of the vectors' rows */
+    const char *out;           /* the dataset file to write */
 } cf_ingest_paths;
 
 /** Counts for the report. */

@@ -74,7 +74,9 @@ static const cli_option options[] = {
     {"valid", "FILE", "with --train", false},
     {"test", "FILE", "with --train", false},
     {"item", "FILE", "RecBole .item: ids, titles, perhaps vectors", false},
-    {"embedding", "FILE.npy", "vectors of the items of --item or --embedding-ids, in that order",
+    {"embedding", "FILE",
+     "vectors of --item or --embedding-ids, in that order: .npy, HDF5, or "
+     "HDF5.h5:/DATASET",
      false},
     {"embedding-ids", "FILE", "one item id a line, in the order of the vectors", false},
     {"settings", "FILE.yaml", "settings, as for --set", false},

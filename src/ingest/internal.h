@@ -199,7 +199,8 @@ cf_status ingest_filter_counts(const ingest_options *options, ingest_log *log);
 cf_status ingest_split(const ingest_options *options, const cf_dataset_content *content, bool given,
                        const ingest_log *log, cf_lists parts[3]);
 
-/* ---- Items and vectors (items.c, vectors.c, npy.c) ------------------------------------------- */
+/* ---- Items and vectors (items.c, vectors.c, matrix.c, npy.c)
+ * ------------------------------------------- */
 
 /** Lines of an item file or an id file, in their order. */
 typedef struct ingest_items {
@@ -218,21 +219,36 @@ cf_status ingest_items_read(const ingest_options *options, const char *path, ing
 cf_status ingest_ids_read(const char *path, ingest_items *out);
 void ingest_items_free(ingest_items *items);
 
-/** Header of a .npy file. */
-typedef struct ingest_npy {
-    int64_t n_rows, dim, offset; /* offset: of the data, in bytes */
-    cf_type type;                /* CF_F16, CF_F32, CF_F64 */
-} ingest_npy;
-/** Read and check the header and the length of the file. Errors: IO, FORMAT. */
-cf_status ingest_npy_open(const char *path, int *fd, ingest_npy *out);
+/** Vectors as rows of a 2-D array in a file, .npy or HDF5: which it is, its first bytes say. */
+typedef struct ingest_matrix {
+    const char *name; /* for messages: the file, or FILE:/DATASET; borrowed */
+    int64_t n_rows, dim;
+    cf_type type;        /* CF_F16, CF_F32, CF_F64 */
+    int fd;              /* .npy; else -1 */
+    int64_t offset;      /* .npy: of the data, in bytes */
+    cf_foreign *foreign; /* HDF5; else NULL */
+} ingest_matrix;
 
-/** Where the vectors of the dataset's items come from: rows of a .npy file or a column of the item
+/** `source`: FILE or FILE:/DATASET, borrowed. Errors: IO, FORMAT, MEMORY. Close in every case. */
+cf_status ingest_matrix_open(const char *source, ingest_matrix *out);
+/** Rows first .. first + count - 1, of the matrix's type. Errors: IO, FORMAT. */
+cf_status ingest_matrix_read(const ingest_matrix *matrix, int64_t first, int64_t count, void *rows);
+void ingest_matrix_close(ingest_matrix *matrix);
+/** The two parts of a source: `*file` is new, freed with cf_free(); `*dataset` points into
+ * `source`, or is NULL. Errors: MEMORY. */
+cf_status ingest_matrix_split(const char *source, char **file, const char **dataset);
+
+/** A .npy file: read and check its header and its length. Errors: IO, FORMAT. */
+cf_status ingest_npy_open(const char *path, ingest_matrix *out);
+/** The bytes range[0] .. range[0] + range[1] - 1 of an open file. Errors: IO, FORMAT. */
+cf_status ingest_read_bytes(const char *path, int fd, void *out, const int64_t range[2]);
+
+/** Where the vectors of the dataset's items come from: rows of a matrix or a column of the item
  * file. */
 typedef struct ingest_vectors {
-    const char *path;
-    int fd; /* -1: none */
-    ingest_npy npy;
-    const ingest_items *column; /* not NULL: its embedding column, not the .npy */
+    const char *name;           /* of the file, for messages */
+    ingest_matrix matrix;       /* of a column: its shape and type, and its file in `fd` */
+    const ingest_items *column; /* not NULL: its embedding column */
     char separator;             /* of the column's numbers */
     const cf_strings *item_ids; /* for messages */
     int64_t *row;               /* n_items: row of the source, -1 if none */

@@ -16,7 +16,7 @@ static cf_status refuse(const char *path, const char *why)
     return CF_FAIL(
         CF_ERR_FORMAT,
         "%s: %s, expected a .npy file of a 2-D array of little-endian float16, float32 or "
-        "float64 in C order",
+        "float64 in C order, or an HDF5 file",
         path, why);
 }
 
@@ -50,7 +50,7 @@ static cf_status parse_type(const char *path, const char *header, cf_type *out)
     return CF_OK;
 }
 
-static cf_status parse_header(const char *path, const char *header, ingest_npy *out)
+static cf_status parse_header(const char *path, const char *header, ingest_matrix *out)
 {
     const char *order = find_value(header, "'fortran_order'"),
                *shape = find_value(header, "'shape'");
@@ -72,7 +72,7 @@ static cf_status parse_header(const char *path, const char *header, ingest_npy *
     return CF_OK;
 }
 
-static cf_status read_header(const char *path, int fd, ingest_npy *out)
+static cf_status read_header(const char *path, int fd, ingest_matrix *out)
 {
     unsigned char start[12];
     char *header = NULL;
@@ -80,7 +80,7 @@ static cf_status read_header(const char *path, int fd, ingest_npy *out)
     cf_status status = CF_OK;
 
     if (pread(fd, start, sizeof start, 0) != sizeof start || memcmp(start, "\x93NUMPY", 6) != 0)
-        return refuse(path, "it does not begin as a .npy file");
+        return refuse(path, "it begins neither as a .npy file nor as an HDF5 file");
     if (start[6] < 1 || start[6] > 3) return refuse(path, "its format version is not 1, 2 or 3");
     skip = start[6] == 1 ? 10 : 12;
     size = start[8] | start[9] << 8;
@@ -96,16 +96,16 @@ done:
     return status;
 }
 
-cf_status ingest_npy_open(const char *path, int *fd, ingest_npy *out)
+cf_status ingest_npy_open(const char *path, ingest_matrix *out)
 {
     struct stat about;
     int64_t row, have;
     cf_status status;
 
-    *fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (*fd < 0 || fstat(*fd, &about) != 0)
+    out->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (out->fd < 0 || fstat(out->fd, &about) != 0)
         return CF_FAIL(CF_ERR_IO, "%s: %s", path, strerror(errno));
-    status = read_header(path, *fd, out);
+    status = read_header(path, out->fd, out);
     if (status != CF_OK) return status;
     row = out->dim * (int64_t)cf_store_type_size(out->type);
     have = (about.st_size - out->offset) / row;

@@ -47,16 +47,28 @@ static bool same_file(const char *path, const char *other)
            one.st_ino == two.st_ino;
 }
 
-static cf_status check_paths(const cf_ingest_paths *paths, const ingest_options *options)
+static cf_status check_out(const cf_ingest_paths *paths)
 {
-    const char *inputs[] = {paths->inter, paths->train,     paths->valid,        paths->test,
-                            paths->item,  paths->embedding, paths->embedding_ids};
+    const char *inputs[] = {paths->inter, paths->train, paths->valid,        paths->test,
+                            paths->item,  NULL,         paths->embedding_ids};
+    const char *dataset;
+    char *embedding = NULL;
+    cf_status status = CF_OK;
 
-    if (!paths->out) return CF_FAIL(CF_ERR_USAGE, "prepare: --out is missing");
+    if (paths->embedding) CF_TRY(ingest_matrix_split(paths->embedding, &embedding, &dataset));
+    inputs[5] = embedding;
     for (size_t k = 0; k < sizeof inputs / sizeof *inputs; k++)
         if (same_file(inputs[k], paths->out))
-            return CF_FAIL(CF_ERR_USAGE, "prepare: --out is one of the files to read: %s",
-                           paths->out);
+            CF_TRY(CF_FAIL(CF_ERR_USAGE, "prepare: --out is one of the files to read: %s",
+                           paths->out));
+done:
+    cf_free(&embedding);
+    return status;
+}
+
+static cf_status check_paths(const cf_ingest_paths *paths, const ingest_options *options)
+{
+    if (!paths->out) return CF_FAIL(CF_ERR_USAGE, "prepare: --out is missing");
     if (!paths->inter == !paths->train)
         return CF_FAIL(CF_ERR_USAGE, "prepare: give either --inter, to be split, or --train with "
                                      "--test and --valid");
@@ -182,7 +194,7 @@ static cf_status add_vectors(work *w)
                        "prepare: --embedding needs --item or --embedding-ids, to know "
                        "whose vector each row is");
     CF_TRY(ingest_vectors_open(&w->options, w->paths, rows, &w->item_ids, &w->vectors));
-    w->content.embedding_dim = w->vectors.npy.dim;
+    w->content.embedding_dim = w->vectors.matrix.dim;
     w->content.embedding_type = w->vectors.type;
     w->content.n_missing = w->vectors.n_missing;
     w->content.read_vectors = ingest_vectors_read;
@@ -260,6 +272,7 @@ static cf_status gather(work *w)
 
     CF_TRY(ingest_options_read(w->config, &w->options));
     CF_TRY(check_paths(w->paths, &w->options));
+    CF_TRY(check_out(w->paths));
     CF_TRY(read_all(w));
     CF_TRY(arrange(w));
     if (w->items.title_start) CF_TRY(order_titles(w));
@@ -278,7 +291,7 @@ cf_status cf_ingest_prepare(const cf_par *world, const cf_config *config,
     cf_status status;
 
     CF_TRY(cf_par_agree(world, CF_ALLOC(w, 1)));
-    *w = (work){.config = config, .paths = paths, .vectors = {.fd = -1}};
+    *w = (work){.config = config, .paths = paths, .vectors = {.matrix = {.fd = -1}}};
     if (world->rank == 0) status = gather(w);
     CF_TRY(cf_par_agree(world, status));
     if (world->rank == 0) counts = report_of(w);

@@ -7,26 +7,10 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const char *item_id(const ingest_vectors *in, int64_t item)
 {
     return in->item_ids->bytes + in->item_ids->start[item];
-}
-
-static cf_status read_bytes(const ingest_vectors *in, void *out, int64_t size, int64_t offset)
-{
-    for (char *at = out; size > 0;) {
-        ssize_t got = pread(in->fd, at, (size_t)size, offset);
-
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return CF_FAIL(CF_ERR_IO, "%s: %s", in->path, strerror(errno));
-        if (got == 0) return CF_FAIL(CF_ERR_FORMAT, "%s: truncated while it was read", in->path);
-        at += got;
-        offset += got;
-        size -= got;
-    }
-    return CF_OK;
 }
 
 /* ---- Whose row ------------------------------------------------------------------------------- */
@@ -42,14 +26,14 @@ static int64_t row_of(const ingest_vectors *in, const ingest_items *rows, int64_
         return row >= 0 && in->column && in->column->field_length[row] == 0 ? -1 : row;
     }
     row = strtoll(id, NULL, 10);
-    return row < in->npy.n_rows ? row : -1;
+    return row < in->matrix.n_rows ? row : -1;
 }
 
 static cf_status find_rows(const ingest_options *options, const ingest_items *rows,
                            ingest_vectors *in)
 {
     const int64_t n_items = in->item_ids->count;
-    int64_t first_missing = -1, available = in->npy.n_rows;
+    int64_t first_missing = -1, available = in->matrix.n_rows;
     cf_status status;
 
     CF_TRY(CF_ALLOC(in->row, n_items));
@@ -65,7 +49,7 @@ static cf_status find_rows(const ingest_options *options, const ingest_items *ro
         status = CF_FAIL(CF_ERR_FORMAT,
                          "%s: %" PRId64 " of %" PRId64 " items have no vector, the first is item "
                          "\"%.100s\": set missing_embedding to zero, mean or random to keep them",
-                         in->path, in->n_missing, n_items, item_id(in, first_missing));
+                         in->name, in->n_missing, n_items, item_id(in, first_missing));
 done:
     return status;
 }
@@ -76,7 +60,7 @@ done:
  * saved. */
 static cf_status all_are_halves(ingest_vectors *in, bool *out)
 {
-    const int64_t dim = in->npy.dim, at_once = dim < 1 << 18 ? (1 << 18) / dim : 1;
+    const int64_t dim = in->matrix.dim, at_once = dim < 1 << 18 ? (1 << 18) / dim : 1;
     float *rows = NULL, *back = NULL;
     uint16_t *halves = NULL;
     bool equal = true;
@@ -85,9 +69,9 @@ static cf_status all_are_halves(ingest_vectors *in, bool *out)
     CF_TRY(CF_ALLOC(rows, at_once * dim));
     CF_TRY(CF_ALLOC(back, at_once * dim));
     CF_TRY(CF_ALLOC(halves, at_once * dim));
-    for (int64_t first = 0, n; equal && first < in->npy.n_rows; first += n) {
-        n = in->npy.n_rows - first < at_once ? in->npy.n_rows - first : at_once;
-        CF_TRY(read_bytes(in, rows, n * dim * 4, in->npy.offset + first * dim * 4));
+    for (int64_t first = 0, n; equal && first < in->matrix.n_rows; first += n) {
+        n = in->matrix.n_rows - first < at_once ? in->matrix.n_rows - first : at_once;
+        CF_TRY(ingest_matrix_read(&in->matrix, first, n, rows));
         cf_store_f32_to_f16(rows, halves, n * dim);
         cf_store_f16_to_f32(halves, back, n * dim);
         equal = memcmp(rows, back, (size_t)(n * dim) * 4) == 0;
@@ -100,20 +84,27 @@ done:
     return status;
 }
 
-static cf_status open_npy(const char *path, const ingest_items *rows, ingest_vectors *in)
+static cf_status open_matrix(const char *source, const ingest_items *rows, ingest_vectors *in)
 {
     bool halves = false;
-    cf_status status;
+    cf_status status = ingest_matrix_open(source, &in->matrix);
 
-    in->path = path;
-    CF_TRY(ingest_npy_open(path, &in->fd, &in->npy));
-    if (rows && rows->ids.count != in->npy.n_rows)
-        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: %" PRId64 " rows, but %s has %" PRId64 " items", path,
-                       in->npy.n_rows, rows->path, rows->ids.count));
-    if (in->npy.type == CF_F32) CF_TRY(all_are_halves(in, &halves));
-    in->type = in->npy.type == CF_F16 || halves ? CF_F16 : CF_F32;
+    in->name = in->matrix.name;
+    CF_TRY(status);
+    if (rows && rows->ids.count != in->matrix.n_rows)
+        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: %" PRId64 " rows, but %s has %" PRId64 " items",
+                       in->name, in->matrix.n_rows, rows->path, rows->ids.count));
+    if (in->matrix.type == CF_F32) CF_TRY(all_are_halves(in, &halves));
+    in->type = in->matrix.type == CF_F16 || halves ? CF_F16 : CF_F32;
 done:
     return status;
+}
+
+static cf_status read_field(const ingest_vectors *in, int64_t row, char *out)
+{
+    return ingest_read_bytes(
+        in->name, in->matrix.fd, out,
+        (int64_t[2]){in->column->field_offset[row], in->column->field_length[row]});
 }
 
 /* The column stays text in its file; the first vector's numbers are counted, the others must be as
@@ -125,21 +116,21 @@ static cf_status open_column(const ingest_options *options, const ingest_items *
     int64_t row = 0;
     cf_status status = CF_OK;
 
-    in->path = rows->path;
+    in->name = rows->path;
+    in->matrix = (ingest_matrix){.n_rows = rows->ids.count, .dim = 1, .type = CF_F32};
     in->column = rows;
     in->separator = options->seq_separator;
-    in->fd = open(rows->path, O_RDONLY | O_CLOEXEC);
-    if (in->fd < 0) CF_TRY(CF_FAIL(CF_ERR_IO, "%s: %s", rows->path, strerror(errno)));
+    in->matrix.fd = open(rows->path, O_RDONLY | O_CLOEXEC);
+    if (in->matrix.fd < 0) CF_TRY(CF_FAIL(CF_ERR_IO, "%s: %s", rows->path, strerror(errno)));
     while (row < rows->ids.count && rows->field_length[row] == 0)
         row++;
     if (row == rows->ids.count)
         CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: %s: no item has a vector", rows->path,
                        options->embedding_field));
     CF_TRY(CF_ALLOC(text, rows->field_length[row]));
-    CF_TRY(read_bytes(in, text, rows->field_length[row], rows->field_offset[row]));
-    in->npy = (ingest_npy){.n_rows = rows->ids.count, .dim = 1, .type = CF_F32};
+    CF_TRY(read_field(in, row, text));
     for (int64_t k = 0; k < rows->field_length[row]; k++)
-        in->npy.dim += text[k] == in->separator;
+        in->matrix.dim += text[k] == in->separator;
     in->type = CF_F32;
 done:
     cf_free(&text);
@@ -154,7 +145,7 @@ cf_status ingest_vectors_open(const ingest_options *options, const cf_ingest_pat
 
     out->item_ids = item_ids;
     if (paths->embedding)
-        CF_TRY(open_npy(paths->embedding, rows, out));
+        CF_TRY(open_matrix(paths->embedding, rows, out));
     else
         CF_TRY(open_column(options, rows, out));
     CF_TRY(find_rows(options, rows, out));
@@ -164,8 +155,7 @@ done:
 
 void ingest_vectors_close(ingest_vectors *vectors)
 {
-    if (vectors->fd >= 0) close(vectors->fd);
-    vectors->fd = -1;
+    ingest_matrix_close(&vectors->matrix);
     cf_free(&vectors->row);
     cf_free(&vectors->raw);
 }
@@ -176,13 +166,13 @@ static cf_status refuse_number(const ingest_vectors *in, int64_t item, int64_t c
 {
     return CF_FAIL(CF_ERR_NUMERIC,
                    "%s: row %" PRId64 " (item \"%.100s\"), column %" PRId64 ": not a finite number",
-                   in->path, in->row[item], item_id(in, item), column);
+                   in->name, in->row[item], item_id(in, item), column);
 }
 
 static cf_status check_finite(const ingest_vectors *in, int64_t item, int64_t count,
                               const void *rows)
 {
-    const int64_t dim = in->npy.dim;
+    const int64_t dim = in->matrix.dim;
 
     for (int64_t e = 0; e < count * dim; e++) {
         bool finite = in->type == CF_F16 ? (((const uint16_t *)rows)[e] & 0x7c00) != 0x7c00
@@ -193,19 +183,18 @@ static cf_status check_finite(const ingest_vectors *in, int64_t item, int64_t co
     return CF_OK;
 }
 
-/* `count` consecutive rows of the .npy that belong to consecutive items. */
-static cf_status read_npy_rows(ingest_vectors *in, int64_t item, int64_t count, void *out)
+/* `count` consecutive rows of the matrix that belong to consecutive items. */
+static cf_status read_rows(ingest_vectors *in, int64_t item, int64_t count, void *out)
 {
-    const int64_t n = count * in->npy.dim, size = (int64_t)cf_store_type_size(in->npy.type);
-    const int64_t offset = in->npy.offset + in->row[item] * in->npy.dim * size;
+    const int64_t n = count * in->matrix.dim, size = (int64_t)cf_store_type_size(in->matrix.type);
     cf_status status;
 
-    if (in->npy.type == in->type) {
-        CF_TRY(read_bytes(in, out, n * size, offset));
+    if (in->matrix.type == in->type) {
+        CF_TRY(ingest_matrix_read(&in->matrix, in->row[item], count, out));
     } else {
         CF_TRY(CF_GROW(in->raw, in->raw_capacity, n * size));
-        CF_TRY(read_bytes(in, in->raw, n * size, offset));
-        if (in->npy.type == CF_F32)
+        CF_TRY(ingest_matrix_read(&in->matrix, in->row[item], count, in->raw));
+        if (in->matrix.type == CF_F32)
             cf_store_f32_to_f16((const float *)(void *)in->raw, out, n);
         else
             for (int64_t e = 0; e < n; e++)
@@ -219,8 +208,8 @@ done:
 static cf_status refuse_field(const ingest_vectors *in, int64_t item, const char *why)
 {
     return CF_FAIL(CF_ERR_FORMAT,
-                   "%s:%" PRId64 ": item \"%.100s\": %s, expected %" PRId64 " numbers", in->path,
-                   in->row[item] + 2, item_id(in, item), why, in->npy.dim);
+                   "%s:%" PRId64 ": item \"%.100s\": %s, expected %" PRId64 " numbers", in->name,
+                   in->row[item] + 2, item_id(in, item), why, in->matrix.dim);
 }
 
 static cf_status read_column_row(ingest_vectors *in, int64_t item, float *out)
@@ -231,7 +220,7 @@ static cf_status read_column_row(ingest_vectors *in, int64_t item, float *out)
     cf_status status;
 
     CF_TRY(CF_GROW(in->raw, in->raw_capacity, length + 1));
-    CF_TRY(read_bytes(in, in->raw, length, in->column->field_offset[row]));
+    CF_TRY(read_field(in, row, in->raw));
     at = in->raw;
     end = in->raw + length;
     *end = in->separator;
@@ -239,12 +228,12 @@ static cf_status read_column_row(ingest_vectors *in, int64_t item, float *out)
         double value;
 
         stop = memchr(at, in->separator, (size_t)(end + 1 - at));
-        if (n == in->npy.dim) return refuse_field(in, item, "too many numbers");
+        if (n == in->matrix.dim) return refuse_field(in, item, "too many numbers");
         if (!ingest_parse_number(at, stop - at, &value))
             return refuse_field(in, item, "something that is not a number");
         out[n++] = (float)value;
     }
-    if (n < in->npy.dim) return refuse_field(in, item, "too few numbers");
+    if (n < in->matrix.dim) return refuse_field(in, item, "too few numbers");
     CF_TRY(check_finite(in, item, 1, out));
 done:
     return status;
@@ -254,7 +243,7 @@ cf_status ingest_vectors_read(void *context, int64_t first, int64_t count, void 
                               uint8_t *present)
 {
     ingest_vectors *in = context;
-    const int64_t row_bytes = in->npy.dim * (int64_t)cf_store_type_size(in->type);
+    const int64_t row_bytes = in->matrix.dim * (int64_t)cf_store_type_size(in->type);
     cf_status status = CF_OK;
 
     for (int64_t k = 0, run; k < count; k += run) {
@@ -270,7 +259,7 @@ cf_status ingest_vectors_read(void *context, int64_t first, int64_t count, void 
         } else {
             for (; k + run < count && row[run] == *row + run; run++)
                 present[k + run] = 1;
-            CF_TRY(read_npy_rows(in, first + k, run, out));
+            CF_TRY(read_rows(in, first + k, run, out));
         }
     }
 done:

@@ -138,3 +138,39 @@ static inline const char *dump_of(const char *text, const char *settings)
     if (prepare(&paths, settings, NULL) != CF_OK) fail_msg("%s", cf_error_message());
     return dump(paths.out);
 }
+
+/* Whose vectors are looked at: items 2, 7, 10; rows 7, 10, 99, 2. */
+#define INTER "user_id:token\titem_id:token\nu\t2\nu\t10\nu\t7\nv\t7\nv\t2\n"
+#define ITEMS "item_id:token\ttitle:token_seq\n7\tseven\n10\tten: caf\xc3\xa9\n99\tnot used\n2\t\n"
+
+/* The vectors of the dataset, whose items are 2, 7, 10 in this order. */
+static inline void check_vectors(const char *path, int64_t dim, const float *want,
+                                 const char *present)
+{
+    cf_dataset *dataset = NULL;
+    float rows[64];
+    uint8_t flags[3];
+
+    assert_int_equal(cf_dataset_open(&world, path, &dataset), CF_OK);
+    assert_int_equal(dataset->n_items, 3);
+    assert_int_equal(dataset->embedding_dim, dim);
+    assert_int_equal(cf_dataset_read_embedding(dataset, 0, 3, rows, flags), CF_OK);
+    for (int64_t e = 0; e < 3 * dim; e++)
+        assert_true(rows[e] == want[e]);
+    for (int k = 0; k < 3; k++)
+        assert_int_equal(flags[k], present[k] == '1');
+    assert_int_equal(dataset->n_missing, 3 - (present[0] + present[1] + present[2] - 3 * '0'));
+    cf_dataset_close(&dataset);
+}
+
+static inline cf_type stored_type(const char *path)
+{
+    cf_store *store = NULL;
+    cf_type type = CF_U8;
+    int64_t shape[2];
+
+    assert_int_equal(cf_store_open(&world, path, "dataset", &store), CF_OK);
+    assert_int_equal(cf_store_shape(store, "/items/embedding", &type, shape), CF_OK);
+    cf_store_close(&store);
+    return type;
+}

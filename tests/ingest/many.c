@@ -2,10 +2,10 @@
  * against the plain loop. */
 #include "fixture.h"
 
-enum { LINES = 150000, USERS = 7, ITEMS = 5000 };
+enum { LINES = 150000, N_USERS = 7, N_ITEMS = 5000 };
 
 /* Of each pair the earliest time, -1 without one. */
-typedef int earliest[USERS][ITEMS];
+typedef int earliest[N_USERS][N_ITEMS];
 
 static int64_t below(int line, uint64_t what, int64_t n)
 {
@@ -21,8 +21,8 @@ static const char *write_lines(earliest times)
     memset(times, -1, sizeof(earliest));
     at += sprintf(at, "item_id:token\ttimestamp:float\tuser_id:token\tnote:token\n");
     for (int k = 0; k < LINES; k++) {
-        const int user = (int)below(k, 0, USERS), time = (int)below(k, 1, 1000);
-        const int item = k < ITEMS ? k : (int)below(k, 2, ITEMS);
+        const int user = (int)below(k, 0, N_USERS), time = (int)below(k, 1, 1000);
+        const int item = k < N_ITEMS ? k : (int)below(k, 2, N_ITEMS);
         int *known = &times[user][item];
 
         at += sprintf(at, "%d\t%d\t%d\t%s\n", item, time, user, k < LINES / 2 ? "some text" : "");
@@ -38,7 +38,7 @@ static int last_of(const int *times, int without)
 {
     int last = -1;
 
-    for (int i = 0; i < ITEMS; i++)
+    for (int i = 0; i < N_ITEMS; i++)
         if (times[i] >= 0 && i != without && (last < 0 || times[i] >= times[last])) last = i;
     return last;
 }
@@ -52,7 +52,7 @@ static void check_user(const cf_shard *shard, int user, const int *times)
     assert_int_equal(shard->test.index[shard->test.start[user]], test);
     assert_int_equal(shard->valid.start[user + 1] - shard->valid.start[user], 1);
     assert_int_equal(shard->valid.index[shard->valid.start[user]], valid);
-    for (int i = 0; i < ITEMS; i++)
+    for (int i = 0; i < N_ITEMS; i++)
         if (times[i] >= 0 && i != test && i != valid) assert_int_equal(shard->train.index[e++], i);
     assert_int_equal(e, shard->train.start[user + 1]);
 }
@@ -69,11 +69,11 @@ static void as_the_plain_loop(void **state)
     (void)state;
     if (prepare(&paths, "order=time", &report) != CF_OK) fail_msg("%s", cf_error_message());
     assert_int_equal(report.lines, LINES);
-    assert_int_equal(report.n_items, ITEMS);
+    assert_int_equal(report.n_items, N_ITEMS);
     assert_int_equal(cf_dataset_open(&world, paths.out, &dataset), CF_OK);
     assert_int_equal(cf_par_create_grid(&world, 1, world.size, &grid), CF_OK);
     assert_int_equal(cf_dataset_load_shard(dataset, grid, &shard), CF_OK);
-    for (int user = 0; user < USERS; user++)
+    for (int user = 0; user < N_USERS; user++)
         check_user(shard, user, (*times)[user]);
     cf_dataset_destroy_shard(&shard);
     cf_par_destroy_grid(&grid);

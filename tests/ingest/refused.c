@@ -191,7 +191,7 @@ static const char *break_npy(int what)
 }
 
 static const refusal npy[] = {
-    {NULL, NULL, CF_ERR_FORMAT, "x.npy: it does not begin as a .npy file"},
+    {NULL, NULL, CF_ERR_FORMAT, "x.npy: it begins neither as a .npy file nor as an HDF5 file"},
     {NULL, NULL, CF_ERR_FORMAT, "x.npy: its format version is not 1, 2 or 3"},
     {NULL, NULL, CF_ERR_FORMAT, "x.npy: its numbers are big-endian"},
     {NULL, NULL, CF_ERR_FORMAT, "x.npy: its numbers have another type"},
@@ -203,7 +203,7 @@ static const refusal npy[] = {
     {NULL, NULL, CF_ERR_FORMAT, "x.npy: truncated"},
     {NULL, NULL, CF_ERR_FORMAT, "x.npy: bytes after the last row"},
     {NULL, NULL, CF_ERR_FORMAT, "x.npy: it ends inside its header"},
-    {NULL, NULL, CF_ERR_FORMAT, "x.npy: it does not begin as a .npy file"},
+    {NULL, NULL, CF_ERR_FORMAT, "x.npy: it begins neither as a .npy file nor as an HDF5 file"},
     {NULL, NULL, CF_ERR_NUMERIC, "x.npy: row 1 (item \"b\"), column 1: not a finite number"},
     {NULL, NULL, CF_ERR_NUMERIC, "x.npy: row 2 (item \"c\"), column 1: not a finite number"},
     {NULL, NULL, CF_ERR_FORMAT, "x.npy: its shape is not that of a 2-D array"},

@@ -1,0 +1,109 @@
+/* Vectors as rows of a matrix in a file: NumPy's format, or HDF5. */
+#include "internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MOST_COLUMNS = 1 << 20 };
+
+cf_status ingest_read_bytes(const char *path, int fd, void *out, const int64_t range[2])
+{
+    int64_t offset = range[0], size = range[1];
+
+    for (char *at = out; size > 0;) {
+        ssize_t got = pread(fd, at, (size_t)size, offset);
+
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return CF_FAIL(CF_ERR_IO, "%s: %s", path, strerror(errno));
+        if (got == 0) return CF_FAIL(CF_ERR_FORMAT, "%s: truncated while it was read", path);
+        at += got;
+        offset += got;
+        size -= got;
+    }
+    return CF_OK;
+}
+
+/* ---- FILE or FILE:/DATASET ------------------------------------------------------------------- */
+
+static bool exists(const char *path)
+{
+    struct stat about;
+
+    return stat(path, &about) == 0;
+}
+
+cf_status ingest_matrix_split(const char *source, char **file, const char **dataset)
+{
+    const int64_t size = (int64_t)strlen(source) + 1;
+    char *copy = NULL;
+    cf_status status;
+
+    CF_TRY(CF_ALLOC(copy, size));
+    memcpy(copy, source, (size_t)size);
+    *dataset = NULL;
+    for (char *at = copy; !*dataset && !exists(source) && (at = strstr(at, ":/")); at++) {
+        *at = 0;
+        if (exists(copy)) *dataset = source + (at + 1 - copy);
+        if (!*dataset) *at = ':';
+    }
+    *file = copy;
+done:
+    return status;
+}
+
+/* ---- Opening and reading --------------------------------------------------------------------- */
+
+static cf_status open_hdf5(const char *file, const char *dataset, ingest_matrix *out)
+{
+    int64_t shape[2];
+    cf_status status;
+
+    CF_TRY(cf_store_open_foreign(file, dataset, &out->foreign, &out->type, shape));
+    out->name = cf_store_foreign_name(out->foreign);
+    out->n_rows = shape[0];
+    out->dim = shape[1];
+    if (out->dim > MOST_COLUMNS)
+        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: rows of %" PRId64 " numbers, expected at most %d",
+                       out->name, out->dim, MOST_COLUMNS));
+done:
+    return status;
+}
+
+cf_status ingest_matrix_open(const char *source, ingest_matrix *out)
+{
+    const char *dataset;
+    char *file = NULL;
+    cf_status status;
+
+    *out = (ingest_matrix){.name = source, .fd = -1};
+    CF_TRY(ingest_matrix_split(source, &file, &dataset));
+    if (cf_store_is_hdf5(file))
+        CF_TRY(open_hdf5(file, dataset, out));
+    else if (dataset)
+        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: is no HDF5 file, expected one with a dataset %s", file,
+                       dataset));
+    else
+        CF_TRY(ingest_npy_open(source, out));
+done:
+    cf_free(&file);
+    return status;
+}
+
+cf_status ingest_matrix_read(const ingest_matrix *matrix, int64_t first, int64_t count, void *rows)
+{
+    const int64_t row_bytes = matrix->dim * (int64_t)cf_store_type_size(matrix->type);
+
+    if (matrix->foreign) return cf_store_read_foreign(matrix->foreign, first, count, rows);
+    return ingest_read_bytes(matrix->name, matrix->fd, rows,
+                             (int64_t[2]){matrix->offset + first * row_bytes, count * row_bytes});
+}
+
+void ingest_matrix_close(ingest_matrix *matrix)
+{
+    if (matrix->fd >= 0) close(matrix->fd);
+    matrix->fd = -1;
+    cf_store_close_foreign(&matrix->foreign);
+}
