@@ -11,10 +11,9 @@ typedef struct epoch {
 
 static cf_config *new_config(const char *neg_exclude)
 {
-    const cf_setting *const tables[] = {cf_train_settings};
     cf_config *config = NULL;
 
-    assert_ok(cf_config_create(tables, 1, &config));
+    assert_ok(cf_config_create(cf_train_tables, cf_train_n_tables, &config));
     assert_ok(cf_config_set(config, "train_batch_size=50"));
     assert_ok(cf_config_set(config, neg_exclude));
     return config;
