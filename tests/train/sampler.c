@@ -175,30 +175,45 @@ static void negatives_avoid_what_they_should(void **state)
     cf_test_graph_destroy(&graph);
 }
 
-static void a_user_with_every_item_is_refused(void **state)
+/* What the sampler says to a user who has all items. */
+static cf_status sample_full_user(const char *rule, const char *model, int64_t n_items)
 {
     int64_t pairs[][2] = {{0, 0}, {1, 0}, {1, 1}, {1, 2}};
-    cf_test_graph graph = {.n_users = 2, .n_items = 3, .n_pairs = 4, .pairs = pairs};
-    const cf_dataset dataset = {.n_users = 2, .n_items = 3, .n_train = 4};
-    cf_config *config = new_config("neg_exclude=train");
+    cf_test_graph graph = {
+        .n_users = 2, .n_items = n_items, .n_pairs = n_items + 1, .pairs = pairs};
+    const cf_dataset dataset = {.n_users = 2, .n_items = n_items, .n_train = n_items + 1};
+    cf_config *config = new_config(rule);
     cf_grid *grid = NULL;
     cf_shard shard;
-    struct sampler sampler;
+    struct sampler sampler = {0};
+    cf_status status;
 
-    (void)state;
+    assert_ok(cf_config_set(config, model));
     assert_ok(cf_par_create_grid(&cf_test_self, 1, 1, &grid));
     shard = cf_test_graph_cut(&graph, grid);
-    assert_int_equal(sampler_create(config, &dataset, &shard, &sampler), CF_ERR_FORMAT);
-    assert_non_null(strstr(cf_error_message(), "user number 1"));
+    status = sampler_create(config, &dataset, &shard, &sampler);
+    sampler_destroy(&sampler);
     cf_test_shard_destroy(&shard);
     cf_par_destroy_grid(&grid);
     cf_config_destroy(&config);
+    return status;
+}
+
+static void a_user_without_a_negative_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(sample_full_user("neg_exclude=train", "model=SGL", 3), CF_ERR_FORMAT);
+    assert_non_null(strstr(cf_error_message(), "user number 1"));
+    assert_ok(sample_full_user("neg_exclude=current", "model=SGL", 3));
+    assert_int_equal(sample_full_user("neg_exclude=current", "model=BPR", 1), CF_ERR_FORMAT);
+    assert_non_null(strstr(cf_error_message(), "one item alone"));
+    assert_ok(sample_full_user("neg_exclude=train", "model=SGCL", 3)); /* reads none */
 }
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(each_interaction_comes_once_an_epoch),
     cmocka_unit_test(every_grid_draws_the_batches_of_one_rank),
     cmocka_unit_test(negatives_avoid_what_they_should),
-    cmocka_unit_test(a_user_with_every_item_is_refused),
+    cmocka_unit_test(a_user_without_a_negative_is_refused),
 };
 CF_TEST_MAIN(tests)
