@@ -5,6 +5,9 @@ The adjacency is a sparse matrix in COO form and every batch propagates the whol
 LLMInit authors' LightGCN do; negatives are drawn all at once, which costs next to nothing. Needs PyTorch and h5py
 (Debian: python3-torch, python3-h5py).
 
+PyTorch gives the memory of a step's tables back and takes it again; where that is slow (virtual machines) it is fairer to
+let the C library keep it: MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TOP_PAD_=536870912 MALLOC_TRIM_THRESHOLD_=4294967296.
+
     python3 tools/bench/pytorch_epoch.py DATA.h5 [--size 128] [--layers 2] [--batch 2048] [--epochs 3] [--threads 1]
 """
 import argparse
