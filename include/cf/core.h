@@ -20,7 +20,7 @@ typedef enum cf_status {
     CF_ERR_MEMORY = 5,  /* out of memory */
     CF_ERR_NUMERIC = 6, /* NaN or infinity */
     CF_ERR_BUG = 70,    /* this program is wrong */
-    CF_STOPPED = 75     /* a signal asked to stop; a complete checkpoint was written */
+    CF_STOPPED = 75     /* before the end, with a complete checkpoint: run it again */
 } cf_status;
 
 /**

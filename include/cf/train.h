@@ -18,8 +18,9 @@ extern const cf_setting cf_train_settings[];
 extern const cf_setting *const cf_train_tables[];
 extern const int cf_train_n_tables;
 
-/** Catch SIGTERM, SIGINT and SIGUSR1 (they set a flag that the ranks agree on at the next step).
- * Call before cf_par_init(). Local. */
+/** Catch SIGTERM, SIGINT and SIGUSR1 (they set a flag that the ranks agree on at the next step). A
+ * second SIGTERM or SIGINT, three seconds after the first or later, ends the process at once. Call
+ * before cf_par_init(). Local. */
 void cf_train_install_signals(void);
 
 /** The grid that the setting `grid` means: R x C as given, or chosen: slices first (at least a
@@ -28,9 +29,11 @@ cf_status cf_train_create_grid(const cf_dataset *dataset, const cf_config *confi
 
 /** What one `llminit train` is asked to do. */
 typedef struct cf_train_job {
-    const char *data; /* dataset file */
-    const char *out;  /* the run's folder, made if it is not there */
-    bool resume;      /* go on from out/latest.h5 if it is there */
+    const char *data;  /* dataset file */
+    const char *out;   /* the run's folder, made if it is not there */
+    bool resume;       /* go on from out/latest.h5 if it is there */
+    double time_limit; /* seconds from now in which it stops with a checkpoint, if it is not done;
+                          0: none */
 } cf_train_job;
 
 /** The end of a run. */
@@ -41,9 +44,10 @@ typedef struct cf_train_result {
 } cf_train_result;
 
 /**
- * Train to the end, or until a signal. Collective. Writes out/settings.yaml, log.jsonl, latest.h5,
- * best.h5. Errors: all of the parts'; USAGE (out has a run and resume is false; settings differ
- * from the run's); CF_STOPPED after a signal.
+ * Train to the end, or until a signal or the time limit. Collective. Writes out/settings.yaml,
+ * log.jsonl, latest.h5, best.h5. Errors: all of the parts'; USAGE (out has a run and resume is
+ * false; settings differ from the run's); CF_STOPPED after a signal, or for the time limit: at
+ * least one step has been done, and latest.h5 is complete.
  */
 cf_status cf_train_run(const cf_par *world, const cf_config *config, const cf_train_job *job,
                        cf_train_result *result);

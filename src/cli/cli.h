@@ -74,6 +74,9 @@ const char *cli_value(const cli_arguments *arguments, const char *name);
 /** The value as a whole number in [1, most], `initial` if not given. Errors: USAGE. */
 cf_status cli_integer(const cli_arguments *arguments, const char *name, int64_t most,
                       int64_t *value);
+/** The value as a duration, in whole seconds from 1: 90, 90s, 1h30m, MM:SS or [DAYS-]HH:MM:SS;
+ * `seconds` is untouched if it was not given. Errors: USAGE. */
+cf_status cli_duration(const cli_arguments *arguments, const char *name, double *seconds);
 /** Settings from the file `path` (may be NULL) and --set. Collective. Errors: those of config. */
 cf_status cli_create_config(const cf_par *world, const cli_arguments *arguments, const char *path,
                             cf_config **out);

@@ -151,6 +151,85 @@ cf_status cli_integer(const cli_arguments *arguments, const char *name, int64_t 
     return CF_OK;
 }
 
+/* ---- Durations ------------------------------------------------------------------------------ */
+
+/* The whole number at *text, which moves on behind it; -1 if there is none, or one of over 9
+ * digits. */
+static int64_t take_number(const char **text)
+{
+    const size_t length = strspn(*text, "0123456789");
+    int64_t number = 0;
+
+    if (length == 0 || length > 9) return -1;
+    for (size_t k = 0; k < length; k++)
+        number = number * 10 + *(*text)++ - '0';
+    return number;
+}
+
+/* Seconds of a number alone, or of 1d2h3m4s, any of them, in this order; -1 if it is neither. */
+static int64_t read_units(const char *text)
+{
+    static const struct {
+        char name;
+        int64_t seconds;
+    } unit[] = {{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}};
+    const size_t n_units = sizeof unit / sizeof *unit;
+    int64_t total = 0;
+
+    for (size_t k = 0; k < n_units && *text != '\0'; k++) {
+        const int64_t number = take_number(&text);
+
+        if (number < 0) return -1;
+        if (k == 0 && *text == '\0') return number;
+        while (k < n_units && unit[k].name != *text)
+            k++;
+        if (k == n_units) return -1;
+        total += number * unit[k].seconds;
+        text++;
+    }
+    return *text == '\0' ? total : -1;
+}
+
+/* Seconds of MM:SS or [DAYS-]HH:MM:SS, as Slurm prints them; -1 if it is neither. */
+static int64_t read_clock(const char *text)
+{
+    int64_t total = take_number(&text), days = 0;
+    int n_colons = 0;
+    const bool has_days = total >= 0 && *text == '-';
+
+    if (has_days) {
+        days = total;
+        text++;
+        total = take_number(&text);
+    }
+    if (total < 0) return -1;
+    for (; *text == ':'; n_colons++) {
+        int64_t number;
+
+        text++;
+        number = take_number(&text);
+        if (number < 0 || number > 59) return -1;
+        total = total * 60 + number;
+    }
+    if (*text != '\0' || n_colons > 2 || n_colons < (has_days ? 2 : 1)) return -1;
+    return days * 86400 + total;
+}
+
+cf_status cli_duration(const cli_arguments *arguments, const char *name, double *seconds)
+{
+    const char *text = cli_value(arguments, name);
+    int64_t number;
+
+    if (!text) return CF_OK;
+    number = strchr(text, ':') ? read_clock(text) : read_units(text);
+    if (number < 1)
+        return CF_FAIL(CF_ERR_USAGE,
+                       "%s: --%s: \"%.60s\" is not a duration, as 90s, 1h30m or 01:30:00",
+                       arguments->command->name, name, text);
+    *seconds = (double)number;
+    return CF_OK;
+}
+
 /* ---- Settings ------------------------------------------------------------------------------- */
 
 const cf_setting *const *cli_tables(cli_settings settings, int *count)

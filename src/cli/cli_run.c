@@ -29,8 +29,9 @@ static void print_help(void)
         "\n  --help     this, or after a command: its options and settings\n"
         "  --version  the version\n\n"
         "Exit status: 0 done; 2 usage or settings; 3 bad input; 4 file system; 5 out of memory;\n"
-        "6 not a number; 75 stopped by a signal after a checkpoint, run again to go on; 70 a "
-        "bug.\n");
+        "6 not a number; 75 stopped by a signal or --time-limit after a checkpoint, run again to "
+        "go\n"
+        "on; 70 a bug.\n");
 }
 
 static void print_option(const char *name, const char *argument, const char *help)

@@ -43,6 +43,7 @@ static cf_status run(const cf_par *world, const cli_arguments *arguments)
     cf_status status;
 
     CF_TRY(read_resume(arguments, &job.resume));
+    CF_TRY(cli_duration(arguments, "time-limit", &job.time_limit));
     CF_TRY(cli_create_config(world, arguments, arguments->positional[0], &config));
     CF_TRY(cf_train_run(world, config, &job, &result));
     if (arguments->json)
@@ -58,15 +59,21 @@ static const cli_option options[] = {
     {"data", "DATA.h5", "the dataset", true},
     {"out", "FOLDER", "where settings.yaml, log.jsonl, latest.h5 and best.h5 go", true},
     {"resume", "auto|no", "auto: go on with the run that is there, if there is one", false},
+    {"time-limit", "DURATION", "stop in time with a checkpoint: 90s, 1h30m, [DAYS-]HH:MM:SS",
+     false},
     {0}};
 
 const cli_command cli_train = {
     .name = "train",
     .summary = "train a model",
     .operand = "[SETTINGS.yaml]",
-    .remarks =
-        "SIGTERM, SIGINT and SIGUSR1 end the run after a checkpoint, with exit status 75; the\n"
-        "same command with --resume auto goes on, on any number of ranks.",
+    .remarks = "SIGTERM, SIGINT, SIGUSR1 and --time-limit end the run after a checkpoint, with "
+               "exit status\n"
+               "75; the same command with --resume auto goes on, on any number of ranks. At least "
+               "one step\n"
+               "is done before. A second SIGTERM or SIGINT, from three seconds after the first on, "
+               "ends it\n"
+               "at once; the last checkpoint stays.",
     .settings = CLI_SETTINGS_TRAIN,
     .has_json = true,
     .catches_signals = true,

@@ -30,6 +30,38 @@ const cf_batch *sampler_draw(struct sampler *sampler, int64_t index);
 /** True once a signal has asked this process to stop. */
 bool signals_raised(void);
 
+/** Watches over the time between two steps: signals, the time limit, checkpoints. Its clock is rank
+ * 0's. Seconds. */
+struct watch {
+    const cf_par *world; /* borrowed */
+    double interval;     /* checkpoint_interval */
+    double limit;        /* from `started` on; 0: none */
+    double started;
+    double saved;   /* when the last checkpoint, or the setting up, was done */
+    double cost;    /* of the last checkpoint; 0: there was none */
+    double ended;   /* when the last duty was done, moved on by checkpoints since */
+    double longest; /* between two duties: a step, perhaps with an evaluation */
+    bool worked;    /* there was a step */
+};
+
+/** Why a run stops before its end; of two ranks' reasons the larger counts. */
+enum stop { STOP_NOT, STOP_LIMIT, STOP_SIGNAL };
+
+/** What the ranks agree on between two steps: whether to stop, whether a checkpoint is due. */
+struct duty {
+    int stop, save;
+};
+
+/** The time limit begins now. Local. */
+void watch_start(struct watch *watch, const cf_par *world, const cf_config *config, double limit);
+/**
+ * Called before each step, and after the last of an epoch. Collective. A run stops after a step at
+ * the earliest, so that one that is stopped again and again comes to its end all the same.
+ */
+struct duty watch_agree(struct watch *watch);
+/** A checkpoint that was begun at `began` is written. Local. */
+void watch_saved(struct watch *watch, double began);
+
 /** The run's log: one JSON object a line, written by rank 0 and flushed at once. */
 typedef struct run_log {
     FILE *file; /* NULL on the other ranks */

@@ -25,8 +25,8 @@ struct run {
     run_log log;
     cf_progress bar;
     cf_run_progress progress;
+    struct watch watch;
     double clock; /* when progress.seconds was brought up to date */
-    double saved; /* when the last checkpoint was written */
 };
 
 /* ---- Setting up ---- */
@@ -186,7 +186,7 @@ static cf_status set_up(struct run *run)
     CF_TRY(save_settings(run));
     CF_TRY(run_log_open(run->world, run->job->out, resume, &run->log));
     run_log_start(&run->log, run->grid, run->dataset, run->progress.epoch);
-    run->clock = run->saved = cf_clock_now();
+    run->clock = run->watch.saved = cf_clock_now();
 done:
     return status;
 }
@@ -232,39 +232,25 @@ static cf_status save(struct run *run, const char *path, bool with_optim)
 
 static cf_status save_latest(struct run *run)
 {
+    const double began = cf_clock_now();
     const cf_status status = save(run, run->latest, true);
 
-    run->saved = cf_clock_now();
+    watch_saved(&run->watch, began);
     return status;
 }
 
-/* What the ranks agree on between two steps: has a signal come to any of them; is a checkpoint due
- * by rank 0's clock. */
-struct duty {
-    int stop, save;
-};
-
-static struct duty agree_duty(const struct run *run)
+static cf_status stop_now(struct run *run, int stop)
 {
-    const double interval = cf_config_real(run->config, "checkpoint_interval");
-    struct duty duty = {signals_raised(), 0};
-
-    if (run->world->rank == 0 && interval > 0) duty.save = cf_clock_now() - run->saved >= interval;
-    if (run->world->size > 1)
-        MPI_Allreduce(MPI_IN_PLACE, &duty, 2, MPI_INT, MPI_MAX, run->world->comm);
-    return duty;
-}
-
-static cf_status stop_now(struct run *run)
-{
+    const bool by_signal = stop == STOP_SIGNAL;
     cf_status status;
 
     CF_TRY(save_latest(run));
-    run_log_end(&run->log, &run->progress, "signal");
+    run_log_end(&run->log, &run->progress, by_signal ? "signal" : "time limit");
     status = CF_FAIL(CF_STOPPED,
-                     "stopped by a signal in epoch %lld; %s is complete: run it again with "
+                     "stopped by %s in epoch %lld; %s is complete: run it again with "
                      "--resume auto to go on",
-                     (long long)run->progress.epoch + 1, run->latest);
+                     by_signal ? "a signal" : "the time limit", (long long)run->progress.epoch + 1,
+                     run->latest);
 done:
     return status;
 }
@@ -304,11 +290,12 @@ static cf_status train_epoch(struct run *run)
 
     sampler_start_epoch(&run->sampler, run->progress.epoch);
     cf_model_start_epoch(run->model, run->sampler.seed, run->progress.epoch);
-    while (run->progress.batch < n_batches) {
-        const struct duty duty = agree_duty(run);
+    for (;;) {
+        const struct duty duty = watch_agree(&run->watch);
 
-        if (duty.stop) return stop_now(run);
+        if (duty.stop) return stop_now(run, duty.stop);
         if (duty.save) CF_TRY(save_latest(run));
+        if (run->progress.batch == n_batches) break;
         CF_TRY(step(run, run->progress.batch));
     }
     loss = run->progress.loss_sum / (double)n_batches;
@@ -316,7 +303,7 @@ static cf_status train_epoch(struct run *run)
     run->progress.batch = 0;
     run->progress.loss_sum = 0;
     run_log_epoch(&run->log, &run->progress, loss, cf_clock_now() - started,
-                  run->dataset->n_train - done);
+                  done < run->dataset->n_train ? run->dataset->n_train - done : 0);
 done:
     return status;
 }
@@ -418,6 +405,7 @@ cf_status cf_train_run(const cf_par *world, const cf_config *config, const cf_tr
     cf_train_result found = {0};
     cf_status status;
 
+    watch_start(&run.watch, world, config, job->time_limit);
     CF_TRY(set_up(&run));
     CF_TRY(train(&run));
     CF_TRY(finish(&run, &found));

@@ -1,25 +1,43 @@
 #include "internal.h"
 
 #include <signal.h>
+#include <time.h>
+
+/* Launchers say SIGTERM twice, to the ranks and through themselves, within about a second: only
+ * what comes so many seconds after the first is a second one. */
+enum { REPEATED = 3 };
 
 static volatile sig_atomic_t raised;
 
 /* Only a flag: ranks get signals at different times, or only some do, so they agree on it at the
- * next step. */
-static void raise_flag(int number)
+ * next step. A second SIGTERM or SIGINT is not waited with: it does what it does to other programs,
+ * and the launcher ends the other ranks. SIGUSR1 is a warning, and not counted. */
+static void on_signal(int number)
 {
-    (void)number;
+    static time_t first = -1;
+    struct timespec now;
+
     raised = 1;
+    if (number == SIGUSR1) return;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (first < 0) {
+        first = now.tv_sec;
+    } else if (now.tv_sec - first >= REPEATED) {
+        signal(number, SIG_DFL);
+        raise(number);
+    }
 }
 
 void cf_train_install_signals(void)
 {
-    struct sigaction action = {.sa_handler = raise_flag, .sa_flags = SA_RESTART};
+    static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 
     sigemptyset(&action.sa_mask);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGUSR1, &action, NULL);
+    for (int k = 0; k < 3; k++)
+        sigaddset(&action.sa_mask, numbers[k]); /* one at a time */
+    for (int k = 0; k < 3; k++)
+        sigaction(numbers[k], &action, NULL);
 }
 
 bool signals_raised(void)

@@ -13,6 +13,8 @@ static const char *const bad[][2] = {
     {"llminit train -x", "train: unknown option -x"},
     {"llminit train a.yaml b.yaml --data x --out y", "train: unexpected \"b.yaml\""},
     {"llminit train --data x --out y --resume maybe", "--resume: \"maybe\" is not auto or no"},
+    {"llminit train --data x --out y --time-limit soon",
+     "--time-limit: \"soon\" is not a duration"},
     {"llminit train --data x --out y --set epochs", "--set epochs: expected name=value"},
     {"llminit train --data x --out y --set epochs=-1",
      "--set: epochs: \"-1\" is not a whole number"},
@@ -45,6 +47,59 @@ static void wrong_command_lines_are_usage_errors_on_every_rank(void **state)
         if (status != CF_ERR_USAGE) fail_msg("%s: status %d", bad[k][0], (int)status);
         if (!strstr(cf_error_message(), bad[k][1]))
             fail_msg("%s: \"%s\" is not in \"%s\"", bad[k][0], bad[k][1], cf_error_message());
+    }
+}
+
+static void durations_are_read_in_all_their_forms(void **state)
+{
+    static const struct {
+        const char *text;
+        double seconds; /* 0: not a duration */
+    } cases[] = {{"90", 90},
+                 {"90s", 90},
+                 {"30m", 1800},
+                 {"1h30m", 5400},
+                 {"2d", 172800},
+                 {"1d1s", 86401},
+                 {"1d2h3m4s", 93784},
+                 {"01:30:00", 5400},
+                 {"12:34", 754},
+                 {"100:00", 6000},
+                 {"1-02:03:04", 93784},
+                 {"000000001", 1},
+                 {"", 0},
+                 {"0", 0},
+                 {"0s", 0},
+                 {"-5", 0},
+                 {" 5", 0},
+                 {"5 ", 0},
+                 {"1.5h", 0},
+                 {"5x", 0},
+                 {"h", 0},
+                 {"5m1h", 0},
+                 {"5m5m", 0},
+                 {"1h30", 0},
+                 {"1:60", 0},
+                 {"1:2:3:4", 0},
+                 {"1-2", 0},
+                 {"1-02:03", 0},
+                 {":30", 0},
+                 {"1:", 0},
+                 {"1234567890", 0},
+                 {"1s1", 0}};
+
+    (void)state;
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        cli_arguments arguments = {.command = &cli_train};
+        double seconds = -1;
+        int option = 0;
+
+        while (strcmp(cli_train.options[option].name, "time-limit") != 0)
+            option++;
+        arguments.value[option] = cases[k].text;
+        if (cli_duration(&arguments, "time-limit", &seconds) == CF_ERR_USAGE)
+            seconds = cases[k].seconds == 0 && seconds == -1 ? 0 : -2;
+        if (seconds != cases[k].seconds) fail_msg("\"%s\": %g", cases[k].text, seconds);
     }
 }
 
@@ -201,6 +256,7 @@ static void outputs_are_complete_or_absent(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(wrong_command_lines_are_usage_errors_on_every_rank),
+    cmocka_unit_test(durations_are_read_in_all_their_forms),
     cmocka_unit_test(files_that_are_not_there_are_named),
     cmocka_unit_test(help_lists_commands_options_and_settings),
     cmocka_unit_test(all_settings_are_listed),

@@ -16,7 +16,7 @@ static bool break_off_and_resume(int64_t n, int k, const outcome *want)
     outcome got;
 
     clear_folder("run");
-    spec.sets[4] = "checkpoint_interval=1e-9"; /* before every batch */
+    spec.sets[4] = "checkpoint_interval=1e-9"; /* as often as it may be */
     spec.fail_at = world.rank == n % world.size ? n : 0;
     status = run_train(&world, 1, &spec, &result);
     spec.fail_at = 0;

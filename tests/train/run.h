@@ -111,7 +111,8 @@ typedef struct run_spec {
     const char *data, *folder; /* names in the scratch folder */
     const char *sets[MAX_SETS];
     bool resume;
-    int64_t fail_at; /* which of this rank's allocations in the run fails; 0: none */
+    int64_t fail_at;   /* which of this rank's allocations in the run fails; 0: none */
+    double time_limit; /* seconds; 0: none */
 } run_spec;
 
 static inline void scratch_path(const char *name, char out[1024])
@@ -163,7 +164,8 @@ static inline cf_status run_train(const cf_par *par, int columns, const run_spec
     assert_ok(cf_config_set(config, grid));
     cf_log_enable(world.rank == 0, true);
     cf_alloc_fail_at(spec->fail_at);
-    status = cf_train_run(par, config, &(cf_train_job){data, out, spec->resume}, result);
+    status = cf_train_run(par, config, &(cf_train_job){data, out, spec->resume, spec->time_limit},
+                          result);
     cf_alloc_fail_at(0);
     cf_config_destroy(&config);
     return status;
