@@ -8,8 +8,13 @@ readonly settle=5    # seconds that a program has to catch signals, before it is
 readonly program=$llminit/build/llminit
 own_errors=(2 3 4 5 6 70) # exit status of an error that would come again; any other is of a rank, a node, or the launcher
 
+# A task of an array by both its numbers: the plain number of the last one means the whole array.
+job=${SLURM_JOB_ID:-none}
+[[ -z ${SLURM_ARRAY_JOB_ID-} ]] || job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
+readonly job
+
 say() {
-    printf 'job %s: %s\n' "${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID, }${SLURM_JOB_ID:-none}" "$*"
+    printf 'job %s: %s\n' "$job" "$*"
 }
 
 # usage FILE STATUS: the comment at the head of a script
@@ -75,29 +80,36 @@ checkpoints() {
 
 requeue() {
     say "$1: requeued"
-    scontrol requeue "$SLURM_JOB_ID" || say "could not be requeued: submit it again to go on"
+    scontrol requeue "$job" || say "could not be requeued: submit it again to go on"
     exit "$STOPPED"
 }
 
 # run_to_the_end FOLDER COMMAND...: run it; if it is stopped before its end, go on in this job's next run. Ends the job, unless
-# all is done.
+# all is done. What fails before it gets further is tried once more: on a node that was lost and is back, a job's first step may
+# stumble over what PMIx left of the same step before.
 run_to_the_end() {
-    local folder=$1 before status=0
+    local folder=$1 before status attempt
     before=$(checkpoints "$folder")
-    run "${@:2}" || status=$?
-    ((status != 0)) || return 0
-    if ((told_to_end)); then
-        say "told to end: exit status $status"
-    elif ((status == STOPPED)); then
-        requeue "stopped with a checkpoint"
-    elif [[ " ${own_errors[*]} " == *" $status "* ]]; then
-        say "failed with $status"
-    elif [[ $(checkpoints "$folder") != "$before" ]]; then
-        requeue "ended with $status, but got further than before"
-    else
-        say "ended with $status, no further than before: not requeued"
-    fi
-    exit "$status"
+    for attempt in first last; do
+        status=0
+        run "${@:2}" || status=$?
+        ((status != 0)) || return 0
+        if ((told_to_end)); then
+            say "told to end: exit status $status"
+        elif ((status == STOPPED)); then
+            requeue "stopped with a checkpoint"
+        elif [[ " ${own_errors[*]} " == *" $status "* ]]; then
+            say "failed with $status"
+        elif [[ $(checkpoints "$folder") != "$before" ]]; then
+            requeue "ended with $status, but got further than before"
+        elif [[ $attempt == first ]]; then
+            say "ended with $status, no further than before: tried once more"
+            continue
+        else
+            say "ended with $status, no further than before: not requeued"
+        fi
+        exit "$status"
+    done
 }
 
 # has_option NAME ARGUMENT...: is --NAME among them?
@@ -125,6 +137,6 @@ option() {
 # time_left: of the job, as llminit train --time-limit takes it; nothing if it has no limit
 time_left() {
     local left
-    left=$(squeue -h -j "$SLURM_JOB_ID" -o %L 2>/dev/null) || return 0
+    left=$(squeue -h -j "$job" -o %L 2>/dev/null) || return 0
     [[ ! $left =~ ^[0-9]+(-[0-9]+)?(:[0-9]+)+$ ]] || printf '%s\n' "$left"
 }
