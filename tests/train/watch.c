@@ -5,7 +5,7 @@
 static const run_spec short_run = {
     .data = "data.h5",
     .folder = "run",
-    .sets = {"emb_selection=var", "epochs=2", "n_layers=2", "train_batch_size=100"}};
+    .sets = {"emb_selection=var", "epochs=2", "n_layers=2", "train_batch_size=160"}};
 
 /* Each of the runs has time for one step alone, and the next one is on another grid. */
 static void a_run_without_time_does_one_step_and_comes_to_the_same_end(void **state)
