@@ -1,6 +1,6 @@
 /**
  * dense: tables of rows x dimensions, spread over the grid: rows in blocks, dimensions in slices of
- * whole 16-float segments.
+ * whole 16-float segments. And matrices dealt out to all ranks for linear algebra (ScaLAPACK).
  */
 #pragma once
 
@@ -97,3 +97,69 @@ void cf_dense_destroy_tiles(cf_tiles **tiles);
  */
 void cf_dense_to_tiles(cf_tiles *tiles, const float *table, float *whole);
 void cf_dense_from_tiles(cf_tiles *tiles, const float *whole, float *table);
+
+/* ---- Linear algebra over all ranks ---- */
+
+/**
+ * The ranks as linear algebra takes them: n_rows x n_columns, world rank = my_row * n_columns +
+ * my_column. The ranks beyond (one of 5, on 2 x 2) hold no part of any matrix; they enter every
+ * Collective function all the same, and get the same results.
+ */
+typedef struct cf_mesh {
+    cf_par world;
+    int n_rows, n_columns;
+    int my_row, my_column; /* -1 on a rank beyond */
+    int handle, context;   /* BLACS's numbers for the communicator and the mesh */
+} cf_mesh;
+
+/** Arrange `world`; 0 rows and columns: as square as it can be, with floor(sqrt(ranks)) rows.
+ * Collective. Errors: MEMORY. Free with cf_dense_destroy_mesh(). */
+cf_status cf_dense_create_mesh(const cf_par *world, int n_rows, int n_columns, cf_mesh **out);
+/** Collective. */
+void cf_dense_destroy_mesh(cf_mesh **mesh);
+
+/**
+ * A matrix of n_rows x n_columns in blocks of block x block, dealt out in turn over both directions
+ * of the mesh (ScaLAPACK's block-cyclic layout): element (i, j) lies on process row
+ * i / block % mesh->n_rows, process column j / block % mesh->n_columns.
+ */
+typedef struct cf_cyclic {
+    const cf_mesh *mesh; /* borrowed */
+    cf_type type;        /* CF_F32 or CF_F64 */
+    int64_t n_rows, n_columns, block;
+    int64_t local_rows, local_columns; /* mine; 0 on a rank beyond the mesh */
+    void *data;                        /* column by column: local_columns x local_rows */
+} cf_cyclic;
+
+/**
+ * A matrix of zeros. Collective. `block` 0: 64. Errors: MEMORY; USAGE (more than 2^31 - 1 rows or
+ * columns, or numbers on one rank: ScaLAPACK counts them in 32 bits). Free with
+ * cf_dense_destroy_cyclic().
+ */
+cf_status cf_dense_create_cyclic(const cf_mesh *mesh, cf_type type, const int64_t shape[2],
+                                 int64_t block, cf_cyclic **out);
+void cf_dense_destroy_cyclic(cf_cyclic **a);
+
+/**
+ * Between the matrix and parts that ranks hold row by row: the one way in and out, for row blocks,
+ * tables and whole small matrices alike. Collective; each rank brings its own part (`n_rows` 0:
+ * none), `data` of `type`, float32 or float64. Parts to get may overlap (all ranks may ask for the
+ * whole); parts to put must not, and what no part covers stays as it is. Sends each number once to
+ * each rank that asks, in rounds of at most 2^23 numbers a rank. Errors: MEMORY; USAGE (a round
+ * does not fit an MPI count).
+ */
+cf_status cf_dense_get_cyclic(const cf_cyclic *a, const cf_slab *part, cf_type type, void *data);
+cf_status cf_dense_put_cyclic(cf_cyclic *a, const cf_slab *part, cf_type type, const void *data);
+/** The same for a table of a's shape on a grid of the same ranks; padding stays zero. */
+cf_status cf_dense_get_table(const cf_cyclic *a, cf_dense *table);
+cf_status cf_dense_put_table(cf_cyclic *a, const cf_dense *table);
+
+/** a(i, j) = at(context, i, j). Local: every rank computes its own part. */
+void cf_dense_fill_cyclic(cf_cyclic *a, double (*at)(const void *context, int64_t i, int64_t j),
+                          const void *context);
+/** Add `value` to each a(i, i); multiply column j by factors[j] (n_columns numbers, the same on
+ * every rank). Local. */
+void cf_dense_add_diagonal(cf_cyclic *a, double value);
+void cf_dense_scale_columns(cf_cyclic *a, const double *factors);
+/** a(i, i) on every rank; `out`: the smaller of n_rows and n_columns. Collective. */
+void cf_dense_get_diagonal(const cf_cyclic *a, double *out);

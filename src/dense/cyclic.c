@@ -1,0 +1,163 @@
+/* Matrices dealt out over a mesh of ranks: making them, and what each rank does to its own part. */
+#include "scalapack.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { BLOCK = 64 };
+
+cf_status cf_dense_create_mesh(const cf_par *world, int n_rows, int n_columns, cf_mesh **out)
+{
+    cf_mesh *mesh = NULL;
+    cf_status status = cf_par_agree(world, CF_ALLOC(mesh, 1));
+
+    if (status != CF_OK) {
+        cf_free(&mesh);
+        return status;
+    }
+    if (n_rows == 0) {
+        n_rows = (int)sqrt((double)world->size);
+        n_columns = world->size / n_rows;
+    }
+    CF_ASSERT(n_rows > 0 && n_columns > 0 && n_rows <= world->size / n_columns);
+    mesh->world = *world;
+    mesh->n_rows = n_rows;
+    mesh->n_columns = n_columns;
+    mesh->handle = mesh->context = Csys2blacs_handle(world->comm);
+    Cblacs_gridinit(&mesh->context, "Row", n_rows, n_columns);
+    mesh->my_row = world->rank < n_rows * n_columns ? world->rank / n_columns : -1;
+    mesh->my_column = world->rank < n_rows * n_columns ? world->rank % n_columns : -1;
+    *out = mesh;
+    return CF_OK;
+}
+
+void cf_dense_destroy_mesh(cf_mesh **mesh)
+{
+    if (*mesh == NULL) return;
+    if (dense_on_mesh(*mesh)) Cblacs_gridexit((*mesh)->context);
+    Cfree_blacs_system_handle((*mesh)->handle);
+    cf_free(mesh);
+}
+
+cf_status cf_dense_create_cyclic(const cf_mesh *mesh, cf_type type, const int64_t shape[2],
+                                 int64_t block, cf_cyclic **out)
+{
+    cf_cyclic *a = NULL;
+    cf_status status;
+
+    CF_ASSERT((type == CF_F32 || type == CF_F64) && shape[0] > 0 && shape[1] > 0 && block >= 0);
+    if (block == 0) block = BLOCK;
+    /* process (0, 0) has most */
+    if (shape[0] > INT_MAX || shape[1] > INT_MAX ||
+        dense_dealt(shape[0], block, mesh->n_rows, 0) >
+            INT_MAX / dense_dealt(shape[1], block, mesh->n_columns, 0))
+        return CF_FAIL(CF_ERR_USAGE,
+                       "a matrix of %lld x %lld on %d x %d ranks: ScaLAPACK takes at most %d rows, "
+                       "columns, and numbers on a rank: use more ranks",
+                       (long long)shape[0], (long long)shape[1], mesh->n_rows, mesh->n_columns,
+                       INT_MAX);
+    status = CF_ALLOC(a, 1);
+    if (status == CF_OK) {
+        *a = (cf_cyclic){mesh, type, shape[0], shape[1], block, 0, 0, NULL};
+        if (dense_on_mesh(mesh)) {
+            a->local_rows = dense_dealt(shape[0], block, mesh->n_rows, mesh->my_row);
+            a->local_columns = dense_dealt(shape[1], block, mesh->n_columns, mesh->my_column);
+        }
+        status = cf_alloc(&a->data, a->local_rows * a->local_columns, cf_store_type_size(type));
+    }
+    CF_TRY(cf_par_agree(&mesh->world, status));
+    *out = a;
+    a = NULL;
+done:
+    cf_dense_destroy_cyclic(&a);
+    return status;
+}
+
+void cf_dense_destroy_cyclic(cf_cyclic **a)
+{
+    if (*a == NULL) return;
+    cf_free(&(*a)->data);
+    cf_free(a);
+}
+
+/* Global number of a process's k-th. */
+static int64_t global_of(int64_t k, int64_t block, int n_processes, int p)
+{
+    return (k / block * n_processes + p) * block + k % block;
+}
+
+static double read_at(const cf_cyclic *a, int64_t place)
+{
+    return a->type == CF_F64 ? ((const double *)a->data)[place]
+                             : (double)((const float *)a->data)[place];
+}
+
+static void write_at(cf_cyclic *a, int64_t place, double value)
+{
+    if (a->type == CF_F64)
+        ((double *)a->data)[place] = value;
+    else
+        ((float *)a->data)[place] = (float)value;
+}
+
+void cf_dense_fill_cyclic(cf_cyclic *a, double (*at)(const void *context, int64_t i, int64_t j),
+                          const void *context)
+{
+    const cf_mesh *mesh = a->mesh;
+
+#pragma omp parallel for schedule(static)
+    for (int64_t c = 0; c < a->local_columns; c++) {
+        const int64_t j = global_of(c, a->block, mesh->n_columns, mesh->my_column);
+        for (int64_t r = 0; r < a->local_rows; r++) {
+            const int64_t i = global_of(r, a->block, mesh->n_rows, mesh->my_row);
+            write_at(a, c * a->local_rows + r, at(context, i, j));
+        }
+    }
+}
+
+void cf_dense_scale_columns(cf_cyclic *a, const double *factors)
+{
+#pragma omp parallel for schedule(static)
+    for (int64_t c = 0; c < a->local_columns; c++) {
+        const double factor =
+            factors[global_of(c, a->block, a->mesh->n_columns, a->mesh->my_column)];
+        for (int64_t k = c * a->local_rows; k < (c + 1) * a->local_rows; k++)
+            write_at(a, k, read_at(a, k) * factor);
+    }
+}
+
+/* Where (i, i) lies in my part; false if it is another rank's. */
+static bool find_diagonal(const cf_cyclic *a, int64_t i, int64_t *place)
+{
+    const cf_mesh *mesh = a->mesh;
+    const int64_t b = i / a->block, within = i % a->block;
+
+    if (b % mesh->n_rows != mesh->my_row || b % mesh->n_columns != mesh->my_column) return false;
+    *place = (b / mesh->n_columns * a->block + within) * a->local_rows +
+             b / mesh->n_rows * a->block + within;
+    return true;
+}
+
+static int64_t diagonal_length(const cf_cyclic *a)
+{
+    return a->n_rows < a->n_columns ? a->n_rows : a->n_columns;
+}
+
+void cf_dense_add_diagonal(cf_cyclic *a, double value)
+{
+    int64_t place;
+
+    for (int64_t i = 0; i < diagonal_length(a); i++)
+        if (find_diagonal(a, i, &place)) write_at(a, place, read_at(a, place) + value);
+}
+
+void cf_dense_get_diagonal(const cf_cyclic *a, double *out)
+{
+    const int64_t n = diagonal_length(a);
+    int64_t place;
+
+    for (int64_t i = 0; i < n; i++)
+        out[i] = find_diagonal(a, i, &place) ? read_at(a, place) : 0;
+    /* one rank has each: 0 + x is exact */
+    MPI_Allreduce(MPI_IN_PLACE, out, cf_par_count(n), MPI_DOUBLE, MPI_SUM, a->mesh->world.comm);
+}

@@ -1,0 +1,82 @@
+/**
+ * The Fortran routines of ScaLAPACK, LAPACK and the C interface of BLACS that dense calls: none of
+ * them comes with a header. Nothing outside src/dense sees them. Names: dense_* is shared inside
+ * this folder only.
+ *
+ * Integers are 32 bits. A matrix is passed as its local part, the place of its first element (1, 1)
+ * and a descriptor. Hidden lengths of character arguments are left out: the routines look at the
+ * first letter alone.
+ */
+#pragma once
+
+#include "cf/dense.h"
+
+#include <limits.h>
+
+/* ---- BLACS ---- */
+
+int Csys2blacs_handle(MPI_Comm comm);
+void Cfree_blacs_system_handle(int handle);
+void Cblacs_gridinit(int *context, const char *order, int n_rows, int n_columns);
+void Cblacs_gridexit(int context);
+
+/* ---- LAPACK and ScaLAPACK: s is float32, d float64 ---- */
+
+void dsyevd_(const char *job, const char *triangle, const int *n, double *a, const int *lda,
+             double *w, double *work, const int *lwork, int *iwork, const int *liwork, int *info);
+
+#define DENSE_DECLARE(letter, real)                                                                \
+    void p##letter##gemm_(const char *, const char *, const int *, const int *, const int *,       \
+                          const real *, const real *, const int *, const int *, const int *,       \
+                          const real *, const int *, const int *, const int *, const real *,       \
+                          real *, const int *, const int *, const int *);                          \
+    void p##letter##syrk_(const char *, const char *, const int *, const int *, const real *,      \
+                          const real *, const int *, const int *, const int *, const real *,       \
+                          real *, const int *, const int *, const int *);                          \
+    void p##letter##tradd_(const char *, const char *, const int *, const int *, const real *,     \
+                           const real *, const int *, const int *, const int *, const real *,      \
+                           real *, const int *, const int *, const int *);                         \
+    void p##letter##potrf_(const char *, const int *, real *, const int *, const int *,            \
+                           const int *, int *);                                                    \
+    void p##letter##potri_(const char *, const int *, real *, const int *, const int *,            \
+                           const int *, int *);                                                    \
+    void p##letter##syevd_(const char *, const char *, const int *, real *, const int *,           \
+                           const int *, const int *, real *, real *, const int *, const int *,     \
+                           const int *, real *, const int *, int *, const int *, int *);           \
+    void p##letter##geqpf_(const int *, const int *, real *, const int *, const int *,             \
+                           const int *, int *, real *, real *, const int *, int *)
+
+DENSE_DECLARE(s, float);
+DENSE_DECLARE(d, double);
+
+/* ---- What the files share ---- */
+
+static const int dense_one = 1;
+
+/** True on the ranks that hold a part of matrices: the others skip the call, and agree afterwards.
+ */
+static inline bool dense_on_mesh(const cf_mesh *mesh)
+{
+    return mesh->my_row >= 0;
+}
+
+/** How many of 0 .. n - 1 process `p` of `n_processes` has, dealt out in blocks (NUMROC). */
+static inline int64_t dense_dealt(int64_t n, int64_t block, int n_processes, int p)
+{
+    const int64_t whole = n / block, rest = n % block, turn = whole % n_processes;
+
+    return whole / n_processes * block + (p < turn ? block : p == turn ? rest : 0);
+}
+
+/** A matrix's descriptor. */
+typedef struct dense_descriptor {
+    int word[9];
+} dense_descriptor;
+
+static inline dense_descriptor dense_describe(const cf_cyclic *a)
+{
+    const int rows = (int)a->local_rows > 1 ? (int)a->local_rows : 1;
+
+    return (dense_descriptor){{1, a->mesh->context, (int)a->n_rows, (int)a->n_columns,
+                               (int)a->block, (int)a->block, 0, 0, rows}};
+}

@@ -1,0 +1,258 @@
+#include "mesh.h"
+
+static const int64_t sizes[][3] = {/* rows, columns, block */
+                                   {1, 1, 64},  {5, 3, 2},    {20, 20, 64},
+                                   {33, 70, 8}, {100, 7, 16}, {130, 129, 32}};
+enum { N_SIZES = sizeof sizes / sizeof sizes[0] };
+
+static void the_mesh_is_as_square_as_the_ranks_allow(void **state)
+{
+    static const int want[][2] = {{1, 1}, {1, 2}, {1, 3}, {2, 2}, {2, 2}, {2, 3}};
+    cf_mesh *mesh = NULL;
+
+    (void)state;
+    assert_in_range(world.size, 1, 6);
+    assert_ok(cf_dense_create_mesh(&world, 0, 0, &mesh));
+    assert_int_equal(mesh->n_rows, want[world.size - 1][0]);
+    assert_int_equal(mesh->n_columns, want[world.size - 1][1]);
+    assert_int_equal(mesh->my_row < 0, world.rank >= mesh->n_rows * mesh->n_columns);
+    cf_dense_destroy_mesh(&mesh);
+}
+
+/* Each element once, and where the formula says. */
+static void check_layout(const cf_mesh *mesh)
+{
+    for (int s = 0; s < N_SIZES; s++) {
+        const int64_t block = sizes[s][2];
+        cf_cyclic *a = new_cyclic(mesh, CF_F64, sizes[s][0], sizes[s][1], block);
+        int64_t n = 0, total;
+
+        cf_dense_fill_cyclic(a, noise, NULL);
+        for (int64_t j = 0; j < a->n_columns; j++)
+            for (int64_t i = 0; i < a->n_rows; i++)
+                if (i / block % mesh->n_rows == mesh->my_row &&
+                    j / block % mesh->n_columns == mesh->my_column)
+                    assert_true(((double *)a->data)[n++] == noise(NULL, i, j));
+        assert_int_equal(n, a->local_rows * a->local_columns);
+        MPI_Allreduce(&n, &total, 1, MPI_INT64_T, MPI_SUM, world.comm);
+        assert_int_equal(total, a->n_rows * a->n_columns);
+        cf_dense_destroy_cyclic(&a);
+    }
+}
+
+static void elements_are_dealt_out_in_blocks(void **state)
+{
+    (void)state;
+    on_every_mesh(check_layout);
+}
+
+/* Uneven row blocks, the second rank without a row, columns `first`.. */
+static cf_slab row_block(int64_t n_rows, int64_t first, int64_t n_columns)
+{
+    const int64_t start = world.rank == 0 ? 0 : n_rows * (world.rank + 1) / (world.size + 1),
+                  end = world.rank == world.size - 1 ? n_rows
+                                                     : n_rows * (world.rank + 2) / (world.size + 1);
+    cf_slab part = {start, end - start, first, n_columns, n_columns + 3};
+
+    if (world.size > 1 && world.rank == 0) part.n_rows = n_rows * 2 / (world.size + 1);
+    return part;
+}
+
+static void check_moves_of(const cf_mesh *mesh, int s, cf_type type, cf_type in_memory)
+{
+    const int64_t rows = sizes[s][0], columns = sizes[s][1], first = columns / 3;
+    const cf_slab part = row_block(rows, first, columns - first);
+    const int64_t size = (int64_t)cf_store_type_size(in_memory), n = part.n_rows * part.stride;
+    cf_cyclic *a = new_cyclic(mesh, type, rows, columns, sizes[s][2]);
+    char *mine = calloc((size_t)(n * size + 1), 1), *back = calloc((size_t)(n * size + 1), 1);
+
+    for (int64_t r = 0; r < part.n_rows; r++)
+        for (int64_t k = 0; k < part.n_columns; k++) {
+            const double x = (double)(float)noise(NULL, part.first_row + r, first + k);
+            if (in_memory == CF_F64)
+                ((double *)(void *)mine)[r * part.stride + k] = x;
+            else
+                ((float *)(void *)mine)[r * part.stride + k] = (float)x;
+        }
+    assert_ok(cf_dense_put_cyclic(a, &part, in_memory, mine));
+    double *all = whole(a);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++)
+            assert_true(all[i * columns + j] == (j < first ? 0 : (double)(float)noise(NULL, i, j)));
+    assert_ok(cf_dense_get_cyclic(a, &part, in_memory, back));
+    assert_memory_equal(back, mine, (size_t)(n * size)); /* what is beyond the columns, too */
+    free(all);
+    free(mine);
+    free(back);
+    cf_dense_destroy_cyclic(&a);
+}
+
+static void check_moves(const cf_mesh *mesh)
+{
+    for (int s = 0; s < N_SIZES; s++)
+        for (int kinds = 0; kinds < 4; kinds++)
+            check_moves_of(mesh, s, kinds & 1 ? CF_F64 : CF_F32, kinds & 2 ? CF_F64 : CF_F32);
+}
+
+static void row_blocks_go_in_and_come_out_unchanged(void **state)
+{
+    (void)state;
+    on_every_mesh(check_moves);
+}
+
+/* More than a round moves: 9.6 million numbers. */
+static void large_parts_go_in_rounds(void **state)
+{
+    enum { ROWS = 60, COLUMNS = 160000 };
+    const cf_slab part = row_block(ROWS, 0, COLUMNS);
+    float *rows = calloc((size_t)(part.n_rows * part.stride + 1), sizeof *rows);
+    cf_mesh *mesh = NULL;
+
+    (void)state;
+    assert_ok(cf_dense_create_mesh(&world, 0, 0, &mesh));
+    cf_cyclic *a = new_cyclic(mesh, CF_F32, ROWS, COLUMNS, 0);
+    for (int64_t r = 0; r < part.n_rows; r++)
+        for (int64_t k = 0; k < COLUMNS; k++)
+            rows[r * part.stride + k] = (float)((part.first_row + r) * COLUMNS + k);
+    assert_ok(cf_dense_put_cyclic(a, &part, CF_F32, rows));
+    memset(rows, 0, (size_t)(part.n_rows * part.stride) * sizeof *rows);
+    assert_ok(cf_dense_get_cyclic(a, &part, CF_F32, rows));
+    for (int64_t r = 0; r < part.n_rows; r++)
+        for (int64_t k = 0; k < COLUMNS; k++)
+            assert_true(rows[r * part.stride + k] == (float)((part.first_row + r) * COLUMNS + k));
+    free(rows);
+    cf_dense_destroy_cyclic(&a);
+    cf_dense_destroy_mesh(&mesh);
+}
+
+static void check_tables(const cf_mesh *mesh)
+{
+    enum { ROWS = 45, DIM = 70 };
+    for (int n_rows = 1; n_rows <= world.size; n_rows++) {
+        cf_grid *grid = NULL;
+        cf_blocks blocks;
+        cf_dense *table = NULL, *back = NULL;
+
+        if (world.size % n_rows || world.size / n_rows > 5) continue;
+        assert_ok(cf_par_create_grid(&world, n_rows, world.size / n_rows, &grid));
+        assert_ok(cf_par_create_blocks(ROWS, n_rows, &blocks));
+        if (n_rows > 1) blocks.start[1] = 0;
+        assert_ok(cf_dense_create(grid, &blocks, DIM, &table));
+        assert_ok(cf_dense_create(grid, &blocks, DIM, &back));
+        cf_dense_fill_normal(table, 3, 0, 1);
+        cf_cyclic *a = new_cyclic(mesh, CF_F64, ROWS, DIM, 8);
+        assert_ok(cf_dense_put_table(a, table));
+        assert_ok(cf_dense_get_table(a, back));
+        assert_memory_equal(back->data, table->data,
+                            (size_t)(table->local_rows * table->width) * sizeof(float));
+        cf_dense_destroy_cyclic(&a);
+        cf_dense_destroy(&table);
+        cf_dense_destroy(&back);
+        cf_par_destroy_blocks(&blocks);
+        cf_par_destroy_grid(&grid);
+    }
+}
+
+static void tables_of_every_grid_go_in_and_come_out(void **state)
+{
+    (void)state;
+    on_every_mesh(check_tables);
+}
+
+static void check_parts(const cf_mesh *mesh)
+{
+    for (int s = 0; s < N_SIZES; s++) {
+        const int64_t rows = sizes[s][0], columns = sizes[s][1],
+                      n = rows < columns ? rows : columns;
+        cf_cyclic *a = new_cyclic(mesh, CF_F64, rows, columns, sizes[s][2]);
+        double *factors = calloc((size_t)columns, sizeof *factors);
+        double *diagonal = calloc((size_t)n, sizeof *diagonal);
+
+        for (int64_t j = 0; j < columns; j++)
+            factors[j] = noise(NULL, j, 1000);
+        cf_dense_fill_cyclic(a, noise, NULL);
+        cf_dense_scale_columns(a, factors);
+        cf_dense_add_diagonal(a, 3);
+        cf_dense_get_diagonal(a, diagonal);
+        double *all = whole(a);
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < columns; j++)
+                assert_true(all[i * columns + j] ==
+                            noise(NULL, i, j) * factors[j] + (i == j ? 3 : 0));
+        for (int64_t i = 0; i < n; i++)
+            assert_true(diagonal[i] == all[i * columns + i]);
+        free(all);
+        free(diagonal);
+        free(factors);
+        cf_dense_destroy_cyclic(&a);
+    }
+}
+
+static void columns_are_scaled_and_the_diagonal_is_at_hand(void **state)
+{
+    (void)state;
+    on_every_mesh(check_parts);
+}
+
+static void sizes_beyond_32_bits_are_refused(void **state)
+{
+    static const int64_t shapes[][2] = {
+        {(int64_t)1 << 31, 1}, {1, (int64_t)1 << 31}, {1 << 20, 1 << 16}, {200000, 200000}};
+    cf_mesh *mesh = NULL;
+    cf_cyclic *a = NULL;
+
+    (void)state;
+    assert_ok(cf_dense_create_mesh(&world, 0, 0, &mesh));
+    for (int s = 0; s < 4; s++) {
+        assert_int_equal(cf_dense_create_cyclic(mesh, CF_F32, shapes[s], 0, &a), CF_ERR_USAGE);
+        assert_non_null(strstr(cf_error_message(), "use more ranks"));
+        assert_null(a);
+    }
+    cf_dense_destroy_mesh(&mesh);
+}
+
+static void no_memory_on_one_rank_stops_every_rank(void **state)
+{
+    cf_mesh *mesh = NULL;
+    cf_cyclic *a = NULL;
+    double out[25] = {0};
+    const cf_slab all = {0, 5, 0, 5, 5};
+
+    (void)state;
+    for (int bad = 0; bad < world.size; bad++) {
+        if (world.rank == bad) cf_alloc_fail_at(1);
+        assert_int_equal(cf_dense_create_mesh(&world, 0, 0, &mesh), CF_ERR_MEMORY);
+        assert_null(mesh);
+        assert_ok(cf_dense_create_mesh(&world, 0, 0, &mesh));
+        for (int n = 1; n <= 2; n++) {
+            if (world.rank == bad) cf_alloc_fail_at(n);
+            assert_int_equal(cf_dense_create_cyclic(mesh, CF_F64, (int64_t[]){5, 5}, 2, &a),
+                             CF_ERR_MEMORY);
+            assert_null(a);
+        }
+        a = new_cyclic(mesh, CF_F64, 5, 5, 2);
+        for (int n = 1; n <= 4; n++) {
+            const cf_slab mine = {0, world.rank == bad ? 5 : 0, 0, 5, 5};
+            if (world.rank == bad) cf_alloc_fail_at(n);
+            assert_int_equal(cf_dense_get_cyclic(a, &all, CF_F64, out), CF_ERR_MEMORY);
+            if (world.rank == bad) cf_alloc_fail_at(n);
+            assert_int_equal(cf_dense_put_cyclic(a, &mine, CF_F64, out), CF_ERR_MEMORY);
+            assert_non_null(strstr(cf_error_message(), "out of memory"));
+        }
+        cf_dense_destroy_cyclic(&a);
+        cf_dense_destroy_mesh(&mesh);
+    }
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(the_mesh_is_as_square_as_the_ranks_allow),
+    cmocka_unit_test(elements_are_dealt_out_in_blocks),
+    cmocka_unit_test(row_blocks_go_in_and_come_out_unchanged),
+    cmocka_unit_test(large_parts_go_in_rounds),
+    cmocka_unit_test(tables_of_every_grid_go_in_and_come_out),
+    cmocka_unit_test(columns_are_scaled_and_the_diagonal_is_at_hand),
+    cmocka_unit_test(sizes_beyond_32_bits_are_refused),
+    cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
+};
+
+CF_TEST_MAIN(tests)
