@@ -163,3 +163,53 @@ void cf_dense_add_diagonal(cf_cyclic *a, double value);
 void cf_dense_scale_columns(cf_cyclic *a, const double *factors);
 /** a(i, i) on every rank; `out`: the smaller of n_rows and n_columns. Collective. */
 void cf_dense_get_diagonal(const cf_cyclic *a, double *out);
+
+/** The lower triangle's mirror image into the upper one, of a square matrix. Collective. */
+void cf_dense_mirror(cf_cyclic *a);
+
+/** c = alpha op(a) op(b) + beta c; op transposes where asked. */
+typedef struct cf_product {
+    const cf_cyclic *a, *b;
+    bool transpose_a, transpose_b;
+    double alpha, beta;
+} cf_product;
+/** Collective. All three of one mesh, type and block, and of shapes that fit. */
+void cf_dense_multiply(const cf_product *product, cf_cyclic *c);
+/** The lower triangle of c = alpha a'a + beta c, or alpha aa' + beta c; half the work of a product.
+ * Collective. cf_dense_mirror() gives the rest. */
+void cf_dense_gram(const cf_cyclic *a, bool transpose_first, double alpha, double beta,
+                   cf_cyclic *c);
+
+/**
+ * Cholesky's factor L of a symmetric positive definite a = LL', in place; its lower triangle is
+ * read and written. Collective. Errors: NUMERIC (not positive definite: names the order of the
+ * leading minor that is not; NaN or infinity), after which `a` holds nothing of use.
+ */
+cf_status cf_dense_cholesky(cf_cyclic *a);
+/** The inverse of a symmetric positive definite matrix, both triangles, in place; the lower one is
+ * read. Collective. Errors: as cf_dense_cholesky(). */
+cf_status cf_dense_invert(cf_cyclic *a);
+
+/**
+ * All eigenvalues, ascending, and eigenvectors (columns of `vectors`, of a's shape, type, mesh and
+ * block) of a symmetric matrix, whose lower triangle is read and destroyed. `values`: n, the same
+ * on every rank. Collective. The bits depend on the mesh and on the block. Errors: MEMORY; USAGE
+ * (a workspace of 2^31 numbers or more); NUMERIC (did not converge).
+ * Source: Tisseur and Dongarra 1999, a parallel divide and conquer algorithm (p?syevd), with more
+ * workspace than it asks for: with little it gives wrong vectors and no error.
+ */
+cf_status cf_dense_eigen(cf_cyclic *a, double *values, cf_cyclic *vectors);
+/**
+ * The same on one rank, for matrices that fit: rank 0's `matrix` (n x n, row-major; lower or upper
+ * triangle alike; NULL elsewhere) becomes eigenvectors, one a row. `values`: n, ascending, on every
+ * rank. The same bits on any number of ranks. Collective. Errors: as cf_dense_eigen().
+ */
+cf_status cf_dense_eigen_one(const cf_par *par, int64_t n, double *matrix, double *values);
+
+/**
+ * QR with column pivoting: each next column is the one that is furthest from the span of those
+ * before. `order`: n_columns, the columns in that order; `diagonal`: the smaller of n_rows and
+ * n_columns, of R; both the same on every rank. `a` is destroyed. Collective. Errors: MEMORY.
+ * Source: Golub and Van Loan, Matrix Computations, algorithm 5.4.1 (p?geqpf).
+ */
+cf_status cf_dense_pivot_columns(cf_cyclic *a, int64_t *order, double *diagonal);

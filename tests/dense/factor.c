@@ -1,0 +1,359 @@
+#include "mesh.h"
+
+/* Sizes about and below the block, where p?syevd's own workspace gives wrong vectors. */
+static const int64_t cases[][2] = {/* n, block */
+                                   {1, 64},  {5, 2},   {20, 32},  {20, 64}, {33, 32},
+                                   {64, 64}, {65, 64}, {100, 32}, {100, 8}, {129, 64}};
+enum { N_CASES = sizeof cases / sizeof cases[0] };
+
+/* ---- Eigenvalues ---- */
+
+/* AV = V diag(values), V'V = I, ascending; errors relative to the largest, against the precision
+ * `unit` of the type. */
+static void check_eigen(const cf_mesh *mesh, const int64_t shape[2], cf_type type, double unit)
+{
+    const int64_t n = shape[0], square[3] = {n, n, n};
+    cf_cyclic *a = new_cyclic(mesh, type, n, n, shape[1]);
+    cf_cyclic *v = new_cyclic(mesh, type, n, n, shape[1]);
+    double *values = calloc((size_t)n, sizeof *values), *one = calloc((size_t)(n * n), sizeof *one);
+
+    cf_dense_fill_cyclic(a, symmetric_noise, NULL);
+    double *before = whole(a);
+    assert_ok(cf_dense_eigen(a, values, v));
+    double *vectors = whole(v), *scaled = whole(v);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < n; j++) {
+            scaled[i * n + j] *= values[j];
+            one[i * n + j] = i == j;
+        }
+    for (int64_t j = 1; j < n; j++)
+        assert_true(values[j - 1] <= values[j]);
+    const double norm = fmax(fabs(values[0]), fabs(values[n - 1]));
+    assert_true(product_error(before, vectors, false, scaled, square) <= 30 * unit * norm);
+    assert_true(product_error(vectors, vectors, true, one, square) <= 30 * unit);
+    free(before);
+    free(vectors);
+    free(scaled);
+    free(values);
+    free(one);
+    cf_dense_destroy_cyclic(&a);
+    cf_dense_destroy_cyclic(&v);
+}
+
+static void check_eigen_cases(const cf_mesh *mesh)
+{
+    for (int k = 0; k < N_CASES; k++) {
+        check_eigen(mesh, cases[k], CF_F64, 0x1p-52);
+        check_eigen(mesh, cases[k], CF_F32, 0x1p-23);
+    }
+}
+
+static void eigenvectors_are_right_however_few_blocks_there_are(void **state)
+{
+    (void)state;
+    on_every_mesh(check_eigen_cases);
+}
+
+/* The same values from one rank and from all; the same bits each time. */
+static void one_rank_finds_the_same_values(void **state)
+{
+    enum { N = 50 };
+    double *matrix = calloc(N * N, sizeof *matrix), one[N], all[N];
+    cf_mesh *mesh = NULL;
+
+    (void)state;
+    assert_ok(cf_dense_create_mesh(&world, 0, 0, &mesh));
+    cf_cyclic *a = new_cyclic(mesh, CF_F64, N, N, 8), *v = new_cyclic(mesh, CF_F64, N, N, 8);
+    for (int64_t i = 0; i < N; i++)
+        for (int64_t j = 0; j < N; j++)
+            matrix[i * N + j] = symmetric_noise(NULL, i, j);
+    cf_dense_fill_cyclic(a, symmetric_noise, NULL);
+    assert_ok(cf_dense_eigen_one(&world, N, world.rank == 0 ? matrix : NULL, one));
+    assert_ok(cf_dense_eigen(a, all, v));
+    for (int k = 0; k < N; k++)
+        assert_close(all[k], one[k], 1e-13);
+    for (int r = 0; r < N && world.rank == 0; r++) { /* eigenvector r is row r */
+        double worst = 0;
+        for (int i = 0; i < N; i++) {
+            double sum = -one[r] * matrix[r * N + i];
+            for (int j = 0; j < N; j++)
+                sum += symmetric_noise(NULL, i, j) * matrix[r * N + j];
+            worst = fmax(worst, fabs(sum));
+        }
+        assert_close(worst, 0, 1e-13);
+    }
+    free(matrix);
+    cf_dense_destroy_cyclic(&a);
+    cf_dense_destroy_cyclic(&v);
+    cf_dense_destroy_mesh(&mesh);
+}
+
+/* ---- Products ---- */
+
+static const uint64_t seeds[] = {1, 2, 3};
+
+/* op(a) op(b) of every orientation against three loops. */
+static void check_product(const cf_mesh *mesh, cf_type type, int orientation, double tolerance)
+{
+    enum { M = 37, N = 52, K = 45, BLOCK = 16 };
+    const bool ta = orientation & 1, tb = orientation & 2;
+    cf_cyclic *a = new_cyclic(mesh, type, ta ? K : M, ta ? M : K, BLOCK);
+    cf_cyclic *b = new_cyclic(mesh, type, tb ? N : K, tb ? K : N, BLOCK);
+    cf_cyclic *c = new_cyclic(mesh, type, M, N, BLOCK);
+
+    cf_dense_fill_cyclic(a, noise, &seeds[0]);
+    cf_dense_fill_cyclic(b, noise, &seeds[1]);
+    cf_dense_fill_cyclic(c, noise, &seeds[2]);
+    cf_dense_multiply(&(cf_product){a, b, ta, tb, 0.5, -2}, c);
+    double *got = whole(c);
+    for (int64_t i = 0; i < M; i++)
+        for (int64_t j = 0; j < N; j++) {
+            double sum = 0;
+            for (int64_t k = 0; k < K; k++)
+                sum += noise(&seeds[0], ta ? k : i, ta ? i : k) *
+                       noise(&seeds[1], tb ? j : k, tb ? k : j);
+            assert_close(got[i * N + j], 0.5 * sum - 2 * noise(&seeds[2], i, j), tolerance);
+        }
+    free(got);
+    cf_dense_destroy_cyclic(&a);
+    cf_dense_destroy_cyclic(&b);
+    cf_dense_destroy_cyclic(&c);
+}
+
+/* a'a and aa', mirrored. */
+static void check_gram(const cf_mesh *mesh, cf_type type, bool first, const int64_t shape[2],
+                       double tolerance)
+{
+    const int64_t n = shape[0], k = 45;
+    cf_cyclic *a = new_cyclic(mesh, type, first ? k : n, first ? n : k, shape[1]);
+    cf_cyclic *c = new_cyclic(mesh, type, n, n, shape[1]);
+
+    cf_dense_fill_cyclic(a, noise, NULL);
+    cf_dense_fill_cyclic(c, noise, &seeds[2]);
+    cf_dense_gram(a, first, 0.5, 3, c);
+    cf_dense_mirror(c);
+    double *got = whole(c);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j <= i; j++) {
+            double sum = 0;
+            for (int64_t l = 0; l < k; l++)
+                sum += noise(NULL, first ? l : i, first ? i : l) *
+                       noise(NULL, first ? l : j, first ? j : l);
+            assert_close(got[i * n + j], 0.5 * sum + 3 * noise(&seeds[2], i, j), tolerance);
+            assert_true(got[j * n + i] == got[i * n + j]);
+        }
+    free(got);
+    cf_dense_destroy_cyclic(&a);
+    cf_dense_destroy_cyclic(&c);
+}
+
+static void check_products(const cf_mesh *mesh)
+{
+    for (int orientation = 0; orientation < 4; orientation++) {
+        check_product(mesh, CF_F64, orientation, 1e-13);
+        check_product(mesh, CF_F32, orientation, 1e-4);
+    }
+    for (int k = 0; k < N_CASES; k++) {
+        check_gram(mesh, CF_F64, k % 2, cases[k], 1e-13);
+        check_gram(mesh, CF_F32, k % 2 == 0, cases[k], 1e-4);
+    }
+}
+
+static void products_equal_three_loops(void **state)
+{
+    (void)state;
+    on_every_mesh(check_products);
+}
+
+/* ---- Cholesky ---- */
+
+static double definite(const void *context, int64_t i, int64_t j)
+{
+    return symmetric_noise(context, i, j) + (i == j ? 40 : 0);
+}
+
+static void check_inverse(const cf_mesh *mesh, const int64_t shape[2], cf_type type,
+                          double tolerance)
+{
+    const int64_t n = shape[0], square[3] = {n, n, n};
+    cf_cyclic *a = new_cyclic(mesh, type, n, n, shape[1]);
+    double *one = calloc((size_t)(n * n), sizeof *one);
+
+    cf_dense_fill_cyclic(a, definite, NULL);
+    double *before = whole(a);
+    assert_ok(cf_dense_invert(a));
+    double *inverse = whole(a);
+    for (int64_t i = 0; i < n; i++) {
+        one[i * n + i] = 1;
+        for (int64_t j = 0; j < i; j++)
+            assert_true(inverse[i * n + j] == inverse[j * n + i]);
+    }
+    assert_true(product_error(before, inverse, false, one, square) <= tolerance);
+    free(before);
+    free(inverse);
+    free(one);
+    cf_dense_destroy_cyclic(&a);
+}
+
+/* Not positive definite from `bad` on, as in a matrix of one NaN. */
+static void check_refused(const cf_mesh *mesh, int64_t n, int64_t block, int64_t bad)
+{
+    cf_cyclic *a = new_cyclic(mesh, CF_F64, n, n, block);
+    const cf_slab place = {bad, world.rank == world.size - 1, bad, 1, 1};
+    double number = -40;
+    char words[64];
+
+    cf_dense_fill_cyclic(a, definite, NULL);
+    assert_ok(cf_dense_put_cyclic(a, &place, CF_F64, &number));
+    assert_int_equal(cf_dense_invert(a), CF_ERR_NUMERIC);
+    snprintf(words, sizeof words, "leading minor of order %lld", (long long)bad + 1);
+    assert_non_null(strstr(cf_error_message(), words));
+    cf_dense_fill_cyclic(a, definite, NULL);
+    number = NAN;
+    assert_ok(cf_dense_put_cyclic(a, &place, CF_F64, &number));
+    assert_int_equal(cf_dense_cholesky(a), CF_ERR_NUMERIC);
+    cf_dense_destroy_cyclic(&a);
+}
+
+static void check_inverses(const cf_mesh *mesh)
+{
+    for (int k = 0; k < N_CASES; k++) {
+        check_inverse(mesh, cases[k], CF_F64, 1e-13);
+        check_inverse(mesh, cases[k], CF_F32, 1e-5);
+        check_refused(mesh, cases[k][0], cases[k][1], cases[k][0] / 2);
+    }
+}
+
+static void inverses_are_inverses_and_what_has_none_is_refused(void **state)
+{
+    (void)state;
+    on_every_mesh(check_inverses);
+}
+
+/* ---- QR with pivoting ---- */
+
+/* Columns of lengths that differ, so that no two candidates are near: by Gram and Schmidt. */
+static void plain_order(int64_t m, int64_t n, double *a, int64_t *order, double *diagonal)
+{
+    for (int64_t k = 0; k < n; k++) {
+        double most = -1;
+        for (int64_t j = 0; j < n; j++) {
+            double squares = 0;
+            for (int64_t i = 0; i < m; i++)
+                squares += a[i * n + j] * a[i * n + j];
+            for (int64_t l = 0; l < k; l++)
+                if (order[l] == j) squares = -1;
+            if (squares > most) {
+                most = squares;
+                order[k] = j;
+            }
+        }
+        if (k < m) diagonal[k] = sqrt(fmax(most, 0));
+        for (int64_t j = 0; j < n; j++) {
+            double along = 0;
+            if (j == order[k]) continue;
+            for (int64_t i = 0; i < m; i++)
+                along += a[i * n + j] * a[i * n + order[k]] / most;
+            for (int64_t i = 0; i < m; i++)
+                a[i * n + j] -= along * a[i * n + order[k]];
+        }
+    }
+}
+
+static void check_pivots_of(const cf_mesh *mesh, cf_type type, const int64_t shape[3],
+                            double tolerance)
+{
+    const int64_t m = shape[0], n = shape[1], least = m < n ? m : n;
+    cf_cyclic *a = new_cyclic(mesh, type, m, n, shape[2]);
+    int64_t *order = calloc((size_t)n, sizeof *order), *want = calloc((size_t)n, sizeof *want);
+    double *r = calloc((size_t)least, sizeof *r), *want_r = calloc((size_t)least, sizeof *want_r);
+
+    cf_dense_fill_cyclic(a, noise, NULL);
+    double *before = whole(a);
+    assert_ok(cf_dense_pivot_columns(a, order, r));
+    plain_order(m, n, before, want, want_r);
+    for (int64_t k = 0; k < least; k++) {
+        assert_int_equal(order[k], want[k]);
+        assert_close(fabs(r[k]), want_r[k], tolerance * want_r[0]);
+    }
+    free(before);
+    free(order);
+    free(want);
+    free(r);
+    free(want_r);
+    cf_dense_destroy_cyclic(&a);
+}
+
+/* Few blocks: on 1 x 4 some processes have no column, where p?geqpf's own workspace is overrun. */
+static void check_pivots(const cf_mesh *mesh)
+{
+    static const int64_t shapes[][3] = {
+        {147, 32, 16}, {147, 5, 16}, {40, 30, 2}, {12, 20, 8}, {1, 1, 64}};
+
+    for (int k = 0; k < 5; k++) {
+        check_pivots_of(mesh, CF_F64, shapes[k], 1e-13);
+        check_pivots_of(mesh, CF_F32, shapes[k], 1e-5);
+    }
+}
+
+static void columns_come_in_the_order_of_plain_pivoting(void **state)
+{
+    (void)state;
+    on_every_mesh(check_pivots);
+}
+
+/* ---- Failure ---- */
+
+/* Allocations of each kind until it succeeds, each on every rank in turn. */
+static void no_memory_on_one_rank_stops_every_rank(void **state)
+{
+    enum { N = 20 };
+    cf_mesh *mesh = NULL;
+
+    (void)state;
+    assert_ok(cf_dense_create_mesh(&world, 0, 0, &mesh));
+    for (int kind = 0; kind < 4; kind++)
+        for (int bad = 0; bad < mesh->n_rows * mesh->n_columns; bad++) {
+            cf_status status = CF_ERR_MEMORY;
+            for (int n = 1; status == CF_ERR_MEMORY; n++) {
+                cf_cyclic *a = new_cyclic(mesh, CF_F64, N, N, 8);
+                cf_cyclic *v = new_cyclic(mesh, CF_F64, N, N, 8);
+                double values[N], matrix[N * N] = {0};
+                int64_t order[N];
+
+                cf_dense_fill_cyclic(a, definite, NULL);
+                if (world.rank == bad) cf_alloc_fail_at(n);
+                status = kind == 0   ? cf_dense_eigen(a, values, v)
+                         : kind == 1 ? cf_dense_invert(a)
+                         : kind == 2 ? cf_dense_pivot_columns(a, order, values)
+                                     : cf_dense_eigen_one(&world, N, matrix, values);
+                cf_alloc_fail_at(0);
+                if (n == 1 && (kind != 3 || bad == 0)) assert_int_equal(status, CF_ERR_MEMORY);
+                if (status != CF_OK) assert_int_equal(status, CF_ERR_MEMORY);
+                cf_dense_destroy_cyclic(&a);
+                cf_dense_destroy_cyclic(&v);
+            }
+        }
+    cf_dense_destroy_mesh(&mesh);
+}
+
+static void workspaces_beyond_32_bits_are_refused(void **state)
+{
+    double value;
+
+    (void)state;
+    assert_int_equal(cf_dense_eigen_one(&world, 40000, &value, &value), CF_ERR_USAGE);
+    assert_non_null(strstr(cf_error_message(), "40000 x 40000"));
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(eigenvectors_are_right_however_few_blocks_there_are),
+    cmocka_unit_test(one_rank_finds_the_same_values),
+    cmocka_unit_test(products_equal_three_loops),
+    cmocka_unit_test(inverses_are_inverses_and_what_has_none_is_refused),
+    cmocka_unit_test(columns_come_in_the_order_of_plain_pivoting),
+    cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
+    cmocka_unit_test(workspaces_beyond_32_bits_are_refused),
+};
+
+CF_TEST_MAIN(tests)
