@@ -25,6 +25,10 @@ cf_status cf_dense_create_mesh(const cf_par *world, int n_rows, int n_columns, c
     mesh->n_columns = n_columns;
     mesh->handle = mesh->context = Csys2blacs_handle(world->comm);
     Cblacs_gridinit(&mesh->context, "Row", n_rows, n_columns);
+    if (world->rank < n_rows * n_columns) {
+        Cblacs_set(mesh->context, BLACS_REPEATABLE, &dense_one);
+        Cblacs_set(mesh->context, BLACS_COHERENT, &dense_one);
+    }
     mesh->my_row = world->rank < n_rows * n_columns ? world->rank / n_columns : -1;
     mesh->my_column = world->rank < n_rows * n_columns ? world->rank % n_columns : -1;
     *out = mesh;

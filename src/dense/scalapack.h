@@ -19,6 +19,9 @@ int Csys2blacs_handle(MPI_Comm comm);
 void Cfree_blacs_system_handle(int handle);
 void Cblacs_gridinit(int *context, const char *order, int n_rows, int n_columns);
 void Cblacs_gridexit(int context);
+void Cblacs_set(int context, int what, const int *value);
+/* `what`: sums over processes in one order whatever message comes first, and the same on all. */
+enum { BLACS_REPEATABLE = 15, BLACS_COHERENT = 16 };
 
 /* ---- LAPACK and ScaLAPACK: s is float32, d float64 ---- */
 
