@@ -17,6 +17,7 @@ import numpy as np
 DIM, LAYERS, POPULAR_RATIO = 16, 2, 0.2
 REG_WEIGHT, SSL_WEIGHT, TEMPERATURE = 1e-5, 0.05, 0.2
 CUTOFFS = (10, 20, 50)
+WHITEN_POWERS = (0.5, 1.0)  # 0 is pca
 UNI_CASES = ((48, 16), (100, 64), (384, 128), (512, 64), (512, 100), (512, 128), (768, 128), (1024, 128))
 WORST_ALLOWED = 1e-9
 
@@ -31,6 +32,28 @@ def uni_dims(width, dim):
 def most_popular(degrees, ratio):
     """The floor(ratio * items) most interacted items, ties to the lower item; in ascending order."""
     return np.sort(np.argsort(-degrees, kind="stable")[: int(ratio * len(degrees))])
+
+
+def principal(vectors, dim):
+    """Mean, the `dim` largest eigenvalues of the covariance and their eigenvectors, largest component positive."""
+    mean = vectors.mean(axis=0)
+    values, directions = np.linalg.eigh(np.cov(vectors - mean, rowvar=False))
+    values, directions = values[::-1][:dim], directions[:, ::-1][:, :dim]
+    largest = directions[np.argmax(np.abs(directions), axis=0), np.arange(dim)]
+    return mean, values, directions * np.sign(largest)
+
+
+def pivots(vectors, dim):
+    """The first `dim` columns of QR with column pivoting of the centred vectors, by Gram and Schmidt."""
+    rest = vectors - vectors.mean(axis=0)
+    order = []
+    for _ in range(dim):
+        squares = np.sum(rest**2, axis=0)
+        squares[order] = -1
+        order.append(int(np.argmax(squares)))
+        unit = rest[:, order[-1]] / np.linalg.norm(rest[:, order[-1]])
+        rest = rest - np.outer(unit, unit @ rest)
+    return np.array(order)
 
 
 def start_tables(train, vectors, dims, n_users):
@@ -222,9 +245,18 @@ def answers_selection(tiny):
     for name, chosen in dims.items():
         users, items = start_tables(tiny.train, tiny.llm, chosen, tiny.n_users)
         out |= {f"{name}_dims": chosen, f"{name}_user_init": users, f"{name}_item_init": items}
+    out |= answers_maps(tiny.llm)
     row, col = np.nonzero(tiny.graph)
     out |= {"adj_row": row, "adj_col": col, "adj_val": tiny.graph[row, col]}
     return out, len(popular)
+
+
+def answers_maps(vectors):
+    mean, variances, directions = principal(vectors, DIM)
+    table = (vectors - mean) @ directions
+    out = {"map_center": mean, "pca_variances": variances, "pca_directions": directions, "pca_item_init": table}
+    out |= {f"whiten_{p:g}_item_init": table * variances ** (-p / 2) for p in WHITEN_POWERS}
+    return out | {"qr_order": pivots(vectors, DIM)}
 
 
 def answers_trajectory(tiny, model, table):

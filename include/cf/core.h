@@ -112,14 +112,15 @@ double cf_clock_now(void);
 /** Streams keep draws for different purposes apart; a number, once given, is never reused or
  * changed. */
 typedef enum cf_stream {
-    CF_STREAM_SPLIT = 1,    /* order of a user's interactions in a random split */
-    CF_STREAM_DIMS = 2,     /* emb_selection: rand */
-    CF_STREAM_INIT = 3,     /* starting tables from noise */
-    CF_STREAM_SHUFFLE = 4,  /* order of the interactions in an epoch */
-    CF_STREAM_NEGATIVE = 5, /* negative items */
-    CF_STREAM_MISSING = 6,  /* vectors for items without one */
-    CF_STREAM_VIEW = 7,     /* edges and nodes that a view of the graph keeps */
-    CF_STREAM_TEST = 1000   /* tests and benchmarks */
+    CF_STREAM_SPLIT = 1,      /* order of a user's interactions in a random split */
+    CF_STREAM_DIMS = 2,       /* emb_selection: rand */
+    CF_STREAM_INIT = 3,       /* starting tables from noise */
+    CF_STREAM_SHUFFLE = 4,    /* order of the interactions in an epoch */
+    CF_STREAM_NEGATIVE = 5,   /* negative items */
+    CF_STREAM_MISSING = 6,    /* vectors for items without one */
+    CF_STREAM_VIEW = 7,       /* edges and nodes that a view of the graph keeps */
+    CF_STREAM_PROJECTION = 8, /* emb_selection: projection */
+    CF_STREAM_TEST = 1000     /* tests and benchmarks */
 } cf_stream;
 
 /** Key of a family of random numbers. */

@@ -1,6 +1,6 @@
 /**
- * select: which dimensions of the language-model vectors start the item table, and how they are
- * scaled (LLMInit, arXiv 2503.01814).
+ * select: how the language-model vectors become the starting item table: some of their dimensions
+ * (LLMInit, arXiv 2503.01814) or a linear map of them, and how the result is scaled.
  */
 #pragma once
 
@@ -8,45 +8,82 @@
 #include "cf/dataset.h"
 #include "cf/dense.h"
 
-/** Settings: emb_selection, embedding_size, popular_ratio, rand_replacement, emb_scale, emb_gain,
- * missing_embedding, select_memory. */
+/** Settings: emb_selection, embedding_size, popular_ratio, rand_replacement, whiten_power,
+ * pca_one_rank, emb_scale, emb_gain, emb_norm, missing_embedding, select_memory. */
 extern const cf_setting cf_select_settings[];
 
 /**
- * The reduced vector of an item with vector x is y[k] = gain * (x[dims[k]] - shift[k]) * factor,
- * divided by its Euclidean norm before the gain if `unit` (a zero row stays zero). Kept with the
- * model, so that a new item can be mapped later.
+ * What an item with vector x (D numbers) starts from; kept with the model, so that a new item can
+ * be mapped later.
+ *
+ * Dimensions (uni, rand, var, qr, full): y[k] = gain * (x[dims[k]] - shift[k]) * factor.
+ * A map (pca, whiten, projection): y[k] = gain * factor * scales[k] * sum_j (x[j] - center[j]) *
+ * directions[j][k].
+ * With `unit`, y is divided by its Euclidean norm before the gain (a zero row stays zero).
  */
 typedef struct cf_selection {
     int64_t n_dims;
-    int64_t *dims;     /* ascending (rand_replacement: as drawn, repeats possible) */
-    double *variances; /* unbiased variance of each over the popular items that have a vector; 0 if
-                          they are fewer than 2 */
+    int64_t *dims;     /* ascending (rand_replacement: as drawn, repeats possible); NULL: a map */
+    double *variances; /* unbiased variance of each. Dimensions: over the popular items that have a
+                          vector, 0 if they are fewer than 2. A map: along each direction, before
+                          the scales, over all items that have a vector; pca, whiten: descending */
     int64_t n_popular; /* floor(popular_ratio * items) */
-    double *shift;     /* n_dims */
+    double *shift;     /* n_dims; NULL: a map */
     double factor, gain;
     bool unit;
-    double *mean, *deviation; /* n_dims: of the selected columns over all items with a vector, for
-                                 those without; NULL unless needed, not kept with the model */
+    int64_t source_dim;       /* D of a map; 0: dimensions */
+    double *center;           /* D: mean of the items that have a vector */
+    double *directions;       /* D x n_dims */
+    double *scales;           /* n_dims */
+    double total_variance;    /* of a map: sum of the variances of all D dimensions */
+    double *mean, *deviation; /* n_dims (a map: NULL and D): of the selected columns over all items
+                                 with a vector, for those without; NULL unless needed, not kept
+                                 with the model */
 } cf_selection;
 
 /**
- * Choose the dimensions. Collective over the dataset's ranks: each reads its own share of the rows
- * in blocks of at most select_memory MiB, one Allreduce of exact sums joins them: the same bits on
- * any number of ranks. `config` has cf_select_settings and `seed`; emb_selection is not False. Free
- * with cf_select_destroy(). Errors: USAGE (no vectors in the dataset; embedding_size > D, or other
- * than D with full; popular_ratio that leaves var under 2 items), FORMAT (missing vectors and
- * missing_embedding: error; damaged), and those of reading. Source: LLMInit, arXiv 2503.01814.
+ * Choose the dimensions, or find the map. Collective over the dataset's ranks: each reads its own
+ * share of the rows in blocks. `config` has cf_select_settings and `seed`; emb_selection is not
+ * False. Free with cf_select_destroy(). Errors: USAGE (no vectors in the dataset; embedding_size >
+ * D, or other than D with full; popular_ratio that leaves var, or vectors that leave the others,
+ * under 2 items; settings that exclude each other), FORMAT (missing vectors and missing_embedding:
+ * error; damaged), NUMERIC (eigenvalues that do not converge), and those of reading.
+ *
+ * var: largest variance (LLMInit, arXiv 2503.01814).
+ * qr: the dimensions that QR with column pivoting of the centred vectors takes first (Golub and Van
+ *   Loan, algorithm 5.4.1), each the one that those before explain least. Found as the pivots of
+ *   Cholesky's factor of the covariance, which are the same; where less than D 2^-52 of the largest
+ *   variance is left unexplained, the lowest dimensions that are left.
+ * pca: eigenvectors of the covariance with the largest eigenvalues; the component of largest
+ *   magnitude, the first of equal ones, is positive. Scales are 1.
+ * whiten: the same with scales eigenvalue^(-whiten_power / 2): 0 is pca, 1 gives all columns
+ *   variance 1. A direction without variance (below D 2^-52 of the largest) gets scale 0.
+ * projection: normal numbers, a function of (seed, j, k), over sqrt(n_dims) (Johnson and
+ *   Lindenstrauss 1984).
+ *
+ * The same bits on any number of ranks, with one exception. Means and variances are exact sums. The
+ * covariance is summed by tiles of 256 items at fixed offsets, in their order, each product of
+ * fixed shape; D x D / 2 numbers, dealt out over the ranks. Its eigenvectors are found on rank 0
+ * alone (24 D^2 bytes there) where D <= pca_one_rank. The exception is pca and whiten above that:
+ * all ranks find them, and the bits are those of the number of ranks. Between numbers of ranks
+ * eigenvalues then differ by about 1e-14 of the largest, directions by as much over the relative
+ * gap to the next eigenvalue.
  */
 cf_status cf_select_dims(const cf_dataset *dataset, const cf_config *config, cf_selection **out);
 void cf_select_destroy(cf_selection **selection);
+
+/** Put a selection into a file being written, under /selection; read it back from one opened, if
+ * there is one (else NULL). Collective. Errors: those of store, FORMAT (arrays that do not fit). */
+cf_status cf_select_write(const cf_par *par, const cf_selection *selection, cf_store *store);
+cf_status cf_select_read(const cf_par *par, cf_store *store, cf_selection **out);
 
 /**
  * Fill the item table with the reduced vectors. Collective over the table's grid; each rank reads
  * an equal part of its block's rows and the slices are exchanged within the grid row. An item
  * without a vector starts at zero (missing_embedding: zero), or as if its vector were the mean of
- * all (mean) or drawn about it with their deviations (random). Errors: those of reading, FORMAT
- * (damaged), NUMERIC.
+ * all (mean) or drawn about it with their deviations (random). The bits depend on the selection
+ * alone: maps are products of fixed shape of tiles of 64 items at fixed offsets. Errors: those of
+ * reading, FORMAT (damaged), NUMERIC.
  */
 cf_status cf_select_fill_items(const cf_dataset *dataset, const cf_selection *selection,
                                const cf_config *config, cf_dense *items);

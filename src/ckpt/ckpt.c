@@ -69,22 +69,6 @@ done:
     return status;
 }
 
-static cf_status write_selection(cf_store *store, const cf_selection *selection)
-{
-    cf_status status;
-
-    CF_TRY(cf_store_put(store, "/selection/dims", CF_I64, selection->n_dims, selection->dims));
-    CF_TRY(cf_store_put(store, "/selection/variances", CF_F64, selection->n_dims,
-                        selection->variances));
-    CF_TRY(cf_store_put(store, "/selection/shift", CF_F64, selection->n_dims, selection->shift));
-    CF_TRY(cf_store_set_real(store, "selection_factor", selection->factor));
-    CF_TRY(cf_store_set_real(store, "selection_gain", selection->gain));
-    CF_TRY(cf_store_set_int(store, "selection_unit", selection->unit));
-    CF_TRY(cf_store_set_int(store, "selection_n_popular", selection->n_popular));
-done:
-    return status;
-}
-
 static cf_status write_optim(cf_store *store, const cf_optim *optim)
 {
     const int n_moments = cf_optim_n_moments(optim);
@@ -110,7 +94,7 @@ cf_status cf_ckpt_save(const cf_par *world, const char *path, const cf_ckpt *sta
     CF_TRY(cf_store_create(world, path, kind, &store));
     CF_TRY(write_facts(store, state));
     CF_TRY(write_progress(store, world, &state->progress));
-    if (state->selection != NULL) CF_TRY(write_selection(store, state->selection));
+    if (state->selection != NULL) CF_TRY(cf_select_write(world, state->selection, store));
     for (int side = 0; side < 2; side++)
         CF_TRY(cf_dense_write(state->table[side], store, table_name[side], table_dims[side]));
     if (state->optim != NULL) CF_TRY(write_optim(store, state->optim));
@@ -185,44 +169,6 @@ done:
     return status;
 }
 
-static cf_status read_selection_arrays(cf_store *store, cf_selection *selection)
-{
-    int64_t n_variances = 0, n_shift = 0;
-    cf_status status;
-
-    CF_TRY(cf_store_get(store, "/selection/dims", CF_I64, &selection->n_dims, &selection->dims));
-    CF_TRY(
-        cf_store_get(store, "/selection/variances", CF_F64, &n_variances, &selection->variances));
-    CF_TRY(cf_store_get(store, "/selection/shift", CF_F64, &n_shift, &selection->shift));
-    if (n_variances != selection->n_dims || n_shift != selection->n_dims)
-        CF_TRY(CF_FAIL(CF_ERR_FORMAT,
-                       "%s: /selection has %" PRId64 " dims, %" PRId64 " variances and %" PRId64
-                       " shifts, expected as many of each",
-                       cf_store_path(store), selection->n_dims, n_variances, n_shift));
-done:
-    return status;
-}
-
-static cf_status read_selection(const cf_par *world, cf_store *store, cf_selection **out)
-{
-    cf_selection *selection = NULL;
-    int64_t unit = 0;
-    cf_status status = cf_par_agree(world, CF_ALLOC(selection, 1));
-
-    CF_TRY(status);
-    CF_TRY(read_selection_arrays(store, selection));
-    CF_TRY(cf_store_get_real(store, "selection_factor", &selection->factor));
-    CF_TRY(cf_store_get_real(store, "selection_gain", &selection->gain));
-    CF_TRY(cf_store_get_int(store, "selection_unit", &unit));
-    CF_TRY(cf_store_get_int(store, "selection_n_popular", &selection->n_popular));
-    selection->unit = unit != 0;
-    *out = selection;
-    selection = NULL;
-done:
-    cf_select_destroy(&selection);
-    return status;
-}
-
 static cf_status check_shapes(const cf_ckpt_file *file)
 {
     const int64_t n_rows[2] = {file->n_users, file->n_items};
@@ -253,8 +199,7 @@ cf_status cf_ckpt_open(const cf_par *world, const char *path, cf_ckpt_file **out
     CF_TRY(cf_store_open(world, path, kind, &file->store));
     CF_TRY(read_facts(world, file));
     CF_TRY(read_progress(file->store, &file->progress));
-    if (cf_store_has(file->store, "/selection/dims"))
-        CF_TRY(read_selection(world, file->store, &file->selection));
+    CF_TRY(cf_select_read(world, file->store, &file->selection));
     CF_TRY(check_shapes(file));
     *out = file;
     file = NULL;

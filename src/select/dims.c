@@ -5,54 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const cf_setting cf_select_settings[] = {
-    {.name = "emb_selection",
-     .kind = CF_SETTING_CHOICE,
-     .initial = "var",
-     .choices = "uni|rand|var|full|False",
-     .help = "which dimensions of the language-model vectors start the item table; False: noise"},
-    {.name = "embedding_size",
-     .kind = CF_SETTING_INT,
-     .initial = "64",
-     .min = 1,
-     .max = 65536,
-     .help = "dimensions of the model"},
-    {.name = "popular_ratio",
-     .kind = CF_SETTING_REAL,
-     .initial = "0.2",
-     .min = 0,
-     .max = 1,
-     .help = "share of the items, the most interacted, over which var takes the variance"},
-    {.name = "rand_replacement",
-     .kind = CF_SETTING_BOOL,
-     .initial = "false",
-     .help = "rand draws with replacement, so that a dimension may come twice"},
-    {.name = "emb_scale",
-     .kind = CF_SETTING_CHOICE,
-     .initial = "none",
-     .choices = "none|center|minmax|l2",
-     .help = "map of the selected columns: minus their means, to [0, 1], or each row to length 1"},
-    {.name = "emb_gain",
-     .kind = CF_SETTING_REAL,
-     .initial = "1",
-     .min = 1e-6,
-     .max = 1e6,
-     .help = "factor on the starting item vectors"},
-    {.name = "missing_embedding",
-     .kind = CF_SETTING_CHOICE,
-     .initial = "error",
-     .choices = "error|zero|mean|random",
-     .help = "what stands for the vector of an item without one"},
-    {.name = "select_memory",
-     .kind = CF_SETTING_INT,
-     .initial = "64",
-     .min = 1,
-     .max = 1048576,
-     .help = "buffer of a rank for reading the vectors, MiB",
-     .machine = true},
-    {.name = NULL},
-};
-
 void cf_select_destroy(cf_selection **selection)
 {
     if (!*selection) return;
@@ -61,57 +13,41 @@ void cf_select_destroy(cf_selection **selection)
     cf_free(&(*selection)->shift);
     cf_free(&(*selection)->mean);
     cf_free(&(*selection)->deviation);
+    cf_free(&(*selection)->center);
+    cf_free(&(*selection)->directions);
+    cf_free(&(*selection)->scales);
     cf_free(selection);
 }
 
-static cf_status create_selection(int64_t n_dims, bool stand_in, cf_selection **out)
+/* `map_dim`: D of a map, 0 for dimensions. */
+static cf_status create_selection(int64_t n_dims, int64_t map_dim, bool stand_in,
+                                  cf_selection **out)
 {
     cf_selection *selection = NULL;
     cf_status status;
 
     CF_TRY(CF_ALLOC(selection, 1));
-    CF_TRY(CF_ALLOC(selection->dims, n_dims));
     CF_TRY(CF_ALLOC(selection->variances, n_dims));
-    CF_TRY(CF_ALLOC(selection->shift, n_dims));
-    if (stand_in) {
+    if (map_dim > 0) {
+        CF_TRY(CF_ALLOC(selection->center, map_dim));
+        CF_TRY(CF_ALLOC(selection->directions, map_dim * n_dims));
+        CF_TRY(CF_ALLOC(selection->scales, n_dims));
+        if (stand_in) CF_TRY(CF_ALLOC(selection->deviation, map_dim));
+    } else {
+        CF_TRY(CF_ALLOC(selection->dims, n_dims));
+        CF_TRY(CF_ALLOC(selection->shift, n_dims));
+    }
+    if (stand_in && map_dim == 0) {
         CF_TRY(CF_ALLOC(selection->mean, n_dims));
         CF_TRY(CF_ALLOC(selection->deviation, n_dims));
     }
     selection->n_dims = n_dims;
+    selection->source_dim = map_dim;
     *out = selection;
     selection = NULL;
 done:
     cf_select_destroy(&selection);
     return status;
-}
-
-static cf_status check_settings(const cf_dataset *dataset, const cf_config *config,
-                                int64_t n_popular)
-{
-    const char *path = cf_store_path(dataset->store);
-    const int64_t size = cf_config_int(config, "embedding_size"), dim = dataset->embedding_dim;
-
-    if (dim == 0)
-        return CF_FAIL(CF_ERR_USAGE,
-                       "%s: has no language-model vectors, which emb_selection: %s "
-                       "needs; emb_selection: False starts from noise",
-                       path, cf_config_text(config, "emb_selection"));
-    if (size > dim)
-        return CF_FAIL(CF_ERR_USAGE,
-                       "embedding_size is %" PRId64 ", but the vectors of %s have %" PRId64
-                       " dimensions",
-                       size, path, dim);
-    if (cf_config_is(config, "emb_selection", "full") && size != dim)
-        return CF_FAIL(CF_ERR_USAGE,
-                       "embedding_size is %" PRId64 ", but emb_selection: full takes all %" PRId64
-                       " dimensions of %s",
-                       size, dim, path);
-    if (cf_config_is(config, "emb_selection", "var") && n_popular < 2)
-        return CF_FAIL(CF_ERR_USAGE,
-                       "popular_ratio %g of %" PRId64 " items is %" PRId64
-                       ", but a variance needs at least 2 items",
-                       cf_config_real(config, "popular_ratio"), dataset->n_items, n_popular);
-    return CF_OK;
 }
 
 /** Refuse a dataset with missing vectors, naming the first of them. Collective. */
@@ -162,9 +98,14 @@ static int compare_ranked(const void *a, const void *b)
     return compare_dims(&x->dim, &y->dim);
 }
 
-static double variance_of(const select_moments *moments, int64_t dim)
+double select_variance(const select_moments *moments, int64_t dim)
 {
     return cf_exact_variance(&moments->sum[dim], &moments->squares[dim], moments->count);
+}
+
+double select_mean(const select_moments *moments, int64_t dim)
+{
+    return moments->count ? cf_exact_value(&moments->sum[dim]) / (double)moments->count : 0;
 }
 
 /** Local. Errors: MEMORY. */
@@ -175,7 +116,7 @@ static cf_status pick_by_variance(const select_survey *survey, cf_selection *sel
 
     if (status != CF_OK) return status;
     for (int64_t k = 0; k < survey->dim; k++)
-        order[k] = (ranked){variance_of(&survey->popular, k), k};
+        order[k] = (ranked){select_variance(&survey->popular, k), k};
     qsort(order, (size_t)survey->dim, sizeof *order, compare_ranked);
     for (int64_t k = 0; k < selection->n_dims; k++)
         selection->dims[k] = order[k].dim;
@@ -200,25 +141,43 @@ static void pick_at_random(int64_t dim, const cf_config *config, cf_selection *s
     qsort(selection->dims, (size_t)selection->n_dims, sizeof *selection->dims, compare_dims);
 }
 
-/** Local. Errors: MEMORY. */
-static cf_status pick(const select_survey *survey, const cf_config *config, cf_selection *selection)
+/* The pivots of the covariance. Collective. */
+static cf_status pick_by_pivots(const cf_dataset *dataset, const select_survey *survey,
+                                cf_selection *selection)
+{
+    const cf_par *par = dataset->world;
+    select_covariance covariance = {0};
+    double *mean = NULL;
+    cf_status status;
+
+    CF_TRY(cf_par_agree(par, CF_ALLOC(mean, survey->dim)));
+    for (int64_t k = 0; k < survey->dim; k++)
+        mean[k] = select_mean(&survey->all, k);
+    CF_TRY(select_covariance_take(dataset, mean, survey->all.count, &covariance));
+    CF_TRY(select_covariance_pivots(&covariance, selection->n_dims, selection->dims));
+    qsort(selection->dims, (size_t)selection->n_dims, sizeof *selection->dims, compare_dims);
+done:
+    select_covariance_destroy(&covariance);
+    cf_free(&mean);
+    return status;
+}
+
+/** Collective. Errors: MEMORY, those of reading. */
+static cf_status pick(const cf_dataset *dataset, const select_survey *survey,
+                      const cf_config *config, cf_selection *selection)
 {
     const int64_t stride = survey->dim / selection->n_dims; /* full: 1 */
-    cf_status status = CF_OK;
 
     if (cf_config_is(config, "emb_selection", "var"))
-        status = pick_by_variance(survey, selection);
-    else if (cf_config_is(config, "emb_selection", "rand"))
+        return cf_par_agree(dataset->world, pick_by_variance(survey, selection));
+    if (cf_config_is(config, "emb_selection", "qr"))
+        return pick_by_pivots(dataset, survey, selection);
+    if (cf_config_is(config, "emb_selection", "rand"))
         pick_at_random(survey->dim, config, selection);
     else
         for (int64_t k = 0; k < selection->n_dims; k++)
             selection->dims[k] = k * stride;
-    return status;
-}
-
-static double mean_of(const select_moments *moments, int64_t dim)
-{
-    return moments->count ? cf_exact_value(&moments->sum[dim]) / (double)moments->count : 0;
+    return CF_OK;
 }
 
 /** One affine map of all selected columns to [0, 1]; columns of one value alone go to 0. */
@@ -236,53 +195,83 @@ static void set_minmax(const select_survey *survey, cf_selection *selection)
     if (high > low) selection->factor = 1 / (high - low);
 }
 
-static void set_numbers(const select_survey *survey, const cf_config *config,
-                        cf_selection *selection)
+/** What dimensions have beside their numbers. */
+static void set_constants(const select_survey *survey, const cf_config *config,
+                          cf_selection *selection)
 {
-    selection->factor = 1;
-    selection->gain = cf_config_real(config, "emb_gain");
-    selection->unit = cf_config_is(config, "emb_scale", "l2");
     if (cf_config_is(config, "emb_scale", "minmax")) set_minmax(survey, selection);
     for (int64_t k = 0; k < selection->n_dims; k++) {
         int64_t dim = selection->dims[k];
 
-        selection->variances[k] = variance_of(&survey->popular, dim);
+        selection->variances[k] = select_variance(&survey->popular, dim);
         if (cf_config_is(config, "emb_scale", "center"))
-            selection->shift[k] = mean_of(&survey->all, dim);
+            selection->shift[k] = select_mean(&survey->all, dim);
         if (!selection->mean) continue;
-        selection->mean[k] = mean_of(&survey->all, dim);
-        selection->deviation[k] = sqrt(variance_of(&survey->all, dim));
+        selection->mean[k] = select_mean(&survey->all, dim);
+        selection->deviation[k] = sqrt(select_variance(&survey->all, dim));
     }
+}
+
+/* Who is too few for what is asked. The same on every rank. */
+static cf_status check_counts(const cf_dataset *dataset, const cf_config *config,
+                              const select_survey *survey, int64_t n_popular)
+{
+    const char *path = cf_store_path(dataset->store);
+
+    if (cf_config_is(config, "emb_selection", "var") && survey->popular.count < 2)
+        return CF_FAIL(CF_ERR_USAGE,
+                       "only %" PRId64 " of the %" PRId64 " most interacted items of %s have a "
+                       "vector: a variance needs 2",
+                       survey->popular.count, n_popular, path);
+    if ((select_is_map(config) || cf_config_is(config, "emb_selection", "qr")) &&
+        survey->all.count < 2)
+        return CF_FAIL(CF_ERR_USAGE,
+                       "only %" PRId64 " of the items of %s have a vector: emb_selection: %s needs "
+                       "2",
+                       survey->all.count, path, cf_config_text(config, "emb_selection"));
+    return CF_OK;
+}
+
+/* What the pass over the vectors must tell beside the variances over popular items. */
+static bool needs_all(const cf_config *config, bool stand_in)
+{
+    return stand_in || select_is_map(config) || cf_config_is(config, "emb_selection", "qr") ||
+           cf_config_is(config, "emb_scale", "center") ||
+           cf_config_is(config, "emb_scale", "minmax");
 }
 
 cf_status cf_select_dims(const cf_dataset *dataset, const cf_config *config, cf_selection **out)
 {
     const int64_t n_popular =
         (int64_t)floor(cf_config_real(config, "popular_ratio") * (double)dataset->n_items);
+    const bool map = select_is_map(config);
     const bool stand_in =
-        dataset->n_missing > 0 && (cf_config_is(config, "missing_embedding", "mean") ||
-                                   cf_config_is(config, "missing_embedding", "random"));
-    select_survey survey = {.dim = dataset->embedding_dim};
+        dataset->n_missing > 0 && (cf_config_is(config, "missing_embedding", "random") ||
+                                   (!map && cf_config_is(config, "missing_embedding", "mean")));
+    select_survey survey = {.dim = dataset->embedding_dim, .whole = needs_all(config, stand_in)};
     cf_selection *selection = NULL;
     cf_status status;
 
     CF_ASSERT(!cf_config_is(config, "emb_selection", "False"));
-    survey.whole = stand_in || cf_config_is(config, "emb_scale", "center") ||
-                   cf_config_is(config, "emb_scale", "minmax");
-    CF_TRY(check_settings(dataset, config, n_popular));
+    CF_TRY(select_check_settings(dataset, config, n_popular));
     if (dataset->n_missing > 0 && cf_config_is(config, "missing_embedding", "error"))
         CF_TRY(refuse_missing(dataset));
-    status = create_selection(cf_config_int(config, "embedding_size"), stand_in, &selection);
+    status = create_selection(cf_config_int(config, "embedding_size"), map ? survey.dim : 0,
+                              stand_in, &selection);
     CF_TRY(cf_par_agree(dataset->world, status));
     CF_TRY(select_survey_take(dataset, config, n_popular, &survey));
-    if (cf_config_is(config, "emb_selection", "var") && survey.popular.count < 2)
-        CF_TRY(CF_FAIL(CF_ERR_USAGE,
-                       "only %" PRId64 " of the %" PRId64 " most interacted items of %s have a "
-                       "vector: a variance needs 2",
-                       survey.popular.count, n_popular, cf_store_path(dataset->store)));
-    CF_TRY(cf_par_agree(dataset->world, pick(&survey, config, selection)));
+    CF_TRY(check_counts(dataset, config, &survey, n_popular));
     selection->n_popular = n_popular;
-    set_numbers(&survey, config, selection);
+    selection->factor = 1;
+    selection->gain = cf_config_real(config, "emb_gain");
+    selection->unit = cf_config_is(config, "emb_scale", "l2");
+    if (map) {
+        CF_TRY(select_find_map(dataset, config, &survey, selection));
+    } else {
+        CF_TRY(pick(dataset, &survey, config, selection));
+        set_constants(&survey, config, selection);
+    }
+    CF_TRY(select_measure(dataset, config, selection));
     *out = selection;
     selection = NULL;
 done:

@@ -1,19 +1,12 @@
 #include "internal.h"
 
-#include <math.h>
-
 /* Buffers for filling a table; with C grid columns the rows of a block are shared out, and slices
  * change hands. */
 typedef struct filling {
     const cf_dataset *dataset;
-    const cf_selection *selection;
     cf_dense *items;
-    bool stand_in, random; /* a missing vector is the mean, or drawn about it; else it is zero */
-    cf_random key;
-    int64_t block_rows; /* rows that a rank reads at once */
-    float *rows;        /* block_rows x D */
-    uint8_t *present;   /* block_rows */
-    float *send;        /* C packed slices of the rows that I read */
+    select_reducer reducer;
+    float *send; /* C packed slices of the rows that I read */
     float
         *receive; /* C packed parts of my slice, of the rows that each rank of the grid row reads */
     int *counts;  /* 4 x C: sent, sent_at, received, received_at */
@@ -21,63 +14,43 @@ typedef struct filling {
 
 static void destroy_filling(filling *f)
 {
-    cf_free(&f->rows);
-    cf_free(&f->present);
+    select_reducer_destroy(&f->reducer);
     cf_free(&f->send);
     cf_free(&f->receive);
     cf_free(&f->counts);
 }
 
-static cf_status create_filling(filling *f)
+static cf_status create_filling(filling *f, const cf_selection *selection, const cf_config *config)
 {
     const int64_t n_columns = f->items->grid->n_columns;
     cf_status status;
 
-    CF_TRY(CF_ALLOC(f->rows, f->block_rows * f->dataset->embedding_dim));
-    CF_TRY(CF_ALLOC(f->present, f->block_rows));
-    CF_TRY(CF_ALLOC(f->send, f->block_rows * f->items->full_width));
-    CF_TRY(CF_ALLOC(f->receive, f->block_rows * f->items->width * n_columns));
+    CF_TRY(select_reducer_create(f->dataset, selection, config, 2 * f->items->full_width,
+                                 &f->reducer));
+    CF_TRY(CF_ALLOC(f->send, f->reducer.block_rows * f->items->full_width));
+    CF_TRY(CF_ALLOC(f->receive, f->reducer.block_rows * f->items->width * n_columns));
     CF_TRY(CF_ALLOC(f->counts, 4 * n_columns));
 done:
     return status;
 }
 
-/** The row's number k before norm and gain; `row` is NULL for an item without a vector. */
-static double scaled(const filling *f, int64_t item, const float *row, int64_t k)
-{
-    const cf_selection *s = f->selection;
-    double x;
-
-    if (row)
-        x = (double)row[s->dims[k]];
-    else if (f->random)
-        x = s->mean[k] +
-            s->deviation[k] * cf_random_normal(f->key, (uint64_t)item, (uint64_t)s->dims[k], 0);
-    else
-        x = s->mean[k];
-    return (x - s->shift[k]) * s->factor;
-}
-
 /** What a row is multiplied by at last: the gain, by the row's length where that is to be 1. */
-static double multiplier(const filling *f, int64_t item, const float *row)
+static double multiplier(const filling *f, int64_t r)
 {
-    double squares = 0;
+    const cf_selection *s = f->reducer.selection;
+    double norm;
 
-    if (!f->selection->unit) return f->selection->gain;
-    for (int64_t k = 0; k < f->selection->n_dims; k++) {
-        double y = scaled(f, item, row, k);
-        squares += y * y;
-    }
-    return squares > 0 ? f->selection->gain / sqrt(squares) : 0;
+    if (!s->unit) return s->gain;
+    norm = select_norm(&f->reducer, r);
+    return norm > 0 ? s->gain / norm : 0;
 }
 
-/** Reduce row `r` of the `count` that were read, and put each slice of it where it is sent from. */
-static void reduce_row(const filling *f, int64_t r, int64_t count, int64_t first)
+/** Put each slice of row `r` of the `count` that were reduced where it is sent from. */
+static void place_row(const filling *f, int64_t r, int64_t count)
 {
     const cf_dense *items = f->items;
-    const float *row = f->present[r] ? f->rows + r * f->dataset->embedding_dim : NULL;
-    bool zero = !row && !f->stand_in;
-    double times = zero ? 0 : multiplier(f, first + r, row);
+    const double *row = f->reducer.values + r * items->dim;
+    double times = multiplier(f, r);
 
     for (int c = 0; c < items->grid->n_columns; c++) {
         int64_t begin = cf_dense_slice_start(items->dim, items->grid->n_columns, c) * CF_LANES;
@@ -85,8 +58,7 @@ static void reduce_row(const filling *f, int64_t r, int64_t count, int64_t first
         float *out = f->send + count * begin + r * (end - begin);
 
         for (int64_t k = begin; k < end; k++)
-            out[k - begin] =
-                zero || k >= items->dim ? 0 : (float)(scaled(f, first + r, row, k) * times);
+            out[k - begin] = k < items->dim ? (float)(row[k] * times) : 0;
     }
 }
 
@@ -100,7 +72,7 @@ static void rows_of_round(const filling *f, int column, int64_t at, int64_t *fir
 
     *first = cf_par_even_start(rows, n, column) + at;
     if (*first > end) *first = end;
-    *count = end - *first < f->block_rows ? end - *first : f->block_rows;
+    *count = end - *first < f->reducer.block_rows ? end - *first : f->reducer.block_rows;
 }
 
 /** Give each rank of the grid row its slice of the rows I read; put mine, of the rows that it read,
@@ -142,15 +114,17 @@ static cf_status fill(const filling *f)
     cf_status status = CF_OK;
 
     MPI_Allreduce(MPI_IN_PLACE, &most, 1, MPI_INT64_T, MPI_MAX, items->grid->world.comm);
-    for (int64_t at = 0; at < most; at += f->block_rows) {
+    for (int64_t at = 0; at < most; at += f->reducer.block_rows) {
         int64_t first, count;
 
         rows_of_round(f, items->grid->my_column, at, &first, &count);
         first += items->first_row;
-        CF_TRY(cf_dataset_read_embedding(f->dataset, first, count, f->rows, f->present));
+        CF_TRY(cf_dataset_read_embedding(f->dataset, first, count, f->reducer.rows,
+                                         f->reducer.present));
+        select_reduce(&f->reducer, first, count);
 #pragma omp parallel for schedule(static)
         for (int64_t r = 0; r < count; r++)
-            reduce_row(f, r, count, first);
+            place_row(f, r, count);
         exchange(f, at);
     }
     CF_TRY(cf_dataset_verify_embedding(f->dataset));
@@ -161,17 +135,15 @@ done:
 cf_status cf_select_fill_items(const cf_dataset *dataset, const cf_selection *selection,
                                const cf_config *config, cf_dense *items)
 {
-    filling f = {.dataset = dataset, .selection = selection, .items = items};
+    const bool stand_in = cf_config_is(config, "missing_embedding", "mean");
+    const bool random = cf_config_is(config, "missing_embedding", "random");
+    filling f = {.dataset = dataset, .items = items};
     cf_status status;
 
     CF_ASSERT(items->dim == selection->n_dims && items->n_rows == dataset->n_items);
-    f.random = cf_config_is(config, "missing_embedding", "random");
-    f.stand_in = f.random || cf_config_is(config, "missing_embedding", "mean");
-    CF_ASSERT(!f.stand_in || selection->mean || dataset->n_missing == 0);
-    if (f.random) f.key = (cf_random){(uint64_t)cf_config_int(config, "seed"), CF_STREAM_MISSING};
-    f.block_rows = select_block_rows(config, dataset->embedding_dim + 3 * items->full_width);
-    if (f.block_rows > items->n_rows) f.block_rows = items->n_rows;
-    CF_TRY(cf_par_agree(dataset->world, create_filling(&f)));
+    CF_ASSERT(dataset->n_missing == 0 || !random || selection->deviation);
+    CF_ASSERT(dataset->n_missing == 0 || !stand_in || selection->mean || selection->center);
+    CF_TRY(cf_par_agree(dataset->world, create_filling(&f, selection, config)));
     CF_TRY(fill(&f));
     CF_TRY(cf_dense_check_finite(items, "starting item vectors"));
 done:

@@ -38,6 +38,12 @@ static void settings_that_do_not_fit_are_refused(void **state)
                    "embedding_size is 36, but emb_selection: full takes all 37 dimensions");
     expect_refused("embedding_size=9 popular_ratio=0.03", CF_ERR_USAGE,
                    "popular_ratio 0.03 of 57 items is 1, but a variance needs at least 2");
+    expect_refused("embedding_size=9 emb_selection=pca emb_scale=minmax", CF_ERR_USAGE,
+                   "emb_scale: minmax is for dimensions, not for emb_selection: pca");
+    expect_refused("embedding_size=9 emb_gain=2 emb_norm=1", CF_ERR_USAGE,
+                   "emb_norm and emb_gain both set the length");
+    expect_refused("embedding_size=38 emb_selection=projection", CF_ERR_USAGE,
+                   "embedding_size is 38, but the vectors of ");
     cf_dataset_close(&dataset);
     data.dim = 0;
     open_data();
@@ -61,6 +67,10 @@ static void missing_vectors_are_counted_and_the_first_named(void **state)
     open_data();
     expect_refused("embedding_size=9 missing_embedding=zero", CF_ERR_USAGE,
                    "only 1 of the 11 most interacted items");
+    expect_refused("embedding_size=9 missing_embedding=zero emb_selection=whiten", CF_ERR_USAGE,
+                   "emb_selection: whiten needs 2");
+    expect_refused("embedding_size=9 missing_embedding=zero emb_selection=qr", CF_ERR_USAGE,
+                   "emb_selection: qr needs 2");
     drop_data();
 }
 

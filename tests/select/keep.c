@@ -1,0 +1,122 @@
+#include "result.h"
+
+/* ---- Kept with the model ---- */
+
+static cf_status write_file(const char *path, const cf_selection *selection)
+{
+    cf_store *store = NULL;
+    cf_status status;
+
+    CF_TRY(cf_store_create(&world, path, "test", &store));
+    CF_TRY(cf_select_write(&world, selection, store));
+    CF_TRY(cf_store_publish(&store));
+done:
+    cf_store_close(&store);
+    return status;
+}
+
+static cf_status read_file(const char *path, cf_selection **out)
+{
+    cf_store *store = NULL;
+    cf_status status;
+
+    CF_TRY(cf_store_open(&world, path, "test", &store));
+    CF_TRY(cf_select_read(&world, store, out));
+done:
+    cf_store_close(&store);
+    return status;
+}
+
+/* Maps and dimensions; and with no memory for one allocation, on one rank after the other. */
+static void what_is_written_comes_back(void **state)
+{
+    char path[1024];
+
+    (void)state;
+    open_golden();
+    snprintf(path, sizeof path, "%s", cf_test_scratch("selection.h5"));
+    for (int n = 0; n < 2; n++) {
+        cf_selection *back = NULL;
+        cf_status status = CF_ERR_MEMORY;
+        result r = start(&world,
+                         n ? "embedding_size=16 emb_selection=qr"
+                           : "embedding_size=16 emb_selection=whiten emb_gain=3",
+                         world.size);
+
+        assert_int_equal(write_file(path, r.selection), CF_OK);
+        for (int64_t at = 1; status == CF_ERR_MEMORY; at++) {
+            if (world.rank == at % world.size) cf_alloc_fail_at(at);
+            status = read_file(path, &back);
+            cf_alloc_fail_at(0);
+            if (status != CF_OK) assert_null(back);
+        }
+        assert_int_equal(status, CF_OK);
+        assert_same_selection(back, r.selection);
+        assert_true(back->factor == 1 && back->unit == r.selection->unit);
+        assert_int_equal(back->n_popular, r.selection->n_popular);
+        cf_select_destroy(&back);
+        if (n == 0) {
+            const double value = r.selection->directions[77];
+            float half;
+            memcpy(&half, (const char *)&value + 4, sizeof half); /* its leading bits */
+            if (world.rank == 0) cf_test_damage(path, half);
+            MPI_Barrier(world.comm);
+            assert_int_equal(read_file(path, &back), CF_ERR_FORMAT);
+            assert_non_null(strstr(cf_error_message(), "/selection/directions is damaged"));
+        }
+        drop(&r);
+    }
+    free_plain(&data);
+}
+
+/* ---- Failure ---- */
+
+/* Allocations of each kind are dealt out to the ranks, each one fails once. */
+static void no_memory_on_one_rank_stops_every_rank(void **state)
+{
+    static const char *const kinds[] = {
+        "embedding_size=16 emb_selection=pca emb_norm=1",
+        "embedding_size=16 emb_selection=whiten pca_one_rank=0",
+        "embedding_size=16 emb_selection=projection",
+        "embedding_size=16 emb_selection=qr",
+    };
+
+    (void)state;
+    open_golden();
+    for (int k = 0; k < 4; k++) {
+        cf_config *config = new_config(kinds[k]);
+        cf_dataset *dataset = NULL;
+        int passed = 0;
+
+        assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &dataset), CF_OK);
+        for (int64_t n = 1; passed < world.size; n++) { /* until no rank gets so far */
+            cf_selection *selection = NULL;
+            cf_status status;
+
+            if (world.rank == n % world.size) cf_alloc_fail_at(n);
+            status = cf_select_dims(dataset, config, &selection);
+            cf_alloc_fail_at(0);
+            passed = status == CF_OK ? passed + 1 : 0;
+            if (status != CF_OK) {
+                assert_int_equal(status, CF_ERR_MEMORY);
+                assert_null(selection);
+                cf_dataset_close(&dataset); /* a pass that was broken off was not verified */
+                assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &dataset),
+                                 CF_OK);
+            } else {
+                assert_true(n > 20);
+            }
+            cf_select_destroy(&selection);
+        }
+        cf_dataset_close(&dataset);
+        cf_config_destroy(&config);
+    }
+    free_plain(&data);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(what_is_written_comes_back),
+    cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
+};
+
+CF_TEST_MAIN(tests)
