@@ -1,23 +1,56 @@
-/* select: which dimensions of the language model's vectors a run would start from. */
+/* select: which dimensions of the language model's vectors a run would start from, or which map. */
 #include "cli.h"
 
-static json_t *selection_json(const cf_selection *selection)
+static json_t *reals(const double *values, int64_t count, double divisor)
 {
-    json_t *dims = json_array(), *variances = json_array();
+    json_t *array = json_array();
 
-    for (int64_t k = 0; k < selection->n_dims; k++) {
+    for (int64_t k = 0; k < count; k++)
+        json_array_append_new(array, json_real(divisor > 0 ? values[k] / divisor : 0));
+    return array;
+}
+
+static json_t *dims_json(const cf_selection *selection)
+{
+    json_t *dims = json_array();
+
+    for (int64_t k = 0; k < selection->n_dims; k++)
         json_array_append_new(dims, json_integer((json_int_t)selection->dims[k]));
-        json_array_append_new(variances, json_real(selection->variances[k]));
-    }
-    return json_pack("{s:o, s:o, s:I}", "dims", dims, "variances", variances, "popular_items",
+    return json_pack("{s:o, s:o, s:I}", "dims", dims, "variances",
+                     reals(selection->variances, selection->n_dims, 1), "popular_items",
                      (json_int_t)selection->n_popular);
+}
+
+/* The directions themselves are what --out is for. */
+static json_t *map_json(const cf_selection *selection)
+{
+    return json_pack("{s:o, s:o, s:f, s:o, s:f}", "variances",
+                     reals(selection->variances, selection->n_dims, 1), "shares",
+                     reals(selection->variances, selection->n_dims, selection->total_variance),
+                     "total_variance", selection->total_variance, "scales",
+                     reals(selection->scales, selection->n_dims, 1), "gain", selection->gain);
+}
+
+static cf_status write_file(const cf_par *world, const char *path, const cf_selection *selection)
+{
+    cf_store *store = NULL;
+    cf_status status;
+
+    CF_TRY(cf_store_create(world, path, "selection", &store));
+    CF_TRY(cf_select_write(world, selection, store));
+    CF_TRY(cf_store_publish(&store));
+done:
+    cf_store_close(&store);
+    return status;
 }
 
 static cf_status run(const cf_par *world, const cli_arguments *arguments)
 {
+    const char *out = cli_value(arguments, "out");
     cf_config *config = NULL;
     cf_dataset *dataset = NULL;
     cf_selection *selection = NULL;
+    json_t *json = NULL;
     cf_status status;
 
     CF_TRY(cli_create_config(world, arguments, cli_value(arguments, "settings"), &config));
@@ -25,7 +58,10 @@ static cf_status run(const cf_par *world, const cli_arguments *arguments)
         CF_TRY(CF_FAIL(CF_ERR_USAGE, "select: emb_selection is False: there is nothing to select"));
     CF_TRY(cf_dataset_open(world, arguments->positional[0], &dataset));
     CF_TRY(cf_select_dims(dataset, config, &selection));
-    CF_TRY(cli_print_json(world, world->rank == 0 ? selection_json(selection) : NULL));
+    if (out) CF_TRY(write_file(world, out, selection));
+    if (world->rank == 0)
+        json = selection->source_dim > 0 ? map_json(selection) : dims_json(selection);
+    CF_TRY(cli_print_json(world, json));
 done:
     cf_select_destroy(&selection);
     cf_dataset_close(&dataset);
@@ -33,12 +69,14 @@ done:
     return status;
 }
 
-static const cli_option options[] = {{"settings", "FILE.yaml", "settings, as for --set", false},
-                                     {0}};
+static const cli_option options[] = {
+    {"settings", "FILE.yaml", "settings, as for --set", false},
+    {"out", "FILE.h5", "write the dimensions, or the map (mean, directions, scales), here", false},
+    {0}};
 
 const cli_command cli_select = {
     .name = "select",
-    .summary = "print the dimensions that are selected, and their variances, as JSON",
+    .summary = "print the dimensions that are selected, or the shares of a map, as JSON",
     .operand = "DATA.h5",
     .settings = CLI_SETTINGS_TRAIN,
     .has_json = true,

@@ -165,6 +165,26 @@ static void select_prints_dimensions(void **state)
     json_decref(selection);
 }
 
+static void select_prints_shares_and_keeps_the_map(void **state)
+{
+    json_t *map = succeed_json("llminit select %s --set emb_selection=pca --set embedding_size=4 "
+                               "--out %s.map.h5",
+                               data, data);
+    json_t *info = succeed_json("llminit info %s.map.h5 --json", data);
+
+    (void)state;
+    if (world.rank == 0) {
+        const json_t *shares = json_object_get(map, "shares");
+        const double first = json_real_value(json_array_get(shares, 0));
+
+        assert_true(first > 0 && first <= 1);
+        assert_int_equal(json_array_size(json_object_get(map, "variances")), 4);
+        assert_non_null(json_object_get(json_object_get(info, "arrays"), "/selection/directions"));
+    }
+    json_decref(map);
+    json_decref(info);
+}
+
 static void train_and_evaluate_agree(void **state)
 {
     json_t *trained = succeed_json("llminit train --data %s --out %s --json --quiet --set epochs=3 "
@@ -466,6 +486,7 @@ static void no_memory_leaves_no_half_output(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(prepare_makes_a_dataset),
     cmocka_unit_test(select_prints_dimensions),
+    cmocka_unit_test(select_prints_shares_and_keeps_the_map),
     cmocka_unit_test(train_and_evaluate_agree),
     cmocka_unit_test(a_run_is_known_by_its_settings_and_dataset),
     cmocka_unit_test(a_run_is_not_overwritten),

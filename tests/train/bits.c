@@ -14,6 +14,9 @@ static const run_spec variants[] = {
     {.data = "data.h5",
      .folder = "run",
      .sets = {"model=SGL", "type=RW", "drop_ratio=0.3", "epochs=2", "n_layers=2", "ssl_tau=0.2"}},
+    {.data = "data.h5",
+     .folder = "run",
+     .sets = {"emb_selection=whiten", "whiten_power=0.5", "emb_norm=1.5", "epochs=1"}},
     {.data = "data.h5", .folder = "run", .sets = {"model=SGCL", "epochs=2", "n_layers=1"}},
 };
 enum { N_VARIANTS = sizeof variants / sizeof *variants };

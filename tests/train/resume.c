@@ -3,7 +3,7 @@
 static const run_spec llm_run = {
     .data = "data.h5",
     .folder = "run",
-    .sets = {"emb_selection=var", "epochs=2", "n_layers=2", "train_batch_size=100"}};
+    .sets = {"emb_selection=pca", "epochs=2", "n_layers=2", "train_batch_size=100"}};
 
 /* A run that a rank breaks off at one of its allocations goes on where the last checkpoint was,
  * on the k-th grid. True if it was broken off. */
