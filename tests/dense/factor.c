@@ -2,8 +2,8 @@
 
 /* Sizes about and below the block, where p?syevd's own workspace gives wrong vectors. */
 static const int64_t cases[][2] = {/* n, block */
-                                   {1, 64},  {5, 2},   {20, 32},  {20, 64}, {33, 32},
-                                   {64, 64}, {65, 64}, {100, 32}, {100, 8}, {129, 64}};
+                                   {1, 64},  {5, 2},   {20, 32}, {33, 32},
+                                   {65, 64}, {100, 8}, {129, 64}};
 enum { N_CASES = sizeof cases / sizeof cases[0] };
 
 /* ---- Eigenvalues ---- */

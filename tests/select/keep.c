@@ -71,7 +71,8 @@ static void what_is_written_comes_back(void **state)
 
 /* ---- Failure ---- */
 
-/* Allocations of each kind are dealt out to the ranks, each one fails once. */
+/* Allocations of each kind are dealt out to the ranks, each one fails once; with more than two
+ * ranks every third of them, because each failure costs a file's collective calls. */
 static void no_memory_on_one_rank_stops_every_rank(void **state)
 {
     static const char *const kinds[] = {
@@ -86,14 +87,15 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
     for (int k = 0; k < 4; k++) {
         cf_config *config = new_config(kinds[k]);
         cf_dataset *dataset = NULL;
+        const int64_t step = world.size <= 2 ? 1 : 3;
         int passed = 0;
 
         assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &dataset), CF_OK);
-        for (int64_t n = 1; passed < world.size; n++) { /* until no rank gets so far */
+        for (int64_t n = 1; passed < world.size; n += step) { /* until no rank gets so far */
             cf_selection *selection = NULL;
             cf_status status;
 
-            if (world.rank == n % world.size) cf_alloc_fail_at(n);
+            if (world.rank == n / step % world.size) cf_alloc_fail_at(n);
             status = cf_select_dims(dataset, config, &selection);
             cf_alloc_fail_at(0);
             passed = status == CF_OK ? passed + 1 : 0;
