@@ -235,21 +235,28 @@ static void another_format_version_is_refused(void **state)
 
 /* ---- Places that cannot be written ---- */
 
+/* A new folder that everybody can reach: the scratch folder may lie in a home that others cannot
+ * enter, and root tests as another user. The same on all ranks. */
+static void make_open_folder(char path[64])
+{
+    if (world.rank == 0) {
+        snprintf(path, 64, "/tmp/cf_test.XXXXXX");
+        assert_non_null(mkdtemp(path));
+        assert_int_equal(chmod(path, 0755), 0);
+    }
+    cf_par_broadcast(&world, path, 64, 0);
+}
+
 static void places_that_cannot_be_written_are_named(void **state)
 {
-    char folder[512], path[600];
+    char base[64], folder[100], path[200];
     cf_store *store = NULL;
     uid_t user = geteuid();
 
     (void)state;
-    snprintf(folder, sizeof folder, "%s", cf_test_scratch("folder.h5"));
+    make_open_folder(base);
+    snprintf(folder, sizeof folder, "%s/folder.h5", base);
     snprintf(path, sizeof path, "%s/latest.h5", folder);
-    if (world.rank == 0) { /* of a run that was killed */
-        chmod(folder, 0755);
-        remove(path);
-        remove(folder);
-    }
-    MPI_Barrier(world.comm);
     assert_refused(cf_store_create(&world, path, "dataset", &store), CF_ERR_IO,
                    "folder.h5/latest.h5: cannot create (No such file or directory)");
     MPI_Barrier(world.comm);
@@ -270,6 +277,7 @@ static void places_that_cannot_be_written_are_named(void **state)
         chmod(folder, 0755);
         remove(path);
         remove(folder);
+        remove(base);
     }
     assert_null(store);
 }
