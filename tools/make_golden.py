@@ -56,6 +56,19 @@ def pivots(vectors, dim):
     return np.array(order)
 
 
+TOPS = (1, 8, 16, 32, 64)
+
+
+def spectrum(table):
+    """Singular values, one for each column, and what they say: effective rank, participation ratio, information
+    abundance, and shares of the squared sum that the largest hold."""
+    values = np.zeros(table.shape[1])
+    values[: min(table.shape)] = np.linalg.svd(table, compute_uv=False)
+    shares, squares = values[values > 0] / values.sum(), values**2
+    measures = [np.exp(-np.sum(shares * np.log(shares))), squares.sum() ** 2 / np.sum(squares**2), 1 / shares[0]]
+    return values, np.array(measures + [squares[:top].sum() / squares.sum() for top in TOPS])
+
+
 def start_tables(train, vectors, dims, n_users):
     """Items: the selected columns. Users: the mean of their items, zero without any."""
     items = vectors[:, dims]
@@ -215,6 +228,7 @@ def model_sgcl(tiny, table, batch):
 
 
 MODELS = {"bpr": model_bpr, "lightgcn": model_lightgcn, "sgl": model_sgl, "sgcl": model_sgcl}
+SPECTRA = ("pca_item_init", "lightgcn_final_user", "lightgcn_final_item")  # beside the vectors themselves
 TRAJECTORIES = ("bpr", "lightgcn", "sgcl")  # sgl would need new views for each step
 
 
@@ -288,6 +302,9 @@ def answers_tiny(folder):
         tables[f"traj_{name}"], out[f"traj_{name}_losses"] = answers_trajectory(tiny, MODELS[name], table)
     for name, whole in tables.items():
         out |= {f"{name}_{side}": part for side, part in tiny.split(whole).items()}
+    for name in ("llm", *SPECTRA):
+        whole = tiny.llm if name == "llm" else out[name]
+        out[f"{name}_singular"], out[f"{name}_collapse"] = spectrum(whole)
     return out, scalars
 
 

@@ -213,3 +213,60 @@ cf_status cf_dense_eigen_one(const cf_par *par, int64_t n, double *matrix, doubl
  * Source: Golub and Van Loan, Matrix Computations, algorithm 5.4.1 (p?geqpf).
  */
 cf_status cf_dense_pivot_columns(cf_cyclic *a, int64_t *order, double *diagonal);
+
+/* ---- Sums of products, and spectra ---- */
+
+/** Rows in a tile of such a sum. */
+enum { CF_TILE_ROWS = 256 };
+
+/**
+ * The sum of x'x over rows x, dim x dim: its lower triangle in panels of 128 columns, panel p from
+ * row 128 p on, on rank p % ranks. An element does not depend on how many ranks there are.
+ */
+typedef struct cf_panels {
+    const cf_par *par; /* borrowed */
+    int64_t dim, n_panels;
+    double **panel; /* n_panels: rows x columns of the panel; NULL where another rank has it */
+} cf_panels;
+
+/** A sum of nothing. Collective. Errors: MEMORY. Free with cf_dense_destroy_panels(). */
+cf_status cf_dense_create_panels(const cf_par *par, int64_t dim, cf_panels **out);
+void cf_dense_destroy_panels(cf_panels **panels);
+/** Add CF_TILE_ROWS rows (x dim), those that are not there zero; then divide. Local: every rank
+ * brings the same tiles, one after the other, for its own panels. */
+void cf_dense_add_to_panels(cf_panels *panels, const double *tile);
+void cf_dense_divide_panels(cf_panels *panels, double divisor);
+/** Column `j`, or the diagonal, `dim` numbers on every rank. Collective. */
+void cf_dense_get_panels_column(const cf_panels *panels, int64_t j, double *out);
+void cf_dense_get_panels_diagonal(const cf_panels *panels, double *out);
+/**
+ * All eigenvalues, ascending (`values`: dim), and the eigenvectors of the `n` largest as columns of
+ * `directions` (dim x n, the largest first; n 0: none), the same on every rank. Up to dim =
+ * `one_rank` by rank 0 alone, with the same bits on any number of ranks; else by all. Collective.
+ * Errors: MEMORY, USAGE, NUMERIC, as cf_dense_eigen().
+ */
+cf_status cf_dense_eigen_panels(const cf_panels *panels, int64_t one_rank, int64_t n,
+                                double *values, double *directions);
+
+/** Singular values, descending, of the rows that were added: square roots of the eigenvalues, of 0
+ * where one is negative. `singular`: dim, the same on every rank. Rounding of the sum hides those
+ * below about 1e-8 of the largest. Collective. Errors: as cf_dense_eigen_panels(). */
+cf_status cf_dense_singular_panels(const cf_panels *panels, int64_t one_rank, double *singular);
+/** The same of a table, not centred; summed by tiles of rows at fixed offsets, in their order, so
+ * that grid and ranks change no bit. Collective over the grid. Errors: those, and NUMERIC (NaN or
+ * infinity in the table). */
+cf_status cf_dense_singular(const cf_dense *table, int64_t one_rank, double *singular);
+
+/** What singular values s say about collapse; all 0 where all s are. */
+enum { CF_SPECTRUM_TOPS = 5 };
+extern const int cf_spectrum_top[CF_SPECTRUM_TOPS]; /* 1, 8, 16, 32, 64 */
+typedef struct cf_spectrum {
+    double effective_rank;          /* exp(-sum p ln p), p = s / sum s: 1 to their number */
+    double participation_ratio;     /* (sum s^2)^2 / sum s^4: 1 to their number */
+    double information_abundance;   /* sum s / largest s: 1 to their number */
+    double share[CF_SPECTRUM_TOPS]; /* of sum s^2, held by the so many largest; in [0, 1] */
+} cf_spectrum;
+/** Local. `singular`: `count`, descending, none negative. Sources: Roy and Vetterli 2007, The
+ * effective rank (EUSIPCO); Guo et al. 2024, On the embedding collapse when scaling up
+ * recommendation models (ICML). */
+cf_spectrum cf_dense_measure_spectrum(const double *singular, int64_t count);

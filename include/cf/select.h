@@ -87,3 +87,11 @@ cf_status cf_select_read(const cf_par *par, cf_store *store, cf_selection **out)
  */
 cf_status cf_select_fill_items(const cf_dataset *dataset, const cf_selection *selection,
                                const cf_config *config, cf_dense *items);
+
+/**
+ * Singular values, descending, of the language-model vectors as they are, not centred; items
+ * without a vector are not in it. `singular`: D, the same on every rank; accurate to about 1e-8 of
+ * the largest. Reads every vector once, verified; the same bits on any number of ranks where D <=
+ * pca_one_rank. Collective. Errors: USAGE (no vectors), MEMORY, NUMERIC, those of reading.
+ */
+cf_status cf_select_spectrum(const cf_dataset *dataset, const cf_config *config, double *singular);

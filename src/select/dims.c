@@ -146,7 +146,7 @@ static cf_status pick_by_pivots(const cf_dataset *dataset, const select_survey *
                                 cf_selection *selection)
 {
     const cf_par *par = dataset->world;
-    select_covariance covariance = {0};
+    cf_panels *covariance = NULL;
     double *mean = NULL;
     cf_status status;
 
@@ -154,10 +154,10 @@ static cf_status pick_by_pivots(const cf_dataset *dataset, const select_survey *
     for (int64_t k = 0; k < survey->dim; k++)
         mean[k] = select_mean(&survey->all, k);
     CF_TRY(select_covariance_take(dataset, mean, survey->all.count, &covariance));
-    CF_TRY(select_covariance_pivots(&covariance, selection->n_dims, selection->dims));
+    CF_TRY(select_covariance_pivots(covariance, selection->n_dims, selection->dims));
     qsort(selection->dims, (size_t)selection->n_dims, sizeof *selection->dims, compare_dims);
 done:
-    select_covariance_destroy(&covariance);
+    cf_dense_destroy_panels(&covariance);
     cf_free(&mean);
     return status;
 }

@@ -47,33 +47,20 @@ cf_status select_check_settings(const cf_dataset *dataset, const cf_config *conf
 /** True if emb_selection is a linear map rather than some of the dimensions. */
 bool select_is_map(const cf_config *config);
 
-/**
- * The covariance of all vectors, D x D: its lower triangle in panels of 128 columns, panel p from
- * row 128 p on, on rank p % ranks. An element does not depend on how many ranks there are.
- */
-typedef struct select_covariance {
-    const cf_par *par;
-    int64_t dim, n_panels;
-    double **panel; /* n_panels: rows x columns of the panel; NULL where another rank has it */
-} select_covariance;
-
-/** `mean`: D numbers; `count`: items that have a vector, at least 2. Reads every vector once,
- * verified. Collective. Errors: MEMORY, those of reading. Free with select_covariance_destroy() in
- * every case. */
+/** The covariance of all vectors, D x D. `mean`: D numbers; `count`: items that have a vector, at
+ * least 2. Reads every vector once, verified. Collective. Errors: MEMORY, those of reading. Free
+ * with cf_dense_destroy_panels(). */
 cf_status select_covariance_take(const cf_dataset *dataset, const double *mean, int64_t count,
-                                 select_covariance *out);
-void select_covariance_destroy(select_covariance *covariance);
-/** Column `j`, all D rows, on every rank. Collective. */
-void select_covariance_column(const select_covariance *covariance, int64_t j, double *out);
+                                 cf_panels **out);
 /**
  * The `n` largest eigenvalues, descending, and their eigenvectors as columns of `directions` (D x
  * n), the same on every rank; on one rank up to D = `one_rank`, else on all. Collective. Errors:
  * MEMORY, USAGE, NUMERIC.
  */
-cf_status select_covariance_eigen(const select_covariance *covariance, int64_t one_rank, int64_t n,
+cf_status select_covariance_eigen(const cf_panels *covariance, int64_t one_rank, int64_t n,
                                   double *values, double *directions);
 /** The first `n` pivots of Cholesky's factor. Collective. Errors: MEMORY. */
-cf_status select_covariance_pivots(const select_covariance *covariance, int64_t n, int64_t *pivots);
+cf_status select_covariance_pivots(const cf_panels *covariance, int64_t n, int64_t *pivots);
 
 /** Find the map of `selection`, whose arrays are there. Collective. */
 cf_status select_find_map(const cf_dataset *dataset, const cf_config *config,

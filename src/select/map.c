@@ -24,12 +24,12 @@ static cf_status find_principal(const cf_dataset *dataset, const cf_config *conf
     const double power = cf_config_is(config, "emb_selection", "whiten")
                              ? cf_config_real(config, "whiten_power")
                              : 0;
-    select_covariance covariance = {0};
+    cf_panels *covariance = NULL;
     double least;
     cf_status status;
 
     CF_TRY(select_covariance_take(dataset, s->center, count, &covariance));
-    CF_TRY(select_covariance_eigen(&covariance, cf_config_int(config, "pca_one_rank"), s->n_dims,
+    CF_TRY(select_covariance_eigen(covariance, cf_config_int(config, "pca_one_rank"), s->n_dims,
                                    s->variances, s->directions));
     fix_signs(s);
     least = s->variances[0] * (double)s->source_dim * 0x1p-52;
@@ -40,7 +40,7 @@ static cf_status find_principal(const cf_dataset *dataset, const cf_config *conf
             s->scales[k] = s->variances[k] > least ? pow(s->variances[k], -power / 2) : 0;
     }
 done:
-    select_covariance_destroy(&covariance);
+    cf_dense_destroy_panels(&covariance);
     return status;
 }
 

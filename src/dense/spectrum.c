@@ -1,0 +1,95 @@
+/* Singular values of tables, and what they say about collapse. */
+#include "cf/dense.h"
+
+#include <math.h>
+
+/* ---- From the sum of products ---- */
+
+cf_status cf_dense_singular_panels(const cf_panels *panels, int64_t one_rank, double *singular)
+{
+    const int64_t dim = panels->dim;
+    double *values = NULL;
+    cf_status status;
+
+    CF_TRY(cf_par_agree(panels->par, CF_ALLOC(values, dim)));
+    CF_TRY(cf_dense_eigen_panels(panels, one_rank, 0, values, NULL));
+    for (int64_t k = 0; k < dim; k++)
+        singular[k] = sqrt(fmax(values[dim - 1 - k], 0));
+done:
+    cf_free(&values);
+    return status;
+}
+
+/* Add all rows of the table, tile by tile. `rows`: a tile of whole rows; `tile`: it in double. */
+static cf_status add_table(const cf_dense *table, float *rows, double *tile, cf_panels *to)
+{
+    cf_status status = CF_OK;
+
+    for (int64_t first = 0; first < table->n_rows; first += CF_TILE_ROWS) {
+        const int64_t left = table->n_rows - first;
+        const int64_t count = left < CF_TILE_ROWS ? left : CF_TILE_ROWS;
+
+        CF_TRY(cf_dense_gather(table, first, count, rows));
+        for (int64_t r = 0; r < CF_TILE_ROWS; r++)
+            for (int64_t k = 0; k < table->dim; k++)
+                tile[r * table->dim + k] = r < count ? (double)rows[r * table->full_width + k] : 0;
+        cf_dense_add_to_panels(to, tile);
+    }
+done:
+    return status;
+}
+
+cf_status cf_dense_singular(const cf_dense *table, int64_t one_rank, double *singular)
+{
+    const cf_par *par = &table->grid->world;
+    cf_panels *gram = NULL;
+    float *rows = NULL;
+    double *tile = NULL;
+    cf_status status = CF_ALLOC(rows, CF_TILE_ROWS * table->full_width);
+
+    if (status == CF_OK) status = CF_ALLOC(tile, CF_TILE_ROWS * table->dim);
+    CF_TRY(cf_par_agree(par, status));
+    CF_TRY(cf_dense_check_finite(table, "a table whose singular values are asked for"));
+    CF_TRY(cf_dense_create_panels(par, table->dim, &gram));
+    CF_TRY(add_table(table, rows, tile, gram));
+    CF_TRY(cf_dense_singular_panels(gram, one_rank, singular));
+done:
+    cf_dense_destroy_panels(&gram);
+    cf_free(&rows);
+    cf_free(&tile);
+    return status;
+}
+
+/* ---- Measures ---- */
+
+const int cf_spectrum_top[CF_SPECTRUM_TOPS] = {1, 8, 16, 32, 64};
+
+/* Sums of s / most, of its square and of its fourth power: no scale overflows. */
+cf_spectrum cf_dense_measure_spectrum(const double *singular, int64_t count)
+{
+    const double most = count > 0 ? singular[0] : 0;
+    double sum = 0, squares = 0, fourth = 0, entropy = 0, held = 0;
+    cf_spectrum out = {0};
+
+    if (most == 0) return out;
+    for (int64_t k = 0; k < count; k++) {
+        const double s = singular[k] / most;
+
+        sum += s;
+        squares += s * s;
+        fourth += s * s * s * s;
+    }
+    for (int64_t k = 0; k < count; k++) {
+        const double p = singular[k] / most / sum;
+
+        if (p > 0) entropy -= p * log(p);
+    }
+    out.effective_rank = exp(entropy);
+    out.participation_ratio = squares * squares / fourth;
+    out.information_abundance = sum;
+    for (int64_t k = 0, top = 0; top < CF_SPECTRUM_TOPS; k++) {
+        if (k == cf_spectrum_top[top]) out.share[top++] = held / squares;
+        if (k < count) held += singular[k] / most * (singular[k] / most);
+    }
+    return out;
+}
