@@ -53,7 +53,7 @@ typedef struct cli_command {
 } cli_command;
 
 extern const cli_command cli_prepare, cli_select, cli_train, cli_evaluate, cli_recommend,
-    cli_export, cli_info, cli_print_settings;
+    cli_export, cli_spectrum, cli_info, cli_print_settings;
 
 /** All subcommands, ended by NULL. */
 extern const cli_command *const cli_commands[];

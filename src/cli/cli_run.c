@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
-const cli_command *const cli_commands[] = {&cli_prepare,  &cli_select,         &cli_train,
-                                           &cli_evaluate, &cli_recommend,      &cli_export,
-                                           &cli_info,     &cli_print_settings, NULL};
+const cli_command *const cli_commands[] = {
+    &cli_prepare, &cli_select,   &cli_train, &cli_evaluate,       &cli_recommend,
+    &cli_export,  &cli_spectrum, &cli_info,  &cli_print_settings, NULL};
 
 const cli_command *cli_find_command(int argc, char **argv)
 {

@@ -37,9 +37,9 @@ const cf_setting cf_select_settings[] = {
      .initial = "2048",
      .min = 0,
      .max = 32000,
-     .help =
-         "pca and whiten of vectors up to so wide: one rank finds the directions, with the same "
-         "bits on any number of ranks; of wider ones all ranks do"},
+     .help = "pca and whiten of vectors, and spectra of tables, up to so wide: one rank finds "
+             "them, with "
+             "the same bits on any number of ranks; of wider ones all ranks do"},
     {.name = "emb_scale",
      .kind = CF_SETTING_CHOICE,
      .initial = "none",

@@ -1,0 +1,368 @@
+/* spectrum: the singular values of tables, and what they say about collapse. */
+#include "cli.h"
+
+#include <string.h>
+
+typedef enum table_name {
+    LLM,
+    SELECTED,
+    FIRST_OF_CHECKPOINT,
+    USER_RAW = FIRST_OF_CHECKPOINT,
+    ITEM_RAW,
+    FIRST_FINAL,
+    USER_FINAL = FIRST_FINAL,
+    ITEM_FINAL,
+    N_TABLES
+} table_name;
+
+static const char *const names[N_TABLES] = {
+    "llm", "selected", "user_embedding", "item_embedding", "user_final", "item_final"};
+
+/* The spectrum of one table. */
+typedef struct spectrum {
+    table_name name;
+    int64_t rows, dims;
+    double *singular; /* dims */
+    cf_spectrum measures;
+} spectrum;
+
+typedef struct spectra {
+    const cf_par *world;
+    const cli_arguments *arguments;
+    int count;
+    spectrum list[N_TABLES];
+} spectra;
+
+static bool wants(const spectra *s, table_name name)
+{
+    const char *given = cli_value(s->arguments, "table");
+
+    return !given || strcmp(given, names[name]) == 0;
+}
+
+/* ---- Computing ---- */
+
+/* Room for one more. Collective. */
+static cf_status add(spectra *s, table_name name, int64_t rows, int64_t dims)
+{
+    spectrum *out = &s->list[s->count];
+
+    *out = (spectrum){.name = name, .rows = rows, .dims = dims};
+    s->count++;
+    return cf_par_agree(s->world, CF_ALLOC(out->singular, dims));
+}
+
+static cf_status add_table(spectra *s, table_name name, const cf_dense *table,
+                           const cf_config *config)
+{
+    spectrum *out = &s->list[s->count];
+    cf_status status = CF_OK;
+
+    if (!wants(s, name)) return CF_OK;
+    CF_TRY(add(s, name, table->n_rows, table->dim));
+    CF_TRY(cf_dense_singular(table, cf_config_int(config, "pca_one_rank"), out->singular));
+    out->measures = cf_dense_measure_spectrum(out->singular, out->dims);
+done:
+    return status;
+}
+
+static cf_status add_vectors(spectra *s, const cf_dataset *dataset, const cf_config *config)
+{
+    spectrum *out = &s->list[s->count];
+    cf_status status = CF_OK;
+
+    if (!wants(s, LLM)) return CF_OK;
+    if (dataset->embedding_dim == 0)
+        CF_TRY(CF_FAIL(CF_ERR_USAGE, "%s: has no language-model vectors",
+                       cf_store_path(dataset->store)));
+    CF_TRY(add(s, LLM, dataset->n_items, dataset->embedding_dim));
+    CF_TRY(cf_select_spectrum(dataset, config, out->singular));
+    out->measures = cf_dense_measure_spectrum(out->singular, out->dims);
+done:
+    return status;
+}
+
+/* A table of zeros whose rows are dealt out evenly. Collective. */
+static cf_status create_table(const cf_grid *grid, int64_t n_rows, int64_t dim, cf_dense **out)
+{
+    cf_blocks blocks = {0};
+    cf_status status = cf_par_create_blocks(n_rows, grid->n_rows, &blocks);
+
+    CF_TRY(cf_par_agree(&grid->world, status));
+    CF_TRY(cf_dense_create(grid, &blocks, dim, out));
+done:
+    cf_par_destroy_blocks(&blocks);
+    return status;
+}
+
+/* The table that items would start from: only if settings say which, or it is asked for. */
+static cf_status add_selected(spectra *s, const cf_dataset *dataset, const cf_config *config)
+{
+    const cli_arguments *a = s->arguments;
+    const bool noise = cf_config_is(config, "emb_selection", "False");
+    cf_selection *selection = NULL;
+    cf_grid *grid = NULL;
+    cf_dense *items = NULL;
+    cf_status status = CF_OK;
+
+    if (!wants(s, SELECTED)) return CF_OK;
+    if (!cli_value(a, "table") && (noise || (a->n_sets == 0 && !cli_value(a, "settings"))))
+        return CF_OK;
+    if (noise)
+        CF_TRY(
+            CF_FAIL(CF_ERR_USAGE, "spectrum: emb_selection is False: there is nothing to select"));
+    CF_TRY(cf_select_dims(dataset, config, &selection));
+    CF_TRY(cf_par_create_grid(s->world, s->world->size, 1, &grid));
+    CF_TRY(create_table(grid, dataset->n_items, selection->n_dims, &items));
+    CF_TRY(cf_select_fill_items(dataset, selection, config, items));
+    CF_TRY(add_table(s, SELECTED, items, config));
+done:
+    cf_dense_destroy(&items);
+    cf_par_destroy_grid(&grid);
+    cf_select_destroy(&selection);
+    return status;
+}
+
+static cf_status of_dataset(spectra *s)
+{
+    const cli_arguments *a = s->arguments;
+    cf_config *config = NULL;
+    cf_dataset *dataset = NULL;
+    cf_status status;
+
+    if (cli_value(a, "data"))
+        CF_TRY(CF_FAIL(CF_ERR_USAGE, "spectrum: %s is a dataset: --data is for a checkpoint",
+                       a->positional[0]));
+    CF_TRY(cli_create_config(s->world, a, cli_value(a, "settings"), &config));
+    CF_TRY(cf_dataset_open(s->world, a->positional[0], &dataset));
+    CF_TRY(add_vectors(s, dataset, config));
+    CF_TRY(add_selected(s, dataset, config));
+done:
+    cf_dataset_close(&dataset);
+    cf_config_destroy(&config);
+    return status;
+}
+
+/* The settings that a checkpoint was made with. Local. */
+static cf_status read_config(const cf_ckpt_file *file, const char *path, cf_config **out)
+{
+    cf_status status;
+
+    CF_TRY(cf_config_create(cf_train_tables, cf_train_n_tables, out));
+    CF_TRY(cf_config_load_text(*out, file->settings, path));
+done:
+    return status;
+}
+
+/* Raw tables need no dataset. */
+static cf_status of_checkpoint(spectra *s)
+{
+    const char *path = s->arguments->positional[0];
+    cf_ckpt_file *file = NULL;
+    cf_config *config = NULL;
+    cf_grid *grid = NULL;
+    cf_dense *table[2] = {NULL, NULL};
+    cf_status status;
+
+    if (s->arguments->n_sets > 0)
+        CF_TRY(CF_FAIL(CF_ERR_USAGE,
+                       "spectrum: --set is for a dataset, or for a checkpoint with --data"));
+    CF_TRY(cf_ckpt_open(s->world, path, &file));
+    CF_TRY(cf_par_agree(s->world, read_config(file, path, &config)));
+    CF_TRY(cf_par_create_grid(s->world, s->world->size, 1, &grid));
+    CF_TRY(create_table(grid, file->n_users, file->dim, &table[CF_USERS]));
+    CF_TRY(create_table(grid, file->n_items, file->dim, &table[CF_ITEMS]));
+    CF_TRY(cf_ckpt_read(file, table, NULL));
+    CF_TRY(add_table(s, USER_RAW, table[CF_USERS], config));
+    CF_TRY(add_table(s, ITEM_RAW, table[CF_ITEMS], config));
+done:
+    cf_dense_destroy(&table[CF_USERS]);
+    cf_dense_destroy(&table[CF_ITEMS]);
+    cf_par_destroy_grid(&grid);
+    cf_config_destroy(&config);
+    cf_ckpt_close(&file);
+    return status;
+}
+
+static cf_status of_trained(spectra *s)
+{
+    cf_trained *t = NULL;
+    cf_status status;
+
+    CF_TRY(cli_load(s->world, s->arguments, &t));
+    CF_TRY(add_table(s, USER_RAW, cf_model_table(t->model, CF_USERS), t->config));
+    CF_TRY(add_table(s, ITEM_RAW, cf_model_table(t->model, CF_ITEMS), t->config));
+    CF_TRY(add_table(s, USER_FINAL, t->final[CF_USERS], t->config));
+    CF_TRY(add_table(s, ITEM_FINAL, t->final[CF_ITEMS], t->config));
+done:
+    cf_train_unload(&t);
+    return status;
+}
+
+/* ---- Printing ---- */
+
+static json_t *to_json(const spectrum *s)
+{
+    json_t *shares = json_object(), *singular = json_array();
+    char top[16];
+
+    for (int t = 0; t < CF_SPECTRUM_TOPS; t++) {
+        snprintf(top, sizeof top, "%d", cf_spectrum_top[t]);
+        if (cf_spectrum_top[t] < s->dims)
+            json_object_set_new(shares, top, json_real(s->measures.share[t]));
+    }
+    for (int64_t k = 0; k < s->dims; k++)
+        json_array_append_new(singular, json_real(s->singular[k]));
+    return json_pack("{s:s, s:I, s:I, s:f, s:f, s:f, s:o, s:o}", "table", names[s->name], "rows",
+                     (json_int_t)s->rows, "dims", (json_int_t)s->dims, "effective_rank",
+                     s->measures.effective_rank, "participation_ratio",
+                     s->measures.participation_ratio, "information_abundance",
+                     s->measures.information_abundance, "shares", shares, "singular_values",
+                     singular);
+}
+
+static json_t *all_to_json(const spectra *s)
+{
+    json_t *tables = json_array();
+
+    for (int k = 0; k < s->count; k++)
+        json_array_append_new(tables, to_json(&s->list[k]));
+    return json_pack("{s:s, s:o}", "file", s->arguments->positional[0], "tables", tables);
+}
+
+static void print_text(const spectra *s)
+{
+    char top[16];
+
+    printf("%-14s %9s %5s %9s %9s %9s", "table", "rows", "dims", "effective", "particip.",
+           "abundance");
+    for (int t = 0; t < CF_SPECTRUM_TOPS; t++) {
+        snprintf(top, sizeof top, "top %d", cf_spectrum_top[t]);
+        printf(" %7s", top);
+    }
+    printf("\n");
+    for (int k = 0; k < s->count; k++) {
+        const spectrum *one = &s->list[k];
+        const cf_spectrum *m = &one->measures;
+
+        printf("%-14s %9lld %5lld %9.2f %9.2f %9.2f", names[one->name], (long long)one->rows,
+               (long long)one->dims, m->effective_rank, m->participation_ratio,
+               m->information_abundance);
+        for (int t = 0; t < CF_SPECTRUM_TOPS; t++) {
+            snprintf(top, sizeof top, "%.4f", m->share[t]);
+            printf(" %7s", cf_spectrum_top[t] < one->dims ? top : "-");
+        }
+        printf("\n");
+    }
+}
+
+/* ---- The command ---- */
+
+/* USAGE unless --table, if given, is one that the kind of file has. Local, alike on all ranks. */
+static cf_status check_table(const cli_arguments *arguments, bool of_ckpt)
+{
+    const char *given = cli_value(arguments, "table"), *file = arguments->positional[0];
+    int name = 0;
+
+    if (!given) return CF_OK;
+    while (name < N_TABLES && strcmp(given, names[name]) != 0)
+        name++;
+    if (name == N_TABLES)
+        return CF_FAIL(CF_ERR_USAGE,
+                       "spectrum: --table: \"%.60s\" is none of llm, selected, user_embedding, "
+                       "item_embedding, user_final and item_final",
+                       given);
+    if (of_ckpt != (name >= FIRST_OF_CHECKPOINT))
+        return CF_FAIL(CF_ERR_USAGE, "spectrum: %s is a %s, which has no table %s; it has %s", file,
+                       of_ckpt ? "checkpoint" : "dataset", given,
+                       of_ckpt ? "user_embedding, item_embedding, user_final and item_final"
+                               : "llm and selected");
+    if (name >= FIRST_FINAL && !cli_value(arguments, "data"))
+        return CF_FAIL(CF_ERR_USAGE,
+                       "spectrum: --table %s needs --data, the dataset that the model was trained "
+                       "on",
+                       given);
+    return CF_OK;
+}
+
+/* Collective. Errors: FORMAT (neither a dataset nor a checkpoint), those of opening. */
+static cf_status find_kind(const cf_par *world, const char *path, bool *of_ckpt)
+{
+    cf_store *store = NULL;
+    char *kind = NULL;
+    cf_status status;
+
+    CF_TRY(cf_store_open(world, path, NULL, &store));
+    CF_TRY(cf_store_get_text(store, "kind", &kind));
+    *of_ckpt = strcmp(kind, "checkpoint") == 0;
+    if (!*of_ckpt && strcmp(kind, "dataset") != 0)
+        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: is a %s, not a dataset or a checkpoint", path, kind));
+done:
+    cf_free(&kind);
+    cf_store_close(&store);
+    return status;
+}
+
+static cf_status compute(spectra *s)
+{
+    bool of_ckpt = false;
+    cf_status status;
+
+    CF_TRY(find_kind(s->world, s->arguments->positional[0], &of_ckpt));
+    CF_TRY(check_table(s->arguments, of_ckpt));
+    if (of_ckpt && cli_value(s->arguments, "settings"))
+        CF_TRY(CF_FAIL(CF_ERR_USAGE, "spectrum: --settings is for a dataset: a checkpoint has its "
+                                     "own"));
+    if (!of_ckpt)
+        CF_TRY(of_dataset(s));
+    else if (cli_value(s->arguments, "data"))
+        CF_TRY(of_trained(s));
+    else
+        CF_TRY(of_checkpoint(s));
+done:
+    return status;
+}
+
+static cf_status run(const cf_par *world, const cli_arguments *arguments)
+{
+    spectra s = {.world = world, .arguments = arguments};
+    cf_status status;
+
+    CF_TRY(compute(&s));
+    if (arguments->json)
+        CF_TRY(cli_print_json(world, world->rank == 0 ? all_to_json(&s) : NULL));
+    else if (world->rank == 0)
+        print_text(&s);
+done:
+    for (int k = 0; k < s.count; k++)
+        cf_free(&s.list[k].singular);
+    return status;
+}
+
+static const cli_option options[] = {
+    {"data", "DATA.h5", "the dataset that a checkpoint was trained on: final tables too", false},
+    {"settings", "FILE.yaml", "settings, as for --set: of a dataset, the selected table too",
+     false},
+    {"table", "NAME",
+     "one table alone: llm, selected; user_embedding, item_embedding, user_final, item_final",
+     false},
+    {0}};
+
+const cli_command cli_spectrum = {
+    .name = "spectrum",
+    .summary = "print how many dimensions tables really use, by their singular values",
+    .operand = "FILE.h5",
+    .remarks =
+        "Of a dataset: llm, the language model's vectors, and with settings selected, what items\n"
+        "start from. Of a checkpoint: raw tables, and with --data the final ones.\n\n"
+        "effective  effective rank: exp of the entropy of the normalised singular values s\n"
+        "particip.  participation ratio: (sum s^2)^2 / sum s^4\n"
+        "abundance  information abundance: sum s / largest s\n"
+        "top k      share of sum s^2 that the k largest hold\n\n"
+        "The s are roots of the eigenvalues of X'X, X not centred: accurate to about 1e-8 of the\n"
+        "largest. --json prints all of them.",
+    .settings = CLI_SETTINGS_TRAIN,
+    .has_json = true,
+    .options = options,
+    .run = run,
+};
