@@ -123,17 +123,23 @@ static float *tile_at(contrast *c, int64_t index, const float *x, const float *y
 
 /* ---- InfoNCE ---- */
 
-/* Sums are in fixed point, as their terms are at most 1 in all: whose order does not matter. */
-static const float fixed_one = 0x1p40f;
+/* Sums are in fixed point, as their terms are at most 1 in all: whose order does not matter. A term
+ * that is not finite is left out: its row's sum of weights is not finite either, so the loss tells.
+ */
+static const float fixed_one = 0x1p40f, fixed_most = 0x1p41f;
 typedef int64_t fixed_lanes __attribute__((vector_size(CF_LANES * sizeof(int64_t))));
+typedef int32_t mask_lanes __attribute__((vector_size(sizeof(cf_lanes))));
 
 static void add_fixed(int64_t *sum, const float *part, float factor, int64_t width)
 {
+    const cf_lanes most = cf_lanes_all(fixed_most);
+
     for (int64_t k = 0; k < width; k += CF_LANES) {
         const cf_lanes term = cf_lanes_load(part + k) * cf_lanes_all(factor);
+        const mask_lanes finite = (mask_lanes)(term <= most) & (mask_lanes)(term >= -most);
         fixed_lanes *at = (fixed_lanes *)(void *)(sum + k);
 
-        *at += __builtin_convertvector(term, fixed_lanes);
+        *at += __builtin_convertvector((cf_lanes)((mask_lanes)term & finite), fixed_lanes);
     }
 }
 
