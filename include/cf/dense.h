@@ -77,14 +77,13 @@ cf_status cf_dense_check_finite(const cf_dense *table, const char *what);
 typedef struct cf_tiles {
     const cf_grid *grid; /* borrowed */
     int64_t tile_rows, n_rows, full_width;
-    int64_t first_row, count;            /* my rows: whole tiles but for the last of all */
-    int64_t capacity;                    /* count rounded up to whole tiles */
-    int *table_count, *table_at;         /* ranks: floats of my slice for each, in `packed` */
-    int *tile_count, *tile_at;           /* ranks: floats of my tiles from each */
-    int64_t *from, *rows, *width;        /* ranks: which of my rows they have, and how wide */
-    int64_t *offset;                     /* ranks: where their dimensions begin */
-    int64_t my_first, my_rows, my_width; /* of the table */
-    float *packed;                       /* room for `count` whole rows, if there are other ranks */
+    int64_t first_row, count;     /* my rows: whole tiles but for the last of all */
+    int64_t capacity;             /* count rounded up to whole tiles */
+    int *table_count, *table_at;  /* ranks: floats of my slice for each, in `packed` */
+    int *tile_count, *tile_at;    /* ranks: floats of my tiles from each */
+    int64_t *from, *rows, *width; /* ranks: which of my rows they have, and how wide */
+    int64_t *offset;              /* ranks: where their dimensions begin */
+    float *packed;                /* room for `count` whole rows, if there are other ranks */
 } cf_tiles;
 
 /** Plan the tiles of tables that lie as `like`. Collective over the grid. Errors: MEMORY, USAGE (a

@@ -62,9 +62,6 @@ static cf_status fill(cf_tiles *t, const cf_dense *like, int64_t tile_rows)
     t->tile_rows = tile_rows;
     t->n_rows = like->n_rows;
     t->full_width = like->full_width;
-    t->my_first = like->first_row;
-    t->my_rows = like->local_rows;
-    t->my_width = like->width;
     t->first_row = first_row_of(t, &like->blocks, like->grid->world.rank);
     t->count = first_row_of(t, &like->blocks, like->grid->world.rank + 1) - t->first_row;
     t->capacity = (t->count + tile_rows - 1) / tile_rows * tile_rows;
