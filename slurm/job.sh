@@ -4,6 +4,7 @@
 # shellcheck disable=SC2154 # these
 
 readonly STOPPED=75  # exit status: stopped with a checkpoint, run it again
+readonly NOT_STARTED=1 # exit status in place of a launcher's 0, when nothing ran
 readonly settle=5    # seconds that a program has to catch signals, before it is sent one
 readonly program=$llminit/build/llminit
 own_errors=(2 3 4 5 6 70) # exit status of an error that would come again; any other is of a rank, a node, or the launcher
@@ -78,6 +79,11 @@ checkpoints() {
     find "$1" -name latest.h5 -printf '%p %T@ %i\n' 2>/dev/null | sort
 }
 
+# ends FOLDER: how often a training in it has come to its end
+ends() {
+    grep '"event":"end"' "$1/log.jsonl" 2>/dev/null | grep -cvE '"why":"(signal|time limit)"' || true
+}
+
 requeue() {
     say "$1: requeued"
     scontrol requeue "$job" || say "could not be requeued: submit it again to go on"
@@ -86,14 +92,19 @@ requeue() {
 
 # run_to_the_end FOLDER COMMAND...: run it; if it is stopped before its end, go on in this job's next run. Ends the job, unless
 # all is done. What fails before it gets further is tried once more: on a node that was lost and is back, a job's first step may
-# stumble over what PMIx left of the same step before.
+# stumble over what PMIx left of the same step before. srun may say 0 of that, so the program's log must say that it has ended
+# (our tools see to that themselves).
 run_to_the_end() {
-    local folder=$1 before status attempt
+    local folder=$1 before ended status attempt
     before=$(checkpoints "$folder")
+    ended=$(ends "$folder")
     for attempt in first last; do
         status=0
         run "${@:2}" || status=$?
-        ((status != 0)) || return 0
+        if ((status == 0)); then
+            [[ $2 != "$llminit/tools/"* && $(ends "$folder") == "$ended" ]] || return 0
+            status=$NOT_STARTED
+        fi
         if ((told_to_end)); then
             say "told to end: exit status $status"
         elif ((status == STOPPED)); then
