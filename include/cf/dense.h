@@ -191,19 +191,23 @@ cf_status cf_dense_invert(cf_cyclic *a);
 
 /**
  * All eigenvalues, ascending, and eigenvectors (columns of `vectors`, of a's shape, type, mesh and
- * block) of a symmetric matrix, whose lower triangle is read and destroyed. `values`: n, the same
- * on every rank. Collective. The bits depend on the mesh and on the block. Errors: MEMORY; USAGE
- * (a workspace of 2^31 numbers or more); NUMERIC (did not converge).
+ * block; NULL: none, in less time) of a symmetric matrix, whose lower triangle is read and
+ * destroyed. `values`: n, the same on every rank. Collective. The bits depend on the mesh and on
+ * the block, and those of the values on whether there are vectors. Errors: MEMORY; USAGE (a
+ * workspace of 2^31 numbers or more); NUMERIC (did not converge).
  * Source: Tisseur and Dongarra 1999, a parallel divide and conquer algorithm (p?syevd), with more
- * workspace than it asks for: with little it gives wrong vectors and no error.
+ * workspace than it asks for: with little it gives wrong vectors and no error. Without vectors:
+ * the QR algorithm without square roots (p?syev).
  */
 cf_status cf_dense_eigen(cf_cyclic *a, double *values, cf_cyclic *vectors);
 /**
  * The same on one rank, for matrices that fit: rank 0's `matrix` (n x n, row-major; lower or upper
- * triangle alike; NULL elsewhere) becomes eigenvectors, one a row. `values`: n, ascending, on every
- * rank. The same bits on any number of ranks. Collective. Errors: as cf_dense_eigen().
+ * triangle alike; NULL elsewhere) becomes eigenvectors, one a row, or, without `vectors`, nothing
+ * of use. `values`: n, ascending, on every rank. The same bits on any number of ranks. Collective.
+ * Errors: as cf_dense_eigen().
  */
-cf_status cf_dense_eigen_one(const cf_par *par, int64_t n, double *matrix, double *values);
+cf_status cf_dense_eigen_one(const cf_par *par, int64_t n, bool vectors, double *matrix,
+                             double *values);
 
 /**
  * QR with column pivoting: each next column is the one that is furthest from the span of those

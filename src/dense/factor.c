@@ -119,13 +119,20 @@ static double asked_for(cf_type type, const void *reals)
     return type == CF_F64 ? *(const double *)reals : (double)*(const float *)reals;
 }
 
+/* Without `vectors`: p?syev, for p?syevd finds them in any case. */
 static int eigen_call(const cf_cyclic *a, void *values, cf_cyclic *vectors, workspace *w)
 {
     const int n = (int)a->n_rows;
-    const dense_descriptor of_a = dense_describe(a), of_v = dense_describe(vectors);
+    const dense_descriptor of_a = dense_describe(a), of_v = dense_describe(vectors ? vectors : a);
     int info = 0;
 
-    if (a->type == CF_F64)
+    if (vectors == NULL && a->type == CF_F64)
+        pdsyev_("N", "L", &n, a->data, &dense_one, &dense_one, of_a.word, values, NULL, &dense_one,
+                &dense_one, of_v.word, w->reals, &w->n_reals, &info);
+    else if (vectors == NULL)
+        pssyev_("N", "L", &n, a->data, &dense_one, &dense_one, of_a.word, values, NULL, &dense_one,
+                &dense_one, of_v.word, w->reals, &w->n_reals, &info);
+    else if (a->type == CF_F64)
         pdsyevd_("V", "L", &n, a->data, &dense_one, &dense_one, of_a.word, values, vectors->data,
                  &dense_one, &dense_one, of_v.word, w->reals, &w->n_reals, w->ints, &w->n_ints,
                  &info);
@@ -140,9 +147,9 @@ static int eigen_call(const cf_cyclic *a, void *values, cf_cyclic *vectors, work
  * Numbers of workspace for p?syevd on the process that needs most, or on this one. The query is too
  * small where n is not large against the block: p?ormtr then fails inside, info is 0 and the
  * vectors are wrong, or the program hangs. The rest is what p?ormtr needs and some slack, found by
- * trial over 120 shapes.
+ * trial over 120 shapes. p?syev, without vectors, tells what it needs.
  */
-static int64_t eigen_reals(const cf_cyclic *a, int row, int column)
+static int64_t eigen_reals(const cf_cyclic *a, bool vectors, int row, int column)
 {
     const int64_t n = a->n_rows, block = a->block;
     const int64_t np = dense_dealt(n, block, a->mesh->n_rows, row),
@@ -154,6 +161,7 @@ static int64_t eigen_reals(const cf_cyclic *a, int row, int column)
     const int64_t triangle = block * (block - 1) / 2, panels = (np + nq) * block;
     const int64_t turn = 2 * n + (triangle > panels ? triangle : panels) + block * block;
 
+    if (!vectors) return tridiagonal + 4 * n + 64;
     return (query > turn ? query : turn) + 2 * n + 64;
 }
 
@@ -168,8 +176,8 @@ static cf_status eigen_workspace(const cf_cyclic *a, cf_cyclic *vectors, void *v
 
     eigen_call(a, values, vectors, &query);
     reals = (int64_t)ceil(asked_for(a->type, few_reals)) + 2 * a->n_rows + 64;
-    if (eigen_reals(a, mesh->my_row, mesh->my_column) > reals)
-        reals = eigen_reals(a, mesh->my_row, mesh->my_column);
+    if (eigen_reals(a, vectors != NULL, mesh->my_row, mesh->my_column) > reals)
+        reals = eigen_reals(a, vectors != NULL, mesh->my_row, mesh->my_column);
     ints = 7 * a->n_rows + 8 * (int64_t)mesh->n_columns + 2;
     if (few_ints[0] > ints) ints = few_ints[0];
     return create_workspace(a->type, reals, ints, w);
@@ -192,10 +200,11 @@ cf_status cf_dense_eigen(cf_cyclic *a, double *values, cf_cyclic *vectors)
     int info = 0;
     cf_status status;
 
-    CF_ASSERT(a->n_rows == a->n_columns && a->mesh == vectors->mesh && a->type == vectors->type &&
-              a->block == vectors->block && vectors->n_rows == a->n_rows &&
-              vectors->n_columns == a->n_rows);
-    if (eigen_reals(a, 0, 0) > INT_MAX)
+    CF_ASSERT(a->n_rows == a->n_columns);
+    CF_ASSERT(vectors == NULL ||
+              (a->mesh == vectors->mesh && a->type == vectors->type && a->block == vectors->block &&
+               vectors->n_rows == a->n_rows && vectors->n_columns == a->n_rows));
+    if (eigen_reals(a, vectors != NULL, 0, 0) > INT_MAX)
         return CF_FAIL(
             CF_ERR_USAGE,
             "eigenvalues of a %lld x %lld matrix on %d x %d ranks: ScaLAPACK's workspace "
@@ -217,16 +226,26 @@ done:
     return status;
 }
 
+/* Columns that LAPACK reduces at a time, if it is given room for them. */
+enum { BLOCK_OF_LAPACK = 64 };
+
+/* Numbers of workspace for dsyevd. */
+static int64_t eigen_one_reals(int64_t n, bool vectors)
+{
+    return 1 + 6 * n + (vectors ? 2 * n * n : BLOCK_OF_LAPACK * n);
+}
+
 /* Local. Errors: MEMORY, NUMERIC. */
-static cf_status eigen_here(int64_t size, double *matrix, double *values)
+static cf_status eigen_here(int64_t size, bool vectors, double *matrix, double *values)
 {
     const int n = (int)size;
     workspace w = {0};
     int info = 0;
     cf_status status;
 
-    CF_TRY(create_workspace(CF_F64, 1 + 6 * size + 2 * size * size, 3 + 5 * size, &w));
-    dsyevd_("V", "L", &n, matrix, &n, values, w.reals, &w.n_reals, w.ints, &w.n_ints, &info);
+    CF_TRY(create_workspace(CF_F64, eigen_one_reals(size, vectors), 3 + 5 * size, &w));
+    dsyevd_(vectors ? "V" : "N", "L", &n, matrix, &n, values, w.reals, &w.n_reals, w.ints,
+            &w.n_ints, &info);
     CF_ASSERT(info >= 0);
     if (info > 0)
         status = CF_FAIL(CF_ERR_NUMERIC, "eigenvalues of a %d x %d matrix did not converge", n, n);
@@ -235,16 +254,17 @@ done:
     return status;
 }
 
-cf_status cf_dense_eigen_one(const cf_par *par, int64_t n, double *matrix, double *values)
+cf_status cf_dense_eigen_one(const cf_par *par, int64_t n, bool vectors, double *matrix,
+                             double *values)
 {
     cf_status status = CF_OK;
 
-    if (2 * n * n + 6 * n + 1 > INT_MAX)
+    if (eigen_one_reals(n, vectors) > INT_MAX)
         return CF_FAIL(CF_ERR_USAGE,
                        "eigenvalues of a %lld x %lld matrix on one rank: LAPACK's workspace would "
                        "have more than %d numbers",
                        (long long)n, (long long)n, INT_MAX);
-    if (par->rank == 0) status = eigen_here(n, matrix, values);
+    if (par->rank == 0) status = eigen_here(n, vectors, matrix, values);
     CF_TRY(cf_par_agree(par, status));
     cf_par_broadcast(par, values, n * (int64_t)sizeof *values, 0);
 done:

@@ -131,7 +131,7 @@ static void gather_whole(const cf_panels *c, double *buffer, double *matrix)
     }
 }
 
-/* By rank 0 alone: the last n eigenvectors, which are the last rows there, as columns. */
+/* By rank 0 alone: the last n eigenvectors, if any, which are the last rows there, as columns. */
 static cf_status eigen_on_one(const cf_panels *c, int64_t n, double *values, double *directions)
 {
     const cf_par *par = c->par;
@@ -142,7 +142,7 @@ static cf_status eigen_on_one(const cf_panels *c, int64_t n, double *values, dou
     if (status == CF_OK) status = CF_ALLOC(buffer, here * PANEL);
     CF_TRY(cf_par_agree(par, status));
     gather_whole(c, buffer, matrix);
-    CF_TRY(cf_dense_eigen_one(par, dim, matrix, values));
+    CF_TRY(cf_dense_eigen_one(par, dim, n > 0, matrix, values));
     for (int64_t k = 0; k < n && par->rank == 0; k++)
         for (int64_t j = 0; j < dim; j++)
             directions[j * n + k] = matrix[(dim - 1 - k) * dim + j];
@@ -175,7 +175,8 @@ static cf_status eigen_on_all(const cf_panels *c, int64_t n, double *values, dou
 
     CF_TRY(cf_dense_create_mesh(c->par, 0, 0, &mesh));
     CF_TRY(cf_dense_create_cyclic(mesh, CF_F64, (const int64_t[]){dim, dim}, 0, &matrix));
-    CF_TRY(cf_dense_create_cyclic(mesh, CF_F64, (const int64_t[]){dim, dim}, 0, &vectors));
+    if (n > 0)
+        CF_TRY(cf_dense_create_cyclic(mesh, CF_F64, (const int64_t[]){dim, dim}, 0, &vectors));
     for (int64_t p = 0; p < c->n_panels; p++) {
         const int64_t first = first_of(p), rows = c->panel[p] ? dim - first : 0;
         const cf_slab panel = {first, rows, first, width_of(c, p), width_of(c, p)};

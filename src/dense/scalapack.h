@@ -43,6 +43,9 @@ void dsyevd_(const char *job, const char *triangle, const int *n, double *a, con
                            const int *, int *);                                                    \
     void p##letter##potri_(const char *, const int *, real *, const int *, const int *,            \
                            const int *, int *);                                                    \
+    void p##letter##syev_(const char *, const char *, const int *, real *, const int *,            \
+                          const int *, const int *, real *, real *, const int *, const int *,      \
+                          const int *, real *, const int *, int *);                                \
     void p##letter##syevd_(const char *, const char *, const int *, real *, const int *,           \
                            const int *, const int *, real *, real *, const int *, const int *,     \
                            const int *, real *, const int *, int *, const int *, int *);           \

@@ -16,6 +16,7 @@ static void check_eigen(const cf_mesh *mesh, const int64_t shape[2], cf_type typ
     cf_cyclic *a = new_cyclic(mesh, type, n, n, shape[1]);
     cf_cyclic *v = new_cyclic(mesh, type, n, n, shape[1]);
     double *values = calloc((size_t)n, sizeof *values), *one = calloc((size_t)(n * n), sizeof *one);
+    double *alone = calloc((size_t)n, sizeof *alone); /* without vectors */
 
     cf_dense_fill_cyclic(a, symmetric_noise, NULL);
     double *before = whole(a);
@@ -29,12 +30,17 @@ static void check_eigen(const cf_mesh *mesh, const int64_t shape[2], cf_type typ
     for (int64_t j = 1; j < n; j++)
         assert_true(values[j - 1] <= values[j]);
     const double norm = fmax(fabs(values[0]), fabs(values[n - 1]));
+    cf_dense_fill_cyclic(a, symmetric_noise, NULL);
+    assert_ok(cf_dense_eigen(a, alone, NULL));
+    for (int64_t j = 0; j < n; j++)
+        assert_close(alone[j], values[j], 30 * unit * norm);
     assert_true(product_error(before, vectors, false, scaled, square) <= 30 * unit * norm);
     assert_true(product_error(vectors, vectors, true, one, square) <= 30 * unit);
     free(before);
     free(vectors);
     free(scaled);
     free(values);
+    free(alone);
     free(one);
     cf_dense_destroy_cyclic(&a);
     cf_dense_destroy_cyclic(&v);
@@ -59,21 +65,26 @@ static void the_same_matrix_gives_the_same_bits_again(void **state)
 {
     enum { N = 150, TIMES = 6 };
     cf_mesh *mesh = NULL;
-    double *first = NULL;
+    double *first = NULL, first_alone[N];
 
     (void)state;
     assert_ok(cf_dense_create_mesh(&world, 0, 0, &mesh));
     for (int t = 0; t < TIMES; t++) {
         cf_cyclic *a = new_cyclic(mesh, CF_F64, N, N, 0), *v = new_cyclic(mesh, CF_F64, N, N, 0);
-        double values[N];
+        double values[N], alone[N];
 
         cf_dense_fill_cyclic(a, symmetric_noise, NULL);
         assert_ok(cf_dense_eigen(a, values, v));
+        cf_dense_fill_cyclic(a, symmetric_noise, NULL);
+        assert_ok(cf_dense_eigen(a, alone, NULL));
         double *vectors = whole(v);
-        if (t == 0)
+        if (t == 0) {
             first = vectors;
-        else
+            memcpy(first_alone, alone, sizeof alone);
+        } else {
             assert_memory_equal(vectors, first, N * N * sizeof *first);
+            assert_memory_equal(alone, first_alone, sizeof alone);
+        }
         if (t > 0) free(vectors);
         cf_dense_destroy_cyclic(&a);
         cf_dense_destroy_cyclic(&v);
@@ -86,7 +97,8 @@ static void the_same_matrix_gives_the_same_bits_again(void **state)
 static void one_rank_finds_the_same_values(void **state)
 {
     enum { N = 50 };
-    double *matrix = calloc(N * N, sizeof *matrix), one[N], all[N];
+    double *matrix = calloc(N * N, sizeof *matrix), *copy = calloc(N * N, sizeof *copy);
+    double one[N], all[N], alone[N];
     cf_mesh *mesh = NULL;
 
     (void)state;
@@ -94,12 +106,15 @@ static void one_rank_finds_the_same_values(void **state)
     cf_cyclic *a = new_cyclic(mesh, CF_F64, N, N, 8), *v = new_cyclic(mesh, CF_F64, N, N, 8);
     for (int64_t i = 0; i < N; i++)
         for (int64_t j = 0; j < N; j++)
-            matrix[i * N + j] = symmetric_noise(NULL, i, j);
+            copy[i * N + j] = matrix[i * N + j] = symmetric_noise(NULL, i, j);
     cf_dense_fill_cyclic(a, symmetric_noise, NULL);
-    assert_ok(cf_dense_eigen_one(&world, N, world.rank == 0 ? matrix : NULL, one));
+    assert_ok(cf_dense_eigen_one(&world, N, true, world.rank == 0 ? matrix : NULL, one));
+    assert_ok(cf_dense_eigen_one(&world, N, false, world.rank == 0 ? copy : NULL, alone));
     assert_ok(cf_dense_eigen(a, all, v));
-    for (int k = 0; k < N; k++)
+    for (int k = 0; k < N; k++) {
         assert_close(all[k], one[k], 1e-13);
+        assert_close(alone[k], one[k], 1e-13);
+    }
     for (int r = 0; r < N && world.rank == 0; r++) { /* eigenvector r is row r */
         double worst = 0;
         for (int i = 0; i < N; i++) {
@@ -111,6 +126,7 @@ static void one_rank_finds_the_same_values(void **state)
         assert_close(worst, 0, 1e-13);
     }
     free(matrix);
+    free(copy);
     cf_dense_destroy_cyclic(&a);
     cf_dense_destroy_cyclic(&v);
     cf_dense_destroy_mesh(&mesh);
@@ -340,7 +356,7 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
 
     (void)state;
     assert_ok(cf_dense_create_mesh(&world, 0, 0, &mesh));
-    for (int kind = 0; kind < 4; kind++)
+    for (int kind = 0; kind < 6; kind++)
         for (int bad = 0; bad < mesh->n_rows * mesh->n_columns; bad++) {
             cf_status status = CF_ERR_MEMORY;
             for (int n = 1; status == CF_ERR_MEMORY; n++) {
@@ -352,11 +368,12 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
                 cf_dense_fill_cyclic(a, definite, NULL);
                 if (world.rank == bad) cf_alloc_fail_at(n);
                 status = kind == 0   ? cf_dense_eigen(a, values, v)
-                         : kind == 1 ? cf_dense_invert(a)
-                         : kind == 2 ? cf_dense_pivot_columns(a, order, values)
-                                     : cf_dense_eigen_one(&world, N, matrix, values);
+                         : kind == 1 ? cf_dense_eigen(a, values, NULL)
+                         : kind == 2 ? cf_dense_invert(a)
+                         : kind == 3 ? cf_dense_pivot_columns(a, order, values)
+                                     : cf_dense_eigen_one(&world, N, kind == 4, matrix, values);
                 cf_alloc_fail_at(0);
-                if (n == 1 && (kind != 3 || bad == 0)) assert_int_equal(status, CF_ERR_MEMORY);
+                if (n == 1 && (kind < 4 || bad == 0)) assert_int_equal(status, CF_ERR_MEMORY);
                 if (status != CF_OK) assert_int_equal(status, CF_ERR_MEMORY);
                 cf_dense_destroy_cyclic(&a);
                 cf_dense_destroy_cyclic(&v);
@@ -370,7 +387,7 @@ static void workspaces_beyond_32_bits_are_refused(void **state)
     double value;
 
     (void)state;
-    assert_int_equal(cf_dense_eigen_one(&world, 40000, &value, &value), CF_ERR_USAGE);
+    assert_int_equal(cf_dense_eigen_one(&world, 40000, true, &value, &value), CF_ERR_USAGE);
     assert_non_null(strstr(cf_error_message(), "40000 x 40000"));
 }
 
