@@ -79,6 +79,8 @@ void cf_model_start_epoch(cf_model *model, uint64_t seed, int64_t epoch);
  */
 cf_status cf_model_step(cf_model *model, const cf_batch *batch, const cf_sink *sink, cf_loss *loss);
 
+/** Are the final tables others than the raw ones? Local, the same on every rank. */
+bool cf_model_propagates(const cf_model *model);
 /** The tables that scores are made of: F = 1/(L+1) sum_k A^^k E0 (He et al. 2020, eq. 4-8), or the
  * raw ones. Collective. Owned by the model, valid until its next call. */
 void cf_model_final(cf_model *model, const cf_dense *out[2]);

@@ -245,6 +245,11 @@ cf_status cf_model_step(cf_model *model, const cf_batch *batch, const cf_sink *s
     return model->kind->step(model, batch, sink, loss);
 }
 
+bool cf_model_propagates(const cf_model *model)
+{
+    return model->propagation.layers > 0;
+}
+
 void cf_model_final(cf_model *model, const cf_dense *out[2])
 {
     float *final[2];

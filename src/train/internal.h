@@ -62,6 +62,27 @@ struct duty watch_agree(struct watch *watch);
 /** A checkpoint that was begun at `began` is written. Local. */
 void watch_saved(struct watch *watch, double began);
 
+/** What the singular values of a run's tables say: the raw ones, and the final ones if they are
+ * others; each time users, then items. */
+typedef struct collapse_table {
+    const char *name; /* as llminit spectrum calls it */
+    int64_t dim;
+    cf_spectrum spectrum;
+} collapse_table;
+typedef struct collapse {
+    int count;
+    collapse_table table[4];
+    double seconds; /* that it took */
+} collapse;
+
+/** Is it to be measured after the epoch: at every collapse_every-th evaluation? Local. */
+bool collapse_is_due(const cf_config *config, int64_t epoch);
+/** Collective. Changes no table; ends the validity of the model's final ones. Errors: those of
+ * cf_dense_singular(). */
+cf_status collapse_measure(cf_model *model, const cf_config *config, collapse *out);
+/** A few words for the progress line, from ", " on: the effective ranks that scores are made of. */
+void collapse_describe(const collapse *c, char *text, size_t size);
+
 /** The run's log: one JSON object a line, written by rank 0 and flushed at once. */
 typedef struct run_log {
     FILE *file; /* NULL on the other ranks */
@@ -75,6 +96,7 @@ void run_log_epoch(run_log *log, const cf_run_progress *progress, double loss, d
                    int64_t samples);
 void run_log_metrics(run_log *log, const char *split, int64_t epoch, const cf_metrics *metrics,
                      bool best, double seconds);
+void run_log_collapse(run_log *log, int64_t epoch, const collapse *c);
 void run_log_end(run_log *log, const cf_run_progress *progress, const char *why);
 
 /** Bytes a rank will hold, for the given grid: tables, moments, fields, graph, batch. */

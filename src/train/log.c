@@ -83,6 +83,34 @@ void run_log_metrics(run_log *log, const char *split, int64_t epoch, const cf_me
                          "metrics", values, "best", best, "seconds", seconds));
 }
 
+/* As llminit spectrum --json has it. */
+static json_t *spectrum_json(const collapse_table *t)
+{
+    const cf_spectrum *s = &t->spectrum;
+    json_t *shares = json_object();
+    char top[16];
+
+    for (int k = 0; k < CF_SPECTRUM_TOPS && cf_spectrum_top[k] < t->dim; k++) {
+        snprintf(top, sizeof top, "%d", cf_spectrum_top[k]);
+        json_object_set_new(shares, top, json_real(s->share[k]));
+    }
+    return json_pack("{s:f, s:f, s:f, s:o}", "effective_rank", s->effective_rank,
+                     "participation_ratio", s->participation_ratio, "information_abundance",
+                     s->information_abundance, "shares", shares);
+}
+
+void run_log_collapse(run_log *log, int64_t epoch, const collapse *c)
+{
+    json_t *tables;
+
+    if (log->file == NULL) return;
+    tables = json_object();
+    for (int k = 0; k < c->count; k++)
+        json_object_set_new(tables, c->table[k].name, spectrum_json(&c->table[k]));
+    write_line(log, json_pack("{s:s, s:I, s:o, s:f}", "event", "spectrum", "epoch",
+                              (json_int_t)epoch, "tables", tables, "seconds", c->seconds));
+}
+
 void run_log_end(run_log *log, const cf_run_progress *progress, const char *why)
 {
     if (log->file == NULL) return;

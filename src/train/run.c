@@ -26,7 +26,8 @@ struct run {
     cf_progress bar;
     cf_run_progress progress;
     struct watch watch;
-    double clock; /* when progress.seconds was brought up to date */
+    char collapse[64]; /* what the progress line says of it */
+    double clock;      /* when progress.seconds was brought up to date */
 };
 
 /* ---- Setting up ---- */
@@ -141,7 +142,7 @@ done:
 }
 
 /* Settings that may change when a run goes on, beside those of the machine. */
-static const char changeable[] = "epochs,stopping_step,eval_step";
+static const char changeable[] = "epochs,stopping_step,eval_step,collapse_every";
 
 static cf_status load_latest(struct run *run)
 {
@@ -261,7 +262,7 @@ static cf_status step(struct run *run, int64_t index)
     const cf_batch *batch = sampler_draw(&run->sampler, index);
     cf_loss loss;
     cf_status status;
-    char note[64];
+    char note[128];
 
     cf_optim_begin(run->optim);
     status = cf_model_step(run->model, batch, &sink, &loss);
@@ -273,8 +274,8 @@ static cf_status step(struct run *run, int64_t index)
     if (status != CF_OK) return status;
     run->progress.loss_sum += loss.total;
     run->progress.batch = index + 1;
-    snprintf(note, sizeof note, "epoch %lld, loss %.4f", (long long)run->progress.epoch + 1,
-             run->progress.loss_sum / (double)run->progress.batch);
+    snprintf(note, sizeof note, "epoch %lld, loss %.4f%s", (long long)run->progress.epoch + 1,
+             run->progress.loss_sum / (double)run->progress.batch, run->collapse);
     cf_progress_update(&run->bar, run->bar.done + batch->size, note);
     return CF_OK;
 }
@@ -344,6 +345,19 @@ done:
     return status;
 }
 
+/* How many dimensions do the tables really use? `epoch`: what they are of. */
+static cf_status look_for_collapse(struct run *run, int64_t epoch)
+{
+    collapse found;
+    cf_status status;
+
+    CF_TRY(collapse_measure(run->model, run->config, &found));
+    collapse_describe(&found, run->collapse, sizeof run->collapse);
+    run_log_collapse(&run->log, epoch, &found);
+done:
+    return status;
+}
+
 static bool stale(const struct run *run)
 {
     return run->progress.stale > cf_config_int(run->config, "stopping_step");
@@ -362,6 +376,8 @@ static cf_status train(struct run *run)
     while (run->progress.epoch < epochs && !stale(run)) {
         CF_TRY(train_epoch(run));
         if (validates(run) && run->progress.epoch % eval_step == 0) CF_TRY(validate(run));
+        if (collapse_is_due(run->config, run->progress.epoch))
+            CF_TRY(look_for_collapse(run, run->progress.epoch));
         if (save_each) CF_TRY(save_latest(run));
     }
 done:
@@ -374,7 +390,6 @@ static cf_status finish(struct run *run, cf_train_result *result)
 {
     cf_dense *tables[] = {cf_model_table(run->model, CF_USERS),
                           cf_model_table(run->model, CF_ITEMS)};
-    const double started = cf_clock_now();
     cf_ckpt_file *file = NULL;
     cf_status status;
 
@@ -384,9 +399,13 @@ static cf_status finish(struct run *run, cf_train_result *result)
     CF_TRY(save_latest(run));
     result->progress = run->progress;
     result->has_test = run->dataset->n_test > 0;
+    CF_TRY(cf_ckpt_open(run->world, run->best, &file));
+    CF_TRY(cf_ckpt_read(file, tables, NULL));
+    if (cf_config_int(run->config, "collapse_every") > 0)
+        CF_TRY(look_for_collapse(run, file->progress.epoch));
     if (result->has_test) {
-        CF_TRY(cf_ckpt_open(run->world, run->best, &file));
-        CF_TRY(cf_ckpt_read(file, tables, NULL));
+        const double started = cf_clock_now();
+
         CF_TRY(evaluate(run, CF_SPLIT_TEST, &result->test));
         run_log_metrics(&run->log, "test", file->progress.epoch, &result->test, true,
                         cf_clock_now() - started);

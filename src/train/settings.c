@@ -30,6 +30,13 @@ const cf_setting cf_train_settings[] = {
      .min = 0,
      .max = 1e9,
      .help = "epochs between evaluations of the valid part (0: none)"},
+    {.name = "collapse_every",
+     .kind = CF_SETTING_INT,
+     .initial = "10",
+     .min = 0,
+     .max = 1e9,
+     .help = "evaluations between two looks at the singular values of the tables, for log.jsonl; "
+             "the last one is of the best epoch (0: none)"},
     {.name = "stopping_step",
      .kind = CF_SETTING_INT,
      .initial = "10",

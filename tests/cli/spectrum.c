@@ -96,6 +96,79 @@ static void spectra_are_those_of_the_exported_tables(void **state)
     json_decref(all);
 }
 
+/* What the run's log says of an epoch; the last line that does. */
+static json_t *logged_spectrum(int64_t epoch)
+{
+    json_t *found = NULL;
+    char path[1200], line[1 << 14];
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/log.jsonl", run);
+    file = fopen(path, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file)) {
+        json_t *event = json_loads(line, 0, NULL);
+
+        assert_non_null(event);
+        if (strcmp(json_string_value(json_object_get(event, "event")), "spectrum") == 0 &&
+            integer(event, "epoch") == epoch) {
+            json_decref(found);
+            found = json_incref(event);
+        }
+        json_decref(event);
+    }
+    fclose(file);
+    assert_non_null(found);
+    return found;
+}
+
+/* `logged`: an event; `said`: by llminit spectrum. The log has 12 digits. */
+static void check_logged(const json_t *logged, const json_t *said)
+{
+    static const char *const measures[] = {"effective_rank", "participation_ratio",
+                                           "information_abundance"};
+    const json_t *tables = json_object_get(said, "tables");
+
+    assert_int_equal(json_array_size(tables), 4);
+    assert_int_equal(json_object_size(json_object_get(logged, "tables")), 4);
+    for (size_t t = 0; t < 4; t++) {
+        const json_t *want = json_array_get(tables, t);
+        json_t *shares = json_object_get(want, "shares");
+        const json_t *got = json_object_get(json_object_get(logged, "tables"),
+                                            json_string_value(json_object_get(want, "table")));
+        const char *top;
+        json_t *share;
+
+        assert_non_null(got);
+        for (int m = 0; m < 3; m++)
+            assert_close(real(got, measures[m]), real(want, measures[m]),
+                         1e-11 * real(want, measures[m]));
+        assert_int_equal(json_object_size(shares), 3); /* of 1, 8, 16 */
+        assert_int_equal(json_object_size(json_object_get(got, "shares")), 3);
+        json_object_foreach(shares, top, share)
+            assert_close(real(json_object_get(got, "shares"), top), json_real_value(share), 1e-11);
+    }
+}
+
+/* Two epochs, their checkpoints each, against the log of one run of both. */
+static void a_run_logs_what_its_checkpoints_have(void **state)
+{
+    (void)state;
+    for (int epoch = 1; epoch <= 2; epoch++) {
+        succeed("llminit train --data %s --out %s --quiet --set epochs=%d --set embedding_size=32 "
+                "--set train_batch_size=64 --set collapse_every=1 --resume auto",
+                data, run, epoch);
+        json_t *said = succeed_json("llminit spectrum %s/latest.h5 --data %s --json", run, data);
+        if (world.rank == 0) {
+            json_t *logged = logged_spectrum(epoch);
+
+            check_logged(logged, said);
+            json_decref(logged);
+        }
+        json_decref(said);
+    }
+}
+
 static void a_dataset_has_the_spectra_of_its_vectors(void **state)
 {
     json_t *llm = succeed_json("llminit spectrum %s --json", data);
@@ -171,6 +244,7 @@ static void no_memory_for_a_spectrum_stops_every_rank(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_model_is_trained),
     cmocka_unit_test(spectra_are_those_of_the_exported_tables),
+    cmocka_unit_test(a_run_logs_what_its_checkpoints_have),
     cmocka_unit_test(a_dataset_has_the_spectra_of_its_vectors),
     cmocka_unit_test(spectra_that_are_not_there_are_refused),
     cmocka_unit_test(no_memory_for_a_spectrum_stops_every_rank),
