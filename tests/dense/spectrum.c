@@ -152,6 +152,30 @@ static void ranks_and_grid_change_no_bit(void **state)
     free(values);
 }
 
+/* Of one row there is one value, its length; the other ranks have no rows. */
+static void fewer_rows_than_ranks_are_enough(void **state)
+{
+    double row[20], singular[20], sum = 0;
+    cf_grid *grid = NULL;
+    cf_dense *table;
+
+    (void)state;
+    for (int k = 0; k < 20; k++) {
+        row[k] = k - 7;
+        sum += row[k] * row[k];
+    }
+    assert_int_equal(cf_par_create_grid(&world, world.size, 1, &grid), CF_OK);
+    table = new_table(grid, row, 1, 20);
+    for (int one_rank = 0; one_rank <= 20; one_rank += 20) {
+        assert_int_equal(cf_dense_singular(table, one_rank, singular), CF_OK);
+        assert_close(singular[0], sqrt(sum), 1e-13 * sqrt(sum));
+        for (int k = 1; k < 20; k++) /* rounding of the sum */
+            assert_close(singular[k], 0, 1e-6 * singular[0]);
+    }
+    cf_dense_destroy(&table);
+    cf_par_destroy_grid(&grid);
+}
+
 /* ---- Errors ---- */
 
 static void no_memory_on_one_rank_stops_every_rank(void **state)
@@ -205,6 +229,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_geometric_series_has_its_closed_forms),
     cmocka_unit_test(tables_have_the_golden_spectra),
     cmocka_unit_test(ranks_and_grid_change_no_bit),
+    cmocka_unit_test(fewer_rows_than_ranks_are_enough),
     cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
     cmocka_unit_test(what_is_not_finite_is_refused_by_all),
 };
