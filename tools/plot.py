@@ -11,7 +11,7 @@ TERMINALS = {
     ".png": "pngcairo size {0},{1} noenhanced",
     ".txt": "dumb size {2},{3} noenhanced",
 }
-PIXELS, CHARACTERS = (900, 560), (100, 30)  # width and height of a picture, of a text
+PIXELS, CHARACTERS = (900, 560), (90, 24)  # width and height of a picture, of a text
 
 
 class PlotError(Exception):
@@ -53,7 +53,7 @@ def script(series, terminal, labels, logx, logy):
     lines += [f"set {name} {quoted(text)}" for name, text in zip(("title", "xlabel", "ylabel"), labels)]
     lines += ["set xlabel offset 0,0.5"]  # else it touches the key
     lines += [f"set logscale {axis}" for axis, is_log in (("x", logx), ("y", logy)) if is_log]
-    lines += ["set key outside below left Left reverse maxcols 1", "set grid", "set autoscale xfix"]
+    lines += ["set key bmargin left Left reverse maxcols 1", "set grid", "set autoscale xfix"]
     curves = []
     for number, one in enumerate(series):
         lines += [f"$data{number} << end", *(f"{x!r} {y!r}" for x, y in one.points), "end"]
