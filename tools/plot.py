@@ -51,7 +51,6 @@ def script(series, terminal, labels, logx, logy):
     """What gnuplot is told. `labels`: title, xlabel, ylabel."""
     lines = [f"set terminal {terminal}"]
     lines += [f"set {name} {quoted(text)}" for name, text in zip(("title", "xlabel", "ylabel"), labels)]
-    lines += ["set xlabel offset 0,0.5"]  # else it touches the key
     lines += [f"set logscale {axis}" for axis, is_log in (("x", logx), ("y", logy)) if is_log]
     lines += ["set key bmargin left Left reverse maxcols 1", "set grid", "set autoscale xfix"]
     curves = []
