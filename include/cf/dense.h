@@ -156,10 +156,23 @@ cf_status cf_dense_put_table(cf_cyclic *a, const cf_dense *table);
 /** a(i, j) = at(context, i, j). Local: every rank computes its own part. */
 void cf_dense_fill_cyclic(cf_cyclic *a, double (*at)(const void *context, int64_t i, int64_t j),
                           const void *context);
-/** Add `value` to each a(i, i); multiply column j by factors[j] (n_columns numbers, the same on
- * every rank). Local. */
+/** Add `value` to each a(i, i), or put it there; multiply column j, or row i, by factors[j] or
+ * factors[i] (n_columns or n_rows numbers, the same on every rank). Local. */
 void cf_dense_add_diagonal(cf_cyclic *a, double value);
+void cf_dense_fill_diagonal(cf_cyclic *a, double value);
 void cf_dense_scale_columns(cf_cyclic *a, const double *factors);
+void cf_dense_scale_rows(cf_cyclic *a, const double *factors);
+/** c += a, both of one mesh, type, block and shape. Local. */
+void cf_dense_add_cyclic(const cf_cyclic *a, cf_cyclic *c);
+/**
+ * Add to a square matrix the sum of xx' over vectors x of zeros and ones: the ones of vector k are
+ * at index[start[k]] .. index[start[k + 1] - 1], ascending, so that a(i, j) grows by the number of
+ * vectors that have both i and j. Local: every rank brings the same `count` vectors, and adds what
+ * is its own. Exact up to 2^24 in float32, 2^53 in float64, so that order does not matter. Errors:
+ * MEMORY.
+ */
+cf_status cf_dense_add_pairs(cf_cyclic *a, const int64_t *start, const int64_t *index,
+                             int64_t count);
 /** a(i, i) on every rank; `out`: the smaller of n_rows and n_columns. Collective. */
 void cf_dense_get_diagonal(const cf_cyclic *a, double *out);
 

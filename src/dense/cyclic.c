@@ -130,6 +130,28 @@ void cf_dense_scale_columns(cf_cyclic *a, const double *factors)
     }
 }
 
+void cf_dense_scale_rows(cf_cyclic *a, const double *factors)
+{
+#pragma omp parallel for schedule(static)
+    for (int64_t c = 0; c < a->local_columns; c++)
+        for (int64_t r = 0; r < a->local_rows; r++) {
+            const double factor = factors[global_of(r, a->block, a->mesh->n_rows, a->mesh->my_row)];
+            const int64_t place = c * a->local_rows + r;
+            write_at(a, place, read_at(a, place) * factor);
+        }
+}
+
+void cf_dense_add_cyclic(const cf_cyclic *a, cf_cyclic *c)
+{
+    const int64_t n = a->local_rows * a->local_columns;
+
+    CF_ASSERT(a->mesh == c->mesh && a->type == c->type && a->block == c->block &&
+              a->n_rows == c->n_rows && a->n_columns == c->n_columns);
+#pragma omp parallel for schedule(static)
+    for (int64_t k = 0; k < n; k++)
+        write_at(c, k, read_at(c, k) + read_at(a, k));
+}
+
 /* Where (i, i) lies in my part; false if it is another rank's. */
 static bool find_diagonal(const cf_cyclic *a, int64_t i, int64_t *place)
 {
@@ -155,6 +177,14 @@ void cf_dense_add_diagonal(cf_cyclic *a, double value)
         if (find_diagonal(a, i, &place)) write_at(a, place, read_at(a, place) + value);
 }
 
+void cf_dense_fill_diagonal(cf_cyclic *a, double value)
+{
+    int64_t place;
+
+    for (int64_t i = 0; i < diagonal_length(a); i++)
+        if (find_diagonal(a, i, &place)) write_at(a, place, value);
+}
+
 void cf_dense_get_diagonal(const cf_cyclic *a, double *out)
 {
     const int64_t n = diagonal_length(a);
@@ -164,4 +194,50 @@ void cf_dense_get_diagonal(const cf_cyclic *a, double *out)
         out[i] = find_diagonal(a, i, &place) ? read_at(a, place) : 0;
     /* one rank has each: 0 + x is exact */
     MPI_Allreduce(MPI_IN_PLACE, out, cf_par_count(n), MPI_DOUBLE, MPI_SUM, a->mesh->world.comm);
+}
+
+/* Local numbers of those of the list that a process holds (its number, of how many); gives their
+ * count. */
+static int64_t keep_dealt(const int64_t *list, int64_t n, int64_t block, const int process[2],
+                          int64_t *out)
+{
+    const int p = process[0], n_processes = process[1];
+    int64_t count = 0;
+
+    for (int64_t k = 0; k < n; k++) {
+        const int64_t b = list[k] / block;
+        if (b % n_processes == p) out[count++] = b / n_processes * block + list[k] % block;
+    }
+    return count;
+}
+
+cf_status cf_dense_add_pairs(cf_cyclic *a, const int64_t *start, const int64_t *index,
+                             int64_t count)
+{
+    const int down[2] = {a->mesh->my_row, a->mesh->n_rows},
+              across[2] = {a->mesh->my_column, a->mesh->n_columns};
+    int64_t longest = 0, *rows = NULL, *columns = NULL;
+    cf_status status = CF_OK;
+
+    CF_ASSERT(a->n_rows == a->n_columns);
+    if (!dense_on_mesh(a->mesh)) return CF_OK;
+    for (int64_t k = 0; k < count; k++)
+        longest = start[k + 1] - start[k] > longest ? start[k + 1] - start[k] : longest;
+    CF_TRY(CF_ALLOC(rows, longest));
+    CF_TRY(CF_ALLOC(columns, longest));
+    for (int64_t k = 0; k < count; k++) {
+        const int64_t *list = index + start[k], n = start[k + 1] - start[k];
+        const int64_t n_rows = keep_dealt(list, n, a->block, down, rows),
+                      n_columns = keep_dealt(list, n, a->block, across, columns);
+
+        for (int64_t c = 0; c < n_columns; c++)
+            for (int64_t r = 0; r < n_rows; r++) {
+                const int64_t place = columns[c] * a->local_rows + rows[r];
+                write_at(a, place, read_at(a, place) + 1);
+            }
+    }
+done:
+    cf_free(&rows);
+    cf_free(&columns);
+    return status;
 }

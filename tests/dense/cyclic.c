@@ -194,6 +194,87 @@ static void columns_are_scaled_and_the_diagonal_is_at_hand(void **state)
     on_every_mesh(check_parts);
 }
 
+/* Rows scaled, a matrix added, the diagonal replaced. */
+static void check_rows(const cf_mesh *mesh)
+{
+    for (int s = 0; s < N_SIZES; s++) {
+        const int64_t rows = sizes[s][0], columns = sizes[s][1];
+        cf_cyclic *a = new_cyclic(mesh, CF_F64, rows, columns, sizes[s][2]);
+        cf_cyclic *c = new_cyclic(mesh, CF_F64, rows, columns, sizes[s][2]);
+        double *factors = calloc((size_t)rows, sizeof *factors);
+
+        for (int64_t i = 0; i < rows; i++)
+            factors[i] = noise(NULL, i, 1000);
+        cf_dense_fill_cyclic(a, noise, NULL);
+        cf_dense_scale_rows(a, factors);
+        cf_dense_fill_cyclic(c, noise, NULL);
+        cf_dense_add_cyclic(a, c);
+        cf_dense_fill_diagonal(c, 5);
+        double *all = whole(c);
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < columns; j++) {
+                const double x = noise(NULL, i, j);
+                assert_true(all[i * columns + j] == (i == j ? 5 : x + x * factors[i]));
+            }
+        free(all);
+        free(factors);
+        cf_dense_destroy_cyclic(&a);
+        cf_dense_destroy_cyclic(&c);
+    }
+}
+
+static void rows_are_scaled_and_matrices_added(void **state)
+{
+    (void)state;
+    on_every_mesh(check_rows);
+}
+
+/* Vector k has place i where noise says so; the second and the last have none. */
+enum { VECTORS = 23 };
+
+static bool has(int64_t k, int64_t i)
+{
+    return k != 1 && k != VECTORS - 1 && noise(NULL, k, i) > 0.3;
+}
+
+static void check_pairs_of(const cf_mesh *mesh, cf_type type, int64_t n, int64_t block)
+{
+    cf_cyclic *a = new_cyclic(mesh, type, n, n, block);
+    int64_t start[VECTORS + 1] = {0}, *index = calloc((size_t)(VECTORS * n), sizeof *index);
+
+    for (int64_t k = 0; k < VECTORS; k++) {
+        start[k + 1] = start[k];
+        for (int64_t i = 0; i < n; i++)
+            if (has(k, i)) index[start[k + 1]++] = i;
+    }
+    assert_ok(cf_dense_add_pairs(a, start, index, 10));
+    assert_ok(cf_dense_add_pairs(a, start + 10, index, VECTORS - 10));
+    double *all = whole(a);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < n; j++) {
+            int64_t both = 0;
+            for (int64_t k = 0; k < VECTORS; k++)
+                both += has(k, i) && has(k, j);
+            assert_true(all[i * n + j] == (double)both);
+        }
+    free(all);
+    free(index);
+    cf_dense_destroy_cyclic(&a);
+}
+
+static void check_pairs(const cf_mesh *mesh)
+{
+    check_pairs_of(mesh, CF_F64, 1, 64);
+    check_pairs_of(mesh, CF_F64, 70, 8);
+    check_pairs_of(mesh, CF_F32, 33, 3);
+}
+
+static void pairs_are_counted_where_they_belong(void **state)
+{
+    (void)state;
+    on_every_mesh(check_pairs);
+}
+
 static void sizes_beyond_32_bits_are_refused(void **state)
 {
     static const int64_t shapes[][2] = {
@@ -251,6 +332,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(large_parts_go_in_rounds),
     cmocka_unit_test(tables_of_every_grid_go_in_and_come_out),
     cmocka_unit_test(columns_are_scaled_and_the_diagonal_is_at_hand),
+    cmocka_unit_test(rows_are_scaled_and_matrices_added),
+    cmocka_unit_test(pairs_are_counted_where_they_belong),
     cmocka_unit_test(sizes_beyond_32_bits_are_refused),
     cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
 };
