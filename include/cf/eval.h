@@ -1,6 +1,6 @@
 /**
  * eval: ranks the whole catalogue for each user. Exact, distributed, in bounded memory: tiles of
- * GEMM with a running top-k.
+ * scores with a running top-k.
  */
 #pragma once
 
@@ -12,10 +12,10 @@
 extern const cf_setting cf_eval_settings[];
 
 /**
- * The one shape of all tiles of scores: every score comes from an sgemm of CF_EVAL_USERS x
- * CF_EVAL_ITEMS x full_width, the user in row (global number % CF_EVAL_USERS), the item in column
- * (global number % CF_EVAL_ITEMS). Larger tiles gain little speed, and a tile with its items would
- * leave the L2 cache.
+ * The one shape of all tiles of scores. With a table of users every score comes from an sgemm of
+ * CF_EVAL_USERS x CF_EVAL_ITEMS x full_width, the user in row (global number % CF_EVAL_USERS), the
+ * item in column (global number % CF_EVAL_ITEMS). Larger tiles gain little speed, and a tile with
+ * its items would leave the L2 cache. Without one it is a sum of its own.
  */
 enum { CF_EVAL_USERS = 128, CF_EVAL_ITEMS = 512 };
 
@@ -37,7 +37,12 @@ typedef struct cf_metrics {
     double mean[CF_N_METRICS][CF_MAX_TOPK];
 } cf_metrics;
 
-/** Final tables and the shard they belong to; all borrowed. */
+/**
+ * Final tables and the shard they belong to; all borrowed. A score is the product of a user's row
+ * and an item's. `users` NULL: a user's row is their train interactions, 1 for each item and 0
+ * elsewhere, and `items` is items x items; the score is the sum, in double, of what the user's
+ * items have in the item's row, in their order.
+ */
 typedef struct cf_eval_tables {
     const cf_dense *users, *items;
     const cf_shard *shard;

@@ -32,7 +32,7 @@ typedef struct ranking {
     int n_threads;
     row *rows;            /* user_tiles x USERS */
     int64_t *local_users; /* the same */
-    float *users;         /* the same x full_width */
+    float *users;         /* the same x full_width; without a table of users nothing */
     int64_t *best_items;  /* the same x request->k */
     float *best_scores;   /* the same x request->k */
     float *items;         /* item_tiles x ITEMS x full_width */
@@ -86,14 +86,21 @@ done:
     return status;
 }
 
+/* Floats that a user brings to a product: none where their items are looked up. */
+static int64_t user_width(const ranking *r)
+{
+    return r->tables->users != NULL ? r->tables->items->full_width : 0;
+}
+
 /*
- * Half of the memory for users, what is left for items. All users at once need one pass over the
- * items; all items at once are gathered once.
+ * Half of the memory for users, or what a tile of items leaves; the rest for items. All users at
+ * once need one pass over the items; all items at once are gathered once.
  */
 static cf_status plan(ranking *r)
 {
     int64_t width = r->tables->items->full_width, sizeof_float = (int64_t)sizeof(float);
-    int64_t per_row = width * sizeof_float + (int64_t)sizeof(int64_t) + (int64_t)sizeof(row) +
+    int64_t per_row = user_width(r) * sizeof_float + (int64_t)sizeof(int64_t) +
+                      (int64_t)sizeof(row) +
                       r->request->k * (sizeof_float + (int64_t)sizeof(int64_t));
     int64_t user_tile = USERS * per_row, item_tile = ITEMS * width * sizeof_float;
     int64_t scores = r->n_threads * TILE * sizeof_float;
@@ -107,7 +114,7 @@ static cf_status plan(ranking *r)
                        "expected at least %lld (%d threads, %lld dimensions, the %lld best items)",
                        (long long)memory, (long long)(scores + user_tile + item_tile), r->n_threads,
                        (long long)r->tables->items->dim, (long long)r->request->k);
-    r->user_tiles = left / 2 / user_tile;
+    r->user_tiles = (left / 2 < left - item_tile ? left / 2 : left - item_tile) / user_tile;
     if (r->user_tiles < 1) r->user_tiles = 1;
     if (r->user_tiles > r->n_user_tiles) r->user_tiles = r->n_user_tiles;
     r->n_rounds = r->user_tiles > 0 ? tiles_of(r->n_user_tiles, r->user_tiles) : 0;
@@ -124,7 +131,7 @@ static cf_status allocate(ranking *r)
 
     CF_TRY(CF_ALLOC(r->rows, n_rows));
     CF_TRY(CF_ALLOC(r->local_users, n_rows));
-    CF_TRY(CF_ALLOC(r->users, n_rows * width));
+    CF_TRY(CF_ALLOC(r->users, n_rows * user_width(r)));
     CF_TRY(CF_ALLOC(r->best_items, n_rows * k));
     CF_TRY(CF_ALLOC(r->best_scores, n_rows * k));
     CF_TRY(CF_ALLOC(r->items, r->item_tiles * ITEMS * width));
@@ -144,7 +151,9 @@ static cf_status create(ranking *r)
     cf_status status = CF_OK;
 
     CF_ASSERT(r->request->k > 0);
-    CF_ASSERT(r->tables->users->full_width == r->tables->items->full_width);
+    CF_ASSERT(r->tables->users != NULL
+                  ? r->tables->users->full_width == r->tables->items->full_width
+                  : r->tables->items->n_rows == r->tables->items->dim);
     r->n_threads = omp_get_max_threads();
     r->n_item_tiles = tiles_of(r->tables->items->n_rows, ITEMS);
     status = seat_users(r);
@@ -194,6 +203,7 @@ static cf_status load_users(ranking *r, int64_t first, int64_t n_tiles)
         start_row(r, &r->rows[n], request);
         r->local_users[n] = r->request->users[request < 0 ? 0 : request];
     }
+    if (r->tables->users == NULL) return CF_OK;
     return cf_dense_gather_own(r->tables->users, r->local_users, n_rows, r->users);
 }
 
@@ -259,16 +269,47 @@ static void keep_best(row *me, int64_t n, const float *scores, int64_t first)
     }
 }
 
-static void score_tile(ranking *r, int64_t user_tile, int64_t item_tile, int64_t first)
+/* Products of the users' rows and the items'. */
+static void multiply_tile(const ranking *r, int64_t user_tile, const float *items, float *scores)
 {
-    int width = cf_par_count(r->tables->items->full_width);
-    int64_t n_left = r->tables->items->n_rows - first;
+    const int width = cf_par_count(r->tables->items->full_width);
     const float *users = r->users + user_tile * USERS * width;
-    const float *items = r->items + item_tile * ITEMS * width;
-    float *scores = r->scores + (int64_t)omp_get_thread_num() * TILE;
 
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, USERS, ITEMS, width, 1.0f, users, width,
                 items, width, 0.0f, scores, ITEMS);
+}
+
+/* The same where users' rows are zeros and ones: what the user's items have in the item's row. An
+ * item's row stays in cache for all users of the tile. */
+static void sum_tile(const ranking *r, int64_t user_tile, const float *items, float *scores)
+{
+    const int64_t width = r->tables->items->full_width;
+    const cf_lists *train = &r->tables->shard->train;
+    const int64_t *users = r->local_users + user_tile * USERS;
+
+    for (int64_t i = 0; i < ITEMS; i++) {
+        const float *weights = items + i * width;
+
+        for (int64_t u = 0; u < USERS; u++) {
+            double sum = 0;
+
+            for (int64_t k = train->start[users[u]]; k < train->start[users[u] + 1]; k++)
+                sum += (double)weights[train->index[k]];
+            scores[u * ITEMS + i] = (float)sum;
+        }
+    }
+}
+
+static void score_tile(ranking *r, int64_t user_tile, int64_t item_tile, int64_t first)
+{
+    int64_t n_left = r->tables->items->n_rows - first;
+    const float *items = r->items + item_tile * ITEMS * r->tables->items->full_width;
+    float *scores = r->scores + (int64_t)omp_get_thread_num() * TILE;
+
+    if (r->tables->users != NULL)
+        multiply_tile(r, user_tile, items, scores);
+    else
+        sum_tile(r, user_tile, items, scores);
     for (int64_t u = 0; u < USERS; u++) {
         row *me = &r->rows[user_tile * USERS + u];
 

@@ -7,8 +7,8 @@
 #define GOLDEN CF_TEST_DATA "/golden/metrics/"
 enum { N_TOPK = 3 };
 static const int64_t topk[N_TOPK] = {10, 20, 50};
-static const shape whole_shape = {300, 1200, 56, whole, some_parts};
-static const shape real_shape = {600, 1200, 72, real, some_parts};
+static const shape whole_shape = {300, 1200, 56, whole, some_parts, false};
+static const shape real_shape = {600, 1200, 72, real, some_parts, false};
 
 static cf_config *settings(const char *eval_memory)
 {
@@ -86,7 +86,7 @@ static void agrees_with_golden_numbers(void **state)
 {
     (void)state;
     int64_t dims[2];
-    shape of = {GOLDEN_USERS, GOLDEN_ITEMS, GOLDEN_ITEMS, golden_value, golden_parts};
+    shape of = {GOLDEN_USERS, GOLDEN_ITEMS, GOLDEN_ITEMS, golden_value, golden_parts, false};
 
     golden_scores = cf_test_npy(GOLDEN "scores.npy", dims);
     golden_train = cf_test_npy(GOLDEN "train_mask.npy", dims);
@@ -219,7 +219,7 @@ static int nothing(int64_t user, int64_t item)
 static void no_positive_at_all_gives_zeros(void **state)
 {
     (void)state;
-    shape of = {20, 30, 16 * 4, whole, nothing};
+    shape of = {20, 30, 16 * 4, whole, nothing, false};
     problem p;
 
     create_problem(&of, &world, 1, &p);
@@ -233,7 +233,7 @@ static void no_positive_at_all_gives_zeros(void **state)
 static void one_tile_must_fit_into_the_memory(void **state)
 {
     (void)state;
-    shape of = {20, 30, 4096, whole, some_parts};
+    shape of = {20, 30, 4096, whole, some_parts, false};
     cf_config *config = settings("eval_memory=1");
     cf_metrics got = {.n_users = -1};
     problem p;
@@ -249,7 +249,7 @@ static void one_tile_must_fit_into_the_memory(void **state)
 static void no_memory_on_one_rank_stops_every_rank(void **state)
 {
     (void)state;
-    shape of = {20, 30, 64, whole, some_parts};
+    shape of = {20, 30, 64, whole, some_parts, false};
     cf_config *config = settings("eval_memory=4");
 
     for (int bad = 0; bad < world.size; bad++) {

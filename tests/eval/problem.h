@@ -16,6 +16,7 @@ typedef struct shape {
     int64_t n_users, n_items, dim;
     float (*value)(bool is_item, int64_t row, int64_t k);
     int (*parts)(int64_t user, int64_t item); /* of the data: IN_... */
+    bool history; /* no table of users: a user is what is in train, as `value` has to say, too */
 } shape;
 
 typedef struct problem {
@@ -85,7 +86,7 @@ static inline void create_problem(const shape *of, const cf_par *par, int n_rows
     assert_int_equal(cf_dense_create(p->grid, &shard->items, of->dim, &p->items), CF_OK);
     fill_table(of, false, p->users);
     fill_table(of, true, p->items);
-    p->tables = (cf_eval_tables){p->users, p->items, shard};
+    p->tables = (cf_eval_tables){of->history ? NULL : p->users, p->items, shard};
 }
 
 static inline void destroy_problem(problem *p)
@@ -180,4 +181,16 @@ static inline int some_parts(int64_t user, int64_t item)
     if (user == FEW_LEFT) return item % 600 == 599 ? IN_TEST : IN_TRAIN;
     if (user % NO_POSITIVE == 0) positive = 0;
     return positive != 0 ? positive : draw < 60 ? IN_TRAIN : 0;
+}
+
+/* As a closed form has it: an item's row is as long as there are items, a user's is zeros and ones.
+ */
+static inline float whole_or_history(bool is_item, int64_t row, int64_t k)
+{
+    return is_item ? whole(true, row, k) : (float)(some_parts(row, k) & IN_TRAIN);
+}
+
+static inline float real_or_history(bool is_item, int64_t row, int64_t k)
+{
+    return is_item ? real(true, row, k) : (float)(some_parts(row, k) & IN_TRAIN);
 }

@@ -5,8 +5,10 @@
 #include <string.h>
 
 enum { K = 30, PLENTY = 64 << 20 };
-static const shape whole_shape = {300, 1200, 56, whole, some_parts};
-static const shape real_shape = {300, 1200, 72, real, some_parts};
+static const shape whole_shape = {300, 1200, 56, whole, some_parts, false};
+static const shape real_shape = {300, 1200, 72, real, some_parts, false};
+static const shape whole_history = {40, 530, 530, whole_or_history, some_parts, true};
+static const shape real_history = {140, 530, 530, real_or_history, some_parts, true};
 
 /* The results of a request of this rank for its share of the block's users, in descending order. */
 typedef struct answer {
@@ -55,19 +57,25 @@ static void check_plainly(const shape *of, const problem *p, int64_t k, bool mas
     free(want);
 }
 
-static void equals_a_plain_loop_with_ties_and_masks(void **state)
+static void check_shape_plainly(const shape *of)
 {
-    (void)state;
     for (int rows = next_grid(0); rows > 0; rows = next_grid(rows)) {
         problem p;
 
-        create_problem(&whole_shape, &world, rows, &p);
-        check_plainly(&whole_shape, &p, K, true);
-        check_plainly(&whole_shape, &p, K, false);
-        check_plainly(&whole_shape, &p, 1, true);
-        check_plainly(&whole_shape, &p, whole_shape.n_items + 7, true);
+        create_problem(of, &world, rows, &p);
+        check_plainly(of, &p, K, true);
+        check_plainly(of, &p, K, false);
+        check_plainly(of, &p, 1, true);
+        check_plainly(of, &p, of->n_items + 7, true);
         destroy_problem(&p);
     }
+}
+
+static void equals_a_plain_loop_with_ties_and_masks(void **state)
+{
+    (void)state;
+    check_shape_plainly(&whole_shape);
+    check_shape_plainly(&whole_history);
 }
 
 static int none(int64_t user, int64_t item)
@@ -85,7 +93,7 @@ static float all_equal(bool is_item, int64_t row, int64_t k)
 static void equal_scores_rank_the_lower_item_first(void **state)
 {
     (void)state;
-    shape flat = {9, 1030, 16, all_equal, none};
+    shape flat = {9, 1030, 16, all_equal, none, false};
     problem p;
 
     create_problem(&flat, &world, world.size, &p);
@@ -123,19 +131,18 @@ static void check_bits(const problem *p, const answer *alone, int64_t memory)
     forget(&a);
 }
 
-static void bits_do_not_depend_on_grid_threads_or_memory(void **state)
+static void check_bits_of(const shape *of)
 {
-    (void)state;
     cf_par self = {MPI_COMM_SELF, 0, 1};
     problem p;
     int before = omp_get_max_threads();
 
-    create_problem(&real_shape, &self, 1, &p);
+    create_problem(of, &self, 1, &p);
     answer alone = ask(&p, K, true, PLENTY);
     assert_int_equal(alone.status, CF_OK);
     destroy_problem(&p);
     for (int rows = next_grid(0); rows > 0; rows = next_grid(rows)) {
-        create_problem(&real_shape, &world, rows, &p);
+        create_problem(of, &world, rows, &p);
         for (int threads = 1; threads <= 2; threads++) {
             omp_set_num_threads(threads);
             int64_t least = least_memory(&p);
@@ -147,6 +154,13 @@ static void bits_do_not_depend_on_grid_threads_or_memory(void **state)
     }
     omp_set_num_threads(before);
     forget(&alone);
+}
+
+static void bits_do_not_depend_on_grid_threads_or_memory(void **state)
+{
+    (void)state;
+    check_bits_of(&real_shape);
+    check_bits_of(&real_history);
 }
 
 static void too_little_memory_is_refused_by_the_byte(void **state)
@@ -175,7 +189,8 @@ static float one_is_infinite(bool is_item, int64_t row, int64_t k)
 static void scores_that_are_not_finite_are_an_error(void **state)
 {
     (void)state;
-    shape bad[] = {{300, 1200, 16, one_is_nan, none}, {300, 1200, 16, one_is_infinite, none}};
+    shape bad[] = {{300, 1200, 16, one_is_nan, none, false},
+                   {300, 1200, 16, one_is_infinite, none, false}};
 
     for (int which = 0; which < 2; which++) {
         problem p;
