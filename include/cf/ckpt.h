@@ -22,7 +22,8 @@ typedef struct cf_run_progress {
 
 /** What a checkpoint holds; the pointers are borrowed on saving. */
 typedef struct cf_ckpt {
-    cf_dense *table[2];            /* raw user and item tables */
+    cf_dense *table[2];            /* raw user and item tables; of a closed form NULL and its
+                                      item-item matrix */
     cf_optim *optim;               /* NULL: not saved, not read */
     const cf_selection *selection; /* NULL: the run started from noise */
     cf_run_progress progress;
@@ -43,6 +44,7 @@ typedef struct cf_ckpt_file {
     cf_run_progress progress;
     uint64_t dataset_digest;
     int64_t n_users, n_items, dim;
+    bool closed;   /* an item-item matrix (dim = n_items) and no table of users */
     char *version; /* of the program that wrote it, owned */
 } cf_ckpt_file;
 
@@ -56,7 +58,7 @@ void cf_ckpt_close(cf_ckpt_file **file);
 cf_status cf_ckpt_check_dataset(const cf_ckpt_file *file, const char *dataset_path, uint64_t digest,
                                 const int64_t counts[2]);
 /** Read tables (and moments and step count if `optim` is not NULL) into tables of any grid;
- * checksums verified. Collective. Errors: FORMAT (damaged; another shape; no optimizer state, or
- * another number of moments, before any table is touched), IO, MEMORY, NUMERIC. After another error
- * the tables hold no state. */
+ * table[CF_USERS] is NULL where the file is `closed`. Checksums verified. Collective. Errors:
+ * FORMAT (damaged; another shape; no optimizer state, or another number of moments, before any
+ * table is touched), IO, MEMORY, NUMERIC. After another error the tables hold no state. */
 cf_status cf_ckpt_read(cf_ckpt_file *file, cf_dense *const table[2], cf_optim *optim);

@@ -84,6 +84,10 @@ cf_status cf_config_to_yaml(const cf_config *config, char **out);
  * and differs; NULL if none; some words if the text cannot be read. Names in `except` (comma
  * separated) are skipped. */
 const char *cf_config_differs(const cf_config *config, const char *yaml, const char *except);
+/** The names, ", " between them, of the settings that are neither `machine` nor at their default;
+ * "" if none. Names in `except` (comma separated) are skipped. Errors: MEMORY. New text, freed with
+ * cf_free(). */
+cf_status cf_config_changed(const cf_config *config, const char *except, char **out);
 /** The settings table, as plain text for --help or as a Markdown table for the README. */
 void cf_config_print(const cf_config *config, FILE *stream, bool markdown);
 

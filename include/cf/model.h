@@ -1,16 +1,34 @@
 /**
- * model: MF, LightGCN, SGL, SGCL: scores, loss and gradient of a batch, over the grid. A model is a
- * row of the table in model.c.
+ * model: MF, LightGCN, SGL, SGCL: scores, loss and gradient of a batch, over the grid. EASE, L3AE:
+ * an item-item matrix found at once, by linear algebra. A model is a row of the table in model.c.
  */
 #pragma once
 
 #include "cf/config.h"
+#include "cf/dataset.h"
 #include "cf/dense.h"
 #include "cf/graph.h"
 
 /** Settings: model, n_layers, reg_weight, require_pow, type, drop_ratio, ssl_tau, ssl_weight,
- * temperature, contrast_memory, init, init_std. */
+ * temperature, contrast_memory, text_reg_weight, distill_weight, solve_precision, init, init_std.
+ */
 extern const cf_setting cf_model_settings[];
+
+/** Give settings that nobody gave the values that the model of these settings has for them (EASE:
+ * reg_weight 250). Local. Errors: MEMORY. */
+cf_status cf_model_set_defaults(cf_config *config);
+/**
+ * Is the model of these settings a closed form: one table of items x items, row j what each item of
+ * a user adds to the score of item j, solved for at once? It has no table of users, no batches and
+ * no gradient: of what follows, only cf_model_create(), cf_model_solve(), cf_model_table(),
+ * cf_model_final() and cf_model_destroy() are for it. Local.
+ */
+bool cf_model_is_closed(const cf_config *config);
+/** Numbers in a row of its tables: embedding_size, or n_items of a closed form. Local. */
+int64_t cf_model_dim(const cf_config *config, int64_t n_items);
+/** Settings of model and select that a closed form heeds, comma separated: all others of training
+ * have no meaning for it. Local. */
+const char *cf_model_heeds(const cf_config *config);
 
 /** The samples of a batch whose users are in my block, in order of their place in the batch. */
 typedef struct cf_batch {
@@ -41,9 +59,11 @@ typedef struct cf_model cf_model;
 /** Does the model of these settings read negatives? Local. */
 bool cf_model_needs_negatives(const cf_config *config);
 /** What the model of these settings holds beside raw tables and graph: tables of the same size, and
- * bytes for each edge. Local. */
+ * bytes for each edge; of a closed form, while it is solved for, bytes for each two items and for
+ * each number of the language-model vectors. Local. */
 typedef struct cf_model_cost {
     int tables, edge_bytes;
+    int pair_bytes, vector_bytes;
 } cf_model_cost;
 cf_model_cost cf_model_predict(const cf_config *config);
 
@@ -60,7 +80,8 @@ typedef struct cf_model_place {
 cf_status cf_model_create(const cf_config *config, const cf_model_place *place, cf_model **out);
 void cf_model_destroy(cf_model **model);
 
-/** The raw table of a side, to be filled and trained. Owned by the model. */
+/** The raw table of a side, to be filled and trained; NULL: a closed form's users. Owned by the
+ * model. */
 cf_dense *cf_model_table(const cf_model *model, cf_side side);
 /** Fill both tables with noise as `init` says (xavier: uniform with limit sqrt(6 / (rows + dim)),
  * Glorot and Bengio 2010; normal: init_std). Local. */
@@ -82,5 +103,31 @@ cf_status cf_model_step(cf_model *model, const cf_batch *batch, const cf_sink *s
 /** Are the final tables others than the raw ones? Local, the same on every rank. */
 bool cf_model_propagates(const cf_model *model);
 /** The tables that scores are made of: F = 1/(L+1) sum_k A^^k E0 (He et al. 2020, eq. 4-8), or the
- * raw ones. Collective. Owned by the model, valid until its next call. */
+ * raw ones; out[CF_USERS] is NULL of a closed form. Collective. Owned by the model, valid until its
+ * next call. */
 void cf_model_final(cf_model *model, const cf_dense *out[2]);
+
+/** Seconds that parts of solving took, of this rank. */
+typedef struct cf_solved {
+    double gram;    /* counting pairs of items, and products of vectors */
+    double invert;  /* Cholesky's factors and inverses */
+    double product; /* of two matrices of all items */
+    double rest;    /* reading vectors, moving the result into the table */
+} cf_solved;
+
+/**
+ * Fill the table of a closed form. Collective over the grid. `dataset` brings the vectors that L3AE
+ * wants. The same bits on the same number of ranks, whatever their grid; between numbers of ranks
+ * the blocks of Cholesky's factor are added in another order. Errors: USAGE (no vectors;
+ * missing_embedding: random; more numbers than ScaLAPACK can count; float32 with too many users),
+ * FORMAT (items without a vector; damaged), NUMERIC (not positive definite: reg_weight is too
+ * small), MEMORY, those of reading.
+ *
+ * EASE: B = I - P diag(1 / diag P), P = (G + reg_weight I)^-1, G = X'X (Steck 2019, Embarrassingly
+ *   shallow autoencoders for sparse data, eq. 3-8).
+ * L3AE: the same of the vectors, S = I - P_F diag(1 / diag P_F), P_F = (FF' + text_reg_weight
+ *   I)^-1, F their centred rows, of length 1; then B = P (G + distill_weight S) - P diag(mu), P =
+ *   (G + (reg_weight + distill_weight) I)^-1, mu such that B's diagonal is zero (arXiv 2508.13500).
+ */
+cf_status cf_model_solve(cf_model *model, const cf_dataset *dataset, const cf_config *config,
+                         cf_solved *out);

@@ -9,6 +9,8 @@ enum { MAX_MOMENTS = 2, DIGEST_DIGITS = 16 };
 static const char kind[] = "checkpoint";
 static const char *const table_name[2] = {"/user_embedding", "/item_embedding"};
 static const char *const table_dims[2] = {"users, embedding_size", "items, embedding_size"};
+/* A closed form has no users' table, and the items' is an item-item matrix. */
+static const char similarity_name[] = "/item_similarity", similarity_dims[] = "items, items";
 static const char *const moment_name[2][MAX_MOMENTS] = {
     {"/optimizer/user_moment1", "/optimizer/user_moment2"},
     {"/optimizer/item_moment1", "/optimizer/item_moment2"},
@@ -42,7 +44,7 @@ static cf_status write_facts(cf_store *store, const cf_ckpt *state)
     CF_TRY(cf_store_set_text(store, "dataset_digest", digest));
     CF_TRY(cf_store_set_int(store, "n_users", state->n_users));
     CF_TRY(cf_store_set_int(store, "n_items", state->n_items));
-    CF_TRY(cf_store_set_int(store, "dim", state->table[CF_USERS]->dim));
+    CF_TRY(cf_store_set_int(store, "dim", state->table[CF_ITEMS]->dim));
     CF_TRY(
         cf_store_put(store, "/settings", CF_U8, (int64_t)strlen(state->settings), state->settings));
 done:
@@ -84,19 +86,30 @@ done:
     return status;
 }
 
+static cf_status write_tables(cf_store *store, cf_dense *const table[2])
+{
+    cf_status status = CF_OK;
+
+    if (table[CF_USERS] == NULL)
+        return cf_dense_write(table[CF_ITEMS], store, similarity_name, similarity_dims);
+    for (int side = 0; side < 2; side++)
+        CF_TRY(cf_dense_write(table[side], store, table_name[side], table_dims[side]));
+done:
+    return status;
+}
+
 cf_status cf_ckpt_save(const cf_par *world, const char *path, const cf_ckpt *state)
 {
     cf_store *store = NULL;
     cf_status status;
 
-    CF_ASSERT(state->table[CF_USERS]->n_rows == state->n_users);
+    CF_ASSERT(state->table[CF_USERS] == NULL || state->table[CF_USERS]->n_rows == state->n_users);
     CF_ASSERT(state->table[CF_ITEMS]->n_rows == state->n_items);
     CF_TRY(cf_store_create(world, path, kind, &store));
     CF_TRY(write_facts(store, state));
     CF_TRY(write_progress(store, world, &state->progress));
     if (state->selection != NULL) CF_TRY(cf_select_write(world, state->selection, store));
-    for (int side = 0; side < 2; side++)
-        CF_TRY(cf_dense_write(state->table[side], store, table_name[side], table_dims[side]));
+    CF_TRY(write_tables(store, state->table));
     if (state->optim != NULL) CF_TRY(write_optim(store, state->optim));
     CF_TRY(cf_store_publish(&store));
 done:
@@ -169,23 +182,30 @@ done:
     return status;
 }
 
-static cf_status check_shapes(const cf_ckpt_file *file)
+static cf_status check_shape(const cf_ckpt_file *file, const char *name, int64_t n_rows,
+                             int64_t n_columns)
 {
-    const int64_t n_rows[2] = {file->n_users, file->n_items};
-    cf_status status = CF_OK;
+    cf_type type;
+    int64_t shape[2];
+    cf_status status = cf_store_shape(file->store, name, &type, shape);
 
-    for (int side = 0; side < 2; side++) {
-        cf_type type;
-        int64_t shape[2];
+    if (status != CF_OK || (type == CF_F32 && shape[0] == n_rows && shape[1] == n_columns))
+        return status;
+    return CF_FAIL(CF_ERR_FORMAT,
+                   "%s: %s is %" PRId64 " x %" PRId64 ", expected %" PRId64 " x %" PRId64
+                   " of float32",
+                   cf_store_path(file->store), name, shape[0], shape[1], n_rows, n_columns);
+}
 
-        CF_TRY(cf_store_shape(file->store, table_name[side], &type, shape));
-        if (type != CF_F32 || shape[0] != n_rows[side] || shape[1] != file->dim)
-            CF_TRY(CF_FAIL(CF_ERR_FORMAT,
-                           "%s: %s is %" PRId64 " x %" PRId64 ", expected %" PRId64 " x %" PRId64
-                           " of float32",
-                           cf_store_path(file->store), table_name[side], shape[0], shape[1],
-                           n_rows[side], file->dim));
-    }
+/* Which tables there are, and whether they are of the shape that the attributes say. */
+static cf_status check_shapes(cf_ckpt_file *file)
+{
+    cf_status status;
+
+    file->closed = cf_store_has(file->store, similarity_name);
+    if (file->closed) return check_shape(file, similarity_name, file->n_items, file->n_items);
+    CF_TRY(check_shape(file, table_name[CF_USERS], file->n_users, file->dim));
+    CF_TRY(check_shape(file, table_name[CF_ITEMS], file->n_items, file->dim));
 done:
     return status;
 }
@@ -269,6 +289,11 @@ cf_status cf_ckpt_read(cf_ckpt_file *file, cf_dense *const table[2], cf_optim *o
     int64_t steps = 0;
     cf_status status = CF_OK;
 
+    if (file->closed != (table[CF_USERS] == NULL))
+        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: has %s, which its model does not have",
+                       cf_store_path(file->store),
+                       file->closed ? similarity_name : table_name[CF_USERS]));
+    if (file->closed) return cf_dense_read(table[CF_ITEMS], file->store, similarity_name);
     if (optim != NULL) CF_TRY(check_optim(file->store, optim, &steps));
     for (int side = 0; side < 2; side++) {
         CF_TRY(cf_dense_read(table[side], file->store, table_name[side]));

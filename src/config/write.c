@@ -131,6 +131,29 @@ const char *cf_config_differs(const cf_config *config, const char *yaml, const c
     return name;
 }
 
+cf_status cf_config_changed(const cf_config *config, const char *except, char **out)
+{
+    cf_config_buffer text = {0};
+    cf_config *initial = NULL;
+    cf_status status;
+
+    CF_TRY(cf_config_create_like(config, &initial));
+    CF_TRY(cf_config_append(&text, "%s", "")); /* a text, even of no names */
+    for (int k = 0; k < config->count; k++) {
+        const cf_setting *row = config->rows[k];
+
+        if (!row->machine && !is_listed(except, row->name) &&
+            !cf_config_equal_values(row, &config->values[k], &initial->values[k]))
+            CF_TRY(cf_config_append(&text, "%s%s", text.length ? ", " : "", row->name));
+    }
+    *out = text.text;
+    text.text = NULL;
+done:
+    cf_config_destroy(&initial);
+    cf_free(&text.text);
+    return status;
+}
+
 /* ---- The table for people ------------------------------------------------------------------- */
 
 static void print_markdown(const cf_setting *row, FILE *stream)

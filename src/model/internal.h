@@ -131,23 +131,32 @@ struct cf_model {
     void *own;       /* of the kind */
 };
 
-/** A model: what it is called, what it heeds and needs, and its step. */
+/** A model: what it is called, what it heeds and needs, and its step; or, of a closed form, how it
+ * is solved for. */
 struct model_kind {
     const char *name;
-    bool propagates;  /* heeds n_layers; else it works on the raw tables */
-    bool regularizes; /* heeds reg_weight */
-    bool negatives;   /* reads the batch's negatives */
-    bool sums;        /* its pairwise loss is the sum of -log sigmoid, not the mean */
-    int tables;       /* beside the raw ones, of their size: fields and the like */
-    int edge_bytes;   /* for each edge of a rank's rows, beside the graph */
-    size_t own_size;  /* of what is the model's own: model->own, zeros at first */
+    const char *defaults; /* "name=value" of a setting with a default of its own; or NULL */
+    bool propagates;      /* heeds n_layers; else it works on the raw tables */
+    bool regularizes;     /* heeds reg_weight */
+    bool negatives;       /* reads the batch's negatives */
+    bool sums;            /* its pairwise loss is the sum of -log sigmoid, not the mean */
+    int tables;           /* beside the raw ones, of their size: fields and the like */
+    int edge_bytes;       /* for each edge of a rank's rows, beside the graph */
+    size_t own_size;      /* of what is the model's own: model->own, zeros at first */
     /** Fill model->own. Collective; the same status on all ranks. NULL: there is nothing. */
     cf_status (*create)(cf_model *model, const cf_config *config, int64_t max_batch);
     void (*destroy)(void *own); /* what it holds, also half made */
     void (*start_epoch)(cf_model *model, uint64_t seed, int64_t epoch); /* Local; may be NULL */
     cf_status (*step)(cf_model *model, const cf_batch *batch, const cf_sink *sink, cf_loss *loss);
+    /** A closed form: fill the table of items; all but the name and the defaults above is unused.
+     * NULL: the model is trained by steps. */
+    cf_status (*solve)(cf_model *model, const cf_dataset *dataset, const cf_config *config,
+                       cf_solved *out);
+    int matrices;      /* items x items, held at once while it is solved for */
+    bool vectors;      /* reads the dataset's vectors */
+    const char *heeds; /* settings of model and select that it heeds, ','-separated */
 };
-extern const model_kind model_bpr, model_lightgcn, model_sgl, model_sgcl;
+extern const model_kind model_bpr, model_lightgcn, model_sgl, model_sgcl, model_ease, model_l3ae;
 
 /**
  * The step of models whose loss is the mean of -log(1e-10 + sigmoid(u.i - u.j)) on final rows, or

@@ -2,26 +2,28 @@
 #include "internal.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 const cf_setting cf_model_settings[] = {
     {.name = "model",
      .kind = CF_SETTING_CHOICE,
      .initial = "LightGCN",
-     .choices = "BPR|LightGCN|SGL|SGCL",
-     .help = "what is trained"},
+     .choices = "BPR|LightGCN|SGL|SGCL|EASE|L3AE",
+     .help = "what is trained, or, of EASE and L3AE, solved for"},
     {.name = "n_layers",
      .kind = CF_SETTING_INT,
      .initial = "2",
      .min = 0,
      .max = 64,
-     .help = "all but BPR: powers of the graph beside the raw table"},
+     .help = "LightGCN, SGL, SGCL: powers of the graph beside the raw table"},
     {.name = "reg_weight",
      .kind = CF_SETTING_REAL,
      .initial = "1e-05",
      .min = 0,
      .max = 1e6,
-     .help = "LightGCN, SGL: weight of the norms of the batch's raw rows"},
+     .help = "LightGCN, SGL: weight of the norms of the batch's raw rows; EASE, L3AE: added to "
+             "the diagonal of the Gram matrix, 250 and 10 unless given"},
     {.name = "require_pow",
      .kind = CF_SETTING_BOOL,
      .initial = "false",
@@ -62,6 +64,23 @@ const cf_setting cf_model_settings[] = {
      .max = 1048576,
      .help = "SGL, SGCL: memory of a rank for the scores of the contrast, MiB",
      .machine = true},
+    {.name = "text_reg_weight",
+     .kind = CF_SETTING_REAL,
+     .initial = "1.0",
+     .min = 0,
+     .max = 1e9,
+     .help = "L3AE: added to the diagonal of the vectors' Gram matrix"},
+    {.name = "distill_weight",
+     .kind = CF_SETTING_REAL,
+     .initial = "100.0",
+     .min = 0,
+     .max = 1e9,
+     .help = "L3AE: weight of the vectors' item-item matrix (0: EASE)"},
+    {.name = "solve_precision",
+     .kind = CF_SETTING_CHOICE,
+     .initial = "float64",
+     .choices = "float32|float64",
+     .help = "EASE, L3AE: numbers of the linear algebra; float32 takes half the memory and time"},
     {.name = "init",
      .kind = CF_SETTING_CHOICE,
      .initial = "xavier",
@@ -76,7 +95,8 @@ const cf_setting cf_model_settings[] = {
     {0},
 };
 
-static const model_kind *const kinds[] = {&model_bpr, &model_lightgcn, &model_sgl, &model_sgcl};
+static const model_kind *const kinds[] = {&model_bpr,  &model_lightgcn, &model_sgl,
+                                          &model_sgcl, &model_ease,     &model_l3ae};
 
 static const model_kind *find_kind(const cf_config *config)
 {
@@ -116,21 +136,15 @@ static int64_t count_train(const cf_model_place *place)
     return n;
 }
 
-cf_status cf_model_create(const cf_config *config, const cf_model_place *place, cf_model **out)
+/* What a model that is trained has. */
+static cf_status create_trained(cf_model *model, const cf_config *config,
+                                const cf_model_place *place)
 {
-    const int64_t dim = cf_config_int(config, "embedding_size");
     const cf_par *world = &place->grid->world;
-    cf_model *model = NULL;
-    cf_status status = cf_par_agree(world, CF_ALLOC(model, 1));
-    int layers;
+    const int64_t dim = cf_config_int(config, "embedding_size");
+    const int layers = model->kind->propagates ? (int)cf_config_int(config, "n_layers") : 0;
+    cf_status status;
 
-    CF_TRY(status);
-    model->kind = find_kind(config);
-    model->grid = place->grid;
-    model->shard = place->shard;
-    model->reg_weight = model->kind->regularizes ? cf_config_real(config, "reg_weight") : 0;
-    model->require_pow = cf_config_bool(config, "require_pow");
-    layers = model->kind->propagates ? (int)cf_config_int(config, "n_layers") : 0;
     CF_TRY(cf_graph_create(place->grid, place->shard, &model->graph));
     model->n_train = count_train(place);
     CF_TRY(cf_dense_create(place->grid, &place->shard->users, dim, &model->table[CF_USERS]));
@@ -140,6 +154,27 @@ cf_status cf_model_create(const cf_config *config, const cf_model_place *place, 
     if (status == CF_OK) status = cf_alloc(&model->own, 1, model->kind->own_size);
     CF_TRY(cf_par_agree(world, status));
     if (model->kind->create != NULL) CF_TRY(model->kind->create(model, config, place->max_batch));
+done:
+    return status;
+}
+
+cf_status cf_model_create(const cf_config *config, const cf_model_place *place, cf_model **out)
+{
+    const cf_blocks *items = &place->shard->items;
+    cf_model *model = NULL;
+    cf_status status = cf_par_agree(&place->grid->world, CF_ALLOC(model, 1));
+
+    CF_TRY(status);
+    model->kind = find_kind(config);
+    model->grid = place->grid;
+    model->shard = place->shard;
+    model->reg_weight = model->kind->regularizes ? cf_config_real(config, "reg_weight") : 0;
+    model->require_pow = cf_config_bool(config, "require_pow");
+    if (model->kind->solve == NULL)
+        CF_TRY(create_trained(model, config, place));
+    else
+        CF_TRY(cf_dense_create(place->grid, items, items->start[items->count],
+                               &model->table[CF_ITEMS]));
     *out = model;
     model = NULL;
 done:
@@ -228,6 +263,31 @@ void cf_model_start_epoch(cf_model *model, uint64_t seed, int64_t epoch)
     if (model->kind->start_epoch != NULL) model->kind->start_epoch(model, seed, epoch);
 }
 
+cf_status cf_model_set_defaults(cf_config *config)
+{
+    const char *own = find_kind(config)->defaults;
+    char name[64];
+
+    if (own == NULL) return CF_OK;
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(own, "="), own);
+    return cf_config_given(config, name) ? CF_OK : cf_config_set(config, own);
+}
+
+bool cf_model_is_closed(const cf_config *config)
+{
+    return find_kind(config)->solve != NULL;
+}
+
+const char *cf_model_heeds(const cf_config *config)
+{
+    return find_kind(config)->heeds;
+}
+
+int64_t cf_model_dim(const cf_config *config, int64_t n_items)
+{
+    return cf_model_is_closed(config) ? n_items : cf_config_int(config, "embedding_size");
+}
+
 bool cf_model_needs_negatives(const cf_config *config)
 {
     return find_kind(config)->negatives;
@@ -236,8 +296,12 @@ bool cf_model_needs_negatives(const cf_config *config)
 cf_model_cost cf_model_predict(const cf_config *config)
 {
     const model_kind *kind = find_kind(config);
+    const int word = cf_config_is(config, "solve_precision", "float32") ? 4 : 8;
 
-    return (cf_model_cost){.tables = kind->tables, .edge_bytes = kind->edge_bytes};
+    return (cf_model_cost){.tables = kind->tables,
+                           .edge_bytes = kind->edge_bytes,
+                           .pair_bytes = kind->matrices * word,
+                           .vector_bytes = kind->vectors ? 4 + word : 0};
 }
 
 cf_status cf_model_step(cf_model *model, const cf_batch *batch, const cf_sink *sink, cf_loss *loss)
@@ -254,6 +318,11 @@ void cf_model_final(cf_model *model, const cf_dense *out[2])
 {
     float *final[2];
 
+    if (model->kind->solve != NULL) {
+        out[CF_USERS] = NULL;
+        out[CF_ITEMS] = model->table[CF_ITEMS];
+        return;
+    }
     propagation_start(&model->propagation);
     propagation_all(&model->propagation, final);
     for (int side = 0; side < 2; side++) {
@@ -261,4 +330,10 @@ void cf_model_final(cf_model *model, const cf_dense *out[2])
         model->final[side].data = final[side];
         out[side] = &model->final[side];
     }
+}
+
+cf_status cf_model_solve(cf_model *model, const cf_dataset *dataset, const cf_config *config,
+                         cf_solved *out)
+{
+    return model->kind->solve(model, dataset, config, out);
 }

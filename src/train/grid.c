@@ -1,13 +1,33 @@
 #include "internal.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+static int64_t segments_of(const cf_dataset *dataset, const cf_config *config)
+{
+    return cf_dense_segments(cf_model_dim(config, dataset->n_items));
+}
+
+/* Of a closed form: its table, and, while it is solved for, what lies on the ranks of the mesh. */
+static double closed_bytes(const cf_dataset *dataset, const cf_config *config, int ranks)
+{
+    const double items = (double)dataset->n_items,
+                 dim = 16.0 * (double)segments_of(dataset, config);
+    const cf_model_cost model = cf_model_predict(config);
+    const int mesh_rows = (int)sqrt((double)ranks), on_mesh = ranks / mesh_rows * mesh_rows;
+
+    return items * dim * 4 / ranks +
+           items *
+               (items * model.pair_bytes + (double)dataset->embedding_dim * model.vector_bytes) /
+               on_mesh;
+}
+
 double grid_predict_bytes(const cf_dataset *dataset, const cf_config *config, int n_rows,
                           int n_columns)
 {
-    const double dim = 16.0 * (double)cf_dense_segments(cf_config_int(config, "embedding_size"));
+    const double dim = 16.0 * (double)segments_of(dataset, config);
     const double rows = (double)(dataset->n_users + dataset->n_items),
                  edges = (double)dataset->n_train;
     const double moments = cf_config_is(config, "learner", "adam") ? 2 : 0;
@@ -15,13 +35,16 @@ double grid_predict_bytes(const cf_dataset *dataset, const cf_config *config, in
     const double batch = (double)cf_config_int(config, "train_batch_size");
     const double ranks = (double)n_rows * n_columns;
 
+    if (cf_model_is_closed(config))
+        return closed_bytes(dataset, config, n_rows * n_columns) +
+               (edges * 16 + rows * 40) / n_rows;
     return rows * dim * 4 * (1 + moments + model.tables) / ranks + /* tables */
            edges * 2 * (4 + 8 + model.edge_bytes) / n_rows +
            rows * 40 / n_rows +              /* graph and lists */
            batch * dim * 4 * 12 / n_columns; /* rows of a batch */
 }
 
-/* Physical memory of this node over the ranks on it. */
+/* Physical memory of this node over the ranks on it. Collective. */
 static double memory_share(const cf_par *world)
 {
     MPI_Comm node;
@@ -33,6 +56,22 @@ static double memory_share(const cf_par *world)
     return (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / n;
 }
 
+cf_status grid_check_memory(const cf_dataset *dataset, const cf_config *config, const cf_grid *grid)
+{
+    const double needed = grid_predict_bytes(dataset, config, grid->n_rows, grid->n_columns);
+    double share = memory_share(&grid->world);
+
+    MPI_Allreduce(MPI_IN_PLACE, &share, 1, MPI_DOUBLE, MPI_MIN, grid->world.comm);
+    if (!cf_model_is_closed(config) || needed <= share) return CF_OK;
+    return CF_FAIL(
+        CF_ERR_MEMORY,
+        "model: %s of %lld items needs about %.0f MiB on each of %d ranks, which have "
+        "%.0f MiB each: more nodes%s, or fewer items (prepare's item_inter_num_interval)",
+        cf_config_text(config, "model"), (long long)dataset->n_items, needed / 1048576,
+        grid->world.size, share / 1048576,
+        cf_config_is(config, "solve_precision", "float64") ? ", solve_precision: float32" : "");
+}
+
 /*
  * Slices need no exchange of rows, so as many as there are segments; blocks divide the graph too,
  * so more of them where memory is short. Of the divisors of the number of ranks: the most columns
@@ -41,7 +80,7 @@ static double memory_share(const cf_par *world)
 static void choose(const cf_dataset *dataset, const cf_config *config, int *n_rows, int *n_columns)
 {
     const cf_par *world = dataset->world;
-    const int64_t segments = cf_dense_segments(cf_config_int(config, "embedding_size"));
+    const int64_t segments = segments_of(dataset, config);
     double share = memory_share(world);
 
     MPI_Allreduce(MPI_IN_PLACE, &share, 1, MPI_DOUBLE, MPI_MIN, world->comm);
@@ -73,7 +112,7 @@ static bool parse(const char *text, int *n_rows, int *n_columns)
 cf_status cf_train_create_grid(const cf_dataset *dataset, const cf_config *config, cf_grid **out)
 {
     const char *text = cf_config_text(config, "grid");
-    const int64_t segments = cf_dense_segments(cf_config_int(config, "embedding_size"));
+    const int64_t segments = segments_of(dataset, config);
     const int64_t fewest =
         dataset->n_users < dataset->n_items ? dataset->n_users : dataset->n_items;
     const int size = dataset->world->size;
@@ -88,10 +127,11 @@ cf_status cf_train_create_grid(const cf_dataset *dataset, const cf_config *confi
                        n_columns, (long long)n_rows * n_columns, size);
     if (n_columns > segments)
         return CF_FAIL(CF_ERR_USAGE,
-                       "grid: %dx%d cuts the dimensions into %d slices, but embedding_size %lld "
+                       "grid: %dx%d cuts the dimensions into %d slices, but %s %lld "
                        "has only %lld segments of 16",
                        n_rows, n_columns, n_columns,
-                       (long long)cf_config_int(config, "embedding_size"), (long long)segments);
+                       cf_model_is_closed(config) ? "a row of items," : "embedding_size",
+                       (long long)cf_model_dim(config, dataset->n_items), (long long)segments);
     if (n_rows > fewest)
         return CF_FAIL(CF_ERR_USAGE,
                        "grid: %d blocks of users and items, but there are only %lld users and %lld "

@@ -94,11 +94,16 @@ void run_log_start(run_log *log, const cf_grid *grid, const cf_dataset *dataset,
                    int64_t from_epoch);
 void run_log_epoch(run_log *log, const cf_run_progress *progress, double loss, double seconds,
                    int64_t samples);
+void run_log_solve(run_log *log, const cf_solved *seconds);
 void run_log_metrics(run_log *log, const char *split, int64_t epoch, const cf_metrics *metrics,
                      bool best, double seconds);
 void run_log_collapse(run_log *log, int64_t epoch, const collapse *c);
 void run_log_end(run_log *log, const cf_run_progress *progress, const char *why);
 
-/** Bytes a rank will hold, for the given grid: tables, moments, fields, graph, batch. */
+/** Bytes a rank will hold, for the given grid: tables, moments, fields, graph, batch; of a closed
+ * form, the matrices that it is solved for with. */
 double grid_predict_bytes(const cf_dataset *dataset, const cf_config *config, int n_rows,
                           int n_columns);
+/** Collective. Errors: MEMORY (a closed form would not fit into the physical memory of a node). */
+cf_status grid_check_memory(const cf_dataset *dataset, const cf_config *config,
+                            const cf_grid *grid);

@@ -63,6 +63,15 @@ void run_log_epoch(run_log *log, const cf_run_progress *progress, double loss, d
                               "samples_per_second", seconds > 0 ? (double)samples / seconds : 0.0));
 }
 
+void run_log_solve(run_log *log, const cf_solved *seconds)
+{
+    if (log->file == NULL) return;
+    write_line(log, json_pack("{s:s, s:f, s:f, s:f, s:f, s:f}", "event", "solve", "seconds",
+                              seconds->gram + seconds->invert + seconds->product + seconds->rest,
+                              "gram", seconds->gram, "invert", seconds->invert, "product",
+                              seconds->product, "rest", seconds->rest));
+}
+
 void run_log_metrics(run_log *log, const char *split, int64_t epoch, const cf_metrics *metrics,
                      bool best, double seconds)
 {

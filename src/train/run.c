@@ -96,22 +96,8 @@ static cf_status create_sampler(struct run *run)
     return cf_par_agree(run->world, status);
 }
 
-static cf_status create_parts(struct run *run)
+static void log_machine(const struct run *run)
 {
-    cf_model_place place;
-    cf_status status;
-
-    CF_TRY(cf_dataset_open(run->world, run->job->data, &run->dataset));
-    CF_TRY(cf_eval_check(run->config, validates(run)));
-    CF_TRY(cf_train_create_grid(run->dataset, run->config, &run->grid));
-    CF_TRY(cf_dataset_load_shard(run->dataset, run->grid, &run->shard));
-    CF_TRY(create_sampler(run));
-    place = (cf_model_place){run->grid, run->shard, run->sampler.batch_size};
-    CF_TRY(cf_model_create(run->config, &place, &run->model));
-    CF_TRY(cf_optim_create(
-        run->config,
-        (cf_dense *[]){cf_model_table(run->model, CF_USERS), cf_model_table(run->model, CF_ITEMS)},
-        &run->optim));
     cf_log("%lld users, %lld items, %lld train interactions", (long long)run->dataset->n_users,
            (long long)run->dataset->n_items, (long long)run->dataset->n_train);
     cf_log("%d nodes, %d ranks x %d threads, grid %dx%d, about %.0f MiB a rank",
@@ -120,16 +106,43 @@ static cf_status create_parts(struct run *run)
            grid_predict_bytes(run->dataset, run->config, run->grid->n_rows, run->grid->n_columns) /
                1048576);
     cf_par_log_libraries();
+}
+
+static cf_status create_optim(struct run *run)
+{
+    cf_dense *tables[] = {cf_model_table(run->model, CF_USERS),
+                          cf_model_table(run->model, CF_ITEMS)};
+
+    return cf_optim_create(run->config, tables, &run->optim);
+}
+
+static cf_status create_parts(struct run *run)
+{
+    const bool closed = cf_model_is_closed(run->config);
+    cf_model_place place;
+    cf_status status;
+
+    CF_TRY(cf_dataset_open(run->world, run->job->data, &run->dataset));
+    CF_TRY(cf_eval_check(run->config, validates(run)));
+    CF_TRY(cf_train_create_grid(run->dataset, run->config, &run->grid));
+    log_machine(run);
+    CF_TRY(grid_check_memory(run->dataset, run->config, run->grid));
+    CF_TRY(cf_dataset_load_shard(run->dataset, run->grid, &run->shard));
+    if (!closed) CF_TRY(create_sampler(run));
+    place = (cf_model_place){run->grid, run->shard, run->sampler.batch_size};
+    CF_TRY(cf_model_create(run->config, &place, &run->model));
+    if (!closed) CF_TRY(create_optim(run));
 done:
     return status;
 }
 
-/* Starting tables. */
+/* Starting tables; a closed form has none. */
 static cf_status start_tables(struct run *run)
 {
     cf_dense *items = cf_model_table(run->model, CF_ITEMS);
     cf_status status = CF_OK;
 
+    if (cf_model_is_closed(run->config)) return CF_OK;
     if (cf_config_is(run->config, "emb_selection", "False")) {
         cf_model_fill_noise(run->model, run->config, run->sampler.seed);
         return CF_OK;
@@ -172,12 +185,30 @@ done:
     return status;
 }
 
+/* A closed form heeds few settings: say which of those given it does not. Local. */
+static cf_status warn_of_settings(const struct run *run)
+{
+    char heeded[256], *others = NULL;
+    cf_status status = CF_OK;
+
+    if (!cf_model_is_closed(run->config)) return CF_OK;
+    snprintf(heeded, sizeof heeded, "model,seed,eval_step,topk,valid_metric,mask_history,%s",
+             cf_model_heeds(run->config));
+    CF_TRY(cf_config_changed(run->config, heeded, &others));
+    if (*others != '\0')
+        cf_warn("without meaning for %s: %s", cf_config_text(run->config, "model"), others);
+done:
+    cf_free(&others);
+    return status;
+}
+
 static cf_status set_up(struct run *run)
 {
     bool resume = false;
     cf_status status;
 
     CF_TRY(cf_par_agree(run->world, cf_config_to_yaml(run->config, &run->settings)));
+    CF_TRY(cf_par_agree(run->world, warn_of_settings(run)));
     CF_TRY(create_parts(run));
     CF_TRY(open_folder(run, &resume));
     if (resume)
@@ -385,6 +416,21 @@ done:
     return status;
 }
 
+/* All there is to do for a closed form; it counts as an epoch. */
+static cf_status solve(struct run *run)
+{
+    cf_solved seconds;
+    cf_status status = CF_OK;
+
+    if (run->progress.epoch > 0) return CF_OK;
+    CF_TRY(cf_model_solve(run->model, run->dataset, run->config, &seconds));
+    run->progress.epoch = 1;
+    run_log_solve(&run->log, &seconds);
+    if (validates(run)) CF_TRY(validate(run));
+done:
+    return status;
+}
+
 /* Test metrics of the best epoch; without a valid part the last one is the best. */
 static cf_status finish(struct run *run, cf_train_result *result)
 {
@@ -401,7 +447,7 @@ static cf_status finish(struct run *run, cf_train_result *result)
     result->has_test = run->dataset->n_test > 0;
     CF_TRY(cf_ckpt_open(run->world, run->best, &file));
     CF_TRY(cf_ckpt_read(file, tables, NULL));
-    if (cf_config_int(run->config, "collapse_every") > 0)
+    if (!cf_model_is_closed(run->config) && cf_config_int(run->config, "collapse_every") > 0)
         CF_TRY(look_for_collapse(run, file->progress.epoch));
     if (result->has_test) {
         const double started = cf_clock_now();
@@ -411,7 +457,9 @@ static cf_status finish(struct run *run, cf_train_result *result)
                         cf_clock_now() - started);
     }
     run_log_end(&run->log, &run->progress,
-                stale(run) ? "no better valid_metric" : "all epochs done");
+                cf_model_is_closed(run->config) ? "solved"
+                : stale(run)                    ? "no better valid_metric"
+                                                : "all epochs done");
 done:
     cf_ckpt_close(&file);
     return status;
@@ -426,7 +474,7 @@ cf_status cf_train_run(const cf_par *world, const cf_config *config, const cf_tr
 
     watch_start(&run.watch, world, config, job->time_limit);
     CF_TRY(set_up(&run));
-    CF_TRY(train(&run));
+    CF_TRY(cf_model_is_closed(config) ? solve(&run) : train(&run));
     CF_TRY(finish(&run, &found));
     *result = found;
 done:
