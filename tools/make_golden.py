@@ -16,6 +16,8 @@ import numpy as np
 
 DIM, LAYERS, POPULAR_RATIO = 16, 2, 0.2
 REG_WEIGHT, SSL_WEIGHT, TEMPERATURE = 1e-5, 0.05, 0.2
+EASE_WEIGHT = 3.0
+L3AE_TEXT_WEIGHT, L3AE_WEIGHT, L3AE_DISTILL_WEIGHT = 0.7, 2.0, 5.0
 CUTOFFS = (10, 20, 50)
 WHITEN_POWERS = (0.5, 1.0)  # 0 is pca
 UNI_CASES = ((48, 16), (100, 64), (384, 128), (512, 64), (512, 100), (512, 128), (768, 128), (1024, 128))
@@ -244,6 +246,40 @@ def adam(table, gradients, rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8):
     return table
 
 
+# Closed forms: item-item matrices as the papers have them, scores X B
+
+
+def without_diagonal(inverse, target):
+    """The matrix nearest to `target` under the constraint: target - P diag(mu) with a diagonal of zeros."""
+    result = target - inverse * (np.diag(target) / np.diag(inverse))
+    np.fill_diagonal(result, 0)
+    return result
+
+
+def autoencoder(gram, weight):
+    """EASE: I - P diag(1 / diag P)."""
+    inverse = np.linalg.inv(gram + weight * np.eye(len(gram)))
+    return without_diagonal(inverse, inverse @ gram)
+
+
+def distilled(gram, text, weight, distill_weight):
+    """L3AE: P (G + d S) - P diag(mu)."""
+    inverse = np.linalg.inv(gram + (weight + distill_weight) * np.eye(len(gram)))
+    return without_diagonal(inverse, inverse @ (gram + distill_weight * text))
+
+
+def answers_closed(tiny):
+    seen = np.zeros((tiny.n_users, tiny.n_items))
+    seen[tiny.train[:, 0], tiny.train[:, 1]] = 1
+    rows = normalise(tiny.llm - tiny.llm.mean(axis=0))
+    text = autoencoder(rows @ rows.T, L3AE_TEXT_WEIGHT)
+    gram = seen.T @ seen
+    return {
+        "ease": autoencoder(gram, EASE_WEIGHT),
+        "l3ae": distilled(gram, text, L3AE_WEIGHT, L3AE_DISTILL_WEIGHT),
+    }
+
+
 # Answers: {file name without folder: array}, and a dictionary of scalars
 
 
@@ -302,6 +338,7 @@ def answers_tiny(folder):
         tables[f"traj_{name}"], out[f"traj_{name}_losses"] = answers_trajectory(tiny, MODELS[name], table)
     for name, whole in tables.items():
         out |= {f"{name}_{side}": part for side, part in tiny.split(whole).items()}
+    out |= answers_closed(tiny)
     for name in ("llm", *SPECTRA):
         whole = tiny.llm if name == "llm" else out[name]
         out[f"{name}_singular"], out[f"{name}_collapse"] = spectrum(whole)

@@ -1,0 +1,471 @@
+#include "problem.h"
+
+#include <math.h>
+#include <stdio.h>
+
+/* missing_embedding belongs to a module that model does not know. */
+static const cf_setting more_settings[] = {{.name = "missing_embedding",
+                                            .kind = CF_SETTING_CHOICE,
+                                            .initial = "error",
+                                            .choices = "error|zero|mean|random",
+                                            .help = "items without a vector"},
+                                           {0}};
+
+/* ---- Problems ------------------------------------------------------------------------------- */
+
+/** Interactions and vectors that every rank holds whole, and the dataset of them. */
+typedef struct data {
+    cf_test_graph graph;
+    int64_t dim;
+    double *vectors; /* items x dim */
+    int64_t missing; /* the item without a vector; -1: none */
+    cf_dataset *file;
+} data;
+
+static cf_strings make_ids(char kind, int64_t count)
+{
+    cf_strings ids = {.count = count};
+
+    assert_int_equal(CF_ALLOC(ids.start, count + 1), CF_OK);
+    assert_int_equal(CF_ALLOC(ids.bytes, count * 8), CF_OK);
+    for (int64_t k = 0; k < count; k++)
+        ids.start[k + 1] =
+            ids.start[k] + 1 + snprintf(ids.bytes + ids.start[k], 8, "%c%d", kind, (int)k % 10000);
+    return ids;
+}
+
+static cf_status give_vectors(void *context, int64_t first, int64_t count, void *rows,
+                              uint8_t *present)
+{
+    const data *d = context;
+
+    for (int64_t k = 0; k < count; k++) {
+        present[k] = first + k != d->missing;
+        for (int64_t j = 0; j < d->dim; j++)
+            ((float *)rows)[k * d->dim + j] =
+                present[k] ? (float)d->vectors[(first + k) * d->dim + j] : 0;
+    }
+    return CF_OK;
+}
+
+/* Write the dataset and open it. Collective. */
+static void open_file(data *d)
+{
+    const int64_t n_users = d->graph.n_users;
+    cf_lists train = {.count = n_users}, none = {.count = n_users};
+    cf_dataset_content content = {.user_ids = make_ids('u', n_users),
+                                  .item_ids = make_ids('i', d->graph.n_items),
+                                  .embedding_dim = d->dim,
+                                  .embedding_type = CF_F32,
+                                  .n_missing = d->missing >= 0,
+                                  .read_vectors = give_vectors,
+                                  .context = d,
+                                  .source = "",
+                                  .filters = "",
+                                  .split = "",
+                                  .embedding_model = ""};
+
+    assert_int_equal(CF_ALLOC(train.start, n_users + 1), CF_OK);
+    assert_int_equal(CF_ALLOC(train.index, d->graph.n_pairs), CF_OK);
+    assert_int_equal(CF_ALLOC(none.start, n_users + 1), CF_OK);
+    for (int64_t e = 0; e < d->graph.n_pairs; e++) {
+        train.start[d->graph.pairs[e][0] + 1] = e + 1;
+        train.index[e] = d->graph.pairs[e][1];
+    }
+    for (int64_t u = 0; u < n_users; u++)
+        if (train.start[u + 1] < train.start[u]) train.start[u + 1] = train.start[u];
+    content.train = train;
+    content.valid = content.test = none;
+    assert_int_equal(
+        cf_dataset_write(&world, cf_test_scratch("data.h5"), world.rank == 0 ? &content : NULL),
+        CF_OK);
+    assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &d->file), CF_OK);
+    cf_free(&train.start);
+    cf_free(&train.index);
+    cf_free(&none.start);
+    cf_dataset_destroy_strings(&content.user_ids);
+    cf_dataset_destroy_strings(&content.item_ids);
+}
+
+/* Wider than a block of the matrices; user and item numbers without any partner are in it. */
+static data new_data(int64_t n_items, int64_t dim, int64_t missing)
+{
+    data d = {.graph = cf_test_graph_random(90, n_items, 0.1, 5), .dim = dim, .missing = missing};
+
+    d.vectors = calloc((size_t)(n_items * dim + 1), sizeof *d.vectors);
+    for (int64_t k = 0; k < n_items * dim; k++)
+        d.vectors[k] = (float)cf_test_noise(7, k / dim, k % dim);
+    open_file(&d);
+    return d;
+}
+
+static void free_data(data *d)
+{
+    cf_dataset_close(&d->file);
+    cf_test_graph_destroy(&d->graph);
+    free(d->vectors);
+}
+
+/* Which of this rank's allocations in the next solution fails; 0: none. */
+static int64_t fail_at;
+
+/* Solve on a grid; the model's table on every rank, items x items, in *out if all is well. */
+static cf_status solve_on(const data *d, const cf_grid *grid, const char *const *sets, float **out)
+{
+    const problem p = {.graph = d->graph, .dim = 16};
+    cf_config *config = setup_config(&p, more_settings);
+    cf_shard shard = cf_test_graph_cut(&d->graph, grid);
+    const cf_model_place place = {grid, &shard, 0};
+    cf_model *model = NULL;
+    cf_solved seconds = {0};
+    const cf_dense *final[2];
+    cf_status status;
+
+    for (; *sets != NULL; sets++)
+        assert_int_equal(cf_config_set(config, *sets), CF_OK);
+    assert_true(cf_model_is_closed(config));
+    cf_alloc_fail_at(fail_at);
+    status = cf_model_create(config, &place, &model);
+    if (status == CF_OK) status = cf_model_solve(model, d->file, config, &seconds);
+    cf_alloc_fail_at(0);
+    if (status == CF_OK) {
+        assert_null(cf_model_table(model, CF_USERS));
+        cf_model_final(model, final);
+        assert_null(final[CF_USERS]);
+        assert_ptr_equal(final[CF_ITEMS], cf_model_table(model, CF_ITEMS));
+        cf_test_table_check_padding(final[CF_ITEMS]);
+        assert_true(seconds.gram > 0 && seconds.invert > 0 && seconds.rest > 0);
+        *out = cf_test_table_get(final[CF_ITEMS]);
+    }
+    cf_model_destroy(&model);
+    cf_test_shard_destroy(&shard);
+    cf_config_destroy(&config);
+    return status;
+}
+
+/* ---- The plain way -------------------------------------------------------------------------- */
+
+/* The inverse by Gauss and Jordan; positive definite, so that no pivot has to be looked for. */
+static void invert_plainly(double *a, int64_t n)
+{
+    for (int64_t k = 0; k < n; k++) {
+        const double pivot = a[k * n + k];
+
+        a[k * n + k] = 1;
+        for (int64_t j = 0; j < n; j++)
+            a[k * n + j] /= pivot;
+        for (int64_t i = 0; i < n; i++) {
+            const double times = a[i * n + k];
+
+            if (i == k) continue;
+            a[i * n + k] = 0;
+            for (int64_t j = 0; j < n; j++)
+                a[i * n + j] -= times * a[k * n + j];
+        }
+    }
+}
+
+static double *square(int64_t n)
+{
+    double *a = calloc((size_t)(n * n), sizeof *a);
+
+    assert_non_null(a);
+    return a;
+}
+
+/* P (target) - P diag(mu), P the inverse of gram + weight I; target = gram + times * text. */
+static double *constrain_plainly(const double *gram, int64_t n, double weight, const double *text,
+                                 double times)
+{
+    double *p = square(n), *b = square(n);
+
+    for (int64_t k = 0; k < n * n; k++)
+        p[k] = gram[k] + (k % (n + 1) == 0 ? weight : 0);
+    invert_plainly(p, n);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t k = 0; k < n; k++)
+            for (int64_t j = 0; j < n; j++)
+                b[i * n + j] +=
+                    p[i * n + k] * (gram[k * n + j] + (text ? times * text[k * n + j] : 0));
+    for (int64_t j = 0; j < n; j++) {
+        const double mu = b[j * n + j] / p[j * n + j];
+
+        for (int64_t i = 0; i < n; i++)
+            b[i * n + j] -= p[i * n + j] * mu;
+    }
+    free(p);
+    return b;
+}
+
+static double *gram_plainly(const data *d)
+{
+    const int64_t n = d->graph.n_items;
+    double *gram = square(n);
+
+    for (int64_t a = 0; a < d->graph.n_pairs; a++)
+        for (int64_t b = 0; b < d->graph.n_pairs; b++)
+            if (d->graph.pairs[a][0] == d->graph.pairs[b][0])
+                gram[d->graph.pairs[a][1] * n + d->graph.pairs[b][1]]++;
+    return gram;
+}
+
+/* FF', F: centred rows of length 1. */
+static double *text_gram_plainly(const data *d)
+{
+    const int64_t n = d->graph.n_items, dim = d->dim;
+    double *gram = square(n), *f = calloc((size_t)(n * dim), sizeof *f);
+
+    for (int64_t k = 0; k < dim; k++) {
+        double sum = 0;
+
+        for (int64_t i = 0; i < n; i++)
+            sum += i == d->missing ? 0 : d->vectors[i * dim + k];
+        for (int64_t i = 0; i < n; i++)
+            if (i != d->missing)
+                f[i * dim + k] = d->vectors[i * dim + k] - sum / (double)(n - (d->missing >= 0));
+    }
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < n; j++) {
+            double ij = 0, ii = 0, jj = 0;
+
+            for (int64_t k = 0; k < dim; k++) {
+                ij += f[i * dim + k] * f[j * dim + k];
+                ii += f[i * dim + k] * f[i * dim + k];
+                jj += f[j * dim + k] * f[j * dim + k];
+            }
+            gram[i * n + j] = ij == 0 ? 0 : ij / sqrt(ii * jj);
+        }
+    free(f);
+    return gram;
+}
+
+static double *ease_plainly(const data *d, double weight)
+{
+    double *gram = gram_plainly(d), *b = constrain_plainly(gram, d->graph.n_items, weight, NULL, 0);
+
+    free(gram);
+    return b;
+}
+
+static double *l3ae_plainly(const data *d, double text_weight, double weight, double distill)
+{
+    const int64_t n = d->graph.n_items;
+    double *gram = gram_plainly(d), *of_text = text_gram_plainly(d);
+    double *text = constrain_plainly(of_text, n, text_weight, NULL, 0);
+    double *b = constrain_plainly(gram, n, weight + distill, text, distill);
+
+    free(gram);
+    free(of_text);
+    free(text);
+    return b;
+}
+
+/* The table is B's transpose: within tolerance x B's largest entry, and with a diagonal of zeros.
+ */
+static void check_transposed(const float *table, const double *b, int64_t n, double tolerance)
+{
+    double largest = 0;
+
+    for (int64_t k = 0; k < n * n; k++)
+        largest = fmax(largest, fabs(b[k]));
+    for (int64_t j = 0; j < n; j++)
+        for (int64_t i = 0; i < n; i++)
+            assert_close(table[j * n + i], b[i * n + j], tolerance * largest);
+    for (int64_t j = 0; j < n; j++)
+        assert_true(table[j * (n + 1)] == 0);
+}
+
+/* On every grid: near `b`, and the same bits on all of them, which have the same number of ranks.
+ */
+static void check_everywhere(const data *d, const char *const *sets, const double *b,
+                             double tolerance)
+{
+    const int64_t n = d->graph.n_items;
+    cf_grid *grid = NULL;
+    float *first = NULL;
+
+    for (int k = 0; cf_test_next_grid(&world, (n + CF_LANES - 1) / CF_LANES, &k, &grid);) {
+        float *table = NULL;
+
+        if (solve_on(d, grid, sets, &table) != CF_OK) fail_msg("%s", cf_error_message());
+        check_transposed(table, b, n, tolerance);
+        if (first == NULL)
+            first = table;
+        else
+            cf_test_same_bits(table, first, n * n, "item-item matrix");
+        if (first != table) free(table);
+    }
+    free(first);
+}
+
+/* ---- Tests ---------------------------------------------------------------------------------- */
+
+/* The table has 24 bits; what is solved in float32 loses as many as the condition number has. */
+static const double rounded = 1e-6, rounded_often = 1e-4;
+
+static const char *const ease_sets[] = {"model=EASE", "reg_weight=3", NULL};
+static const char *const ease32_sets[] = {"model=EASE", "reg_weight=3", "solve_precision=float32",
+                                          NULL};
+static const char *const l3ae_sets[] = {"model=L3AE", "reg_weight=2", "text_reg_weight=0.7",
+                                        "distill_weight=5", NULL};
+static const char *const l3ae32_sets[] = {"model=L3AE",
+                                          "reg_weight=2",
+                                          "text_reg_weight=0.7",
+                                          "distill_weight=5",
+                                          "solve_precision=float32",
+                                          NULL};
+
+static void the_golden_problem_is_solved(void **state)
+{
+    static const struct {
+        const char *file;
+        const char *const *sets, *const *sets32;
+    } models[] = {{"ease", ease_sets, ease32_sets}, {"l3ae", l3ae_sets, l3ae32_sets}};
+    data d = {.graph = cf_test_graph_load(CF_TEST_DATA "/golden/tiny/train.npy", 40, 30),
+              .dim = 48,
+              .missing = -1};
+    int64_t dims[2];
+
+    (void)state;
+    d.vectors = cf_test_npy(CF_TEST_DATA "/golden/tiny/llm.npy", dims);
+    assert_int_equal(dims[1], d.dim);
+    open_file(&d);
+    for (size_t m = 0; m < sizeof models / sizeof *models; m++) {
+        char path[1024];
+
+        snprintf(path, sizeof path, CF_TEST_DATA "/golden/tiny/%s.npy", models[m].file);
+        double *want = cf_test_npy(path, dims);
+        assert_int_equal(dims[0] * dims[1], 900);
+        check_everywhere(&d, models[m].sets, want, rounded);
+        check_everywhere(&d, models[m].sets32, want, rounded_often);
+        free(want);
+    }
+    free_data(&d);
+}
+
+static void many_blocks_are_as_one(void **state)
+{
+    data d = new_data(150, 20, -1);
+    double *ease = ease_plainly(&d, 3), *l3ae = l3ae_plainly(&d, 0.7, 2, 5);
+
+    (void)state;
+    check_everywhere(&d, ease_sets, ease, rounded);
+    check_everywhere(&d, ease32_sets, ease, rounded_often);
+    check_everywhere(&d, l3ae_sets, l3ae, rounded);
+    check_everywhere(&d, l3ae32_sets, l3ae, rounded_often);
+    free(ease);
+    free(l3ae);
+    free_data(&d);
+}
+
+static void l3ae_without_distillation_is_ease(void **state)
+{
+    static const char *const sets[] = {"model=L3AE", "reg_weight=3", "distill_weight=0", NULL};
+    data d = new_data(70, 12, -1);
+    double *want = ease_plainly(&d, 3);
+
+    (void)state;
+    check_everywhere(&d, sets, want, rounded);
+    free(want);
+    free_data(&d);
+}
+
+/* Its row of F is zero, so that its text says nothing of any other item. */
+static void an_item_without_a_vector_is_refused_or_tells_nothing(void **state)
+{
+    static const char *const zero[] = {
+        "model=L3AE",       "reg_weight=2",           "text_reg_weight=0.7",
+        "distill_weight=5", "missing_embedding=zero", NULL};
+    static const char *const mean[] = {
+        "model=L3AE",       "reg_weight=2",           "text_reg_weight=0.7",
+        "distill_weight=5", "missing_embedding=mean", NULL};
+    static const char *const random[] = {"model=L3AE", "missing_embedding=random", NULL};
+    data d = new_data(70, 12, 33);
+    double *want = l3ae_plainly(&d, 0.7, 2, 5);
+    cf_grid *grid = NULL;
+    float *none = NULL;
+
+    (void)state;
+    check_everywhere(&d, zero, want, rounded);
+    check_everywhere(&d, mean, want, rounded);
+    assert_int_equal(cf_par_create_grid(&world, world.size, 1, &grid), CF_OK);
+    assert_int_equal(solve_on(&d, grid, l3ae_sets, &none), CF_ERR_FORMAT);
+    assert_non_null(strstr(cf_error_message(), "1 of 70 items have no vector"));
+    assert_int_equal(solve_on(&d, grid, random, &none), CF_ERR_USAGE);
+    assert_non_null(strstr(cf_error_message(), "missing_embedding"));
+    assert_null(none);
+    cf_par_destroy_grid(&grid);
+    free(want);
+    free_data(&d);
+}
+
+static void a_singular_matrix_is_refused_by_every_rank(void **state)
+{
+    static const char *const sets[] = {"model=EASE", "reg_weight=0", NULL};
+    static const char *const text[] = {"model=L3AE", "text_reg_weight=0", NULL};
+    data d = new_data(70, 0, -1), with_text = new_data(70, 12, 3);
+    cf_grid *grid = NULL;
+    float *none = NULL;
+
+    (void)state;
+    assert_int_equal(cf_par_create_grid(&world, 1, world.size, &grid), CF_OK);
+    if (world.size <= 5) { /* slices of whole 16s */
+        assert_int_equal(solve_on(&d, grid, sets, &none), CF_ERR_NUMERIC);
+        assert_non_null(strstr(cf_error_message(), "a larger reg_weight helps"));
+    }
+    cf_par_destroy_grid(&grid);
+    assert_int_equal(cf_par_create_grid(&world, world.size, 1, &grid), CF_OK);
+    assert_int_equal(solve_on(&d, grid, text, &none), CF_ERR_USAGE);
+    assert_non_null(strstr(cf_error_message(), "has no language-model vectors"));
+    assert_int_equal(solve_on(&with_text, grid,
+                              (const char *const[]){"model=L3AE", "text_reg_weight=0",
+                                                    "missing_embedding=zero", NULL},
+                              &none),
+                     CF_ERR_NUMERIC);
+    assert_non_null(strstr(cf_error_message(), "a larger text_reg_weight helps"));
+    assert_null(none);
+    cf_par_destroy_grid(&grid);
+    free_data(&d);
+    free_data(&with_text);
+}
+
+/* Every allocation of creating and solving fails once, on each rank in turn. */
+static void no_memory_on_one_rank_stops_every_rank(void **state)
+{
+    cf_grid *grid = NULL;
+    data d;
+
+    (void)state;
+    if (world.size > 4) skip(); /* six ranks are for the mesh of 2 x 3 */
+    d = new_data(70, 12, -1);
+    assert_int_equal(cf_par_create_grid(&world, world.size, 1, &grid), CF_OK);
+    for (int bad = 0; bad < world.size; bad++)
+        for (int64_t n = 1, failed = 1; failed; n++) {
+            float *table = NULL;
+            cf_status status;
+
+            failed = 0;
+            cf_dataset_close(&d.file); /* a pass over the vectors that was cut short */
+            assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &d.file), CF_OK);
+            fail_at = bad == world.rank ? n : 0;
+            status = solve_on(&d, grid, l3ae_sets, &table);
+            fail_at = 0;
+            if (status != CF_OK) {
+                assert_int_equal(status, CF_ERR_MEMORY);
+                failed = 1;
+            }
+            free(table);
+        }
+    cf_par_destroy_grid(&grid);
+    free_data(&d);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(the_golden_problem_is_solved),
+    cmocka_unit_test(many_blocks_are_as_one),
+    cmocka_unit_test(l3ae_without_distillation_is_ease),
+    cmocka_unit_test(an_item_without_a_vector_is_refused_or_tells_nothing),
+    cmocka_unit_test(a_singular_matrix_is_refused_by_every_rank),
+    cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
+};
+CF_TEST_MAIN(tests)
