@@ -1,4 +1,4 @@
-/* export: the final tables as NumPy files, with ids. */
+/* export: the final tables, or the item-item matrix, as NumPy files, with ids. */
 #include "cli.h"
 
 #include <errno.h>
@@ -71,18 +71,22 @@ done:
     return status;
 }
 
-/* One side's NAME.npy and NAME.txt. Both are published only when both are whole. */
-static cf_status export_side(const cf_trained *trained, cf_side side, const char *folder)
+static const char *const rows_name[2] = {"users.npy", "items.npy"};
+static const char *const ids_name[2] = {"users.txt", "items.txt"};
+static const char similarity_name[] = "item_similarity.npy";
+
+/* One side's rows, as `name`, and ids. Both are published only when both are whole. */
+static cf_status export_side(const cf_trained *trained, cf_side side, const char *name,
+                             const char *folder)
 {
-    static const char *const names[2][2] = {{"users.npy", "users.txt"}, {"items.npy", "items.txt"}};
     const cf_dense *table = trained->final[side];
     const cf_par *world = trained->dataset->world;
     cli_output rows = {0}, ids = {0};
     cf_status status = CF_OK;
 
     if (world->rank == 0) {
-        status = cli_output_open(&rows, folder, names[side][0]);
-        if (status == CF_OK) status = cli_output_open(&ids, folder, names[side][1]);
+        status = cli_output_open(&rows, folder, name);
+        if (status == CF_OK) status = cli_output_open(&ids, folder, ids_name[side]);
         if (status == CF_OK) write_npy_head(rows.file, table->n_rows, table->dim);
     }
     CF_TRY(cf_par_agree(world, status));
@@ -96,6 +100,33 @@ static cf_status export_side(const cf_trained *trained, cf_side side, const char
 done:
     cli_output_discard(&rows);
     cli_output_discard(&ids);
+    return status;
+}
+
+static cf_status export_tables(const cf_trained *t, const char *folder)
+{
+    cf_status status;
+
+    CF_TRY(export_side(t, CF_USERS, rows_name[CF_USERS], folder));
+    CF_TRY(export_side(t, CF_ITEMS, rows_name[CF_ITEMS], folder));
+    if (t->dataset->world->rank == 0)
+        printf("%s: users.npy %lld x %lld, items.npy %lld x %lld, users.txt, items.txt\n", folder,
+               (long long)t->dataset->n_users, (long long)t->final[CF_USERS]->dim,
+               (long long)t->dataset->n_items, (long long)t->final[CF_ITEMS]->dim);
+done:
+    return status;
+}
+
+/* Of a closed form: its one table. */
+static cf_status export_similarity(const cf_trained *t, const char *folder)
+{
+    const long long n = (long long)t->dataset->n_items;
+    cf_status status;
+
+    CF_TRY(export_side(t, CF_ITEMS, similarity_name, folder));
+    if (t->dataset->world->rank == 0)
+        printf("%s: %s %lld x %lld, items.txt\n", folder, similarity_name, n, n);
+done:
     return status;
 }
 
@@ -116,12 +147,8 @@ static cf_status run(const cf_par *world, const cli_arguments *arguments)
 
     CF_TRY(cli_load(world, arguments, &trained));
     CF_TRY(make_folder(world, folder));
-    CF_TRY(export_side(trained, CF_USERS, folder));
-    CF_TRY(export_side(trained, CF_ITEMS, folder));
-    if (world->rank == 0)
-        printf("%s: users.npy %lld x %lld, items.npy %lld x %lld, users.txt, items.txt\n", folder,
-               (long long)trained->dataset->n_users, (long long)trained->final[CF_USERS]->dim,
-               (long long)trained->dataset->n_items, (long long)trained->final[CF_ITEMS]->dim);
+    CF_TRY(trained->final[CF_USERS] ? export_tables(trained, folder)
+                                    : export_similarity(trained, folder));
 done:
     cf_train_unload(&trained);
     return status;
@@ -129,7 +156,10 @@ done:
 
 static const cli_option options[] = {
     {"data", "DATA.h5", "the dataset that the model was trained on", true},
-    {"out", "FOLDER", "where users.npy, items.npy, users.txt and items.txt go", true},
+    {"out", "FOLDER",
+     "where users.npy, items.npy, users.txt and items.txt go; of EASE and L3AE "
+     "item_similarity.npy and items.txt",
+     true},
     {0}};
 
 const cli_command cli_export = {
@@ -138,7 +168,8 @@ const cli_command cli_export = {
     .operand = "CHECKPOINT.h5",
     .remarks =
         "The score of a user and an item is the dot product of their rows (float32). Line k of\n"
-        "users.txt and items.txt is the id of row k, from 0.",
+        "users.txt and items.txt is the id of row k, from 0. EASE and L3AE: the score of a user\n"
+        "and an item is the sum of what the user's train items have in the item's row.",
     .settings = CLI_SETTINGS_MACHINE,
     .options = options,
     .run = run,

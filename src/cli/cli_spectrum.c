@@ -154,6 +154,16 @@ done:
     return status;
 }
 
+/* Errors: USAGE for a closed form. */
+static cf_status check_has_tables(const cf_ckpt_file *file, const char *path)
+{
+    if (!file->closed) return CF_OK;
+    return CF_FAIL(CF_ERR_USAGE,
+                   "spectrum: %s has an item-item matrix (%lld x %lld) and no tables of users and "
+                   "items, whose collapse could be measured",
+                   path, (long long)file->n_items, (long long)file->n_items);
+}
+
 /* Raw tables need no dataset. */
 static cf_status of_checkpoint(spectra *s)
 {
@@ -168,6 +178,7 @@ static cf_status of_checkpoint(spectra *s)
         CF_TRY(CF_FAIL(CF_ERR_USAGE,
                        "spectrum: --set is for a dataset, or for a checkpoint with --data"));
     CF_TRY(cf_ckpt_open(s->world, path, &file));
+    CF_TRY(check_has_tables(file, path));
     CF_TRY(cf_par_agree(s->world, read_config(file, path, &config)));
     CF_TRY(cf_par_create_grid(s->world, s->world->size, 1, &grid));
     CF_TRY(create_table(grid, file->n_users, file->dim, &table[CF_USERS]));
@@ -190,6 +201,7 @@ static cf_status of_trained(spectra *s)
     cf_status status;
 
     CF_TRY(cli_load(s->world, s->arguments, &t));
+    CF_TRY(check_has_tables(t->file, s->arguments->positional[0]));
     CF_TRY(add_table(s, USER_RAW, cf_model_table(t->model, CF_USERS), t->config));
     CF_TRY(add_table(s, ITEM_RAW, cf_model_table(t->model, CF_ITEMS), t->config));
     CF_TRY(add_table(s, USER_FINAL, t->final[CF_USERS], t->config));

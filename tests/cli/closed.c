@@ -1,0 +1,158 @@
+/* The commands on a model that is solved for. */
+#include "problem.h"
+
+#include <math.h>
+
+static double *weights; /* ITEMS x ITEMS, as exported */
+
+static void a_model_is_solved_for(void **state)
+{
+    json_t *trained, *evaluated, *info;
+
+    (void)state;
+    make_inputs();
+    succeed("llminit prepare --inter %s --item %s --embedding %s --out %s --set split=RS --quiet",
+            inter, item, npy, data);
+    trained = succeed_json("llminit train --data %s --out %s --json --quiet --set model=L3AE --set "
+                           "topk=5,10 --set valid_metric=MRR@10",
+                           data, run);
+    evaluated = succeed_json("llminit evaluate %s/best.h5 --data %s --json --set grid=%dx1", run,
+                             data, world.size);
+    info = succeed_json("llminit info %s/best.h5 --json", run);
+    if (world.rank == 0) {
+        const json_t *arrays = json_object_get(info, "arrays");
+
+        assert_int_equal(integer(trained, "best_epoch"), 1);
+        assert_true(
+            json_equal(json_object_get(trained, "test"), json_object_get(evaluated, "test")));
+        assert_non_null(json_object_get(arrays, "/item_similarity"));
+        assert_null(json_object_get(arrays, "/user_embedding"));
+    }
+    json_decref(trained);
+    json_decref(evaluated);
+    json_decref(info);
+}
+
+/* Its own default comes to nobody who gave a value. */
+static void reg_weight_has_the_models_default(void **state)
+{
+    static const struct {
+        const char *sets;
+        double want;
+    } lines[] = {{"--set model=EASE", 250},
+                 {"--set model=L3AE", 10},
+                 {"--set model=LightGCN", 1e-5},
+                 {"--set model=EASE --set reg_weight=3", 3}};
+
+    (void)state;
+    for (size_t k = 0; k < sizeof lines / sizeof *lines; k++) {
+        const char *at;
+        char *text = NULL;
+
+        assert_int_equal(run_format(&text, "llminit settings --yaml %s", lines[k].sets), CF_OK);
+        at = strstr(text, "\nreg_weight: ");
+        if (world.rank == 0) assert_non_null(at);
+        if (at) assert_true(strtod(at + strlen("\nreg_weight: "), NULL) == lines[k].want);
+        free(text);
+    }
+}
+
+static void export_writes_the_matrix_and_its_ids(void **state)
+{
+    char path[1100];
+    int64_t dims[2];
+
+    (void)state;
+    succeed("llminit export %s/best.h5 --data %s --out %s --quiet", run, data, folder);
+    MPI_Barrier(world.comm);
+    snprintf(path, sizeof path, "%s/item_similarity.npy", folder);
+    weights = cf_test_npy(path, dims);
+    assert_int_equal(dims[0], ITEMS);
+    assert_int_equal(dims[1], ITEMS);
+    for (int j = 0; j < ITEMS; j++)
+        assert_true(weights[j * (ITEMS + 1)] == 0);
+    snprintf(path, sizeof path, "%s/items.txt", folder);
+    assert_int_equal(access(path, F_OK), 0);
+    snprintf(path, sizeof path, "%s/users.npy", folder);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+/* Which number the program gave to the id that ends in `k`. */
+static void read_numbers(const cf_dataset *dataset, cf_names which, int64_t count, int *number)
+{
+    cf_strings names = {0};
+
+    assert_int_equal(cf_dataset_read_names(dataset, which, 0, count, &names), CF_OK);
+    for (int n = 0; n < count; n++)
+        number[atoi(names.bytes + names.start[n] + 1)] = n;
+    cf_dataset_destroy_strings(&names);
+}
+
+static int user_number[USERS], item_number[ITEMS];
+
+/* A user's score: what their train items have in the item's row, summed in their order. */
+static void check_line(const char *line, const cf_lists *train)
+{
+    int user, rank, i;
+    double value, want = 0;
+    char shown[64];
+
+    assert_int_equal(sscanf(line, "u%d\t%d\ti%d\t%lf", &user, &rank, &i, &value), 4);
+    user = user_number[user];
+    i = item_number[i];
+    for (int64_t k = train->start[user]; k < train->start[user + 1]; k++)
+        want += weights[i * ITEMS + train->index[k]];
+    snprintf(shown, sizeof shown, "%.7g", (double)(float)want);
+    assert_true(value == strtod(shown, NULL));
+}
+
+static void recommendations_are_sums_of_the_matrix(void **state)
+{
+    const cf_par self = {MPI_COMM_SELF, 0, 1};
+    cf_dataset *dataset = NULL;
+    cf_grid *grid = NULL;
+    cf_shard *shard = NULL;
+    char line[256];
+    int lines = 0;
+    FILE *file;
+
+    (void)state;
+    succeed("llminit recommend %s/best.h5 --data %s --topk %d --out %s --quiet", run, data, TOPK,
+            tsv);
+    MPI_Barrier(world.comm);
+    assert_int_equal(cf_dataset_open(&self, data, &dataset), CF_OK);
+    assert_int_equal(cf_par_create_grid(&self, 1, 1, &grid), CF_OK);
+    assert_int_equal(cf_dataset_load_shard(dataset, grid, &shard), CF_OK);
+    read_numbers(dataset, CF_USER_IDS, USERS, user_number);
+    read_numbers(dataset, CF_ITEM_IDS, ITEMS, item_number);
+    file = fopen(tsv, "r");
+    assert_non_null(file);
+    assert_non_null(fgets(line, sizeof line, file));
+    for (; fgets(line, sizeof line, file) != NULL; lines++)
+        check_line(line, &shard->train);
+    fclose(file);
+    assert_int_equal(lines, USERS * TOPK);
+    cf_dataset_destroy_shard(&shard);
+    cf_par_destroy_grid(&grid);
+    cf_dataset_close(&dataset);
+    free(weights);
+}
+
+static void there_is_no_table_to_measure_collapse_of(void **state)
+{
+    (void)state;
+    assert_int_equal(run_format(NULL, "llminit spectrum %s/best.h5", run), CF_ERR_USAGE);
+    assert_non_null(strstr(cf_error_message(), "has an item-item matrix (40 x 40) and no tables"));
+    assert_int_equal(run_format(NULL, "llminit spectrum %s/best.h5 --data %s", run, data),
+                     CF_ERR_USAGE);
+    assert_non_null(strstr(cf_error_message(), "has an item-item matrix"));
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_model_is_solved_for),
+    cmocka_unit_test(reg_weight_has_the_models_default),
+    cmocka_unit_test(export_writes_the_matrix_and_its_ids),
+    cmocka_unit_test(recommendations_are_sums_of_the_matrix),
+    cmocka_unit_test(there_is_no_table_to_measure_collapse_of),
+};
+CF_TEST_MAIN(tests)

@@ -1,0 +1,216 @@
+/* Runs of models that are solved for. */
+#include "../../src/train/internal.h"
+#include "run.h"
+
+#include <jansson.h>
+#include <math.h>
+
+static const run_spec closed[] = {
+    {.data = "data.h5", .folder = "run", .sets = {"model=EASE", "reg_weight=5", "epochs=7"}},
+    {.data = "data.h5", .folder = "run", .sets = {"model=L3AE", "distill_weight=20"}},
+    {.data = "novalid.h5", .folder = "run", .sets = {"model=EASE", "reg_weight=20"}},
+};
+enum { N_CLOSED = sizeof closed / sizeof *closed };
+
+/* ITEMS numbers are four segments. */
+static int next_columns(int k)
+{
+    for (int columns = 1; columns <= world.size && columns <= 4; columns++)
+        if (world.size % columns == 0 && k-- == 0) return columns;
+    return 0;
+}
+
+/* The matrix of a checkpoint, whole, read by each rank by itself. */
+static float *read_matrix(const char *folder, const char *file, cf_run_progress *progress)
+{
+    cf_ckpt_file *in = NULL;
+    cf_grid *alone = NULL;
+    cf_blocks blocks;
+    cf_dense *table[2] = {NULL, NULL};
+    char path[1100];
+    float *out;
+
+    snprintf(path, sizeof path, "%s/%s", cf_test_scratch(folder), file);
+    MPI_Barrier(world.comm);
+    assert_ok(cf_par_create_grid(&cf_test_self, 1, 1, &alone));
+    assert_ok(cf_ckpt_open(&cf_test_self, path, &in));
+    assert_true(in->closed);
+    assert_int_equal(in->dim, ITEMS);
+    assert_ok(cf_par_create_blocks(ITEMS, 1, &blocks));
+    assert_ok(cf_dense_create(alone, &blocks, ITEMS, &table[CF_ITEMS]));
+    assert_ok(cf_ckpt_read(in, table, NULL));
+    *progress = in->progress;
+    out = cf_test_table_get(table[CF_ITEMS]);
+    cf_dense_destroy(&table[CF_ITEMS]);
+    cf_par_destroy_blocks(&blocks);
+    cf_ckpt_close(&in);
+    cf_par_destroy_grid(&alone);
+    MPI_Barrier(world.comm);
+    return out;
+}
+
+/* Both checkpoints have the matrix that `want` is, within `tolerance`; 0: the same bits. */
+static void check_matrix(const char *folder, const float *want, double tolerance, bool validates)
+{
+    static const char *const files[] = {"latest.h5", "best.h5"};
+    cf_run_progress progress;
+
+    for (int f = 0; f < 2; f++) {
+        float *got = read_matrix(folder, files[f], &progress);
+
+        assert_int_equal(progress.epoch, 1);
+        assert_int_equal(progress.best_epoch, validates ? 1 : 0);
+        for (int64_t k = 0; k < ITEMS * ITEMS; k++)
+            assert_true(fabs((double)got[k] - (double)want[k]) <= tolerance);
+        free(got);
+    }
+}
+
+static void every_grid_ends_with_the_bits_of_as_many_ranks(void **state)
+{
+    (void)state;
+    write_dataset(cf_test_scratch("data.h5"), true);
+    write_dataset(cf_test_scratch("novalid.h5"), false);
+    for (int v = 1; v < N_CLOSED; v++) {
+        const bool validates = strcmp(closed[v].data, "data.h5") == 0;
+        run_spec one = closed[v];
+        cf_train_result result, want = {0};
+        cf_run_progress progress;
+        float *alone, *first = NULL;
+
+        one.folder = "alone";
+        clear_folder("alone");
+        if (world.rank == 0) assert_ok(run_train(&cf_test_self, 1, &one, &want));
+        cf_par_broadcast(&world, &want, sizeof want, 0);
+        alone = read_matrix("alone", "best.h5", &progress);
+        for (int k = 0, columns; (columns = next_columns(k)) > 0; k++) {
+            clear_folder("run");
+            assert_ok(run_train(&world, columns, &closed[v], &result));
+            assert_true(result.has_test);
+            for (int t = 0; t < result.test.n_topk; t++)
+                assert_close(result.test.mean[CF_NDCG][t], want.test.mean[CF_NDCG][t], 1e-3);
+            check_matrix("run", alone, 1e-6, validates);
+            if (first != NULL)
+                check_matrix("run", first, 0, validates);
+            else
+                first = read_matrix("run", "best.h5", &progress);
+        }
+        free(first);
+        free(alone);
+    }
+}
+
+/* How often an event is in the log, on rank 0; `last`: of the last, what `field` says. */
+static int count_events(const char *event, const char *field, char *last)
+{
+    char path[1100], line[4096];
+    int count = 0;
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/log.jsonl", cf_test_scratch("run"));
+    file = fopen(path, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file) != NULL) {
+        json_t *object = json_loads(line, 0, NULL);
+
+        assert_non_null(object);
+        if (strcmp(json_string_value(json_object_get(object, "event")), event) == 0) {
+            const json_t *value = json_object_get(object, field);
+
+            count++;
+            assert_non_null(value);
+            if (json_is_string(value)) snprintf(last, 64, "%s", json_string_value(value));
+        }
+        json_decref(object);
+    }
+    fclose(file);
+    return count;
+}
+
+static void a_finished_run_has_nothing_left_to_solve(void **state)
+{
+    run_spec spec = closed[0];
+    cf_train_result first, again;
+    char why[64] = "";
+
+    (void)state;
+    write_dataset(cf_test_scratch("data.h5"), true);
+    clear_folder("run");
+    assert_ok(run_train(&world, 1, &spec, &first));
+    assert_int_equal(run_train(&world, 1, &spec, &again), CF_ERR_USAGE); /* without resume */
+    spec.resume = true;
+    assert_ok(run_train(&world, 1, &spec, &again));
+    check_same_progress(&again.progress, &first.progress);
+    for (int m = 0; m < CF_N_METRICS; m++)
+        for (int t = 0; t < first.test.n_topk; t++)
+            assert_true(again.test.mean[m][t] == first.test.mean[m][t]);
+    if (world.rank == 0) {
+        assert_int_equal(count_events("solve", "invert", NULL), 1);
+        assert_int_equal(count_events("valid", "metrics", NULL), 1);
+        assert_int_equal(count_events("test", "metrics", NULL), 2);
+        assert_int_equal(count_events("end", "why", why), 2);
+        assert_string_equal(why, "solved");
+    }
+    spec.sets[1] = "reg_weight=6";
+    assert_int_equal(run_train(&world, 1, &spec, &again), CF_ERR_USAGE);
+    assert_non_null(strstr(cf_error_message(), "reg_weight differs from the run's"));
+}
+
+/* A checkpoint is used on other ranks and grids than it was made on: the same metrics. */
+static void a_checkpoint_is_evaluated_on_one_rank_as_on_all(void **state)
+{
+    static const char *const no_sets[] = {NULL};
+    char checkpoint[1100], data[1024];
+    cf_train_result result;
+    cf_trained *trained = NULL;
+    cf_metrics metrics;
+
+    (void)state;
+    write_dataset(cf_test_scratch("data.h5"), true);
+    clear_folder("run");
+    assert_ok(run_train(&world, 1, &closed[1], &result));
+    snprintf(checkpoint, sizeof checkpoint, "%s/best.h5", cf_test_scratch("run"));
+    scratch_path("data.h5", data);
+    MPI_Barrier(world.comm);
+    assert_ok(
+        cf_train_load(&cf_test_self, &(cf_train_source){checkpoint, data, no_sets, 0}, &trained));
+    assert_ok(cf_eval_run(
+        &(cf_eval_tables){trained->final[CF_USERS], trained->final[CF_ITEMS], trained->shard},
+        CF_SPLIT_TEST, true, trained->config, &metrics));
+    for (int m = 0; m < CF_N_METRICS; m++)
+        for (int t = 0; t < metrics.n_topk; t++)
+            assert_true(metrics.mean[m][t] == result.test.mean[m][t]);
+    cf_train_unload(&trained);
+}
+
+/* 12 bytes for each two items on all ranks together, and no more than a hundredth beside. */
+static void what_does_not_fit_is_refused_beforehand(void **state)
+{
+    cf_dataset dataset = {.world = &world, .n_users = 10, .n_items = 40000, .n_train = 30};
+    run_spec spec = closed[0];
+    cf_config *config = run_config(&spec);
+    cf_grid *grid = NULL;
+    double bytes;
+
+    (void)state;
+    assert_ok(cf_par_create_grid(&world, 1, world.size, &grid));
+    bytes = grid_predict_bytes(&dataset, config, 1, world.size) * world.size;
+    assert_in_range((int64_t)bytes, (int64_t)40000 * 40000 * 12,
+                    (int64_t)40000 * 40000 * 12 / 100 * 101);
+    dataset.n_items = 30000000; /* 10^16 bytes */
+    assert_int_equal(grid_check_memory(&dataset, config, grid), CF_ERR_MEMORY);
+    assert_non_null(strstr(cf_error_message(), "EASE of 30000000 items needs about"));
+    assert_non_null(strstr(cf_error_message(), "float32"));
+    dataset.n_items = 50;
+    assert_ok(grid_check_memory(&dataset, config, grid));
+    cf_par_destroy_grid(&grid);
+    cf_config_destroy(&config);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(every_grid_ends_with_the_bits_of_as_many_ranks),
+    cmocka_unit_test(a_finished_run_has_nothing_left_to_solve),
+    cmocka_unit_test(a_checkpoint_is_evaluated_on_one_rank_as_on_all),
+    cmocka_unit_test(what_does_not_fit_is_refused_beforehand),
+};
+CF_TEST_MAIN(tests)
