@@ -8,6 +8,8 @@ import shlex
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 USAGE = 2  # exit status
 METRICS = ("Recall", "NDCG", "MRR", "Hit", "Precision")
+SOLVED = ("EASE", "L3AE")  # models without start, seed or epochs
+NO_START = "-"
 AXES = {"model": "--models", "emb_selection": "--starts", "seed": "--seeds", "topk": "--metrics"}
 
 
@@ -78,6 +80,10 @@ def variant_list(text):
         for own in word.split(":")[1:]:
             setting(own)
     return listed(text)
+
+
+def is_solved(model):
+    return model.split(":")[0] in SOLVED
 
 
 def parse(arguments, description):

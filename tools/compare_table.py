@@ -1,10 +1,13 @@
 """The tables of tools/compare, from its cells; nothing here reads or writes files.
 
 A cell has model, start, seed, folder, state ("done", "failed" or "waiting"), error and, if it is done, result:
-{"metrics": {"Recall@10": 0.1}, "best_epoch": 60, "seconds": 43.1}. Options are those of tools/compare.
+{"metrics": {"Recall@10": 0.1}, "best_epoch": 60, "seconds": 43.1}; a model that is solved for has no best epoch, and one start,
+NO_START. Options are those of tools/compare.
 """
 import dataclasses
 import statistics
+
+from compare_options import NO_START, is_solved
 
 
 @dataclasses.dataclass
@@ -30,7 +33,7 @@ class Row:
 
     def mean_of(self, name):
         """best_epoch or seconds"""
-        values = [result[name] for result in self.done().values()]
+        values = [result[name] for result in self.done().values() if result[name] is not None]
         return statistics.mean(values) if values else None
 
     def gain(self, metric, base):
@@ -51,10 +54,12 @@ class Row:
 
 def rows_of(options, cells):
     """[(row, row of the same model's baseline)]"""
-    rows = {(model, start): Row(model, start, []) for model in options.models for start in options.starts}
+    starts = {model: [NO_START] if is_solved(model) else options.starts for model in options.models}
+    rows = {(model, start): Row(model, start, []) for model in options.models for start in starts[model]}
     for cell in cells:
         rows[cell.model, cell.start].cells.append(cell)
-    return [(row, rows[row.model, options.baseline]) for row in rows.values()]
+    baseline = {model: NO_START if is_solved(model) else options.baseline for model in options.models}
+    return [(row, rows[row.model, baseline[row.model]]) for row in rows.values()]
 
 
 def is_best(row, rows, metric):
