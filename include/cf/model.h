@@ -107,6 +107,10 @@ bool cf_model_propagates(const cf_model *model);
  * next call. */
 void cf_model_final(cf_model *model, const cf_dense *out[2]);
 
+/** Has the dataset what the closed form of these settings wants? Local. Errors: USAGE (no vectors;
+ * missing_embedding: random; float32 with too many users), FORMAT (items without a vector). */
+cf_status cf_model_check_dataset(const cf_config *config, const cf_dataset *dataset);
+
 /** Seconds that parts of solving took, of this rank. */
 typedef struct cf_solved {
     double gram;    /* counting pairs of items, and products of vectors */
@@ -118,10 +122,9 @@ typedef struct cf_solved {
 /**
  * Fill the table of a closed form. Collective over the grid. `dataset` brings the vectors that L3AE
  * wants. The same bits on the same number of ranks, whatever their grid; between numbers of ranks
- * the blocks of Cholesky's factor are added in another order. Errors: USAGE (no vectors;
- * missing_embedding: random; more numbers than ScaLAPACK can count; float32 with too many users),
- * FORMAT (items without a vector; damaged), NUMERIC (not positive definite: reg_weight is too
- * small), MEMORY, those of reading.
+ * the blocks of Cholesky's factor are added in another order. Errors: those of
+ * cf_model_check_dataset(), USAGE (more numbers on a rank than ScaLAPACK can count), NUMERIC (not
+ * positive definite: reg_weight is too small), MEMORY, those of reading.
  *
  * EASE: B = I - P diag(1 / diag P), P = (G + reg_weight I)^-1, G = X'X (Steck 2019, Embarrassingly
  *   shallow autoencoders for sparse data, eq. 3-8).

@@ -34,17 +34,11 @@ static void lap(solver *s, double *part, const char *what)
 static cf_status open_solver(solver *s)
 {
     const cf_par *world = &s->model->grid->world;
-    const int64_t n_users = s->model->shard->users.start[s->model->shard->users.count];
     cf_status status;
 
     s->clock = cf_clock_now();
     s->n = s->model->table[CF_ITEMS]->n_rows;
     s->type = cf_config_is(s->config, "solve_precision", "float32") ? CF_F32 : CF_F64;
-    if (s->type == CF_F32 && n_users > 1 << 24)
-        return CF_FAIL(CF_ERR_USAGE,
-                       "solve_precision: float32 counts exactly up to %d users, there are %lld: "
-                       "float64 is needed",
-                       1 << 24, (long long)n_users);
     status = CF_ALLOC(s->diagonal, s->n);
     if (status == CF_OK) status = CF_ALLOC(s->factors, s->n);
     CF_TRY(cf_par_agree(world, status));
@@ -176,25 +170,6 @@ typedef struct vectors {
     double *mean;   /* dim */
 } vectors;
 
-static cf_status check_vectors(const solver *s)
-{
-    const cf_dataset *dataset = s->dataset;
-    const char *path = cf_store_path(dataset->store);
-
-    if (dataset->embedding_dim == 0)
-        return CF_FAIL(CF_ERR_USAGE, "%s: has no language-model vectors, which L3AE needs", path);
-    if (dataset->n_missing == 0) return CF_OK;
-    if (cf_config_is(s->config, "missing_embedding", "error"))
-        return CF_FAIL(CF_ERR_FORMAT,
-                       "%s: %lld of %lld items have no vector; missing_embedding: zero or mean "
-                       "goes on without",
-                       path, (long long)dataset->n_missing, (long long)dataset->n_items);
-    if (cf_config_is(s->config, "missing_embedding", "random"))
-        return CF_FAIL(CF_ERR_USAGE, "missing_embedding: L3AE draws no vectors, so that it has to "
-                                     "be zero or mean, which are the same to it");
-    return CF_OK;
-}
-
 static cf_status create_vectors(vectors *v)
 {
     cf_status status;
@@ -270,7 +245,6 @@ static cf_status solve_text(solver *s, cf_cyclic **out)
     cf_cyclic *f = NULL;
     cf_status status;
 
-    CF_TRY(check_vectors(s));
     CF_TRY(read_vectors(s, &f));
     CF_TRY(create_matrix(s, s->n, out));
     cf_dense_gram(f, false, 1, 0, *out);
@@ -335,6 +309,35 @@ done:
 }
 
 /* ---- The models ---- */
+
+static cf_status check_vectors(const cf_config *config, const cf_dataset *dataset)
+{
+    const char *path = cf_store_path(dataset->store);
+
+    if (dataset->embedding_dim == 0)
+        return CF_FAIL(CF_ERR_USAGE, "%s: has no language-model vectors, which L3AE needs", path);
+    if (dataset->n_missing == 0) return CF_OK;
+    if (cf_config_is(config, "missing_embedding", "error"))
+        return CF_FAIL(CF_ERR_FORMAT,
+                       "%s: %lld of %lld items have no vector; missing_embedding: zero or mean "
+                       "goes on without",
+                       path, (long long)dataset->n_missing, (long long)dataset->n_items);
+    if (cf_config_is(config, "missing_embedding", "random"))
+        return CF_FAIL(CF_ERR_USAGE, "missing_embedding: L3AE draws no vectors, so that it has to "
+                                     "be zero or mean, which are the same to it");
+    return CF_OK;
+}
+
+cf_status closed_check_dataset(const model_kind *kind, const cf_config *config,
+                               const cf_dataset *dataset)
+{
+    if (cf_config_is(config, "solve_precision", "float32") && dataset->n_users > 1 << 24)
+        return CF_FAIL(CF_ERR_USAGE,
+                       "solve_precision: float32 counts exactly up to %d users, there are %lld: "
+                       "float64 is needed",
+                       1 << 24, (long long)dataset->n_users);
+    return kind->vectors ? check_vectors(config, dataset) : CF_OK;
+}
 
 static cf_status solve(solver *s, cf_status (*how)(solver *s), cf_solved *out)
 {

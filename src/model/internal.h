@@ -158,6 +158,10 @@ struct model_kind {
 };
 extern const model_kind model_bpr, model_lightgcn, model_sgl, model_sgcl, model_ease, model_l3ae;
 
+/** cf_model_check_dataset() */
+cf_status closed_check_dataset(const model_kind *kind, const cf_config *config,
+                               const cf_dataset *dataset);
+
 /**
  * The step of models whose loss is the mean of -log(1e-10 + sigmoid(u.i - u.j)) on final rows, or
  * the sum of -log sigmoid, with the norms of raw rows as regularization (Rendle et al. 2009; He et

@@ -332,8 +332,18 @@ void cf_model_final(cf_model *model, const cf_dense *out[2])
     }
 }
 
+cf_status cf_model_check_dataset(const cf_config *config, const cf_dataset *dataset)
+{
+    return closed_check_dataset(find_kind(config), config, dataset);
+}
+
 cf_status cf_model_solve(cf_model *model, const cf_dataset *dataset, const cf_config *config,
                          cf_solved *out)
 {
-    return model->kind->solve(model, dataset, config, out);
+    cf_status status;
+
+    CF_TRY(cf_model_check_dataset(config, dataset));
+    CF_TRY(model->kind->solve(model, dataset, config, out));
+done:
+    return status;
 }

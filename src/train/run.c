@@ -136,13 +136,13 @@ done:
     return status;
 }
 
-/* Starting tables; a closed form has none. */
+/* Starting tables; a closed form has none, only conditions. */
 static cf_status start_tables(struct run *run)
 {
     cf_dense *items = cf_model_table(run->model, CF_ITEMS);
     cf_status status = CF_OK;
 
-    if (cf_model_is_closed(run->config)) return CF_OK;
+    if (cf_model_is_closed(run->config)) return cf_model_check_dataset(run->config, run->dataset);
     if (cf_config_is(run->config, "emb_selection", "False")) {
         cf_model_fill_noise(run->model, run->config, run->sampler.seed);
         return CF_OK;

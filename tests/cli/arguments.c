@@ -168,7 +168,8 @@ static void all_settings_are_listed(void **state)
 static void shipped_settings_are_accepted(void **state)
 {
     static const char *const files[] = {"lightgcn.yaml",   "bpr.yaml",     "debian-noise.yaml",
-                                        "debian-var.yaml", "gowalla.yaml", "amazon-beauty.yaml"};
+                                        "debian-var.yaml", "gowalla.yaml", "amazon-beauty.yaml",
+                                        "ease.yaml",       "l3ae.yaml"};
     const cli_arguments train = {.command = &cli_train};
 
     (void)state;
