@@ -47,12 +47,16 @@ def quoted(text):
     return "'" + " ".join(str(text).split()).replace("'", "''") + "'"
 
 
-def script(series, terminal, labels, logx, logy):
-    """What gnuplot is told. `labels`: title, xlabel, ylabel."""
+def script(series, terminal, labels, scales):
+    """What gnuplot is told. `labels`: title, xlabel, ylabel; `scales`: which axes are logarithmic, and the tics of x."""
+    logx, logy, xtics = scales
     lines = [f"set terminal {terminal}"]
     lines += [f"set {name} {quoted(text)}" for name, text in zip(("title", "xlabel", "ylabel"), labels)]
     lines += [f"set logscale {axis}" for axis, is_log in (("x", logx), ("y", logy)) if is_log]
-    lines += ["set key bmargin left Left reverse maxcols 1", "set grid", "set autoscale xfix"]
+    lines += ["set key bmargin left Left reverse maxcols 1", "set grid"]
+    lines += ["set autoscale xfix", "set offsets graph 0.02, graph 0.02, 0, 0"]  # else points lie under the frame
+    if xtics:
+        lines.append(f"set xtics ({', '.join(map(repr, xtics))})")
     curves = []
     for number, one in enumerate(series):
         lines += [f"$data{number} << end", *(f"{x!r} {y!r}" for x, y in one.points), "end"]
@@ -71,15 +75,15 @@ def without_blank_ends(text):
     return "\n".join(lines).strip("\n") + "\n"
 
 
-def plot(series, title, xlabel, ylabel, path, logx=False, logy=False):
-    """Draw Series into `path`, by its suffix, whole or not at all; "-": as text on stdout. Fails with PlotError."""
+def plot(series, title, xlabel, ylabel, path, logx=False, logy=False, xtics=None):
+    """Draw Series into `path`, by its suffix, whole or not at all; "-": as text on stdout. `xtics`: numbers. Fails with PlotError."""
     suffix = suffix_of(path)
     require_gnuplot()
     shown = [one for one in (visible(one, logx, logy) for one in series) if one.points]
     if not shown:
         raise PlotError(f"{title}: there is nothing to draw")
     terminal = TERMINALS[suffix].format(*PIXELS, *CHARACTERS)
-    told = script(shown, terminal, (title, xlabel, ylabel), logx, logy)
+    told = script(shown, terminal, (title, xlabel, ylabel), (logx, logy, xtics))
     done = subprocess.run(["gnuplot"], input=told.encode(), capture_output=True)
     if done.returncode != 0 or not done.stdout:
         raise PlotError(f"gnuplot: {' '.join(done.stderr.decode(errors='replace').split()) or 'drew nothing'}")
