@@ -51,20 +51,21 @@ typedef struct cf_strings {
 } cf_strings;
 
 /**
- * What a new dataset file shall hold. Rank 0 brings it, borrowed; vectors come by blocks from a
- * function, so that they are never held whole.
+ * What a new dataset file shall hold. Each rank brings consecutive users and consecutive items, the
+ * first ones rank 0; a rank's part may be empty. Borrowed; vectors come by blocks from a function,
+ * so that they are never held whole. What is not of single users or items is taken from rank 0.
  */
 typedef struct cf_dataset_content {
-    cf_strings user_ids, item_ids; /* number k is entry k; distinct, none empty */
-    cf_strings titles;             /* of all items, or count 0: the file has none */
-    cf_lists train, valid, test;   /* by user: items, ascending and distinct within a user */
+    cf_strings user_ids, item_ids; /* of mine; over all ranks distinct, none empty */
+    cf_strings titles;             /* of my items, or count 0 on all ranks: the file has none */
+    cf_lists train, valid, test;   /* by my users: items, ascending and distinct within a user */
+    int64_t n_missing;             /* items of mine without a vector */
     int64_t embedding_dim;         /* D; 0: no vectors */
     cf_type embedding_type;        /* CF_F16 or CF_F32 */
-    int64_t n_missing;             /* items without a vector */
     /**
-     * Vectors of items first .. first + count - 1 into `rows` (count x D, of embedding_type) and
-     * flags into `present` (count; 0: no vector, its row is zero). Called on rank 0 alone,
-     * ascending, each item once.
+     * Vectors of items first .. first + count - 1, counted from this rank's first, into `rows`
+     * (count x D, of embedding_type) and flags into `present` (count; 0: no vector, its row is
+     * zero). Local: called on each rank for its own items, ascending, each once.
      */
     cf_status (*read_vectors)(void *context, int64_t first, int64_t count, void *rows,
                               uint8_t *present);
@@ -75,8 +76,9 @@ typedef struct cf_dataset_content {
 } cf_dataset_content;
 
 /**
- * Write a dataset file. Collective; `content` is used on rank 0 only (NULL elsewhere). On error
- * `path` is as it was before. Errors: IO, MEMORY, those of read_vectors.
+ * Write a dataset file: the same bytes, however users and items lie on the ranks. Collective;
+ * `content` may be NULL on a rank without users and items that is not rank 0. On error `path` is as
+ * it was before. Errors: IO, MEMORY, those of read_vectors.
  */
 cf_status cf_dataset_write(const cf_par *world, const char *path,
                            const cf_dataset_content *content);

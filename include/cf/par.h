@@ -43,6 +43,21 @@ int64_t cf_par_starts(const int *count, int *start, int n);
 /** Broadcast any number of bytes from `root`. Collective. */
 void cf_par_broadcast(const cf_par *par, void *bytes, int64_t size, int root);
 
+/**
+ * Send records of `size` bytes to the ranks they belong to. `records` has counts[0] of them for
+ * rank 0, then counts[1] for rank 1, ...; `*out` is new, to be freed with cf_free(): those of rank
+ * 0 for this rank, got[0] of them, then those of rank 1, ... Any number of bytes. Collective.
+ * Errors: MEMORY.
+ */
+cf_status cf_par_exchange(const cf_par *par, size_t size, const int64_t *counts,
+                          const void *records, int64_t *got, void *out);
+
+/**
+ * What the ranks before this one have of something of which each rank has `count`, and what all
+ * have. Collective.
+ */
+void cf_par_locate(const cf_par *par, int64_t count, int64_t *before, int64_t *total);
+
 /** Sum `count` exact sums over the ranks, in place: the same bits for any number of ranks.
  * Collective. */
 void cf_par_sum_exact(const cf_par *par, cf_exact *sums, int64_t count);

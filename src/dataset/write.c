@@ -1,64 +1,133 @@
-/* Writing a dataset file: rank 0 has the content, all ranks take part. */
+/* Writing a dataset file: every rank brings a part. */
 #include "internal.h"
 
 #include <string.h>
 
 enum { VECTOR_BLOCK = 8 << 20 }; /* bytes of vectors in memory at once */
 
-/* The sizes of a content, the same on all ranks. Whole numbers only, so that it is sent as such. */
-typedef struct sizes {
-    int64_t n_users, n_items, n_train, n_valid, n_test;
-    int64_t user_bytes, item_bytes, title_bytes, has_titles;
-    int64_t dim, type, n_missing, seed;
-} sizes;
-
 typedef struct writer {
     const cf_par *world;
     cf_store *store;
-    const cf_dataset_content *content; /* used on rank 0 only */
-    sizes n;
-    cf_lists by_item; /* the transpose of train, on rank 0 */
+    const cf_dataset_content *content; /* this rank's part */
+    cf_lists by_item;                  /* my items: users of train */
 } writer;
+
+static int64_t list_size(const cf_lists *lists)
+{
+    return lists->count > 0 ? lists->start[lists->count] : 0;
+}
 
 static int64_t string_bytes(const cf_strings *strings)
 {
     return strings->count > 0 ? strings->start[strings->count] : 0;
 }
 
-static sizes measure(const cf_dataset_content *content)
-{
-    return (sizes){.n_users = content->user_ids.count,
-                   .n_items = content->item_ids.count,
-                   .n_train = content->train.start[content->train.count],
-                   .n_valid = content->valid.start[content->valid.count],
-                   .n_test = content->test.start[content->test.count],
-                   .user_bytes = string_bytes(&content->user_ids),
-                   .item_bytes = string_bytes(&content->item_ids),
-                   .title_bytes = string_bytes(&content->titles),
-                   .has_titles = content->titles.count > 0,
-                   .dim = content->embedding_dim,
-                   .type = content->embedding_type,
-                   .n_missing = content->n_missing,
-                   .seed = content->seed};
-}
+/* ---- Lists by item --------------------------------------------------------------------------- */
 
-/* Local: lists by item from lists by user; users ascend because they are met in that order. */
-static cf_status transpose(const cf_lists *train, int64_t n_items, cf_lists *out)
+/*
+ * Interactions travel to the rank that has the item as one word: the item's place among those of
+ * the receiver in the upper half, the user's among those of the sender in the lower.
+ */
+typedef struct transposer {
+    const cf_par *world;
+    const cf_lists *train;
+    cf_blocks users, items; /* of all ranks */
+    int64_t *n_got;         /* from each rank */
+    uint64_t *got;          /* of the other ranks, one after the other */
+} transposer;
+
+/* The blocks that ranks have, `count` on this one. */
+static cf_status gather_blocks(const cf_par *world, int64_t count, cf_blocks *out)
 {
-    const int64_t nnz = train->start[train->count];
-    cf_lists lists = {.count = n_items};
+    int64_t before, total;
     cf_status status;
 
-    CF_TRY(CF_ALLOC(lists.start, n_items + 2));
-    CF_TRY(CF_ALLOC(lists.index, nnz));
+    CF_TRY(cf_par_agree(world, cf_par_create_blocks(0, world->size, out)));
+    CF_ASSERT(count < UINT32_MAX);
+    cf_par_locate(world, count, &before, &total);
+    MPI_Allgather(&before, 1, MPI_INT64_T, out->start, 1, MPI_INT64_T, world->comm);
+    out->start[world->size] = total;
+done:
+    return status;
+}
+
+/* The interactions of my users that other ranks are to have, grouped by rank; `count`: of each. */
+static cf_status group_by_owner(const transposer *t, int64_t *count, uint64_t **out)
+{
+    const cf_lists *train = t->train;
+    int64_t *next = NULL, sum = 0;
+    uint64_t *pairs = NULL;
+    cf_status status;
+
+    CF_TRY(CF_ALLOC(next, t->world->size));
+    for (int64_t e = 0; e < list_size(train); e++)
+        count[cf_par_block_of(&t->items, train->index[e])]++;
+    count[t->world->rank] = 0;
+    for (int p = 0; p < t->world->size; p++) {
+        next[p] = sum;
+        sum += count[p];
+    }
+    CF_TRY(CF_ALLOC(pairs, sum));
+    for (int64_t u = 0; sum > 0 && u < train->count; u++)
+        for (int64_t e = train->start[u]; e < train->start[u + 1]; e++) {
+            const int owner = cf_par_block_of(&t->items, train->index[e]);
+
+            if (owner != t->world->rank)
+                pairs[next[owner]++] =
+                    (uint64_t)(train->index[e] - t->items.start[owner]) << 32 | (uint64_t)u;
+        }
+    *out = pairs;
+    pairs = NULL;
+done:
+    cf_free(&next);
+    cf_free(&pairs);
+    return status;
+}
+
+static void place_user(int64_t *next, int64_t *index, int64_t item, int64_t user)
+{
+    const int64_t place = next[item + 1]++;
+
+    if (index) index[place] = user;
+}
+
+/*
+ * Put the users of my items to where next[item + 1] says: those that one rank has, then those of
+ * the next, so that they ascend. With `index` NULL they are only counted there.
+ */
+static void place_users(const transposer *t, int64_t *next, int64_t *index)
+{
+    const int me = t->world->rank;
+    const int64_t first = t->items.start[me], end = t->items.start[me + 1];
+    const uint64_t *got = t->got;
+
+    for (int from = 0; from < t->world->size; from++) {
+        const int64_t first_user = t->users.start[from];
+
+        for (int64_t k = 0; k < t->n_got[from]; k++, got++)
+            place_user(next, index, (int64_t)(*got >> 32),
+                       first_user + (int64_t)(*got & UINT32_MAX));
+        for (int64_t u = 0; from == me && u < t->train->count; u++)
+            for (int64_t e = t->train->start[u]; e < t->train->start[u + 1]; e++)
+                if (t->train->index[e] >= first && t->train->index[e] < end)
+                    place_user(next, index, t->train->index[e] - first, first_user + u);
+    }
+}
+
+/* Local: the lists of my items from what was sent. */
+static cf_status make_lists(const transposer *t, cf_lists *out)
+{
+    const int64_t n = t->items.start[t->world->rank + 1] - t->items.start[t->world->rank];
+    cf_lists lists = {.count = n};
+    cf_status status;
+
+    CF_TRY(CF_ALLOC(lists.start, n + 2));
     /* start[i + 2] counts item i; after the sums start[i + 1] is where its next user goes. */
-    for (int64_t e = 0; e < nnz; e++)
-        lists.start[train->index[e] + 2]++;
-    for (int64_t k = 2; k <= n_items + 1; k++)
+    place_users(t, lists.start + 1, NULL);
+    for (int64_t k = 2; k <= n + 1; k++)
         lists.start[k] += lists.start[k - 1];
-    for (int64_t u = 0; u < train->count; u++)
-        for (int64_t e = train->start[u]; e < train->start[u + 1]; e++)
-            lists.index[lists.start[train->index[e] + 1]++] = u;
+    CF_TRY(CF_ALLOC(lists.index, lists.start[n + 1]));
+    place_users(t, lists.start, lists.index);
     *out = lists;
     lists = (cf_lists){0};
 done:
@@ -67,82 +136,135 @@ done:
     return status;
 }
 
-/* A whole 1-D array that rank 0 holds. */
-static cf_status put(writer *out, const char *name, cf_type type, int64_t count, const void *data)
+static cf_status transpose(const writer *in, cf_lists *out)
 {
-    const int64_t shape[2] = {count, 1};
-    const cf_slab slab = {0, out->world->rank == 0 ? count : 0, 0, 1, 1};
-    const char *dims = strstr(name, "_ptr") || strstr(name, "_start") ? "offsets" : "entries";
-    cf_status status = cf_store_add(out->store, name, type, shape, dims);
-
-    if (status != CF_OK) return status;
-    return cf_store_write(out->store, name, &slab, data);
-}
-
-static cf_status put_names(writer *out)
-{
-    static const cf_dataset_content nothing;
-    const cf_dataset_content *from = out->content ? out->content : &nothing;
+    transposer t = {.world = in->world, .train = &in->content->train};
+    int64_t *count = NULL;
+    uint64_t *pairs = NULL;
     cf_status status;
 
-    CF_TRY(put(out, "/users/id_start", CF_I64, out->n.n_users + 1, from->user_ids.start));
-    CF_TRY(put(out, "/users/id", CF_U8, out->n.user_bytes, from->user_ids.bytes));
-    CF_TRY(put(out, "/items/id_start", CF_I64, out->n.n_items + 1, from->item_ids.start));
-    CF_TRY(put(out, "/items/id", CF_U8, out->n.item_bytes, from->item_ids.bytes));
-    if (!out->n.has_titles) goto done;
-    CF_TRY(put(out, "/items/title_start", CF_I64, out->n.n_items + 1, from->titles.start));
-    CF_TRY(put(out, "/items/title", CF_U8, out->n.title_bytes, from->titles.bytes));
+    CF_TRY(gather_blocks(t.world, in->content->user_ids.count, &t.users));
+    CF_TRY(gather_blocks(t.world, in->content->item_ids.count, &t.items));
+    status = CF_ALLOC(count, t.world->size);
+    if (status == CF_OK) status = CF_ALLOC(t.n_got, t.world->size);
+    if (status == CF_OK) status = group_by_owner(&t, count, &pairs);
+    CF_TRY(cf_par_agree(t.world, status));
+    CF_TRY(cf_par_exchange(t.world, sizeof *pairs, count, pairs, t.n_got, &t.got));
+    cf_free(&pairs);
+    CF_TRY(cf_par_agree(t.world, make_lists(&t, out)));
+done:
+    cf_par_destroy_blocks(&t.users);
+    cf_par_destroy_blocks(&t.items);
+    cf_free(&t.n_got);
+    cf_free(&t.got);
+    cf_free(&count);
+    cf_free(&pairs);
+    return status;
+}
+
+/* ---- Arrays ---------------------------------------------------------------------------------- */
+
+/* A 1-D array of the ranks' parts, `count` elements here. */
+static cf_status put(const writer *out, const char *name, cf_type type, int64_t count,
+                     const void *data)
+{
+    const char *dims = strstr(name, "_ptr") || strstr(name, "_start") ? "offsets" : "entries";
+    int64_t before, total;
+    cf_status status;
+
+    cf_par_locate(out->world, count, &before, &total);
+    CF_TRY(cf_store_add(out->store, name, type, (int64_t[2]){total, 1}, dims));
+    CF_TRY(cf_store_write(out->store, name, &(cf_slab){before, count, 0, 1, 1}, data));
 done:
     return status;
 }
 
-static cf_status put_interactions(writer *out)
+/* Where lists or strings begin in the whole array: `start` has count + 1 places in this rank's
+ * part. The last rank writes the end as well. */
+static cf_status put_starts(const writer *out, const char *name, int64_t count,
+                            const int64_t *start)
 {
-    static const cf_dataset_content nothing;
-    const cf_dataset_content *from = out->content ? out->content : &nothing;
-    const sizes *n = &out->n;
-    cf_status status = CF_OK;
+    const int64_t rows = count + (out->world->rank == out->world->size - 1);
+    int64_t *moved = NULL, before, total;
+    cf_status status;
 
-    if (out->content) status = transpose(&out->content->train, n->n_items, &out->by_item);
-    CF_TRY(cf_par_agree(out->world, status));
-    CF_TRY(put(out, "/train/user_ptr", CF_I64, n->n_users + 1, from->train.start));
-    CF_TRY(put(out, "/train/item", CF_I64, n->n_train, from->train.index));
-    CF_TRY(put(out, "/train/item_ptr", CF_I64, n->n_items + 1, out->by_item.start));
-    CF_TRY(put(out, "/train/user", CF_I64, n->n_train, out->by_item.index));
-    CF_TRY(put(out, "/valid/user_ptr", CF_I64, n->n_users + 1, from->valid.start));
-    CF_TRY(put(out, "/valid/item", CF_I64, n->n_valid, from->valid.index));
-    CF_TRY(put(out, "/test/user_ptr", CF_I64, n->n_users + 1, from->test.start));
-    CF_TRY(put(out, "/test/item", CF_I64, n->n_test, from->test.index));
+    CF_TRY(cf_par_agree(out->world, CF_ALLOC(moved, rows)));
+    cf_par_locate(out->world, count > 0 ? start[count] : 0, &before, &total);
+    for (int64_t k = 0; k < rows; k++)
+        moved[k] = before + (count > 0 ? start[k] : 0);
+    CF_TRY(put(out, name, CF_I64, rows, moved));
+done:
+    cf_free(&moved);
+    return status;
+}
+
+static cf_status put_strings(const writer *out, const char *starts, const char *bytes,
+                             const cf_strings *strings)
+{
+    cf_status status = put_starts(out, starts, strings->count, strings->start);
+
+    if (status != CF_OK) return status;
+    return put(out, bytes, CF_U8, string_bytes(strings), strings->bytes);
+}
+
+static cf_status put_lists(const writer *out, const char *starts, const char *index,
+                           const cf_lists *lists)
+{
+    cf_status status = put_starts(out, starts, lists->count, lists->start);
+
+    if (status != CF_OK) return status;
+    return put(out, index, CF_I64, list_size(lists), lists->index);
+}
+
+static cf_status put_all(writer *out)
+{
+    const cf_dataset_content *from = out->content;
+    int64_t before, n_titles;
+    cf_status status;
+
+    cf_par_locate(out->world, from->titles.count, &before, &n_titles);
+    CF_TRY(put_strings(out, "/users/id_start", "/users/id", &from->user_ids));
+    CF_TRY(put_strings(out, "/items/id_start", "/items/id", &from->item_ids));
+    if (n_titles > 0) CF_TRY(put_strings(out, "/items/title_start", "/items/title", &from->titles));
+    CF_TRY(transpose(out, &out->by_item));
+    CF_TRY(put_lists(out, "/train/user_ptr", "/train/item", &from->train));
+    CF_TRY(put_lists(out, "/train/item_ptr", "/train/user", &out->by_item));
+    CF_TRY(put_lists(out, "/valid/user_ptr", "/valid/item", &from->valid));
+    CF_TRY(put_lists(out, "/test/user_ptr", "/test/item", &from->test));
 done:
     return status;
 }
 
-static cf_status put_vectors(writer *out)
+/* ---- Vectors --------------------------------------------------------------------------------- */
+
+/* Each rank its own items, a block at a time; all of them as often as the one with most. */
+static cf_status put_vectors(const writer *out, int64_t dim, cf_type type)
 {
-    const sizes *n = &out->n;
-    const cf_type type = (cf_type)n->type;
-    const int64_t row_bytes = n->dim * (int64_t)cf_store_type_size(type);
+    const int64_t row_bytes = dim * (int64_t)cf_store_type_size(type);
     const int64_t block = row_bytes < VECTOR_BLOCK ? VECTOR_BLOCK / row_bytes : 1;
-    const int64_t shape[2] = {n->n_items, n->dim}, flags_shape[2] = {n->n_items, 1};
+    const int64_t n = out->content->item_ids.count;
+    int64_t before, total, most = n;
     uint8_t *rows = NULL, *present = NULL;
-    cf_status status = CF_OK;
+    cf_status status = CF_ALLOC(rows, (n < block ? n : block) * row_bytes);
 
-    if (out->content) status = CF_ALLOC(rows, block * row_bytes);
-    if (out->content && status == CF_OK) status = CF_ALLOC(present, block);
+    if (status == CF_OK) status = CF_ALLOC(present, block);
     CF_TRY(cf_par_agree(out->world, status));
-    CF_TRY(cf_store_add(out->store, "/items/embedding", type, shape, "items, embedding"));
-    CF_TRY(cf_store_add(out->store, "/items/embedding_present", CF_U8, flags_shape, "items"));
-    for (int64_t first = 0; first < n->n_items; first += block) {
-        int64_t count = n->n_items - first < block ? n->n_items - first : block;
-        int64_t mine = out->content ? count : 0;
+    cf_par_locate(out->world, n, &before, &total);
+    MPI_Allreduce(MPI_IN_PLACE, &most, 1, MPI_INT64_T, MPI_MAX, out->world->comm);
+    CF_TRY(cf_store_add(out->store, "/items/embedding", type, (int64_t[2]){total, dim},
+                        "items, embedding"));
+    CF_TRY(cf_store_add(out->store, "/items/embedding_present", CF_U8, (int64_t[2]){total, 1},
+                        "items"));
+    for (int64_t at = 0; at < most; at += block) {
+        const int64_t first = at < n ? at : n, count = n - first < block ? n - first : block;
 
-        if (out->content)
+        if (count > 0)
             status = out->content->read_vectors(out->content->context, first, count, rows, present);
         CF_TRY(cf_par_agree(out->world, status));
         CF_TRY(cf_store_write(out->store, "/items/embedding",
-                              &(cf_slab){first, mine, 0, n->dim, n->dim}, rows));
+                              &(cf_slab){before + first, count, 0, dim, dim}, rows));
         CF_TRY(cf_store_write(out->store, "/items/embedding_present",
-                              &(cf_slab){first, mine, 0, 1, 1}, present));
+                              &(cf_slab){before + first, count, 0, 1, 1}, present));
     }
 done:
     cf_free(&rows);
@@ -150,16 +272,19 @@ done:
     return status;
 }
 
+/* ---- Attributes ------------------------------------------------------------------------------ */
+
 /* An attribute whose text rank 0 has. */
-static cf_status put_text(writer *out, const char *name, const char *text)
+static cf_status put_text(const writer *out, const char *name, const char *text)
 {
+    const bool has = out->world->rank == 0;
     char *copy = NULL;
-    int64_t size = text ? (int64_t)strlen(text) + 1 : 0;
+    int64_t size = has ? (int64_t)strlen(text) + 1 : 0;
     cf_status status;
 
     cf_par_broadcast(out->world, &size, sizeof size, 0);
     CF_TRY(cf_par_agree(out->world, CF_ALLOC(copy, size)));
-    if (text) memcpy(copy, text, (size_t)size);
+    if (has) memcpy(copy, text, (size_t)size);
     cf_par_broadcast(out->world, copy, size, 0);
     CF_TRY(cf_store_set_text(out->store, name, copy));
 done:
@@ -167,21 +292,30 @@ done:
     return status;
 }
 
-static cf_status put_attributes(writer *out)
+/* Numbers that rank 0 has; the same on all ranks afterwards. */
+typedef struct facts {
+    int64_t dim, type, seed;
+} facts;
+
+static cf_status put_attributes(const writer *out, const facts *given)
 {
-    static const cf_dataset_content nothing;
-    const cf_dataset_content *from = out->content ? out->content : &nothing;
-    const sizes *n = &out->n;
-    const struct {
+    const cf_dataset_content *from = out->content;
+    struct {
         const char *name;
-        int64_t value;
-    } numbers[] = {{"n_users", n->n_users}, {"n_items", n->n_items},  {"n_train", n->n_train},
-                   {"n_valid", n->n_valid}, {"n_test", n->n_test},    {"n_missing", n->n_missing},
-                   {"seed", n->seed},       {"embedding_dim", n->dim}};
+        int64_t mine;
+    } counts[] = {{"n_users", from->user_ids.count},    {"n_items", from->item_ids.count},
+                  {"n_train", list_size(&from->train)}, {"n_valid", list_size(&from->valid)},
+                  {"n_test", list_size(&from->test)},   {"n_missing", from->n_missing}};
     cf_status status;
 
-    for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
-        CF_TRY(cf_store_set_int(out->store, numbers[k].name, numbers[k].value));
+    for (size_t k = 0; k < sizeof counts / sizeof *counts; k++) {
+        int64_t before, total;
+
+        cf_par_locate(out->world, counts[k].mine, &before, &total);
+        CF_TRY(cf_store_set_int(out->store, counts[k].name, total));
+    }
+    CF_TRY(cf_store_set_int(out->store, "seed", given->seed));
+    CF_TRY(cf_store_set_int(out->store, "embedding_dim", given->dim));
     CF_TRY(put_text(out, "source", from->source));
     CF_TRY(put_text(out, "filters", from->filters));
     CF_TRY(put_text(out, "split", from->split));
@@ -193,16 +327,16 @@ done:
 
 cf_status cf_dataset_write(const cf_par *world, const char *path, const cf_dataset_content *content)
 {
-    writer out = {.world = world, .content = world->rank == 0 ? content : NULL};
+    static const cf_dataset_content nothing;
+    writer out = {.world = world, .content = content ? content : &nothing};
+    facts given = {out.content->embedding_dim, out.content->embedding_type, out.content->seed};
     cf_status status;
 
-    if (out.content) out.n = measure(out.content);
-    cf_par_broadcast(world, &out.n, sizeof out.n, 0);
+    cf_par_broadcast(world, &given, sizeof given, 0);
     CF_TRY(cf_store_create(world, path, "dataset", &out.store));
-    CF_TRY(put_attributes(&out));
-    CF_TRY(put_names(&out));
-    CF_TRY(put_interactions(&out));
-    if (out.n.dim > 0) CF_TRY(put_vectors(&out));
+    CF_TRY(put_attributes(&out, &given));
+    CF_TRY(put_all(&out));
+    if (given.dim > 0) CF_TRY(put_vectors(&out, given.dim, (cf_type)given.type));
     CF_TRY(cf_store_publish(&out.store));
 done:
     cf_store_close(&out.store);

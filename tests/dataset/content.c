@@ -4,16 +4,6 @@
 
 #include <math.h>
 
-/* An even part for every rank but the last, which has none. */
-static void my_range(int64_t n, int64_t *first, int64_t *count)
-{
-    const int parts = world.size > 1 ? world.size - 1 : 1;
-    const int mine = world.rank < parts ? world.rank : parts;
-
-    *first = cf_par_even_start(n, parts, mine);
-    *count = mine < parts ? cf_par_even_start(n, parts, mine + 1) - *first : 0;
-}
-
 static void names_come_back(void **state)
 {
     const char *path = cf_test_scratch("names.h5"), kinds[] = "uit";
@@ -98,16 +88,18 @@ static void vectors_and_counts_come_back(void **state)
 static cf_status infinite_vectors(void *context, int64_t first, int64_t count, void *rows,
                                   uint8_t *present)
 {
+    const int64_t bad = 9 - ((const formula *)context)->first_item;
+
     make_vectors(context, first, count, rows, present);
-    if (first <= 9 && 9 < first + count) ((float *)rows)[(9 - first) * DIM + 19] = INFINITY;
+    if (first <= bad && bad < first + count) ((float *)rows)[(bad - first) * DIM + 19] = INFINITY;
     return CF_OK;
 }
 
 static void a_vector_that_is_not_finite_is_named(void **state)
 {
     const char *path = cf_test_scratch("infinite.h5");
-    const cf_type type = CF_F32;
-    cf_dataset_content content = make_content(&type);
+    formula from;
+    cf_dataset_content content = make_content(CF_F32, &from);
     const int64_t count = world.rank == world.size - 1 ? N_ITEMS : 0;
     float rows[N_ITEMS * DIM];
     cf_dataset *dataset = NULL;
@@ -133,8 +125,8 @@ static cf_status no_vectors(void *context, int64_t first, int64_t count, void *r
 static void a_failed_source_leaves_the_older_file(void **state)
 {
     const char *path = cf_test_scratch("older.h5");
-    const cf_type type = CF_F32;
-    cf_dataset_content content = make_content(&type);
+    formula from;
+    cf_dataset_content content = make_content(CF_F32, &from);
     cf_dataset *dataset = NULL;
 
     (void)state;
@@ -147,6 +139,29 @@ static void a_failed_source_leaves_the_older_file(void **state)
     free_content(&content);
 }
 
+/* How users and items lie on the ranks does not change a byte of the file. */
+static void the_same_bytes_from_one_rank(void **state)
+{
+    const int64_t users[2] = {0, N_USERS}, items[2] = {0, N_ITEMS};
+    char *parts = strdup(cf_test_scratch("parts.h5")), *whole = strdup(cf_test_scratch("whole.h5"));
+
+    (void)state;
+    for (int type = CF_F16; type <= CF_F32; type++) {
+        formula from;
+        cf_dataset_content content = make_part(users, items, (cf_type)type, &from);
+        char command[2100];
+
+        assert_int_equal(write_dataset(parts, (cf_type)type), CF_OK);
+        assert_int_equal(cf_dataset_write(&world, whole, world.rank == 0 ? &content : NULL), CF_OK);
+        snprintf(command, sizeof command, "cmp '%s' '%s'", parts, whole);
+        if (world.rank == 0) assert_int_equal(system(command), 0);
+        MPI_Barrier(world.comm);
+        free_content(&content);
+    }
+    free(parts);
+    free(whole);
+}
+
 static void the_digest_names_the_content(void **state)
 {
     uint64_t digests[3];
@@ -154,12 +169,12 @@ static void the_digest_names_the_content(void **state)
     (void)state;
     for (int k = 0; k < 3; k++) {
         const char *path = cf_test_scratch("digest.h5");
-        const cf_type type = CF_F32;
-        cf_dataset_content content = make_content(&type);
+        formula from;
+        cf_dataset_content content = make_content(CF_F32, &from);
         cf_dataset *dataset = NULL;
 
         content.source = k == 1 ? "another name" : "a formula";
-        if (k == 2) content.user_ids.bytes[1] = '9';
+        if (k == 2 && world.rank == 0) content.user_ids.bytes[1] = '9';
         assert_int_equal(cf_dataset_write(&world, path, &content), CF_OK);
         assert_int_equal(cf_dataset_open(&world, path, &dataset), CF_OK);
         digests[k] = dataset->digest;
@@ -222,8 +237,8 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
 static void no_memory_while_writing_leaves_no_file(void **state)
 {
     const char *path = cf_test_scratch("unwritten.h5");
-    const cf_type type = CF_F16;
-    cf_dataset_content content = make_content(&type);
+    formula from;
+    cf_dataset_content content = make_content(CF_F16, &from);
 
     (void)state;
     if (world.rank == 0) remove(path); /* of an earlier run */
@@ -252,6 +267,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(vectors_and_counts_come_back),
     cmocka_unit_test(a_vector_that_is_not_finite_is_named),
     cmocka_unit_test(a_failed_source_leaves_the_older_file),
+    cmocka_unit_test(the_same_bytes_from_one_rank),
     cmocka_unit_test(the_digest_names_the_content),
     cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
     cmocka_unit_test(no_memory_while_writing_leaves_no_file),

@@ -56,15 +56,18 @@ static const char *make_name(char kind, int64_t number)
     return name;
 }
 
-static cf_strings make_strings(char kind, int64_t count)
+/** Names first .. first + count - 1. */
+static cf_strings make_strings(char kind, int64_t first, int64_t count)
 {
     cf_strings strings = {.count = count};
 
     assert_int_equal(CF_ALLOC(strings.start, count + 1), CF_OK);
     assert_int_equal(CF_ALLOC(strings.bytes, count * 64), CF_OK);
     for (int64_t k = 0; k < count; k++) {
-        strcpy(strings.bytes + strings.start[k], make_name(kind, k));
-        strings.start[k + 1] = strings.start[k] + (int64_t)strlen(make_name(kind, k)) + 1;
+        const char *name = make_name(kind, first + k);
+
+        strcpy(strings.bytes + strings.start[k], name);
+        strings.start[k + 1] = strings.start[k] + (int64_t)strlen(name) + 1;
     }
     return strings;
 }
@@ -75,17 +78,36 @@ static float make_value(int64_t item, int64_t column)
     return item == 3 ? 0 : (float)(item * 32 - column) / 64;
 }
 
+/** What a rank has of n users or items: an even part for every rank but the last, which has none.
+ */
+static void my_range(int64_t n, int64_t *first, int64_t *count)
+{
+    const int parts = world.size > 1 ? world.size - 1 : 1;
+    const int mine = world.rank < parts ? world.rank : parts;
+
+    *first = cf_par_even_start(n, parts, mine);
+    *count = mine < parts ? cf_par_even_start(n, parts, mine + 1) - *first : 0;
+}
+
+/** Where the vectors of a content come from. */
+typedef struct formula {
+    cf_type type;
+    int64_t first_item;
+} formula;
+
 static cf_status make_vectors(void *context, int64_t first, int64_t count, void *rows,
                               uint8_t *present)
 {
-    const cf_type type = *(const cf_type *)context;
+    const formula *from = context;
 
     for (int64_t k = 0; k < count; k++) {
-        present[k] = first + k != 3;
-        for (int64_t j = 0; j < DIM; j++) {
-            float value = make_value(first + k, j);
+        const int64_t item = from->first_item + first + k;
 
-            if (type == CF_F32)
+        present[k] = item != 3;
+        for (int64_t j = 0; j < DIM; j++) {
+            float value = make_value(item, j);
+
+            if (from->type == CF_F32)
                 ((float *)rows)[k * DIM + j] = value;
             else
                 cf_store_f32_to_f16(&value, (uint16_t *)rows + k * DIM + j, 1);
@@ -94,24 +116,37 @@ static cf_status make_vectors(void *context, int64_t first, int64_t count, void 
     return CF_OK;
 }
 
-static cf_dataset_content make_content(const cf_type *type)
+/** The part of `n_users` and `n_items` from the given ones on; `from` is filled. */
+static cf_dataset_content make_part(const int64_t users[2], const int64_t items[2], cf_type type,
+                                    formula *from)
 {
-    return (cf_dataset_content){.user_ids = make_strings('u', N_USERS),
-                                .item_ids = make_strings('i', N_ITEMS),
-                                .titles = make_strings('t', N_ITEMS),
-                                .train = make_lists(1, false, 0, N_USERS),
-                                .valid = make_lists(2, false, 0, N_USERS),
-                                .test = make_lists(3, false, 0, N_USERS),
+    *from = (formula){type, items[0]};
+    return (cf_dataset_content){.user_ids = make_strings('u', users[0], users[1]),
+                                .item_ids = make_strings('i', items[0], items[1]),
+                                .titles = make_strings('t', items[0], items[1]),
+                                .train = make_lists(1, false, users[0], users[1]),
+                                .valid = make_lists(2, false, users[0], users[1]),
+                                .test = make_lists(3, false, users[0], users[1]),
                                 .embedding_dim = DIM,
-                                .embedding_type = *type,
-                                .n_missing = 1,
+                                .embedding_type = type,
+                                .n_missing = items[0] <= 3 && 3 < items[0] + items[1],
                                 .read_vectors = make_vectors,
-                                .context = (void *)(uintptr_t)type,
+                                .context = from,
                                 .source = "a formula",
                                 .filters = "",
                                 .split = "LS",
                                 .embedding_model = "none",
                                 .seed = 7};
+}
+
+/** This rank's part, as my_range() cuts. */
+static cf_dataset_content make_content(cf_type type, formula *from)
+{
+    int64_t users[2], items[2];
+
+    my_range(N_USERS, &users[0], &users[1]);
+    my_range(N_ITEMS, &items[0], &items[1]);
+    return make_part(users, items, type, from);
 }
 
 static void free_content(cf_dataset_content *content)
@@ -127,8 +162,9 @@ static void free_content(cf_dataset_content *content)
 /** Write the dataset of the formula. Collective. */
 static cf_status write_dataset(const char *path, cf_type type)
 {
-    cf_dataset_content content = make_content(&type);
-    cf_status status = cf_dataset_write(&world, path, world.rank == 0 ? &content : NULL);
+    formula from;
+    cf_dataset_content content = make_content(type, &from);
+    cf_status status = cf_dataset_write(&world, path, &content);
 
     free_content(&content);
     return status;
