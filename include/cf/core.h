@@ -120,6 +120,7 @@ typedef enum cf_stream {
     CF_STREAM_MISSING = 6,    /* vectors for items without one */
     CF_STREAM_VIEW = 7,       /* edges and nodes that a view of the graph keeps */
     CF_STREAM_PROJECTION = 8, /* emb_selection: projection */
+    CF_STREAM_SYNTH = 9,      /* made-up datasets: the upper half, over a purpose */
     CF_STREAM_TEST = 1000     /* tests and benchmarks */
 } cf_stream;
 

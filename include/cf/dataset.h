@@ -52,8 +52,9 @@ typedef struct cf_strings {
 
 /**
  * What a new dataset file shall hold. Each rank brings consecutive users and consecutive items, the
- * first ones rank 0; a rank's part may be empty. Borrowed; vectors come by blocks from a function,
- * so that they are never held whole. What is not of single users or items is taken from rank 0.
+ * first ones rank 0; a rank's part may be empty, and has less than 2^32 - 1 of either. Borrowed;
+ * vectors come by blocks from a function, so that they are never held whole. What is not of single
+ * users or items is taken from rank 0.
  */
 typedef struct cf_dataset_content {
     cf_strings user_ids, item_ids; /* of mine; over all ranks distinct, none empty */

@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include "cf/ingest.h"
+#include "cf/synth.h"
 
 #include <getopt.h>
 #include <stdlib.h>
@@ -235,9 +236,13 @@ cf_status cli_duration(const cli_arguments *arguments, const char *name, double 
 const cf_setting *const *cli_tables(cli_settings settings, int *count)
 {
     static const cf_setting *const prepare[] = {cf_ingest_settings};
+    static const cf_setting *const synthesize[] = {cf_synth_settings};
 
-    *count = settings == CLI_SETTINGS_PREPARE ? 1 : cf_train_n_tables;
-    return settings == CLI_SETTINGS_PREPARE ? prepare : cf_train_tables;
+    *count = 1;
+    if (settings == CLI_SETTINGS_PREPARE) return prepare;
+    if (settings == CLI_SETTINGS_SYNTHESIZE) return synthesize;
+    *count = cf_train_n_tables;
+    return cf_train_tables;
 }
 
 /* One file may hold the settings of prepare and of train: each passes over the other's. */
@@ -267,7 +272,8 @@ static cf_status create_config(const cli_arguments *arguments, const char *path,
     }
     for (int k = 0; k < arguments->n_sets; k++)
         CF_TRY(cf_config_set(config, arguments->sets[k]));
-    if (settings != CLI_SETTINGS_PREPARE) CF_TRY(cf_model_set_defaults(config));
+    if (settings == CLI_SETTINGS_TRAIN || settings == CLI_SETTINGS_MACHINE)
+        CF_TRY(cf_model_set_defaults(config));
     *out = config;
     config = NULL;
 done:

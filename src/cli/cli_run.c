@@ -5,8 +5,8 @@
 #include <string.h>
 
 const cli_command *const cli_commands[] = {
-    &cli_prepare, &cli_select,   &cli_train, &cli_evaluate,       &cli_recommend,
-    &cli_export,  &cli_spectrum, &cli_info,  &cli_print_settings, NULL};
+    &cli_prepare, &cli_synthesize, &cli_select, &cli_train,          &cli_evaluate, &cli_recommend,
+    &cli_export,  &cli_spectrum,   &cli_info,   &cli_print_settings, NULL};
 
 const cli_command *cli_find_command(int argc, char **argv)
 {
@@ -60,7 +60,7 @@ static cf_status print_command_help(const cli_command *command)
     if (command->remarks) printf("\n%s\n", command->remarks);
     if (command->settings == CLI_SETTINGS_MACHINE)
         printf("\n--set takes grid and eval_memory; llminit settings lists all there are.\n");
-    if (command->settings != CLI_SETTINGS_PREPARE && command->settings != CLI_SETTINGS_TRAIN)
+    if (command->settings == CLI_NO_SETTINGS || command->settings == CLI_SETTINGS_MACHINE)
         return CF_OK;
     printf("\nsettings:\n");
     return cli_print_tables(command->settings, stdout, false);

@@ -22,6 +22,8 @@ static cf_status print_all(bool markdown)
 
     printf("%sprepare\n\n", markdown ? "### " : "");
     CF_TRY(cli_print_tables(CLI_SETTINGS_PREPARE, stdout, markdown));
+    printf("\n%ssynthesize\n\n", markdown ? "### " : "");
+    CF_TRY(cli_print_tables(CLI_SETTINGS_SYNTHESIZE, stdout, markdown));
     printf("\n%sselect and train\n\n", markdown ? "### " : "");
     CF_TRY(cli_print_tables(CLI_SETTINGS_TRAIN, stdout, markdown));
 done:

@@ -1,0 +1,50 @@
+/* synthesize: a dataset that is made up. */
+#include "cli.h"
+
+#include "cf/synth.h"
+
+static json_t *report_json(const cf_synth_report *r)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "users", (json_int_t)r->n_users,
+                     "items", (json_int_t)r->n_items, "train", (json_int_t)r->n_train, "valid",
+                     (json_int_t)r->n_valid, "test", (json_int_t)r->n_test, "embedding_dim",
+                     (json_int_t)r->embedding_dim, "seconds", r->seconds);
+}
+
+static void print_report(const cf_synth_report *r, const char *path)
+{
+    printf("%s: %lld users, %lld items; %lld train, %lld valid, %lld test interactions", path,
+           (long long)r->n_users, (long long)r->n_items, (long long)r->n_train,
+           (long long)r->n_valid, (long long)r->n_test);
+    if (r->embedding_dim > 0) printf("; vectors of %lld numbers", (long long)r->embedding_dim);
+    printf("\n%.2f s\n", r->seconds);
+}
+
+static cf_status run(const cf_par *world, const cli_arguments *arguments)
+{
+    const char *path = cli_value(arguments, "out");
+    cf_synth_report report = {0};
+    cf_config *config = NULL;
+    cf_status status;
+
+    CF_TRY(cli_create_config(world, arguments, NULL, &config));
+    CF_TRY(cf_synth_make(world, config, path, &report));
+    if (arguments->json)
+        CF_TRY(cli_print_json(world, world->rank == 0 ? report_json(&report) : NULL));
+    else if (world->rank == 0)
+        print_report(&report, path);
+done:
+    cf_config_destroy(&config);
+    return status;
+}
+
+static const cli_option options[] = {{"out", "FILE.h5", "the dataset to write", true}, {0}};
+
+const cli_command cli_synthesize = {
+    .name = "synthesize",
+    .summary = "make a dataset up: power laws, tastes, and vectors that know of them",
+    .settings = CLI_SETTINGS_SYNTHESIZE,
+    .has_json = true,
+    .options = options,
+    .run = run,
+};
