@@ -31,9 +31,10 @@ typedef struct cf_ingest_report {
 } cf_ingest_report;
 
 /**
- * Read, filter, split and write. Collective (rank 0 reads; the others only take part in writing).
- * Errors: FORMAT
- * ("FILE:LINE: COLUMN: ..."), IO, USAGE, MEMORY, NUMERIC; no output is left half written.
+ * Read, filter, split and write: the same bytes on any number of ranks. Collective: each rank reads
+ * a part of each file, and holds the interactions of a part of the users. Errors: FORMAT
+ * ("FILE:LINE: COLUMN: ...", the first line of the file that is wrong), IO, USAGE, MEMORY, NUMERIC;
+ * no output is left half written.
  */
 cf_status cf_ingest_prepare(const cf_par *world, const cf_config *config,
                             const cf_ingest_paths *paths, cf_ingest_report *report);

@@ -32,6 +32,10 @@ void cf_par_finalize(void);
  */
 cf_status cf_par_agree(const cf_par *par, cf_status status);
 
+/** The same without "rank N: ", but for MEMORY: what is wrong with the input is so, whichever rank
+ * came upon it. */
+cf_status cf_par_agree_on_input(const cf_par *par, cf_status status);
+
 /** An MPI count from a 64-bit number; a number that does not fit an int is a bug of the caller.
  * Local. */
 int cf_par_count(int64_t count);

@@ -1,4 +1,5 @@
-/* Final numbers, repeats, and filters by numbers of interactions. */
+/* Final numbers, repeats, and filters by numbers of interactions; the interactions move with their
+ * users. */
 #include "internal.h"
 
 #include <math.h>
@@ -76,43 +77,59 @@ done:
     return status;
 }
 
-/* Names that are `used`, in their final order. From here on they are no longer looked up. */
-static cf_status order_names(ingest_names *names, const uint8_t *used, uint32_t *new_number)
-{
-    cf_strings ids = {0};
-    cf_status status = ingest_names_sort(names, used, new_number, &ids);
+/* ---- Moving ---------------------------------------------------------------------------------- */
 
-    if (status != CF_OK) return status;
-    ingest_names_free(names);
-    *names = (ingest_names){.count = ids.count, .start = ids.start, .bytes = ids.bytes};
-    return CF_OK;
-}
-
-cf_status ingest_renumber(ingest_log *log)
+/* Local: pairs, and keys if there are, grouped by the rank that has the user. */
+static cf_status group_by_owner(const ingest_log *log, int64_t *counts, ingest_log *out)
 {
-    uint8_t *used_users = NULL, *used_items = NULL;
-    uint32_t *new_user = NULL, *new_item = NULL;
+    const cf_blocks *users = &log->users.blocks;
+    int64_t *next = NULL;
     cf_status status;
 
-    CF_TRY(CF_ALLOC(used_users, log->users.count));
-    CF_TRY(CF_ALLOC(used_items, log->items.count));
-    CF_TRY(CF_ALLOC(new_user, log->users.count));
-    CF_TRY(CF_ALLOC(new_item, log->items.count));
-    for (int64_t e = 0; e < log->count; e++) {
-        used_users[ingest_user(log->pairs[e])] = 1;
-        used_items[ingest_item(log->pairs[e])] = 1;
-    }
-    CF_TRY(order_names(&log->users, used_users, new_user));
-    CF_TRY(order_names(&log->items, used_items, new_item));
+    CF_TRY(CF_ALLOC(next, users->count));
+    CF_TRY(CF_ALLOC(out->pairs, log->count));
+    if (log->keys) CF_TRY(CF_ALLOC(out->keys, log->count));
     for (int64_t e = 0; e < log->count; e++)
-        log->pairs[e] =
-            ingest_pair(new_user[ingest_user(log->pairs[e])], new_item[ingest_item(log->pairs[e])]);
-    CF_TRY(sort_log(log));
+        counts[cf_par_block_of(users, ingest_user(log->pairs[e]))]++;
+    for (int r = 1; r < users->count; r++)
+        next[r] = next[r - 1] + counts[r - 1];
+    for (int64_t e = 0; e < log->count; e++) {
+        const int64_t place = next[cf_par_block_of(users, ingest_user(log->pairs[e]))]++;
+
+        out->pairs[place] = log->pairs[e];
+        if (log->keys) out->keys[place] = log->keys[e];
+    }
 done:
-    cf_free(&used_users);
-    cf_free(&used_items);
-    cf_free(&new_user);
-    cf_free(&new_item);
+    cf_free(&next);
+    return status;
+}
+
+/* Interactions, of users and items by their global numbers, go where the users belong. */
+static cf_status move_to_owners(const cf_par *world, ingest_log *log)
+{
+    ingest_log sent = {0};
+    int64_t *counts = NULL, *got = NULL;
+    cf_status status;
+
+    if (world->size == 1) return CF_OK;
+    status = CF_ALLOC(counts, world->size);
+    if (status == CF_OK) status = CF_ALLOC(got, world->size);
+    if (status == CF_OK) status = group_by_owner(log, counts, &sent);
+    CF_TRY(cf_par_agree(world, status));
+    cf_free(&log->pairs);
+    cf_free(&log->keys);
+    CF_TRY(cf_par_exchange(world, sizeof *log->pairs, counts, sent.pairs, got, &log->pairs));
+    cf_free(&sent.pairs);
+    if (log->with_keys)
+        CF_TRY(cf_par_exchange(world, sizeof *log->keys, counts, sent.keys, got, &log->keys));
+    log->count = 0;
+    for (int r = 0; r < world->size; r++)
+        log->count += got[r];
+done:
+    cf_free(&sent.pairs);
+    cf_free(&sent.keys);
+    cf_free(&counts);
+    cf_free(&got);
     return status;
 }
 
@@ -125,7 +142,7 @@ static void keep(ingest_log *log, int64_t e, int64_t kept)
     if (log->keys) log->keys[kept] = log->keys[e];
 }
 
-void ingest_drop_duplicates(ingest_log *log)
+static void drop_duplicates(ingest_log *log)
 {
     int64_t kept = 0;
 
@@ -135,31 +152,167 @@ void ingest_drop_duplicates(ingest_log *log)
         else if (log->keys && log->keys[e] < log->keys[kept - 1])
             log->keys[kept - 1] = log->keys[e];
     }
-    log->duplicates = log->count - kept;
+    log->duplicates += log->count - kept;
     log->count = kept;
+}
+
+/* ---- Numbers --------------------------------------------------------------------------------- */
+
+/* New numbers of the users and items that pairs are of, by their numbers there. */
+typedef struct numbers {
+    uint32_t *users, *items;
+} numbers;
+
+/* From the numbers of pairs now to the new ones, and on to what a log holds in the end. */
+static cf_status settle(const cf_par *world, const numbers *new, ingest_log *log)
+{
+    cf_status status;
+
+    for (int64_t e = 0; e < log->count; e++)
+        log->pairs[e] = ingest_pair(new->users[ingest_user(log->pairs[e])],
+                                    new->items[ingest_item(log->pairs[e])]);
+    CF_TRY(move_to_owners(world, log));
+    CF_TRY(cf_par_agree(world, sort_log(log)));
+    drop_duplicates(log);
+    CF_TRY(ingest_places_make(world, &log->items.blocks, log->pairs, log->count, &log->places));
+    for (int64_t e = 0; e < log->count; e++) {
+        const int64_t user = ingest_user(log->pairs[e]) - log->users.blocks.start[world->rank];
+
+        log->pairs[e] =
+            ingest_pair((uint32_t)user, ingest_place(&log->places, ingest_item(log->pairs[e])));
+    }
+done:
+    return status;
+}
+
+/* How often users and items are in pairs; new, of the given numbers of them. */
+static cf_status count_uses(const ingest_log *log, const int64_t n[2], int64_t *uses[2])
+{
+    cf_status status;
+
+    CF_TRY(CF_ALLOC(uses[0], n[0]));
+    CF_TRY(CF_ALLOC(uses[1], n[1]));
+    for (int64_t e = 0; e < log->count; e++) {
+        uses[0][ingest_user(log->pairs[e])]++;
+        uses[1][ingest_item(log->pairs[e])]++;
+    }
+done:
+    return status;
+}
+
+cf_status ingest_renumber(const cf_par *world, ingest_log *log)
+{
+    const cf_strings users = ingest_names_strings(&log->user_names),
+                     items = ingest_names_strings(&log->item_names);
+    int64_t *uses[2] = {NULL, NULL};
+    numbers new = {0};
+    cf_status status = count_uses(log, (int64_t[2]){users.count, items.count}, uses);
+
+    if (status == CF_OK) status = CF_ALLOC(new.users, users.count);
+    if (status == CF_OK) status = CF_ALLOC(new.items, items.count);
+    CF_TRY(cf_par_agree(world, status));
+    CF_TRY(ingest_order_make(world, &users, uses[0], new.users, &log->users));
+    ingest_names_free(&log->user_names);
+    CF_TRY(ingest_order_make(world, &items, uses[1], new.items, &log->items));
+    ingest_names_free(&log->item_names);
+    CF_TRY(settle(world, &new, log));
+done:
+    cf_free(&uses[0]);
+    cf_free(&uses[1]);
+    cf_free(&new.users);
+    cf_free(&new.items);
+    return status;
 }
 
 /* ---- Numbers of interactions ----------------------------------------------------------------- */
 
-/* One round: drop what is outside its interval now. `counts`: of users and of items. */
-static void filter_round(const ingest_options *options, ingest_log *log, int64_t *const counts[2])
-{
-    int64_t kept = 0;
+/* What the rounds count anew. */
+typedef struct counts {
+    int64_t *users;      /* of my block */
+    int64_t *items;      /* of the items here: in my interactions, */
+    int64_t *my_items;   /* of my block: in all, */
+    uint64_t *all_items; /* and of the items here: in all */
+} counts;
 
-    memset(counts[0], 0, (size_t)log->users.count * sizeof **counts);
-    memset(counts[1], 0, (size_t)log->items.count * sizeof **counts);
+static void free_counts(counts *c)
+{
+    cf_free(&c->users);
+    cf_free(&c->items);
+    cf_free(&c->my_items);
+    cf_free(&c->all_items);
+}
+
+static cf_status count_again(const ingest_log *log, counts *c)
+{
+    const size_t size = sizeof(int64_t);
+    cf_status status;
+
+    memset(c->users, 0, (size_t)log->users.ids.count * size);
+    memset(c->items, 0, (size_t)log->places.count * size);
+    memset(c->my_items, 0, (size_t)log->items.ids.count * size);
     for (int64_t e = 0; e < log->count; e++) {
-        counts[0][ingest_user(log->pairs[e])]++;
-        counts[1][ingest_item(log->pairs[e])]++;
+        c->users[ingest_user(log->pairs[e])]++;
+        c->items[ingest_item(log->pairs[e])]++;
     }
+    CF_TRY(ingest_places_sum(&log->places, c->items, c->my_items));
+    cf_free(&c->all_items);
+    CF_TRY(ingest_places_fetch(&log->places, (const uint64_t *)c->my_items, &c->all_items));
+done:
+    return status;
+}
+
+/* One round: drop what is outside its interval now. How many are dropped on all ranks. */
+static int64_t filter_round(const cf_par *world, const ingest_options *options, const counts *c,
+                            ingest_log *log)
+{
+    int64_t kept = 0, before, dropped;
+
     for (int64_t e = 0; e < log->count; e++) {
         const uint64_t pair = log->pairs[e];
 
-        if (ingest_intervals_hold(&options->user_count, (double)counts[0][ingest_user(pair)]) &&
-            ingest_intervals_hold(&options->item_count, (double)counts[1][ingest_item(pair)]))
+        if (ingest_intervals_hold(&options->user_count, (double)c->users[ingest_user(pair)]) &&
+            ingest_intervals_hold(&options->item_count, (double)c->all_items[ingest_item(pair)]))
             keep(log, e, kept++);
     }
+    cf_par_locate(world, log->count - kept, &before, &dropped);
+    log->filtered += log->count - kept;
     log->count = kept;
+    return dropped;
+}
+
+/* Some names are gone; without these, ids may all be numbers, which sort otherwise. `c`: counted.
+ */
+static cf_status renumber_again(const cf_par *world, const counts *c, ingest_log *log)
+{
+    ingest_order users = log->users, items = log->items;
+    uint32_t *my_items = NULL;
+    uint64_t *wide = NULL, *fetched = NULL;
+    numbers new = {0};
+    cf_status status = CF_ALLOC(new.users, users.ids.count);
+
+    log->users = log->items = (ingest_order){0};
+    if (status == CF_OK) status = CF_ALLOC(new.items, log->places.count);
+    if (status == CF_OK) status = CF_ALLOC(my_items, items.ids.count);
+    if (status == CF_OK) status = CF_ALLOC(wide, items.ids.count);
+    CF_TRY(cf_par_agree(world, status));
+    CF_TRY(ingest_order_make(world, &users.ids, c->users, new.users, &log->users));
+    CF_TRY(ingest_order_make(world, &items.ids, c->my_items, my_items, &log->items));
+    for (int64_t k = 0; k < items.ids.count; k++)
+        wide[k] = my_items[k];
+    CF_TRY(ingest_places_fetch(&log->places, wide, &fetched));
+    for (int64_t k = 0; k < log->places.count; k++)
+        new.items[k] = (uint32_t)fetched[k];
+    ingest_places_free(&log->places);
+    CF_TRY(settle(world, &new, log));
+done:
+    ingest_order_free(&users);
+    ingest_order_free(&items);
+    cf_free(&my_items);
+    cf_free(&wide);
+    cf_free(&fetched);
+    cf_free(&new.users);
+    cf_free(&new.items);
+    return status;
 }
 
 /* Numbers of interactions begin at 1. */
@@ -168,23 +321,24 @@ static bool holds_all(const ingest_intervals *intervals)
     return intervals->part[0].low <= 0 && intervals->part[0].high == INFINITY;
 }
 
-cf_status ingest_filter_counts(const ingest_options *options, ingest_log *log)
+cf_status ingest_filter_counts(const cf_par *world, const ingest_options *options, ingest_log *log)
 {
-    int64_t *counts[2] = {NULL, NULL}, before = log->count, at_start = log->count;
+    counts c = {0};
+    int64_t dropped = 0, now;
     cf_status status = CF_OK;
 
     if (holds_all(&options->user_count) && holds_all(&options->item_count)) goto done;
-    CF_TRY(CF_ALLOC(counts[0], log->users.count));
-    CF_TRY(CF_ALLOC(counts[1], log->items.count));
+    status = CF_ALLOC(c.users, log->users.ids.count);
+    if (status == CF_OK) status = CF_ALLOC(c.items, log->places.count);
+    if (status == CF_OK) status = CF_ALLOC(c.my_items, log->items.ids.count);
+    CF_TRY(cf_par_agree(world, status));
     do {
-        before = log->count;
-        filter_round(options, log, counts);
-    } while (log->count < before);
-    log->filtered += at_start - log->count;
-    /* Some names may be gone; without these, ids may all be numbers, which sort otherwise. */
-    if (log->count < at_start && log->count > 0) CF_TRY(ingest_renumber(log));
+        CF_TRY(count_again(log, &c));
+        now = filter_round(world, options, &c, log);
+        dropped += now;
+    } while (now > 0);
+    if (dropped > 0) CF_TRY(renumber_again(world, &c, log));
 done:
-    cf_free(&counts[0]);
-    cf_free(&counts[1]);
+    free_counts(&c);
     return status;
 }

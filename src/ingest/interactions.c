@@ -8,8 +8,11 @@ enum { FEW = 1 << 15 }; /* records; fewer say little about the rest of a file */
 
 void ingest_log_free(ingest_log *log)
 {
-    ingest_names_free(&log->users);
-    ingest_names_free(&log->items);
+    ingest_names_free(&log->user_names);
+    ingest_names_free(&log->item_names);
+    ingest_order_free(&log->users);
+    ingest_order_free(&log->items);
+    ingest_places_free(&log->places);
     cf_free(&log->pairs);
     cf_free(&log->keys);
 }
@@ -23,14 +26,13 @@ static void swap(uint64_t **one, uint64_t **other)
 }
 
 /*
- * Room for as many records as the part of the file that was read says there will be: to double the
+ * Room for as many records as the part that was read says there will be: to double the
  * memory again and again would touch and copy several times what is needed.
  */
 static cf_status make_room(ingest_log *log)
 {
-    const ingest_text *text = log->reading;
     const double so_far = (double)(log->count - log->before),
-                 share = (double)(text->offset + text->begin) / (double)(text->size + 1);
+                 share = ingest_text_progress(log->reading);
     int64_t wanted = log->count + log->count / 8 + FEW;
     const double expected = (double)log->before + 1.02 * so_far / share;
     uint64_t *pairs = NULL, *keys = NULL;
@@ -85,8 +87,8 @@ static cf_status add_pair(ingest_log *log, const uint64_t hashes[2], const inges
     int64_t user, item;
     cf_status status;
 
-    CF_TRY(ingest_names_add(&log->users, hashes[0], &ids[0], &user));
-    CF_TRY(ingest_names_add(&log->items, hashes[1], &ids[1], &item));
+    CF_TRY(ingest_names_add(&log->user_names, hashes[0], &ids[0], &user));
+    CF_TRY(ingest_names_add(&log->item_names, hashes[1], &ids[1], &item));
     CF_TRY(append(log, user, item, key));
 done:
     return status;
@@ -127,8 +129,8 @@ static cf_status enqueue(queue *q, ingest_log *log, const ingest_field *user,
 
     CF_TRY(flush(q, log, long_ids ? 0 : QUEUE - 1));
     if (long_ids) return add_pair(log, hashes, (ingest_field[2]){*user, *item}, key);
-    ingest_names_prefetch(&log->users, hashes[0]);
-    ingest_names_prefetch(&log->items, hashes[1]);
+    ingest_names_prefetch(&log->user_names, hashes[0]);
+    ingest_names_prefetch(&log->item_names, hashes[1]);
     w = &q->entry[q->next++ % QUEUE];
     w->key = key;
     w->user_hash = hashes[0];
@@ -145,8 +147,8 @@ done:
 static cf_status take_pair(queue *q, ingest_log *log, const ingest_field *user,
                            const ingest_field *item, uint64_t key)
 {
-    const int64_t known_user = ingest_names_known(&log->users, user),
-                  known_item = ingest_names_known(&log->items, item);
+    const int64_t known_user = ingest_names_known(&log->user_names, user),
+                  known_item = ingest_names_known(&log->item_names, item);
 
     if (known_user < 0 || known_item < 0) return enqueue(q, log, user, item, key);
     return append(log, known_user, known_item, key);
@@ -218,16 +220,27 @@ done:
     return status;
 }
 
-static cf_status read_table(const ingest_options *options, const char *path, int part,
-                            ingest_log *log)
+/* A file of interactions, and where they go. */
+typedef struct source {
+    const ingest_options *options;
+    const char *path;
+    int part;
+    ingest_log *log;
+} source;
+
+static cf_status read_table(void *context, ingest_share *share)
 {
+    const source *from = context;
+    const ingest_options *options = from->options;
+    const int part = from->part;
+    ingest_log *log = from->log;
     ingest_table table;
     queue waiting = {0};
     columns at;
     bool more;
     cf_status status;
 
-    CF_TRY(ingest_table_open(path, options->separator, &table));
+    CF_TRY(ingest_table_open(from->path, options->separator, share, &table));
     log->reading = &table.text;
     log->before = log->count;
     CF_TRY(find_columns(options, &table, options->by_time && part == INGEST_NO_PART, &at));
@@ -248,7 +261,6 @@ static cf_status read_table(const ingest_options *options, const char *path, int
             log->filtered++;
     }
     CF_TRY(flush(&waiting, log, 0));
-    log->bytes += (double)table.text.size;
 done:
     ingest_table_close(&table);
     return status;
@@ -291,16 +303,19 @@ static cf_status add_name(ingest_names *names, const ingest_field *id, int64_t *
     return CF_OK;
 }
 
-static cf_status read_lightgcn(const char *path, int part, ingest_log *log)
+static cf_status read_lightgcn(void *context, ingest_share *share)
 {
-    const uint64_t key = part == INGEST_NO_PART ? 0 : (uint64_t)part;
+    const source *from = context;
+    const uint64_t key = from->part == INGEST_NO_PART ? 0 : (uint64_t)from->part;
+    ingest_log *log = from->log;
     ingest_text text;
     ingest_field id;
     char *line;
     int64_t length, user = 0, item;
     cf_status status;
 
-    CF_TRY(ingest_text_open(path, &text));
+    CF_TRY(ingest_text_open(from->path, &text));
+    CF_TRY(ingest_text_limit(&text, share));
     log->reading = &text;
     log->before = log->count;
     for (;;) {
@@ -310,23 +325,21 @@ static cf_status read_lightgcn(const char *path, int part, ingest_log *log)
             if (!next_number(&line, &id)) CF_TRY(refuse_number(&text, id.text, column));
             if (id.length == 0) break;
             if (column == 1) {
-                CF_TRY(add_name(&log->users, &id, &user));
+                CF_TRY(add_name(&log->user_names, &id, &user));
                 continue;
             }
-            CF_TRY(add_name(&log->items, &id, &item));
+            CF_TRY(add_name(&log->item_names, &id, &item));
             CF_TRY(append(log, user, item, key));
             log->lines++;
         }
     }
-    log->bytes += (double)text.size;
-    log->lightgcn = true;
 done:
     ingest_text_close(&text);
     return status;
 }
 
 /* LightGCN's format is known by a first line of digits and spaces alone. */
-static cf_status is_lightgcn(const char *path, bool *out)
+static cf_status is_lightgcn(const char *path, bool *out, int64_t *bytes)
 {
     ingest_text text;
     char *line;
@@ -337,33 +350,45 @@ static cf_status is_lightgcn(const char *path, bool *out)
     CF_TRY(ingest_text_next(&text, &line, &length));
     if (!line) CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: the file is empty", path));
     *out = strspn(line, "0123456789 ") == (size_t)length;
+    *bytes = text.size;
 done:
     ingest_text_close(&text);
     return status;
 }
 
-cf_status ingest_read_interactions(const ingest_options *options, const char *path, int part,
-                                   ingest_log *log)
+/* What LightGCN's lines cannot give. */
+static cf_status check_lightgcn(const source *from)
 {
-    int64_t before = log->lines;
-    bool lightgcn;
-    cf_status status;
-
-    log->with_keys = options->by_time || part != INGEST_NO_PART;
-    CF_TRY(is_lightgcn(path, &lightgcn));
-    if (lightgcn && part == INGEST_NO_PART && options->by_time)
-        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s:1: LightGCN lines have no times, which order: time needs",
-                       path));
-    if (lightgcn && options->n_filters > 0)
-        CF_TRY(CF_FAIL(CF_ERR_FORMAT,
+    if (from->part == INGEST_NO_PART && from->options->by_time)
+        return CF_FAIL(CF_ERR_FORMAT, "%s:1: LightGCN lines have no times, which order: time needs",
+                       from->path);
+    if (from->options->n_filters > 0)
+        return CF_FAIL(CF_ERR_FORMAT,
                        "%s:1: LightGCN lines have no column \"%s\", which "
                        "val_interval names",
-                       path, options->filter_field[0]));
-    if (lightgcn)
-        CF_TRY(read_lightgcn(path, part, log));
-    else
-        CF_TRY(read_table(options, path, part, log));
-    if (log->lines == before) status = CF_FAIL(CF_ERR_FORMAT, "%s: no interactions", path);
+                       from->path, from->options->filter_field[0]);
+    return CF_OK;
+}
+
+cf_status ingest_read_interactions(const cf_par *world, const ingest_options *options,
+                                   const char *path, int part, ingest_log *log)
+{
+    source from = {options, path, part, log};
+    int64_t before, had, have, bytes = 0;
+    bool lightgcn = false;
+    ingest_share share;
+    cf_status status;
+
+    cf_par_locate(world, log->lines, &before, &had);
+    log->with_keys = options->by_time || part != INGEST_NO_PART;
+    status = is_lightgcn(path, &lightgcn, &bytes);
+    if (status == CF_OK && lightgcn) status = check_lightgcn(&from);
+    CF_TRY(cf_par_agree_on_input(world, status));
+    CF_TRY(ingest_share_file(world, path, lightgcn ? read_lightgcn : read_table, &from, &share));
+    cf_par_locate(world, log->lines, &before, &have);
+    if (have == had) CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: no interactions", path));
+    log->lightgcn = log->lightgcn || lightgcn;
+    log->bytes += (double)bytes;
 done:
     return status;
 }

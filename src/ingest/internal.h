@@ -1,5 +1,8 @@
-/** Inside ingest: lines, fields, names, records, and what is done to them. Everything is Local, and
- * runs on rank 0. */
+/**
+ * Inside ingest: lines, fields, names, records, and what is done to them. Each rank reads the lines
+ * that begin in its part of a file; ids are then numbered over all ranks, and interactions move to
+ * the rank that has the user. What takes `world` is Collective, all else Local.
+ */
 #pragma once
 
 #include "cf/ingest.h"
@@ -8,16 +11,43 @@
 
 enum { INGEST_SLACK = 16 }; /* bytes */
 
+/**
+ * This rank's part of a text file: the lines that begin in bytes begin .. end - 1; those of the
+ * next rank follow. Filled when the text is closed: what was read of it.
+ */
+typedef struct ingest_share {
+    int64_t begin, end;
+    int64_t first_line; /* lines in the ranks before; 0 until that is known */
+    int64_t bad_line;   /* of the file: the first that is wrong; INT64_MAX if none */
+    int64_t lines;      /* read, also a header and empty ones */
+    int64_t empty;      /* number of the first of the empty lines at its end; 0: none */
+    bool filled;        /* it has lines that are not empty */
+} ingest_share;
+
+/**
+ * Have each rank read its share of a file by `read`, which is local. If a line is wrong, the first
+ * of all in the file is told by its number: a rank that fails reads once more when it is known how
+ * many lines the ranks before have; what `context` holds is then of no use. Errors: those of
+ * `read`, the same on all ranks; FORMAT (an empty line before lines of another rank).
+ */
+cf_status ingest_share_file(const cf_par *world, const char *path,
+                            cf_status (*read)(void *context, ingest_share *share), void *context,
+                            ingest_share *share);
+
 /** A text file read by blocks; its lines are handed out in place. */
 typedef struct ingest_text {
-    const char *path; /* borrowed */
+    const char *path;    /* borrowed */
+    ingest_share *share; /* borrowed; NULL: all of the file */
     int fd;
     char *buffer; /* buffer[begin .. end) is not yet handed out; INGEST_SLACK more may be read, and
                      the first of them written */
     int64_t capacity, begin, end;
     int64_t offset; /* of buffer[0] in the file */
     int64_t size;   /* of the file */
+    int64_t stop;   /* lines that begin here or later are not handed out */
     int64_t line;   /* number of the line last handed out, from 1 */
+    int64_t empty;  /* number of the first of the empty lines at the end; 0: none */
+    bool filled;    /* has had a line that is not empty */
     int64_t nul;    /* where in the buffer the first NUL of what is not yet handed out is */
     bool ended;
     cf_progress progress;
@@ -25,6 +55,11 @@ typedef struct ingest_text {
 
 /** Open; a byte order mark is passed over. Errors: IO, MEMORY. Close in every case. */
 cf_status ingest_text_open(const char *path, ingest_text *out);
+/** From here on hand out the lines of `share` alone; lines handed out before are the file's first.
+ * Errors: IO, MEMORY. */
+cf_status ingest_text_limit(ingest_text *text, ingest_share *share);
+/** How much of the share, or of all, is read: 0 to 1. */
+double ingest_text_progress(const ingest_text *text);
 /**
  * The next line, without "\n" or "\r\n", a NUL after it, writable until the next call; NULL at the
  * end. Empty lines at the end of the file are no lines. Errors: FORMAT (a NUL byte, an empty line
@@ -61,8 +96,10 @@ typedef struct ingest_table {
     ingest_field *fields; /* n_columns: of the line last read */
 } ingest_table;
 
-/** Open and read the header. Errors: those of text, FORMAT. Close in every case. */
-cf_status ingest_table_open(const char *path, char separator, ingest_table *out);
+/** Open, read the header, and go on to the share. Errors: those of text, FORMAT. Close in every
+ * case. */
+cf_status ingest_table_open(const char *path, char separator, ingest_share *share,
+                            ingest_table *out);
 /** The column of that name, which must be of `type` if it has a type. -1: there is none. Errors:
  * FORMAT (other type). */
 cf_status ingest_table_find(const ingest_table *table, const char *name, const char *type,
@@ -106,12 +143,48 @@ void ingest_names_free(ingest_names *names);
 /** A hash of bytes that never changes: splits depend on it. */
 uint64_t ingest_hash(const char *bytes, int64_t length);
 
+/** The names as strings, borrowed: entry k is name k. */
+static inline cf_strings ingest_names_strings(const ingest_names *names)
+{
+    return (cf_strings){.count = names->count, .start = names->start, .bytes = names->bytes};
+}
+
+/* ---- Order (order.c) ------------------------------------------------------------------------- */
+
 /**
- * Number the names that are `used` (count flags) by ascending id: as numbers if all of them are
- * whole numbers without leading zeros, else by bytes. `new_number` (count) gets -1 for the others.
+ * The users or items of the dataset in their final order, cut into blocks, one a rank: ascending as
+ * numbers if all of them are whole numbers without leading zeros, else by bytes. Starts zeroed.
  */
-cf_status ingest_names_sort(const ingest_names *names, const uint8_t *used, uint32_t *new_number,
-                            cf_strings *out);
+typedef struct ingest_order {
+    cf_strings ids;   /* of my block */
+    cf_blocks blocks; /* of all ranks; of about equal work */
+    bool as_numbers;
+    cf_strings
+        cuts; /* size - 1: an id belongs to the rank of the first cut above it, or the last */
+} ingest_order;
+
+/**
+ * Put ids in order. Each rank has some, also such as others have; those with `uses` (one for each
+ * id) of 0 are left out. `number` (one for each id) gets an id's global number, UINT32_MAX where it
+ * is left out. `*out` is to be freed, also on errors. Errors: MEMORY, FORMAT (more than 2^32 - 2).
+ */
+cf_status ingest_order_make(const cf_par *world, const cf_strings *ids, const int64_t *uses,
+                            uint32_t *number, ingest_order *out);
+void ingest_order_free(ingest_order *order);
+
+/** Ids on their way to the ranks where they belong in an order. Starts zeroed. */
+typedef struct ingest_route {
+    int64_t count;           /* ids that this rank sends */
+    uint32_t *sent;          /* count: which, in the order in which they go */
+    int64_t *n_sent, *n_got; /* to and from each rank */
+    cf_strings got;          /* what comes, by the rank it is from */
+} ingest_route;
+
+/** Send ids, but for those with `uses` of 0 (NULL: all go). `*out` is to be freed, also on errors.
+ * Errors: MEMORY. */
+cf_status ingest_route_make(const cf_par *world, const ingest_order *order, const cf_strings *ids,
+                            const int64_t *uses, ingest_route *out);
+void ingest_route_free(ingest_route *route);
 
 /* ---- Options (options.c) --------------------------------------------------------------------- */
 
@@ -144,21 +217,65 @@ typedef struct ingest_options {
 
 cf_status ingest_options_read(const cf_config *config, ingest_options *out);
 
+/* ---- Places (places.c) ----------------------------------------------------------------------- */
+
+/**
+ * The items that this rank's interactions are of, wherever they belong: ascending, so that one of
+ * them is its place among them. Starts zeroed.
+ */
+typedef struct ingest_places {
+    const cf_par *world; /* borrowed */
+    int64_t count;
+    uint32_t *item;   /* count: global numbers */
+    uint64_t *bits;   /* a bit for each item of the dataset: is it here? */
+    uint32_t *before; /* how many are in the words of `bits` before */
+    int64_t *n_asked; /* size: how many of them each rank has */
+    int64_t *n_told;  /* size: of how many of my block each rank asks */
+    uint32_t *told;   /* which, in my block, by the rank that asks */
+} ingest_places;
+
+/** `pairs` (count): interactions; `items`: whose each item is, borrowed. `*out` is to be freed,
+ * also on errors. Errors: MEMORY. */
+cf_status ingest_places_make(const cf_par *world, const cf_blocks *items, const uint64_t *pairs,
+                             int64_t count, ingest_places *out);
+/** The place of an item that is here. */
+static inline uint32_t ingest_place(const ingest_places *places, uint32_t item)
+{
+    const uint64_t below = ((uint64_t)1 << item % 64) - 1;
+
+    return places->before[item / 64] +
+           (uint32_t)__builtin_popcountll(places->bits[item / 64] & below);
+}
+/** Add up over all ranks what they count of their items: `mine` (count) into `totals` (of my block,
+ * zeroed). Collective. Errors: MEMORY. */
+cf_status ingest_places_sum(const ingest_places *places, const int64_t *mine, int64_t *totals);
+/** What the owners have of each item (`values`: of my block) for the items here. Collective.
+ * Errors: MEMORY. `*out` (count) is new, freed with cf_free(). */
+cf_status ingest_places_fetch(const ingest_places *places, const uint64_t *values, uint64_t **out);
+void ingest_places_free(ingest_places *places);
+
 /* ---- Interactions (interactions.c, filter.c, split.c) ---------------------------------------- */
 
-/** Interactions, the user's number in the upper half of `pairs` and the item's in the lower. */
+/**
+ * Interactions of this rank, the user's number in the upper half of `pairs` and the item's in the
+ * lower. Until ingest_renumber() they are of the lines that the rank has read, and the numbers
+ * those of its own names. Afterwards they are those of its block of users, sorted: users are
+ * counted from the first of the block, items are places.
+ */
 typedef struct ingest_log {
-    ingest_names users, items;
+    ingest_names user_names, item_names; /* of what is read */
+    ingest_order users, items;           /* afterwards */
+    ingest_places places;
     uint64_t *pairs;
     uint64_t *keys; /* time, so that unsigned order is the order of time; or the part of a given
                        split; NULL if the split asks for neither */
     bool with_keys;
     int64_t count, capacity;
-    int64_t lines, filtered, duplicates; /* read; dropped by intervals; dropped as repeats */
+    int64_t lines, filtered, duplicates; /* here: read; dropped by intervals; dropped as repeats */
     const ingest_text *reading;          /* the file now read, and the records before it: */
     int64_t before;                      /* these tell how many are still to come */
-    double bytes;
-    bool lightgcn; /* of some file: item ids are then row numbers */
+    double bytes;                        /* of all files, whole */
+    bool lightgcn;                       /* of some file: item ids are then row numbers */
 } ingest_log;
 
 enum { INGEST_NO_PART = -1, INGEST_TRAIN = 0, INGEST_VALID = 1, INGEST_TEST = 2 };
@@ -178,45 +295,61 @@ static inline uint64_t ingest_pair(uint32_t user, uint32_t item)
     return (uint64_t)user << 32 | item;
 }
 
-/** Append the interactions of a file of either format; `part` becomes their key unless it is
- * INGEST_NO_PART. */
-cf_status ingest_read_interactions(const ingest_options *options, const char *path, int part,
-                                   ingest_log *log);
+/** Append this rank's share of the interactions of a file of either format; `part` becomes their
+ * key unless it is INGEST_NO_PART. Errors: IO, FORMAT, MEMORY. */
+cf_status ingest_read_interactions(const cf_par *world, const ingest_options *options,
+                                   const char *path, int part, ingest_log *log);
 void ingest_log_free(ingest_log *log);
 
-/** Number users and items by ascending ids, without gaps, and sort by (user, item). The names are
- * then in that order, and not for ingest_names_find() any more. Errors: MEMORY. */
-cf_status ingest_renumber(ingest_log *log);
-/** Keep of each pair (user, item) the one with the least key. The log is sorted. */
-void ingest_drop_duplicates(ingest_log *log);
+/**
+ * Number users and items over all ranks, have each rank get the interactions of its users, sort
+ * them, and keep of each pair (user, item) the one with the least key. The names are then gone.
+ * Errors: MEMORY, FORMAT.
+ */
+cf_status ingest_renumber(const cf_par *world, ingest_log *log);
 /**
  * Drop users and items whose number of interactions is outside its interval, again until nothing
  * changes, and number the others anew. Each round finds both from the same counts, as RecBole does.
- * The log is sorted before and after.
  */
-cf_status ingest_filter_counts(const ingest_options *options, ingest_log *log);
-/** Cut each user's interactions into train, valid, test; `given`: the keys say which. */
-cf_status ingest_split(const ingest_options *options, const cf_dataset_content *content, bool given,
+cf_status ingest_filter_counts(const cf_par *world, const ingest_options *options, ingest_log *log);
+/** Cut the interactions of my users into train, valid, test; `given`: the keys say which. Errors:
+ * MEMORY. */
+cf_status ingest_split(const cf_par *world, const ingest_options *options, bool given,
                        const ingest_log *log, cf_lists parts[3]);
 
 /* ---- Items and vectors (items.c, vectors.c, matrix.c, npy.c)
  * ------------------------------------------- */
 
-/** Lines of an item file or an id file, in their order. */
+/** Where a field lies in its file. */
+typedef struct ingest_span {
+    int64_t offset, length; /* length 0: it is empty */
+} ingest_span;
+
+/**
+ * Lines of an item file or an id file: those that this rank has read, then those whose ids belong
+ * to its block of items. Starts zeroed.
+ */
 typedef struct ingest_items {
-    const char *path; /* NULL: no file */
-    ingest_names ids;
-    char *titles; /* NUL-terminated, one after the other */
-    int64_t title_bytes, title_capacity;
-    int64_t *title_start; /* NULL: no titles */
-    int64_t start_capacity;
-    int64_t *field_offset, *field_length; /* of the embedding column in the file; NULL: none */
-    int64_t offset_capacity, length_capacity;
+    const char *path;   /* NULL: no file */
+    int64_t n_rows;     /* of the file */
+    int64_t first_line; /* number of the line that is row 0 */
+    ingest_names ids;   /* of the lines here */
+    int64_t *row;       /* of each: its number in the file, from 0 */
+    cf_strings titles;
+    bool has_titles, has_fields;
+    ingest_span *field; /* of each: the embedding column */
+    int64_t row_capacity, start_capacity, title_capacity, field_capacity;
 } ingest_items;
 
-cf_status ingest_items_read(const ingest_options *options, const char *path, ingest_items *out);
-/** One id a line. */
-cf_status ingest_ids_read(const char *path, ingest_items *out);
+/** Read an item file, and have the lines go to where `order` has their ids. Errors: IO, FORMAT,
+ * MEMORY. */
+cf_status ingest_items_read(const cf_par *world, const ingest_options *options, const char *path,
+                            const ingest_order *order, ingest_items *out);
+/** The same of a file with one id a line. */
+cf_status ingest_ids_read(const cf_par *world, const char *path, const ingest_order *order,
+                          ingest_items *out);
+/** Have the lines go to where another order has their ids. Errors: MEMORY. */
+cf_status ingest_items_move(const cf_par *world, const ingest_order *order, ingest_items *items);
 void ingest_items_free(ingest_items *items);
 
 /** Vectors as rows of a 2-D array in a file, .npy or HDF5: which it is, its first bytes say. */
@@ -243,26 +376,27 @@ cf_status ingest_npy_open(const char *path, ingest_matrix *out);
 /** The bytes range[0] .. range[0] + range[1] - 1 of an open file. Errors: IO, FORMAT. */
 cf_status ingest_read_bytes(const char *path, int fd, void *out, const int64_t range[2]);
 
-/** Where the vectors of the dataset's items come from: rows of a matrix or a column of the item
- * file. */
+/** Where the vectors of my items come from: rows of a matrix or a column of the item file. */
 typedef struct ingest_vectors {
     const char *name;           /* of the file, for messages */
     ingest_matrix matrix;       /* of a column: its shape and type, and its file in `fd` */
     const ingest_items *column; /* not NULL: its embedding column */
     char separator;             /* of the column's numbers */
-    const cf_strings *item_ids; /* for messages */
-    int64_t *row;               /* n_items: row of the source, -1 if none */
-    int64_t n_missing, n_unused;
-    cf_type type; /* as written */
-    char *raw;    /* rows as they lie in the file */
+    const cf_strings *item_ids; /* of mine; borrowed */
+    int64_t *row;               /* of each of my items: row of the source, -1 if none */
+    int64_t *line;              /* and which line of `column` */
+    int64_t n_missing;          /* of mine */
+    int64_t n_unused;           /* of all */
+    cf_type type;               /* as written */
+    char *raw;                  /* rows as they lie in the file */
     int64_t raw_capacity;
 } ingest_vectors;
 
-/** What says which row is whose: an item file or id file with rows, or none (LightGCN: the id is
- * the row). */
-cf_status ingest_vectors_open(const ingest_options *options, const cf_ingest_paths *paths,
-                              const ingest_items *rows, const cf_strings *item_ids,
-                              ingest_vectors *out);
+/** `rows`: what says which row is whose, an item file or id file, or NULL (LightGCN: the id is the
+ * row). Errors: IO, FORMAT, MEMORY. */
+cf_status ingest_vectors_open(const cf_par *world, const ingest_options *options,
+                              const cf_ingest_paths *paths, const ingest_items *rows,
+                              const cf_strings *item_ids, ingest_vectors *out);
 /** The read_vectors() of a cf_dataset_content; `context` is the ingest_vectors. */
 cf_status ingest_vectors_read(void *context, int64_t first, int64_t count, void *rows,
                               uint8_t *present);

@@ -8,8 +8,9 @@
 
 enum { TEXT_SIZE = 8192 }; /* of a descriptive attribute; longer ones are cut */
 
-/* All that rank 0 holds between reading and writing. */
+/* All that a rank holds between reading and writing. */
 typedef struct work {
+    const cf_par *world;
     const cf_config *config;
     const cf_ingest_paths *paths;
     ingest_options options;
@@ -17,8 +18,9 @@ typedef struct work {
     ingest_items items; /* of the item file */
     ingest_items ids;   /* of the id file */
     ingest_vectors vectors;
-    cf_strings user_ids, item_ids, titles;
+    cf_strings titles;
     cf_lists parts[3];
+    cf_ingest_report report;
     char source[TEXT_SIZE], filters[TEXT_SIZE], split[TEXT_SIZE];
     cf_dataset_content content;
 } work;
@@ -29,8 +31,6 @@ static void free_work(work *w)
     ingest_items_free(&w->items);
     ingest_items_free(&w->ids);
     ingest_vectors_close(&w->vectors);
-    cf_dataset_destroy_strings(&w->user_ids);
-    cf_dataset_destroy_strings(&w->item_ids);
     cf_dataset_destroy_strings(&w->titles);
     for (int k = 0; k < 3; k++) {
         cf_free(&w->parts[k].start);
@@ -85,26 +85,46 @@ static cf_status check_paths(const cf_ingest_paths *paths, const ingest_options 
     return CF_OK;
 }
 
+/* Items are read when it is known which of them this rank will have. */
 static cf_status read_all(work *w)
 {
     const cf_ingest_paths *paths = w->paths;
+    const struct {
+        const char *path;
+        int part;
+    } files[] = {{paths->inter, INGEST_NO_PART},
+                 {paths->train, INGEST_TRAIN},
+                 {paths->valid, INGEST_VALID},
+                 {paths->test, INGEST_TEST}};
     cf_status status = CF_OK;
 
-    if (paths->inter)
-        CF_TRY(ingest_read_interactions(&w->options, paths->inter, INGEST_NO_PART, &w->log));
-    if (paths->train)
-        CF_TRY(ingest_read_interactions(&w->options, paths->train, INGEST_TRAIN, &w->log));
-    if (paths->valid)
-        CF_TRY(ingest_read_interactions(&w->options, paths->valid, INGEST_VALID, &w->log));
-    if (paths->test)
-        CF_TRY(ingest_read_interactions(&w->options, paths->test, INGEST_TEST, &w->log));
-    if (paths->item) CF_TRY(ingest_items_read(&w->options, paths->item, &w->items));
-    if (paths->embedding_ids) CF_TRY(ingest_ids_read(paths->embedding_ids, &w->ids));
+    for (size_t k = 0; k < sizeof files / sizeof *files; k++)
+        if (files[k].path)
+            CF_TRY(ingest_read_interactions(w->world, &w->options, files[k].path, files[k].part,
+                                            &w->log));
+    CF_TRY(ingest_renumber(w->world, &w->log));
+    if (paths->item)
+        CF_TRY(ingest_items_read(w->world, &w->options, paths->item, &w->log.items, &w->items));
+    if (paths->embedding_ids)
+        CF_TRY(ingest_ids_read(w->world, paths->embedding_ids, &w->log.items, &w->ids));
 done:
     return status;
 }
 
 /* ---- Interactions ---------------------------------------------------------------------------- */
+
+static int64_t total(const work *w, int64_t mine)
+{
+    int64_t before, all;
+
+    cf_par_locate(w->world, mine, &before, &all);
+    return all;
+}
+
+static int64_t list_total(const work *w, int part)
+{
+    return total(w, w->parts[part].start[w->parts[part].count]);
+}
 
 /* Parts that were asked for must not be empty. */
 static cf_status check_parts(const work *w)
@@ -116,62 +136,55 @@ static cf_status check_parts(const work *w)
     for (int k = 1; k < 3; k++)
         if (paths->inter) wanted[k] = !w->options.by_ratio || w->options.ratios[k] > 0;
     for (int k = 0; k < 3; k++)
-        if (wanted[k] && w->parts[k].start[w->parts[k].count] == 0)
+        if (wanted[k] && list_total(w, k) == 0)
             return CF_FAIL(CF_ERR_FORMAT, "%s: no interactions are left for %s",
                            paths->inter ? paths->inter : paths->train, names[k]);
     return CF_OK;
 }
 
-/* Names that need no more looking up. */
-static cf_strings take_strings(ingest_names *names)
-{
-    const cf_strings strings = {
-        .count = names->count, .start = names->start, .bytes = names->bytes};
-
-    *names = (ingest_names){0};
-    return strings;
-}
-
 static cf_status arrange(work *w)
 {
+    const int64_t before = total(w, w->log.count);
     cf_status status;
 
-    CF_TRY(ingest_renumber(&w->log));
-    ingest_drop_duplicates(&w->log);
-    CF_TRY(ingest_filter_counts(&w->options, &w->log));
-    if (w->log.count == 0)
+    CF_TRY(ingest_filter_counts(w->world, &w->options, &w->log));
+    if (total(w, w->log.count) == 0)
         CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: the filters leave no interactions",
                        w->paths->inter ? w->paths->inter : w->paths->train));
-    w->user_ids = take_strings(&w->log.users);
-    w->item_ids = take_strings(&w->log.items);
-    w->content.user_ids = w->user_ids;
-    w->content.item_ids = w->item_ids;
-    CF_TRY(ingest_split(&w->options, &w->content, !w->paths->inter, &w->log, w->parts));
+    if (total(w, w->log.count) < before) { /* items may belong elsewhere now */
+        if (w->items.path) CF_TRY(ingest_items_move(w->world, &w->log.items, &w->items));
+        if (w->ids.path) CF_TRY(ingest_items_move(w->world, &w->log.items, &w->ids));
+    }
+    CF_TRY(ingest_split(w->world, &w->options, !w->paths->inter, &w->log, w->parts));
     CF_TRY(check_parts(w));
+    w->content.user_ids = w->log.users.ids;
+    w->content.item_ids = w->log.items.ids;
     w->content.train = w->parts[INGEST_TRAIN];
     w->content.valid = w->parts[INGEST_VALID];
     w->content.test = w->parts[INGEST_TEST];
 done:
     cf_free(&w->log.pairs);
     cf_free(&w->log.keys);
+    ingest_places_free(&w->log.places);
     return status;
 }
 
 /* ---- Items ----------------------------------------------------------------------------------- */
 
-/* Titles of the dataset's items in their order; "" for those the item file does not have. */
+/* Local: titles of my items in their order; "" for those the item file does not have. */
 static cf_status order_titles(work *w)
 {
-    const int64_t n = w->item_ids.count;
+    const cf_strings *ids = &w->log.items.ids, *titles = &w->items.titles;
+    const int64_t n = ids->count;
     int64_t capacity = 0, end = 0;
     cf_status status;
 
     CF_TRY(CF_ALLOC(w->titles.start, n + 1));
     w->titles.count = n;
     for (int64_t k = 0; k < n; k++) {
-        const char *id = w->item_ids.bytes + w->item_ids.start[k];
+        const char *id = ids->bytes + ids->start[k];
         int64_t row = ingest_names_find(&w->items.ids, id, (int64_t)strlen(id));
-        const char *title = row < 0 ? "" : w->items.titles + w->items.title_start[row];
+        const char *title = row < 0 ? "" : titles->bytes + titles->start[row];
         int64_t size = (int64_t)strlen(title) + 1;
 
         CF_TRY(CF_GROW(w->titles.bytes, capacity, end + size));
@@ -193,7 +206,8 @@ static cf_status add_vectors(work *w)
         return CF_FAIL(CF_ERR_USAGE,
                        "prepare: --embedding needs --item or --embedding-ids, to know "
                        "whose vector each row is");
-    CF_TRY(ingest_vectors_open(&w->options, w->paths, rows, &w->item_ids, &w->vectors));
+    CF_TRY(
+        ingest_vectors_open(w->world, &w->options, w->paths, rows, &w->log.items.ids, &w->vectors));
     w->content.embedding_dim = w->vectors.matrix.dim;
     w->content.embedding_type = w->vectors.type;
     w->content.n_missing = w->vectors.n_missing;
@@ -247,37 +261,46 @@ static void describe(work *w)
     w->content.seed = w->options.seed;
 }
 
-static cf_ingest_report report_of(const work *w)
+static void make_report(work *w)
 {
-    const cf_dataset_content *c = &w->content;
-
-    return (cf_ingest_report){.lines = w->log.lines,
-                              .duplicates = w->log.duplicates,
-                              .filtered = w->log.filtered,
-                              .n_users = c->user_ids.count,
-                              .n_items = c->item_ids.count,
-                              .n_train = c->train.start[c->train.count],
-                              .n_valid = c->valid.start[c->valid.count],
-                              .n_test = c->test.start[c->test.count],
-                              .embedding_dim = c->embedding_dim,
-                              .n_missing = c->n_missing,
-                              .unused_vectors = w->vectors.n_unused,
-                              .bytes = w->log.bytes};
+    w->report = (cf_ingest_report){.lines = total(w, w->log.lines),
+                                   .duplicates = total(w, w->log.duplicates),
+                                   .filtered = total(w, w->log.filtered),
+                                   .n_users = total(w, w->content.user_ids.count),
+                                   .n_items = total(w, w->content.item_ids.count),
+                                   .n_train = list_total(w, INGEST_TRAIN),
+                                   .n_valid = list_total(w, INGEST_VALID),
+                                   .n_test = list_total(w, INGEST_TEST),
+                                   .embedding_dim = w->content.embedding_dim,
+                                   .n_missing = total(w, w->content.n_missing),
+                                   .unused_vectors = w->vectors.n_unused,
+                                   .bytes = w->log.bytes};
 }
 
-/* Local: all that comes before writing. */
-static cf_status gather(work *w)
+/* Local: what can be said before reading. */
+static cf_status check_all(work *w)
 {
     cf_status status;
 
     CF_TRY(ingest_options_read(w->config, &w->options));
     CF_TRY(check_paths(w->paths, &w->options));
     CF_TRY(check_out(w->paths));
+done:
+    return status;
+}
+
+/* All that comes before writing. */
+static cf_status gather(work *w)
+{
+    cf_status status;
+
+    CF_TRY(cf_par_agree_on_input(w->world, check_all(w)));
     CF_TRY(read_all(w));
     CF_TRY(arrange(w));
-    if (w->items.title_start) CF_TRY(order_titles(w));
+    if (w->items.has_titles) CF_TRY(cf_par_agree(w->world, order_titles(w)));
     if (w->paths->embedding || w->options.embedding_field[0]) CF_TRY(add_vectors(w));
     describe(w);
+    make_report(w);
 done:
     return status;
 }
@@ -286,19 +309,16 @@ cf_status cf_ingest_prepare(const cf_par *world, const cf_config *config,
                             const cf_ingest_paths *paths, cf_ingest_report *report)
 {
     const double started = cf_clock_now();
-    cf_ingest_report counts = {0};
     work *w = NULL;
     cf_status status;
 
     CF_TRY(cf_par_agree(world, CF_ALLOC(w, 1)));
-    *w = (work){.config = config, .paths = paths, .vectors = {.matrix = {.fd = -1}}};
-    if (world->rank == 0) status = gather(w);
-    CF_TRY(cf_par_agree(world, status));
-    if (world->rank == 0) counts = report_of(w);
+    *w =
+        (work){.world = world, .config = config, .paths = paths, .vectors = {.matrix = {.fd = -1}}};
+    CF_TRY(gather(w));
     CF_TRY(cf_dataset_write(world, paths->out, &w->content));
-    counts.seconds = cf_clock_now() - started;
-    cf_par_broadcast(world, &counts, sizeof counts, 0);
-    *report = counts;
+    w->report.seconds = cf_clock_now() - started;
+    *report = w->report;
 done:
     if (w) free_work(w);
     cf_free(&w);

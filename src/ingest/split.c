@@ -74,7 +74,7 @@ typedef struct splitter {
     const ingest_options *options;
     const ingest_log *log;
     bool given;
-    uint64_t *user_hashes, *item_hashes; /* of the ids; NULL if there are keys */
+    uint64_t *user_hashes, *item_hashes; /* of the ids, by the log's numbers; unless it has keys */
     entry *entries;                      /* of the user who has most */
     uint8_t *part;
 } splitter;
@@ -102,9 +102,9 @@ static void fill_entries(const splitter *s, int64_t first, int64_t n)
         const uint32_t item = ingest_item(pair);
 
         s->entries[k] =
-            (entry){s->log->keys ? s->log->keys[first + k]
-                                 : cf_random_bits(random, s->user_hashes[ingest_user(pair)],
-                                                  s->item_hashes[item], 0),
+            (entry){s->log->with_keys ? s->log->keys[first + k]
+                                      : cf_random_bits(random, s->user_hashes[ingest_user(pair)],
+                                                       s->item_hashes[item], 0),
                     item, (uint32_t)k};
     }
 }
@@ -169,26 +169,50 @@ static void split_user(const splitter *s, int64_t first, int64_t n, cf_lists par
     for (int64_t k = 0; k < n; k++) {
         cf_lists *list = &parts[s->part[k]];
 
-        list->index[list->start[user + 1]++] = ingest_item(s->log->pairs[first + k]);
+        list->index[list->start[user + 1]++] =
+            s->log->places.item[ingest_item(s->log->pairs[first + k])];
     }
 }
 
-cf_status ingest_split(const ingest_options *options, const cf_dataset_content *content, bool given,
+/* Hashes of the ids; those of items come from where the items belong. */
+static cf_status make_hashes(const cf_par *world, const ingest_log *log, splitter *s)
+{
+    uint64_t *my_items = NULL;
+    cf_status status = hash_ids(&log->users.ids, &s->user_hashes);
+
+    if (status == CF_OK) status = hash_ids(&log->items.ids, &my_items);
+    CF_TRY(cf_par_agree(world, status));
+    CF_TRY(ingest_places_fetch(&log->places, my_items, &s->item_hashes));
+done:
+    cf_free(&my_items);
+    return status;
+}
+
+/* Local: all of it, once there are hashes. */
+static cf_status split_users(splitter *s, cf_lists parts[3])
+{
+    int64_t most;
+    cf_status status;
+
+    CF_TRY(make_lists(s, s->log->users.ids.count, parts, &most));
+    CF_TRY(CF_ALLOC(s->entries, most));
+    CF_TRY(CF_ALLOC(s->part, most));
+    for (int64_t first = 0, end; first < s->log->count; first = end) {
+        end = end_of_user(s->log, first);
+        split_user(s, first, end - first, parts);
+    }
+done:
+    return status;
+}
+
+cf_status ingest_split(const cf_par *world, const ingest_options *options, bool given,
                        const ingest_log *log, cf_lists parts[3])
 {
     splitter s = {.options = options, .log = log, .given = given};
-    int64_t most;
-    cf_status status = CF_OK;
+    cf_status status;
 
-    if (!log->keys) CF_TRY(hash_ids(&content->user_ids, &s.user_hashes));
-    if (!log->keys) CF_TRY(hash_ids(&content->item_ids, &s.item_hashes));
-    CF_TRY(make_lists(&s, content->user_ids.count, parts, &most));
-    CF_TRY(CF_ALLOC(s.entries, most));
-    CF_TRY(CF_ALLOC(s.part, most));
-    for (int64_t first = 0, end; first < log->count; first = end) {
-        end = end_of_user(log, first);
-        split_user(&s, first, end - first, parts);
-    }
+    if (!log->with_keys) CF_TRY(make_hashes(world, log, &s));
+    CF_TRY(cf_par_agree(world, split_users(&s, parts)));
 done:
     cf_free(&s.user_hashes);
     cf_free(&s.item_hashes);

@@ -33,7 +33,8 @@ done:
     return status;
 }
 
-cf_status ingest_table_open(const char *path, char separator, ingest_table *out)
+cf_status ingest_table_open(const char *path, char separator, ingest_share *share,
+                            ingest_table *out)
 {
     char *line;
     int64_t length;
@@ -44,6 +45,7 @@ cf_status ingest_table_open(const char *path, char separator, ingest_table *out)
     CF_TRY(ingest_text_next(&out->text, &line, &length));
     if (!line) CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: the file is empty", path));
     CF_TRY(read_header(out, line, length));
+    CF_TRY(ingest_text_limit(&out->text, share));
 done:
     return status;
 }

@@ -15,50 +15,55 @@ static const char *item_id(const ingest_vectors *in, int64_t item)
 
 /* ---- Whose row ------------------------------------------------------------------------------- */
 
-static int64_t row_of(const ingest_vectors *in, const ingest_items *rows, int64_t item)
+/* Local. An empty field of an embedding column is no vector. */
+static void find_row(const ingest_items *rows, int64_t item, ingest_vectors *in)
 {
     const char *id = item_id(in, item);
-    int64_t row;
 
-    if (rows) {
-        row = ingest_names_find(&rows->ids, id, (int64_t)strlen(id));
-        /* An empty field of an embedding column is no vector. */
-        return row >= 0 && in->column && in->column->field_length[row] == 0 ? -1 : row;
+    if (!rows) {
+        in->row[item] = strtoll(id, NULL, 10);
+        if (in->row[item] >= in->matrix.n_rows) in->row[item] = -1;
+        return;
     }
-    row = strtoll(id, NULL, 10);
-    return row < in->matrix.n_rows ? row : -1;
+    in->line[item] = ingest_names_find(&rows->ids, id, (int64_t)strlen(id));
+    in->row[item] = in->line[item] >= 0 ? rows->row[in->line[item]] : -1;
+    if (in->column && in->line[item] >= 0 && in->column->field[in->line[item]].length == 0)
+        in->row[item] = -1;
 }
 
-static cf_status find_rows(const ingest_options *options, const ingest_items *rows,
-                           ingest_vectors *in)
+static cf_status find_rows(const cf_par *world, const ingest_options *options,
+                           const ingest_items *rows, ingest_vectors *in)
 {
-    const int64_t n_items = in->item_ids->count;
-    int64_t first_missing = -1, available = in->matrix.n_rows;
-    cf_status status;
+    const int64_t count = in->item_ids->count;
+    int64_t first_missing = -1, before, n_items, n_missing, n_empty = 0;
+    cf_status status = CF_ALLOC(in->row, count);
 
-    CF_TRY(CF_ALLOC(in->row, n_items));
-    for (int64_t k = 0; k < n_items; k++) {
-        in->row[k] = row_of(in, rows, k);
-        if (in->row[k] >= 0) continue;
-        if (in->n_missing++ == 0) first_missing = k;
+    if (status == CF_OK) status = CF_ALLOC(in->line, count);
+    CF_TRY(cf_par_agree(world, status));
+    for (int64_t k = 0; k < count; k++) {
+        find_row(rows, k, in);
+        if (in->row[k] < 0 && in->n_missing++ == 0) first_missing = k;
     }
     for (int64_t k = 0; in->column && k < in->column->ids.count; k++)
-        available -= in->column->field_length[k] == 0;
-    in->n_unused = available - (n_items - in->n_missing);
+        n_empty += in->column->field[k].length == 0;
+    cf_par_locate(world, count, &before, &n_items);
+    cf_par_locate(world, in->n_missing, &before, &n_missing);
+    cf_par_locate(world, n_empty, &before, &n_empty);
+    in->n_unused = in->matrix.n_rows - n_empty - (n_items - n_missing);
     if (in->n_missing > 0 && options->missing_is_error)
         status = CF_FAIL(CF_ERR_FORMAT,
                          "%s: %" PRId64 " of %" PRId64 " items have no vector, the first is item "
                          "\"%.100s\": set missing_embedding to zero, mean or random to keep them",
-                         in->name, in->n_missing, n_items, item_id(in, first_missing));
+                         in->name, n_missing, n_items, item_id(in, first_missing));
+    CF_TRY(cf_par_agree_on_input(world, status));
 done:
     return status;
 }
 
 /* ---- Opening --------------------------------------------------------------------------------- */
 
-/* float32 numbers that are all exactly float16 are kept as such: nothing is lost, half the file is
- * saved. */
-static cf_status all_are_halves(ingest_vectors *in, bool *out)
+/* Are the numbers of a range of rows all exactly float16? Local. */
+static cf_status are_halves(const ingest_vectors *in, const int64_t range[2], bool *out)
 {
     const int64_t dim = in->matrix.dim, at_once = dim < 1 << 18 ? (1 << 18) / dim : 1;
     float *rows = NULL, *back = NULL;
@@ -69,8 +74,8 @@ static cf_status all_are_halves(ingest_vectors *in, bool *out)
     CF_TRY(CF_ALLOC(rows, at_once * dim));
     CF_TRY(CF_ALLOC(back, at_once * dim));
     CF_TRY(CF_ALLOC(halves, at_once * dim));
-    for (int64_t first = 0, n; equal && first < in->matrix.n_rows; first += n) {
-        n = in->matrix.n_rows - first < at_once ? in->matrix.n_rows - first : at_once;
+    for (int64_t first = range[0], n; equal && first < range[1]; first += n) {
+        n = range[1] - first < at_once ? range[1] - first : at_once;
         CF_TRY(ingest_matrix_read(&in->matrix, first, n, rows));
         cf_store_f32_to_f16(rows, halves, n * dim);
         cf_store_f16_to_f32(halves, back, n * dim);
@@ -84,71 +89,112 @@ done:
     return status;
 }
 
-static cf_status open_matrix(const char *source, const ingest_items *rows, ingest_vectors *in)
+/* float32 numbers that are all exactly float16 are kept as such: nothing is lost, half the file is
+ * saved. Each rank looks at an even part. */
+static cf_status choose_type(const cf_par *world, ingest_vectors *in)
 {
-    bool halves = false;
-    cf_status status = ingest_matrix_open(source, &in->matrix);
+    const int64_t n = in->matrix.n_rows;
+    const int64_t mine[2] = {cf_par_even_start(n, world->size, world->rank),
+                             cf_par_even_start(n, world->size, world->rank + 1)};
+    bool halves = true;
+    int all;
+    cf_status status = CF_OK;
 
-    in->name = in->matrix.name;
-    CF_TRY(status);
-    if (rows && rows->ids.count != in->matrix.n_rows)
-        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: %" PRId64 " rows, but %s has %" PRId64 " items",
-                       in->name, in->matrix.n_rows, rows->path, rows->ids.count));
-    if (in->matrix.type == CF_F32) CF_TRY(all_are_halves(in, &halves));
-    in->type = in->matrix.type == CF_F16 || halves ? CF_F16 : CF_F32;
+    in->type = in->matrix.type == CF_F16 ? CF_F16 : CF_F32;
+    if (in->matrix.type != CF_F32) goto done;
+    CF_TRY(cf_par_agree_on_input(world, are_halves(in, mine, &halves)));
+    all = halves;
+    MPI_Allreduce(MPI_IN_PLACE, &all, 1, MPI_INT, MPI_MIN, world->comm);
+    if (all) in->type = CF_F16;
 done:
     return status;
 }
 
-static cf_status read_field(const ingest_vectors *in, int64_t row, char *out)
-{
-    return ingest_read_bytes(
-        in->name, in->matrix.fd, out,
-        (int64_t[2]){in->column->field_offset[row], in->column->field_length[row]});
-}
-
-/* The column stays text in its file; the first vector's numbers are counted, the others must be as
- * many. */
-static cf_status open_column(const ingest_options *options, const ingest_items *rows,
+static cf_status open_matrix(const cf_par *world, const char *source, const ingest_items *rows,
                              ingest_vectors *in)
 {
+    cf_status status = ingest_matrix_open(source, &in->matrix);
+
+    in->name = in->matrix.name;
+    if (status == CF_OK && rows && rows->n_rows != in->matrix.n_rows)
+        status = CF_FAIL(CF_ERR_FORMAT, "%s: %" PRId64 " rows, but %s has %" PRId64 " items",
+                         in->name, in->matrix.n_rows, rows->path, rows->n_rows);
+    CF_TRY(cf_par_agree_on_input(world, status));
+    CF_TRY(choose_type(world, in));
+done:
+    return status;
+}
+
+static cf_status read_field(const ingest_vectors *in, int64_t line, char *out)
+{
+    const ingest_span *field = &in->column->field[line];
+
+    return ingest_read_bytes(in->name, in->matrix.fd, out,
+                             (int64_t[2]){field->offset, field->length});
+}
+
+/* Local: how many numbers there are on a line; none on -1. */
+static cf_status count_numbers(const ingest_vectors *in, int64_t line, int64_t *out)
+{
     char *text = NULL;
-    int64_t row = 0;
+    int64_t length;
     cf_status status = CF_OK;
 
-    in->name = rows->path;
-    in->matrix = (ingest_matrix){.n_rows = rows->ids.count, .dim = 1, .type = CF_F32};
-    in->column = rows;
-    in->separator = options->seq_separator;
-    in->matrix.fd = open(rows->path, O_RDONLY | O_CLOEXEC);
-    if (in->matrix.fd < 0) CF_TRY(CF_FAIL(CF_ERR_IO, "%s: %s", rows->path, strerror(errno)));
-    while (row < rows->ids.count && rows->field_length[row] == 0)
-        row++;
-    if (row == rows->ids.count)
-        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: %s: no item has a vector", rows->path,
-                       options->embedding_field));
-    CF_TRY(CF_ALLOC(text, rows->field_length[row]));
-    CF_TRY(read_field(in, row, text));
-    for (int64_t k = 0; k < rows->field_length[row]; k++)
-        in->matrix.dim += text[k] == in->separator;
-    in->type = CF_F32;
+    *out = 0;
+    if (line < 0) goto done;
+    length = in->column->field[line].length;
+    CF_TRY(CF_ALLOC(text, length));
+    CF_TRY(read_field(in, line, text));
+    *out = 1;
+    for (int64_t k = 0; k < length; k++)
+        *out += text[k] == in->separator;
 done:
     cf_free(&text);
     return status;
 }
 
-cf_status ingest_vectors_open(const ingest_options *options, const cf_ingest_paths *paths,
-                              const ingest_items *rows, const cf_strings *item_ids,
-                              ingest_vectors *out)
+/* The column stays text in its file; the numbers of the first vector in the file are counted, the
+ * others must be as many. */
+static cf_status open_column(const cf_par *world, const ingest_options *options,
+                             const ingest_items *rows, ingest_vectors *in)
+{
+    int64_t first = -1, row, lowest;
+    cf_status status = CF_OK;
+
+    in->name = rows->path;
+    in->matrix = (ingest_matrix){.n_rows = rows->n_rows, .type = CF_F32};
+    in->column = rows;
+    in->separator = options->seq_separator;
+    in->type = CF_F32;
+    in->matrix.fd = open(rows->path, O_RDONLY | O_CLOEXEC);
+    if (in->matrix.fd < 0) status = CF_FAIL(CF_ERR_IO, "%s: %s", rows->path, strerror(errno));
+    CF_TRY(cf_par_agree_on_input(world, status));
+    for (int64_t k = 0; k < rows->ids.count; k++)
+        if (rows->field[k].length > 0 && (first < 0 || rows->row[k] < rows->row[first])) first = k;
+    row = lowest = first >= 0 ? rows->row[first] : INT64_MAX;
+    MPI_Allreduce(MPI_IN_PLACE, &lowest, 1, MPI_INT64_T, MPI_MIN, world->comm);
+    if (lowest == INT64_MAX)
+        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: %s: no item has a vector", rows->path,
+                       options->embedding_field));
+    status = count_numbers(in, row == lowest ? first : -1, &in->matrix.dim);
+    CF_TRY(cf_par_agree_on_input(world, status));
+    MPI_Allreduce(MPI_IN_PLACE, &in->matrix.dim, 1, MPI_INT64_T, MPI_MAX, world->comm);
+done:
+    return status;
+}
+
+cf_status ingest_vectors_open(const cf_par *world, const ingest_options *options,
+                              const cf_ingest_paths *paths, const ingest_items *rows,
+                              const cf_strings *item_ids, ingest_vectors *out)
 {
     cf_status status;
 
     out->item_ids = item_ids;
     if (paths->embedding)
-        CF_TRY(open_matrix(paths->embedding, rows, out));
+        CF_TRY(open_matrix(world, paths->embedding, rows, out));
     else
-        CF_TRY(open_column(options, rows, out));
-    CF_TRY(find_rows(options, rows, out));
+        CF_TRY(open_column(world, options, rows, out));
+    CF_TRY(find_rows(world, options, rows, out));
 done:
     return status;
 }
@@ -157,6 +203,7 @@ void ingest_vectors_close(ingest_vectors *vectors)
 {
     ingest_matrix_close(&vectors->matrix);
     cf_free(&vectors->row);
+    cf_free(&vectors->line);
     cf_free(&vectors->raw);
 }
 
@@ -209,18 +256,18 @@ static cf_status refuse_field(const ingest_vectors *in, int64_t item, const char
 {
     return CF_FAIL(CF_ERR_FORMAT,
                    "%s:%" PRId64 ": item \"%.100s\": %s, expected %" PRId64 " numbers", in->name,
-                   in->row[item] + 2, item_id(in, item), why, in->matrix.dim);
+                   in->column->first_line + in->row[item], item_id(in, item), why, in->matrix.dim);
 }
 
 static cf_status read_column_row(ingest_vectors *in, int64_t item, float *out)
 {
-    const int64_t row = in->row[item], length = in->column->field_length[row];
+    const int64_t line = in->line[item], length = in->column->field[line].length;
     char *at, *end;
     int64_t n = 0;
     cf_status status;
 
     CF_TRY(CF_GROW(in->raw, in->raw_capacity, length + 1));
-    CF_TRY(read_field(in, row, in->raw));
+    CF_TRY(read_field(in, line, in->raw));
     at = in->raw;
     end = in->raw + length;
     *end = in->separator;

@@ -31,7 +31,7 @@ void cf_par_finalize(void)
     MPI_Finalize();
 }
 
-cf_status cf_par_agree(const cf_par *par, cf_status status)
+static cf_status agree(const cf_par *par, cf_status status, bool name_rank)
 {
     enum { FIRST, ANY_OK }; /* lowest rank that failed; -1 if any rank did not fail */
     int state[2] = {status == CF_OK ? INT_MAX : par->rank, status == CF_OK ? -1 : 0};
@@ -45,8 +45,19 @@ cf_status cf_par_agree(const cf_par *par, cf_status status)
     if (par->rank == state[FIRST])
         strncpy(report.message, cf_error_message(), sizeof report.message - 1);
     MPI_Bcast(&report, sizeof report, MPI_BYTE, state[FIRST], par->comm);
-    if (state[ANY_OK] == 0) return CF_FAIL((cf_status)report.status, "%s", report.message);
+    if (state[ANY_OK] == 0 || (!name_rank && report.status != CF_ERR_MEMORY))
+        return CF_FAIL((cf_status)report.status, "%s", report.message);
     return CF_FAIL((cf_status)report.status, "rank %d: %s", state[FIRST], report.message);
+}
+
+cf_status cf_par_agree(const cf_par *par, cf_status status)
+{
+    return agree(par, status, true);
+}
+
+cf_status cf_par_agree_on_input(const cf_par *par, cf_status status)
+{
+    return agree(par, status, false);
 }
 
 int cf_par_count(int64_t count)

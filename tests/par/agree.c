@@ -38,6 +38,17 @@ static void the_lowest_failing_rank_speaks(void **state)
     assert_string_equal(cf_error_message(), "rank 1: one");
 }
 
+static void what_is_wrong_with_the_input_has_no_prefix(void **state)
+{
+    cf_status status = CF_OK;
+
+    (void)state;
+    assert_int_equal(cf_par_agree_on_input(&world, CF_OK), CF_OK);
+    if (world.rank == world.size - 1) status = CF_FAIL(CF_ERR_FORMAT, "file:7: bad");
+    assert_int_equal(cf_par_agree_on_input(&world, status), CF_ERR_FORMAT);
+    assert_string_equal(cf_error_message(), "file:7: bad");
+}
+
 static void what_all_ranks_say_has_no_prefix(void **state)
 {
     (void)state;
@@ -103,6 +114,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(all_well_costs_nothing),
     cmocka_unit_test(one_failing_rank_stops_all),
     cmocka_unit_test(the_lowest_failing_rank_speaks),
+    cmocka_unit_test(what_is_wrong_with_the_input_has_no_prefix),
     cmocka_unit_test(what_all_ranks_say_has_no_prefix),
     cmocka_unit_test(bytes_reach_every_rank),
     cmocka_unit_test(exact_sums_do_not_depend_on_the_ranks),
