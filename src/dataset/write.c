@@ -237,17 +237,41 @@ done:
 
 /* ---- Vectors --------------------------------------------------------------------------------- */
 
+/* A block of vectors to write: rows of this rank's items. */
+typedef struct block {
+    int64_t rows; /* at most */
+    uint8_t *vectors, *present;
+} block;
+
+/* Local: the vectors of items `first`.. of this rank. */
+static cf_status read_block(const writer *out, int64_t first, int64_t count, const block *to)
+{
+    if (count == 0) return CF_OK;
+    return out->content->read_vectors(out->content->context, first, count, to->vectors,
+                                      to->present);
+}
+
+/* Some rank cannot read a block. The first item of all whose vector is bad is to be told: it may be
+ * in what other ranks have still to read. */
+static cf_status find_first_bad(const writer *out, int64_t next, cf_status mine, const block *to)
+{
+    const int64_t n = out->content->item_ids.count;
+
+    for (; mine == CF_OK && next < n; next += to->rows)
+        mine = read_block(out, next, n - next < to->rows ? n - next : to->rows, to);
+    return cf_par_agree_on_input(out->world, mine);
+}
+
 /* Each rank its own items, a block at a time; all of them as often as the one with most. */
 static cf_status put_vectors(const writer *out, int64_t dim, cf_type type)
 {
     const int64_t row_bytes = dim * (int64_t)cf_store_type_size(type);
-    const int64_t block = row_bytes < VECTOR_BLOCK ? VECTOR_BLOCK / row_bytes : 1;
     const int64_t n = out->content->item_ids.count;
+    block to = {.rows = row_bytes < VECTOR_BLOCK ? VECTOR_BLOCK / row_bytes : 1};
     int64_t before, total, most = n;
-    uint8_t *rows = NULL, *present = NULL;
-    cf_status status = CF_ALLOC(rows, (n < block ? n : block) * row_bytes);
+    cf_status status = CF_ALLOC(to.vectors, (n < to.rows ? n : to.rows) * row_bytes);
 
-    if (status == CF_OK) status = CF_ALLOC(present, block);
+    if (status == CF_OK) status = CF_ALLOC(to.present, to.rows);
     CF_TRY(cf_par_agree(out->world, status));
     cf_par_locate(out->world, n, &before, &total);
     MPI_Allreduce(MPI_IN_PLACE, &most, 1, MPI_INT64_T, MPI_MAX, out->world->comm);
@@ -255,20 +279,20 @@ static cf_status put_vectors(const writer *out, int64_t dim, cf_type type)
                         "items, embedding"));
     CF_TRY(cf_store_add(out->store, "/items/embedding_present", CF_U8, (int64_t[2]){total, 1},
                         "items"));
-    for (int64_t at = 0; at < most; at += block) {
-        const int64_t first = at < n ? at : n, count = n - first < block ? n - first : block;
+    for (int64_t at = 0; at < most; at += to.rows) {
+        const int64_t first = at < n ? at : n, count = n - first < to.rows ? n - first : to.rows;
+        const cf_status mine = read_block(out, first, count, &to);
 
-        if (count > 0)
-            status = out->content->read_vectors(out->content->context, first, count, rows, present);
-        CF_TRY(cf_par_agree(out->world, status));
+        if (cf_par_agree_on_input(out->world, mine) != CF_OK)
+            CF_TRY(find_first_bad(out, at + to.rows, mine, &to));
         CF_TRY(cf_store_write(out->store, "/items/embedding",
-                              &(cf_slab){before + first, count, 0, dim, dim}, rows));
+                              &(cf_slab){before + first, count, 0, dim, dim}, to.vectors));
         CF_TRY(cf_store_write(out->store, "/items/embedding_present",
-                              &(cf_slab){before + first, count, 0, 1, 1}, present));
+                              &(cf_slab){before + first, count, 0, 1, 1}, to.present));
     }
 done:
-    cf_free(&rows);
-    cf_free(&present);
+    cf_free(&to.vectors);
+    cf_free(&to.present);
     return status;
 }
 

@@ -121,6 +121,37 @@ static cf_status no_vectors(void *context, int64_t first, int64_t count, void *r
     return CF_FAIL(CF_ERR_NUMERIC, "no vector today");
 }
 
+enum { WIDE = 1 << 20, WIDE_ITEMS = 4 }; /* of 4 MiB each, so that a block has two */
+
+/* The last rank's first item fails at once, rank 0's last one in the second block. */
+static cf_status two_bad_vectors(void *context, int64_t first, int64_t count, void *rows,
+                                 uint8_t *present)
+{
+    const int64_t bad = world.rank == 0 ? WIDE_ITEMS - 1 : 0;
+
+    (void)context, (void)rows;
+    memset(present, 1, (size_t)count);
+    if ((world.rank == 0 || world.rank == world.size - 1) && first <= bad && bad < first + count)
+        return CF_FAIL(CF_ERR_NUMERIC, "rank %d has a bad vector", world.rank);
+    return CF_OK;
+}
+
+/* Not the first that is met, which depends on the ranks, but the first in order. */
+static void the_first_bad_vector_of_all_is_told(void **state)
+{
+    formula from;
+    const int64_t users[2] = {N_USERS - 1, world.rank == 0}; /* one, without interactions */
+    const int64_t items[2] = {(int64_t)world.rank * WIDE_ITEMS, WIDE_ITEMS};
+    cf_dataset_content content = make_part(users, items, CF_F32, &from);
+
+    (void)state;
+    content.embedding_dim = WIDE;
+    content.read_vectors = two_bad_vectors;
+    assert_int_equal(cf_dataset_write(&world, cf_test_scratch("bad.h5"), &content), CF_ERR_NUMERIC);
+    assert_string_equal(cf_error_message(), "rank 0 has a bad vector");
+    free_content(&content);
+}
+
 /* The source of vectors fails in the middle of writing: the older file stays. */
 static void a_failed_source_leaves_the_older_file(void **state)
 {
@@ -266,6 +297,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(ids_are_found),
     cmocka_unit_test(vectors_and_counts_come_back),
     cmocka_unit_test(a_vector_that_is_not_finite_is_named),
+    cmocka_unit_test(the_first_bad_vector_of_all_is_told),
     cmocka_unit_test(a_failed_source_leaves_the_older_file),
     cmocka_unit_test(the_same_bytes_from_one_rank),
     cmocka_unit_test(the_digest_names_the_content),
