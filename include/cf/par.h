@@ -1,5 +1,6 @@
 /**
- * par: the ranks. MPI context, agreement on errors, the 2-D process grid, partitions into blocks.
+ * par: the ranks. MPI context, agreement on errors, the 2-D process grid, partitions into blocks,
+ * and what the ranks spend their time and messages on.
  */
 #pragma once
 
@@ -110,3 +111,57 @@ cf_status cf_par_create_blocks(int64_t n, int count, cf_blocks *out);
 void cf_par_destroy_blocks(cf_blocks *blocks);
 /** The block that holds `index` (0 <= index < n). Local. */
 int cf_par_block_of(const cf_blocks *blocks, int64_t index);
+
+/* ---- Profile ---- */
+
+/** What a rank is doing; at any time one of these. */
+typedef enum cf_phase {
+    CF_PHASE_OTHER, /* none of the others: between two steps, where ranks wait for each other */
+    CF_PHASE_BATCH, /* drawing a batch, and finding its rows */
+    CF_PHASE_PROPAGATION, /* sums over neighbours, there and back */
+    CF_PHASE_HALO,        /* rows of other blocks for those sums */
+    CF_PHASE_SCORES,      /* scores and loss of the batch, with the rows and segments they take */
+    CF_PHASE_CONTRAST,    /* the contrastive terms of SGL and SGCL */
+    CF_PHASE_GRADIENT,    /* gradients of the batch's rows, to those who own them */
+    CF_PHASE_OPTIMIZER,
+    CF_PHASE_EVALUATION, /* from here on phases are whole: those of a step are not told apart in
+                            them */
+    CF_PHASE_INPUT,      /* reading, and everything before the first step */
+    CF_PHASE_OUTPUT,     /* checkpoints */
+    CF_N_PHASES
+} cf_phase;
+extern const char *const cf_phase_names[CF_N_PHASES];
+
+/**
+ * From now on the rank is in `phase`: the one before ends here, so that the seconds of all phases
+ * add up to all the time there was. Inside of a whole phase (evaluation, input, output) nothing
+ * changes. Returns what cf_par_end_phase() goes back to, however many others were begun since.
+ * Local; outside of parallel regions. Costs a reading of the clock.
+ */
+cf_phase cf_par_begin_phase(cf_phase phase);
+void cf_par_end_phase(cf_phase before);
+/** Of the time counted as `from`, so many seconds were `to`, which is done row by row within it.
+ * Nothing inside of a whole phase. Local. */
+void cf_par_move_seconds(cf_phase from, cf_phase to, double seconds);
+
+/**
+ * What a phase took on this rank. Bytes and messages are those to other ranks that MPI calls of
+ * this program ask for, whatever the MPI library makes of them: of point-to-point
+ * calls, Alltoall and Allgather what each other rank gets; of an Allreduce of n bytes on P ranks
+ * 2 n (P - 1) / P in 2 ceil(log2 P) messages (Rabenseifner 2004); of a Bcast everything at its
+ * root; of a Gather what goes to the root; of an Exscan and of a Barrier ceil(log2 P) messages, of
+ * n bytes and of none. Files are not counted. All plain sums.
+ */
+typedef struct cf_phase_use {
+    double seconds;
+    double mpi_seconds; /* of these, in MPI calls: moving data, and waiting for other ranks */
+    int64_t bytes, messages;
+} cf_phase_use;
+typedef struct cf_profile {
+    cf_phase_use phase[CF_N_PHASES];
+} cf_profile;
+
+/** Everything is zero from here on, and the phase is CF_PHASE_OTHER. Local. */
+void cf_par_start_profile(void);
+/** What was used since. Local. */
+cf_profile cf_par_read_profile(void);

@@ -23,6 +23,7 @@ void cf_par_init(int *argc, char ***argv, cf_par *world)
     CF_ASSERT(provided >= MPI_THREAD_FUNNELED);
     cf_log_enable(world->rank == 0, false);
     openblas_set_num_threads(1);
+    cf_par_start_profile();
 }
 
 void cf_par_finalize(void)

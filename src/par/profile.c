@@ -1,0 +1,295 @@
+#include "cf/par.h"
+
+const char *const cf_phase_names[CF_N_PHASES] = {
+    [CF_PHASE_OTHER] = "other",
+    [CF_PHASE_BATCH] = "batch",
+    [CF_PHASE_PROPAGATION] = "propagation",
+    [CF_PHASE_HALO] = "halo",
+    [CF_PHASE_SCORES] = "scores",
+    [CF_PHASE_CONTRAST] = "contrast",
+    [CF_PHASE_GRADIENT] = "gradient exchange",
+    [CF_PHASE_OPTIMIZER] = "optimizer",
+    [CF_PHASE_EVALUATION] = "evaluation",
+    [CF_PHASE_INPUT] = "input",
+    [CF_PHASE_OUTPUT] = "output",
+};
+
+/* Of this process; the main thread alone touches it. */
+static struct {
+    cf_profile used;
+    cf_phase phase;
+    double since; /* up to when used has the seconds */
+} now;
+
+/* ---- Phases ---- */
+
+static bool is_whole(cf_phase phase)
+{
+    return phase >= CF_PHASE_EVALUATION;
+}
+
+static void change_to(cf_phase phase)
+{
+    const double time = cf_clock_now();
+
+    now.used.phase[now.phase].seconds += time - now.since;
+    now.since = time;
+    now.phase = phase;
+}
+
+cf_phase cf_par_begin_phase(cf_phase phase)
+{
+    const cf_phase before = now.phase;
+
+    if (!is_whole(before)) change_to(phase);
+    return before;
+}
+
+void cf_par_end_phase(cf_phase before)
+{
+    change_to(before);
+}
+
+void cf_par_move_seconds(cf_phase from, cf_phase to, double seconds)
+{
+    if (is_whole(now.phase)) return;
+    now.used.phase[from].seconds -= seconds;
+    now.used.phase[to].seconds += seconds;
+}
+
+void cf_par_start_profile(void)
+{
+    now.used = (cf_profile){0};
+    now.phase = CF_PHASE_OTHER;
+    now.since = cf_clock_now();
+}
+
+cf_profile cf_par_read_profile(void)
+{
+    change_to(now.phase);
+    return now.used;
+}
+
+/* ---- Counting ----
+ *
+ * MPI's profiling interface (MPI 3.1, section 14.2): the calls of this program come here, and the
+ * library's own answer to their second name, PMPI_. So nothing that is sent goes uncounted, and no
+ * caller has to think of it; a test holds the program to the calls that are here. Those of HDF5 and
+ * ScaLAPACK come here as well, but for a few (MPI_Scatterv, MPI_Testall) that only they use.
+ */
+
+/* What a call hands to other ranks. */
+typedef struct parcel {
+    int64_t bytes, messages;
+} parcel;
+
+static void count(double began, parcel sent)
+{
+    cf_phase_use *use = &now.used.phase[now.phase];
+
+    use->mpi_seconds += cf_clock_now() - began;
+    use->bytes += sent.bytes;
+    use->messages += sent.messages;
+}
+
+static int64_t bytes_of(int64_t n, MPI_Datatype type)
+{
+    int size = 0;
+
+    PMPI_Type_size(type, &size);
+    return n * size;
+}
+
+static int rank_in(MPI_Comm comm)
+{
+    int rank;
+
+    PMPI_Comm_rank(comm, &rank);
+    return rank;
+}
+
+static int size_of(MPI_Comm comm)
+{
+    int size;
+
+    PMPI_Comm_size(comm, &size);
+    return size;
+}
+
+/* ceil(log2 P) */
+static int64_t rounds(MPI_Comm comm)
+{
+    const int size = size_of(comm);
+    int64_t n = 0;
+
+    while (((int64_t)1 << n) < size)
+        n++;
+    return n;
+}
+
+static parcel to_one(int n, MPI_Datatype type, int to, MPI_Comm comm)
+{
+    return to == rank_in(comm) ? (parcel){0, 0} : (parcel){bytes_of(n, type), 1};
+}
+
+/* The same to each of the others. */
+static parcel to_all(int n, MPI_Datatype type, MPI_Comm comm)
+{
+    const int64_t others = size_of(comm) - 1;
+
+    return (parcel){others * bytes_of(n, type), n > 0 ? others : 0};
+}
+
+int MPI_Send(const void *from, int n, MPI_Datatype type, int to, int tag, MPI_Comm comm)
+{
+    const double began = cf_clock_now();
+    const int error = PMPI_Send(from, n, type, to, tag, comm);
+
+    count(began, to_one(n, type, to, comm));
+    return error;
+}
+
+int MPI_Recv(void *into, int n, MPI_Datatype type, int from, int tag, MPI_Comm comm,
+             MPI_Status *state)
+{
+    const double began = cf_clock_now();
+    const int error = PMPI_Recv(into, n, type, from, tag, comm, state);
+
+    count(began, (parcel){0, 0});
+    return error;
+}
+
+int MPI_Isend(const void *from, int n, MPI_Datatype type, int to, int tag, MPI_Comm comm,
+              MPI_Request *request)
+{
+    const double began = cf_clock_now();
+    const int error = PMPI_Isend(from, n, type, to, tag, comm, request);
+
+    count(began, to_one(n, type, to, comm));
+    return error;
+}
+
+int MPI_Irecv(void *into, int n, MPI_Datatype type, int from, int tag, MPI_Comm comm,
+              MPI_Request *request)
+{
+    const double began = cf_clock_now();
+    const int error = PMPI_Irecv(into, n, type, from, tag, comm, request);
+
+    count(began, (parcel){0, 0});
+    return error;
+}
+
+int MPI_Waitall(int n, MPI_Request *requests, MPI_Status *states)
+{
+    const double began = cf_clock_now();
+    const int error = PMPI_Waitall(n, requests, states);
+
+    count(began, (parcel){0, 0});
+    return error;
+}
+
+int MPI_Barrier(MPI_Comm comm)
+{
+    const double began = cf_clock_now();
+    const int error = PMPI_Barrier(comm);
+
+    count(began, (parcel){0, rounds(comm)});
+    return error;
+}
+
+int MPI_Bcast(void *data, int n, MPI_Datatype type, int root, MPI_Comm comm)
+{
+    const double began = cf_clock_now();
+    const int error = PMPI_Bcast(data, n, type, root, comm);
+
+    count(began, root == rank_in(comm) ? to_all(n, type, comm) : (parcel){0, 0});
+    return error;
+}
+
+int MPI_Allreduce(const void *from, void *into, int n, MPI_Datatype type, MPI_Op op, MPI_Comm comm)
+{
+    const double began = cf_clock_now();
+    const int error = PMPI_Allreduce(from, into, n, type, op, comm);
+    const int64_t size = size_of(comm);
+
+    count(began, (parcel){2 * bytes_of(n, type) * (size - 1) / size, 2 * rounds(comm)});
+    return error;
+}
+
+int MPI_Exscan(const void *from, void *into, int n, MPI_Datatype type, MPI_Op op, MPI_Comm comm)
+{
+    const double began = cf_clock_now();
+    const int error = PMPI_Exscan(from, into, n, type, op, comm);
+
+    count(began, (parcel){rounds(comm) * bytes_of(n, type), rounds(comm)});
+    return error;
+}
+
+int MPI_Gather(const void *from, int n, MPI_Datatype type, void *into, int n_into,
+               MPI_Datatype type_into, int root, MPI_Comm comm)
+{
+    const double began = cf_clock_now();
+    const int error = PMPI_Gather(from, n, type, into, n_into, type_into, root, comm);
+
+    count(began, from == MPI_IN_PLACE ? (parcel){0, 0} : to_one(n, type, root, comm));
+    return error;
+}
+
+int MPI_Gatherv(const void *from, int n, MPI_Datatype type, void *into, const int counts[],
+                const int starts[], MPI_Datatype type_into, int root, MPI_Comm comm)
+{
+    const double began = cf_clock_now();
+    const int error = PMPI_Gatherv(from, n, type, into, counts, starts, type_into, root, comm);
+
+    count(began, from == MPI_IN_PLACE ? (parcel){0, 0} : to_one(n, type, root, comm));
+    return error;
+}
+
+int MPI_Allgather(const void *from, int n, MPI_Datatype type, void *into, int n_into,
+                  MPI_Datatype type_into, MPI_Comm comm)
+{
+    const double began = cf_clock_now();
+    const int error = PMPI_Allgather(from, n, type, into, n_into, type_into, comm);
+
+    count(began, to_all(n_into, type_into, comm));
+    return error;
+}
+
+int MPI_Allgatherv(const void *from, int n, MPI_Datatype type, void *into, const int counts[],
+                   const int starts[], MPI_Datatype type_into, MPI_Comm comm)
+{
+    const double began = cf_clock_now();
+    const int error = PMPI_Allgatherv(from, n, type, into, counts, starts, type_into, comm);
+
+    count(began, to_all(counts[rank_in(comm)], type_into, comm));
+    return error;
+}
+
+int MPI_Alltoall(const void *from, int n, MPI_Datatype type, void *into, int n_into,
+                 MPI_Datatype type_into, MPI_Comm comm)
+{
+    const double began = cf_clock_now();
+    const int error = PMPI_Alltoall(from, n, type, into, n_into, type_into, comm);
+
+    count(began, to_all(n_into, type_into, comm));
+    return error;
+}
+
+int MPI_Alltoallv(const void *from, const int counts[], const int starts[], MPI_Datatype type,
+                  void *into, const int counts_into[], const int starts_into[],
+                  MPI_Datatype type_into, MPI_Comm comm)
+{
+    const double began = cf_clock_now();
+    const int error =
+        PMPI_Alltoallv(from, counts, starts, type, into, counts_into, starts_into, type_into, comm);
+    const int size = size_of(comm), me = rank_in(comm);
+    parcel sent = {0, 0};
+
+    for (int p = 0; p < size; p++) {
+        if (p == me || counts[p] == 0) continue;
+        sent.bytes += bytes_of(counts[p], type);
+        sent.messages++;
+    }
+    count(began, sent);
+    return error;
+}
