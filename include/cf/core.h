@@ -75,8 +75,9 @@ void cf_free(void *pointer);
 /** For tests: the n-th allocation from now fails (1 = the next; 0 = none) on the process that calls
  * it. */
 void cf_alloc_fail_at(int64_t n);
-/** Allocations not yet freed, and the most bytes ever held at once. */
+/** Allocations not yet freed, their bytes, and the most bytes ever held at once. */
 int64_t cf_alloc_live(void);
+int64_t cf_alloc_held(void);
 int64_t cf_alloc_peak(void);
 
 /* ---- Log, progress, clock ---- */

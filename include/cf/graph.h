@@ -23,6 +23,9 @@ void cf_graph_destroy(cf_graph **graph);
 int64_t cf_graph_rows(const cf_graph *graph, cf_side side);
 int64_t cf_graph_halo(const cf_graph *graph, cf_side side);
 int64_t cf_graph_edges(const cf_graph *graph, cf_side side);
+/** Owned rows of a side that a halo exchange sends, each as often as there are ranks that need it;
+ * `count` of them. Owned by the graph. Local. */
+const int32_t *cf_graph_sent(const cf_graph *graph, cf_side side, int64_t *count);
 /** Neighbours of an owned row. Local. */
 int64_t cf_graph_degree(const cf_graph *graph, cf_side side, int64_t row);
 /** degree^-1/2 of each owned row, 0 for a row without edges. Owned by the graph. */

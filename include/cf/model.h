@@ -58,14 +58,19 @@ typedef struct cf_model cf_model;
 
 /** Does the model of these settings read negatives? Local. */
 bool cf_model_needs_negatives(const cf_config *config);
-/** What the model of these settings holds beside raw tables and graph: tables of the same size, and
- * bytes for each edge; of a closed form, while it is solved for, bytes for each two items and for
- * each number of the language-model vectors. Local. */
-typedef struct cf_model_cost {
-    int tables, edge_bytes;
-    int pair_bytes, vector_bytes;
-} cf_model_cost;
-cf_model_cost cf_model_predict(const cf_config *config);
+/** A dataset's size, a grid, and the largest batch: what memory depends on. */
+typedef struct cf_model_size {
+    int64_t n_users, n_items, n_train, max_batch;
+    int64_t embedding_dim; /* of the language-model vectors */
+    int n_rows, n_columns; /* of the grid */
+} cf_model_size;
+/**
+ * Bytes that a model of these settings will hold on a rank, with its tables, its graph, and all
+ * that a step needs, or solving for a closed form; the mean over the ranks. The rows of the halo
+ * are not known yet: as many as if all users, and all items, had alike many edges that go anywhere,
+ * which is more than a graph has whose degrees differ. Local.
+ */
+double cf_model_predict_memory(const cf_config *config, const cf_model_size *size);
 
 /** Largest batch, so that create can allocate everything a step needs; 0: the model is not trained,
  * cf_model_final() alone will be called. */
@@ -102,6 +107,14 @@ cf_status cf_model_step(cf_model *model, const cf_batch *batch, const cf_sink *s
 
 /** Are the final tables others than the raw ones? Local, the same on every rank. */
 bool cf_model_propagates(const cf_model *model);
+/**
+ * Bytes that this rank will send in a step, by phase, as cf_phase_use counts them: the mean over an
+ * epoch of batches of `batch_size`. The halo is exact, what depends on the draw is its expectation.
+ * Collective over the grid. Errors: MEMORY.
+ */
+cf_status cf_model_predict_step(const cf_model *model, int64_t batch_size,
+                                double bytes[CF_N_PHASES]);
+
 /** The tables that scores are made of: F = 1/(L+1) sum_k A^^k E0 (He et al. 2020, eq. 4-8), or the
  * raw ones; out[CF_USERS] is NULL of a closed form. Collective. Owned by the model, valid until its
  * next call. */

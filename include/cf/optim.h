@@ -19,6 +19,9 @@ void cf_optim_destroy(cf_optim **optim);
 /** Start step t = steps done + 1. Every row of both tables must then be updated exactly once.
  * Local. */
 void cf_optim_begin(cf_optim *optim);
+/** Seconds of the step that the calls of cf_optim_update() took, as a mean over the threads; known
+ * from one call in 16, so that measuring costs nothing. Local. */
+double cf_optim_seconds(const cf_optim *optim);
 /**
  * Update local rows rows[0..count) of a table by their gradient (count x width). Local; safe from
  * several threads for different rows. `optim` is void so that this is a gradient sink of the

@@ -111,6 +111,11 @@ int64_t cf_alloc_live(void)
     return atomic_load(&live_blocks);
 }
 
+int64_t cf_alloc_held(void)
+{
+    return atomic_load(&held_bytes);
+}
+
 int64_t cf_alloc_peak(void)
 {
     return atomic_load(&peak_bytes);

@@ -171,6 +171,12 @@ int64_t cf_graph_halo(const cf_graph *graph, cf_side side)
     return graph->halo[side].n_halo;
 }
 
+const int32_t *cf_graph_sent(const cf_graph *graph, cf_side side, int64_t *count)
+{
+    *count = graph->halo[side].n_sent;
+    return graph->halo[side].sent;
+}
+
 int64_t cf_graph_edges(const cf_graph *graph, cf_side side)
 {
     return graph->adjacency[side].start[graph->adjacency[side].n_rows];

@@ -95,12 +95,18 @@ static void begin_side(cf_graph *graph, cf_field field, cf_side side)
 
 void graph_begin_exchange(cf_graph *graph, cf_field field)
 {
+    const cf_phase before = cf_par_begin_phase(CF_PHASE_HALO);
+
     graph->n_requests = 0;
     begin_side(graph, field, CF_USERS);
     begin_side(graph, field, CF_ITEMS);
+    cf_par_end_phase(before);
 }
 
 void graph_end_exchange(cf_graph *graph)
 {
+    const cf_phase before = cf_par_begin_phase(CF_PHASE_HALO);
+
     MPI_Waitall(graph->n_requests, graph->requests, MPI_STATUSES_IGNORE);
+    cf_par_end_phase(before);
 }

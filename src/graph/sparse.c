@@ -106,9 +106,13 @@ void cf_graph_open_sparse(cf_sparse *sparse)
 
 void cf_graph_exchange_sparse(cf_graph *graph, cf_sparse *sparse)
 {
-    if (graph->column.size == 1) return;
-    exchange_side(graph, sparse, CF_USERS);
-    exchange_side(graph, sparse, CF_ITEMS);
+    const cf_phase before = cf_par_begin_phase(CF_PHASE_HALO);
+
+    if (graph->column.size > 1) {
+        exchange_side(graph, sparse, CF_USERS);
+        exchange_side(graph, sparse, CF_ITEMS);
+    }
+    cf_par_end_phase(before);
 }
 
 void cf_graph_close_sparse(cf_sparse *sparse)

@@ -12,14 +12,31 @@ static int64_t tiles_of(int64_t count, int64_t size)
     return (count + size - 1) / size;
 }
 
+static const int64_t tile_bytes = TILE * (int64_t)sizeof(float);
+
+/* Bytes beside the tiles that are kept. */
+static int64_t fixed_memory(int64_t width)
+{
+    const int64_t a_thread =
+        tile_bytes +
+        ROWS * (width * (int64_t)(sizeof(float) + sizeof(int64_t)) + (int64_t)sizeof(cf_exact));
+
+    return omp_get_max_threads() * a_thread +
+           ROWS * (width * (int64_t)sizeof(float) + (int64_t)sizeof(double));
+}
+
+double contrast_memory(int64_t width, int64_t memory, double n_tiles)
+{
+    const int64_t fixed = fixed_memory(width), room = (memory - fixed) / tile_bytes;
+
+    if (memory < fixed) return 0;
+    return (double)fixed + (double)tile_bytes * (n_tiles < (double)room ? n_tiles : (double)room);
+}
+
 cf_status contrast_create(const cf_par *world, int64_t width, double tau, int64_t memory,
                           int64_t n_tiles, contrast *out)
 {
-    const int64_t threads = omp_get_max_threads(), tile = TILE * (int64_t)sizeof(float);
-    const int64_t a_thread = tile + ROWS * (width * (int64_t)(sizeof(float) + sizeof(int64_t)) +
-                                            (int64_t)sizeof(cf_exact));
-    const int64_t fixed =
-        threads * a_thread + ROWS * (width * (int64_t)sizeof(float) + (int64_t)sizeof(double));
+    const int64_t threads = omp_get_max_threads(), fixed = fixed_memory(width);
     cf_status status;
 
     *out = (contrast){.world = world, .width = width, .tau = tau, .n_threads = (int)threads};
@@ -28,7 +45,7 @@ cf_status contrast_create(const cf_par *world, int64_t width, double tau, int64_
                        "contrast_memory: %lld bytes are too few for one tile of scores a thread: "
                        "expected at least %lld (%lld threads, %lld dimensions)",
                        (long long)memory, (long long)fixed, (long long)threads, (long long)width);
-    out->n_kept = (memory - fixed) / tile;
+    out->n_kept = (memory - fixed) / tile_bytes;
     if (out->n_kept > n_tiles) out->n_kept = n_tiles;
     CF_TRY(CF_ALLOC(out->kept, out->n_kept * TILE));
     CF_TRY(CF_ALLOC(out->tile, threads * TILE));

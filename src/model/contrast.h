@@ -35,6 +35,9 @@ typedef struct contrast {
 cf_status contrast_create(const cf_par *world, int64_t width, double tau, int64_t memory,
                           int64_t n_tiles, contrast *out);
 void contrast_destroy(contrast *c);
+/** Bytes that contrast_create() will take; `n_tiles` may be a mean over ranks. 0 if it will refuse.
+ * Local. */
+double contrast_memory(int64_t width, int64_t memory, double n_tiles);
 
 /** Rows over their lengths, in place; a zero row stays zero. `length`: count. Local. */
 void contrast_normalize(float *rows, int64_t count, int64_t width, float *length);

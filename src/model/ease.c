@@ -310,6 +310,19 @@ done:
 
 /* ---- The models ---- */
 
+/* The table, and, while it is solved for, what lies on the ranks of the mesh. */
+double closed_memory(const model_kind *kind, const cf_config *config, const cf_model_size *size)
+{
+    const double word = cf_config_is(config, "solve_precision", "float32") ? 4 : 8;
+    const double items = (double)size->n_items,
+                 dim = kind->vectors ? (double)size->embedding_dim : 0,
+                 width = CF_LANES * (double)cf_dense_segments(size->n_items);
+    const int ranks = size->n_rows * size->n_columns, mesh_rows = (int)sqrt((double)ranks);
+
+    return 4 * items * width / ranks + items * (items * kind->matrices * word + dim * (4 + word)) /
+                                           (ranks / mesh_rows * mesh_rows);
+}
+
 static cf_status check_vectors(const cf_config *config, const cf_dataset *dataset)
 {
     const char *path = cf_store_path(dataset->store);

@@ -111,6 +111,8 @@ void batch_rows_fetch(batch_rows *rows);
 void batch_rows_return(batch_rows *rows, const cf_batch *batch, const float *coefficient);
 
 typedef struct model_kind model_kind;
+typedef struct forecast forecast;         /* predict.h */
+typedef struct memory_shape memory_shape; /* memory.h */
 
 struct cf_model {
     const model_kind *kind;
@@ -140,14 +142,18 @@ struct model_kind {
     bool regularizes;     /* heeds reg_weight */
     bool negatives;       /* reads the batch's negatives */
     bool sums;            /* its pairwise loss is the sum of -log sigmoid, not the mean */
-    int tables;           /* beside the raw ones, of their size: fields and the like */
-    int edge_bytes;       /* for each edge of a rank's rows, beside the graph */
+    bool views;           /* propagates on two views as well, there and back */
     size_t own_size;      /* of what is the model's own: model->own, zeros at first */
     /** Fill model->own. Collective; the same status on all ranks. NULL: there is nothing. */
     cf_status (*create)(cf_model *model, const cf_config *config, int64_t max_batch);
     void (*destroy)(void *own); /* what it holds, also half made */
     void (*start_epoch)(cf_model *model, uint64_t seed, int64_t epoch); /* Local; may be NULL */
     cf_status (*step)(cf_model *model, const cf_batch *batch, const cf_sink *sink, cf_loss *loss);
+    /** Bytes of what it holds beside the parts that all have. Local; may be NULL. */
+    double (*memory)(const cf_config *config, const memory_shape *shape);
+    /** Add what a step sends beside the halo, and the rows and scores of a pairwise loss. Local;
+     * may be NULL. */
+    void (*forecast)(forecast *f);
     /** A closed form: fill the table of items; all but the name and the defaults above is unused.
      * NULL: the model is trained by steps. */
     cf_status (*solve)(cf_model *model, const cf_dataset *dataset, const cf_config *config,
@@ -158,6 +164,8 @@ struct model_kind {
 };
 extern const model_kind model_bpr, model_lightgcn, model_sgl, model_sgcl, model_ease, model_l3ae;
 
+/** cf_model_predict_memory() */
+double closed_memory(const model_kind *kind, const cf_config *config, const cf_model_size *size);
 /** cf_model_check_dataset() */
 cf_status closed_check_dataset(const model_kind *kind, const cf_config *config,
                                const cf_dataset *dataset);

@@ -6,5 +6,4 @@ const model_kind model_lightgcn = {.name = "LightGCN",
                                    .propagates = true,
                                    .regularizes = true,
                                    .negatives = true,
-                                   .tables = 2,
                                    .step = pairwise_step};

@@ -1,5 +1,6 @@
 #include "contrast.h"
 #include "internal.h"
+#include "memory.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -293,15 +294,11 @@ bool cf_model_needs_negatives(const cf_config *config)
     return find_kind(config)->negatives;
 }
 
-cf_model_cost cf_model_predict(const cf_config *config)
+double cf_model_predict_memory(const cf_config *config, const cf_model_size *size)
 {
     const model_kind *kind = find_kind(config);
-    const int word = cf_config_is(config, "solve_precision", "float32") ? 4 : 8;
 
-    return (cf_model_cost){.tables = kind->tables,
-                           .edge_bytes = kind->edge_bytes,
-                           .pair_bytes = kind->matrices * word,
-                           .vector_bytes = kind->vectors ? 4 + word : 0};
+    return kind->solve != NULL ? closed_memory(kind, config, size) : memory_of(kind, config, size);
 }
 
 cf_status cf_model_step(cf_model *model, const cf_batch *batch, const cf_sink *sink, cf_loss *loss)

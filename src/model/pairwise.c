@@ -268,16 +268,22 @@ static void fill_gradient(cf_model *model)
 void pairwise_forward(cf_model *model, const cf_batch *batch, cf_exact sums[PAIRWISE_SUMS])
 {
     batch_rows *rows = &model->rows;
+    const cf_phase before = cf_par_begin_phase(CF_PHASE_BATCH);
 
     memset(sums, 0, PAIRWISE_SUMS * sizeof *sums);
     batch_rows_find(rows, batch);
+    cf_par_begin_phase(CF_PHASE_PROPAGATION);
     propagation_start(&model->propagation);
     propagation_rows(&model->propagation, rows->rows, rows->n_rows, rows->final);
+    cf_par_begin_phase(CF_PHASE_SCORES);
     batch_rows_fetch(rows);
     score_segments(rows, batch->count, model->segment_scores);
     differentiate(model, batch, join_slices(model, batch->count), &sums[SUM_LOSS]);
+    cf_par_begin_phase(CF_PHASE_GRADIENT);
     batch_rows_return(rows, batch, model->coefficient);
+    cf_par_begin_phase(CF_PHASE_SCORES);
     if (model->reg_weight > 0) add_norms(model, sums);
+    cf_par_end_phase(before);
     /* a grid row's ranks all have the same losses: one of them brings them */
     if (model->grid->my_column != 0) sums[SUM_LOSS] = (cf_exact){0};
 }
@@ -285,10 +291,12 @@ void pairwise_forward(cf_model *model, const cf_batch *batch, cf_exact sums[PAIR
 cf_status pairwise_loss(cf_model *model, const cf_batch *batch, cf_exact sums[PAIRWISE_SUMS],
                         cf_loss *loss)
 {
+    const cf_phase before = cf_par_begin_phase(CF_PHASE_SCORES);
     double value[PAIRWISE_SUMS];
     cf_loss found;
 
     cf_par_sum_exact(&model->grid->world, sums, PAIRWISE_SUMS);
+    cf_par_end_phase(before);
     for (int k = 0; k < PAIRWISE_SUMS; k++)
         value[k] = cf_exact_value(&sums[k]);
     found.ranking = value[SUM_LOSS] / (model->kind->sums ? 1.0 : (double)batch->size);
@@ -306,8 +314,12 @@ cf_status pairwise_loss(cf_model *model, const cf_batch *batch, cf_exact sums[PA
 
 void pairwise_backward(cf_model *model, const cf_sink *sink)
 {
+    const cf_phase before = cf_par_begin_phase(CF_PHASE_GRADIENT);
+
     fill_gradient(model);
+    cf_par_begin_phase(CF_PHASE_PROPAGATION);
     propagation_back(&model->propagation, &model->gradient, sink);
+    cf_par_end_phase(before);
 }
 
 cf_status pairwise_step(cf_model *model, const cf_batch *batch, const cf_sink *sink, cf_loss *loss)

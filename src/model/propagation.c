@@ -225,13 +225,18 @@ static void visit_rows(backward *b)
         const int64_t n = cf_graph_rows(b->p->graph, (cf_side)side);
 
 #pragma omp parallel for schedule(static)
-        for (int64_t row = 0; row < n; row++) {
-            const int32_t local = (int32_t)row;
-            float *sum = cf_graph_scratch(b->p->graph);
+        for (int64_t first = 0; first < n; first += CF_VISIT_ROWS) {
+            int32_t rows[CF_VISIT_ROWS];
+            cf_visit visit = {.side = (cf_side)side,
+                              .rows = rows,
+                              .first = first,
+                              .count = (int)(n - first < CF_VISIT_ROWS ? n - first : CF_VISIT_ROWS),
+                              .sums = cf_graph_scratch(b->p->graph)};
 
-            memset(sum, 0, (size_t)width * sizeof(float));
-            visit_back_last(
-                b, &(cf_visit){.side = (cf_side)side, .rows = &local, .count = 1, .sums = sum});
+            for (int k = 0; k < visit.count; k++)
+                rows[k] = (int32_t)(first + k);
+            memset(visit.sums, 0, (size_t)(visit.count * width) * sizeof(float));
+            visit_back_last(b, &visit);
         }
     }
 }

@@ -1,6 +1,8 @@
 #include "sgl.h"
 
 #include "contrast.h"
+#include "memory.h"
+#include "predict.h"
 #include "whole.h"
 
 #include <math.h>
@@ -246,20 +248,27 @@ static void contrast_views(cf_model *model, const cf_batch *batch, cf_exact *los
 {
     sgl *s = model->own;
     propagation *p = &model->propagation;
+    const cf_phase before = cf_par_begin_phase(CF_PHASE_BATCH);
 
     whole_batch_find(&s->whole, batch);
+    cf_par_begin_phase(CF_PHASE_PROPAGATION);
     propagation_view(p, s->layer[0], s->final);
+    cf_par_begin_phase(CF_PHASE_CONTRAST);
     gather_rows(model);
+    cf_par_begin_phase(CF_PHASE_PROPAGATION);
     propagation_view(p, s->layer[1], s->final);
+    cf_par_begin_phase(CF_PHASE_CONTRAST);
     for (int side = 0; side < 2; side++) {
         contrast_side(model, side, loss);
         memset(s->more[side], 0,
                (size_t)(model->table[side]->local_rows * model->table[side]->width) *
                    sizeof(float));
     }
+    cf_par_begin_phase(CF_PHASE_PROPAGATION);
     propagation_view_back(p, s->layer[1], s->final, s->more);
     scatter_rows(model);
     propagation_view_back(p, s->layer[0], s->final, s->more);
+    cf_par_end_phase(before);
 }
 
 static cf_status step(cf_model *model, const cf_batch *batch, const cf_sink *sink, cf_loss *loss)
@@ -275,15 +284,52 @@ done:
     return status;
 }
 
+/* What create() and allocate() take. */
+static double own_memory(const cf_config *config, const memory_shape *m)
+{
+    const double layers = (double)cf_config_int(config, "n_layers");
+    const double views = cf_config_is(config, "type", "RW") ? 2 * layers : 2;
+    const double larger = (m->users > m->items ? m->users : m->items) * m->n_rows;
+    const double most = memory_padded(larger, CONTRAST_COLUMNS) / m->ranks;
+
+    return views * (m->edges + 4 * (m->users + m->items)) + 4 * m->edges + /* views, numbers */
+           4 * (m->users + m->items) * (2 * m->width) +                    /* final, more */
+           4 * most * (2 * m->full_width + 1) + 4 * m->batch +             /* columns */
+           (m->ranks > 1 ? 4 * (m->users + m->items) / m->n_columns * m->full_width : 0) +
+           whole_batch_memory(m, CONTRAST_ROWS) +
+           contrast_memory((int64_t)m->full_width, cf_config_int(config, "contrast_memory") << 20,
+                           most / CONTRAST_COLUMNS);
+}
+
+/* Tables to tiles and back; for each row an exact sum and a gradient in 64-bit numbers. */
+static void add_forecast(forecast *f)
+{
+    const sgl *s = f->model->own;
+    const cf_par *world = &f->model->grid->world;
+
+    forecast_whole_batch(f);
+    for (int side = 0; side < 2; side++) {
+        const cf_tiles *t = s->tiles[side];
+        double floats = 0;
+
+        for (int rank = 0; rank < world->size; rank++)
+            if (rank != world->rank) floats += t->table_count[rank] + t->tile_count[rank];
+        f->bytes[CF_PHASE_CONTRAST] +=
+            4 * floats + forecast_allreduce(world, f->distinct[side] * ((double)sizeof(cf_exact) +
+                                                                        8 * (double)t->full_width));
+    }
+}
+
 const model_kind model_sgl = {.name = "SGL",
                               .propagates = true,
                               .regularizes = true,
                               .negatives = true,
                               .sums = true,
-                              .tables = 7,
-                              .edge_bytes = 12,
+                              .views = true,
                               .own_size = sizeof(sgl),
                               .create = create,
                               .destroy = destroy,
                               .start_epoch = start_epoch,
-                              .step = step};
+                              .step = step,
+                              .memory = own_memory,
+                              .forecast = add_forecast};

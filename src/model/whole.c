@@ -42,6 +42,14 @@ done:
     return status;
 }
 
+double whole_batch_memory(const memory_shape *m, int64_t tile)
+{
+    const double lists = 2 * (4 + 8 + 4) + 2 * (double)sizeof(whole_sample) + 2 * 8;
+
+    return 8 * memory_padded(m->batch, tile) * m->full_width +
+           m->batch * (lists + 4 * m->width + (m->ranks > 1 ? 4 * m->full_width : 0));
+}
+
 void whole_batch_destroy(whole_batch *w)
 {
     void *const all[] = {&w->slot[0],    &w->slot[1],   &w->id[0],    &w->id[1],  &w->times[0],

@@ -2,7 +2,7 @@
  * all. */
 #pragma once
 
-#include "cf/model.h"
+#include "memory.h"
 
 /** A batch as all ranks know it. Rows are the distinct users and positives, by ascending number:
  * those of a block follow one another. */
@@ -29,6 +29,8 @@ typedef struct whole_batch {
  * whole_batch_destroy(). */
 cf_status whole_batch_create(cf_dense *const table[2], int64_t max_batch, int64_t tile,
                              whole_batch *out);
+/** Bytes that it will take. Local. */
+double whole_batch_memory(const memory_shape *shape, int64_t tile);
 void whole_batch_destroy(whole_batch *whole);
 /** All but the rows' numbers. Collective over the grid column: an Allgather of 24 bytes a sample.
  */

@@ -1,6 +1,7 @@
 #include "cf/optim.h"
 
 #include <math.h>
+#include <omp.h>
 
 const cf_setting cf_optim_settings[] = {
     {.name = "learner",
@@ -26,6 +27,15 @@ const cf_setting cf_optim_settings[] = {
 enum { MAX_MOMENTS = 2 };
 static const double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
 
+/* What a thread's calls of cf_optim_update() took, known from every TIMED_CALLS-th. One that takes
+ * a row INTERRUPTED times as long as the quickest was interrupted, and would count for many. */
+enum { TIMED_CALLS = 16, INTERRUPTED = 8 };
+typedef struct tally {
+    _Alignas(64) int64_t calls; /* a line of cache for each thread */
+    int64_t rows, timed_rows;
+    double seconds, quickest; /* of timed_rows; of a row */
+} tally;
+
 struct cf_optim {
     cf_dense *table[2];
     cf_dense *moment[2][MAX_MOMENTS];
@@ -35,6 +45,8 @@ struct cf_optim {
     float weight_decay;
     float step_size;    /* learning rate over the first moment's bias correction */
     float second_scale; /* 1 / sqrt(second moment's bias correction) */
+    tally *tally;       /* of each thread */
+    int n_threads;
 };
 
 cf_status cf_optim_create(const cf_config *config, cf_dense *const table[2], cf_optim **out)
@@ -46,6 +58,8 @@ cf_status cf_optim_create(const cf_config *config, cf_dense *const table[2], cf_
     optim->learning_rate = cf_config_real(config, "learning_rate");
     optim->weight_decay = (float)cf_config_real(config, "weight_decay");
     optim->n_moments = cf_config_is(config, "learner", "adam") ? MAX_MOMENTS : 0;
+    optim->n_threads = omp_get_max_threads();
+    CF_TRY(cf_par_agree(&table[0]->grid->world, CF_ALLOC(optim->tally, optim->n_threads)));
     for (int side = 0; side < 2; side++) {
         optim->table[side] = table[side];
         for (int k = 0; k < optim->n_moments; k++)
@@ -65,6 +79,7 @@ void cf_optim_destroy(cf_optim **optim)
     for (int side = 0; side < 2; side++)
         for (int k = 0; k < MAX_MOMENTS; k++)
             cf_dense_destroy(&(*optim)->moment[side][k]);
+    cf_free(&(*optim)->tally);
     cf_free(optim);
 }
 
@@ -72,6 +87,8 @@ void cf_optim_begin(cf_optim *optim)
 {
     const double t = (double)++optim->steps;
 
+    for (int k = 0; k < optim->n_threads; k++)
+        optim->tally[k] = (tally){0};
     optim->step_size = (float)optim->learning_rate;
     if (optim->n_moments > 0) {
         optim->step_size = (float)(optim->learning_rate / (1.0 - pow(beta1, t)));
@@ -123,10 +140,9 @@ static void sgd_row(const cf_optim *optim, float *x, const float *g, int64_t wid
     }
 }
 
-void cf_optim_update(void *context, cf_side side, const int32_t *rows, int count,
-                     const float *gradient)
+static void update_rows(const cf_optim *optim, cf_side side, const int32_t *rows, int count,
+                        const float *gradient)
 {
-    const cf_optim *optim = context;
     const int64_t width = optim->table[side]->width;
     float *table = optim->table[side]->data;
     float *moment[MAX_MOMENTS] = {0};
@@ -145,6 +161,41 @@ void cf_optim_update(void *context, cf_side side, const int32_t *rows, int count
         else
             sgd_row(optim, table + at, gradient + k * width, width);
     }
+}
+
+static void add_time(tally *mine, int count, double seconds)
+{
+    const double a_row = seconds / count;
+
+    if (mine->timed_rows == 0 || a_row < mine->quickest) mine->quickest = a_row;
+    if (a_row > INTERRUPTED * mine->quickest) return;
+    mine->seconds += seconds;
+    mine->timed_rows += count;
+}
+
+void cf_optim_update(void *context, cf_side side, const int32_t *rows, int count,
+                     const float *gradient)
+{
+    const cf_optim *optim = context;
+    tally *mine = &optim->tally[omp_get_thread_num()];
+    const bool is_timed = mine->calls++ % TIMED_CALLS == 0;
+    const double began = is_timed ? cf_clock_now() : 0;
+
+    update_rows(optim, side, rows, count, gradient);
+    mine->rows += count;
+    if (is_timed) add_time(mine, count, cf_clock_now() - began);
+}
+
+double cf_optim_seconds(const cf_optim *optim)
+{
+    double seconds = 0;
+
+    for (int k = 0; k < optim->n_threads; k++) {
+        const tally *one = &optim->tally[k];
+
+        if (one->rows > 0) seconds += one->seconds * (double)one->rows / (double)one->timed_rows;
+    }
+    return seconds / optim->n_threads;
 }
 
 int64_t cf_optim_steps(const cf_optim *optim)

@@ -1,6 +1,5 @@
 #include "internal.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,38 +9,29 @@ static int64_t segments_of(const cf_dataset *dataset, const cf_config *config)
     return cf_dense_segments(cf_model_dim(config, dataset->n_items));
 }
 
-/* Of a closed form: its table, and, while it is solved for, what lies on the ranks of the mesh. */
-static double closed_bytes(const cf_dataset *dataset, const cf_config *config, int ranks)
-{
-    const double items = (double)dataset->n_items,
-                 dim = 16.0 * (double)segments_of(dataset, config);
-    const cf_model_cost model = cf_model_predict(config);
-    const int mesh_rows = (int)sqrt((double)ranks), on_mesh = ranks / mesh_rows * mesh_rows;
-
-    return items * dim * 4 / ranks +
-           items *
-               (items * model.pair_bytes + (double)dataset->embedding_dim * model.vector_bytes) /
-               on_mesh;
-}
-
 double grid_predict_bytes(const cf_dataset *dataset, const cf_config *config, int n_rows,
                           int n_columns)
 {
     const double dim = 16.0 * (double)segments_of(dataset, config);
-    const double rows = (double)(dataset->n_users + dataset->n_items),
-                 edges = (double)dataset->n_train;
+    const double rows = (double)(dataset->n_users + dataset->n_items);
     const double moments = cf_config_is(config, "learner", "adam") ? 2 : 0;
-    const cf_model_cost model = cf_model_predict(config);
-    const double batch = (double)cf_config_int(config, "train_batch_size");
-    const double ranks = (double)n_rows * n_columns;
+    const int64_t batch = cf_config_int(config, "train_batch_size");
+    const cf_model_size size = {.n_users = dataset->n_users,
+                                .n_items = dataset->n_items,
+                                .n_train = dataset->n_train,
+                                .embedding_dim = dataset->embedding_dim,
+                                .max_batch = batch < dataset->n_train ? batch : dataset->n_train,
+                                .n_rows = n_rows,
+                                .n_columns = n_columns};
+    const double lists = 8 * (double)(2 * dataset->n_train + dataset->n_valid + dataset->n_test +
+                                      3 * dataset->n_users + dataset->n_items);
 
-    if (cf_model_is_closed(config))
-        return closed_bytes(dataset, config, n_rows * n_columns) +
-               (edges * 16 + rows * 40) / n_rows;
-    return rows * dim * 4 * (1 + moments + model.tables) / ranks + /* tables */
-           edges * 2 * (4 + 8 + model.edge_bytes) / n_rows +
-           rows * 40 / n_rows +              /* graph and lists */
-           batch * dim * 4 * 12 / n_columns; /* rows of a batch */
+    double bytes = cf_model_predict_memory(config, &size) + lists / n_rows; /* of the shard */
+
+    if (!cf_model_is_closed(config))
+        bytes += 4 * moments * rows * dim / n_rows / n_columns +
+                 32 * (double)size.max_batch; /* the sampler's */
+    return bytes;
 }
 
 /* Physical memory of this node over the ranks on it. Collective. */
