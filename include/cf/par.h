@@ -126,6 +126,7 @@ typedef enum cf_phase {
     CF_PHASE_OPTIMIZER,
     CF_PHASE_EVALUATION, /* from here on phases are whole: those of a step are not told apart in
                             them */
+    CF_PHASE_SOLVE,      /* a closed form's linear algebra */
     CF_PHASE_INPUT,      /* reading, and everything before the first step */
     CF_PHASE_OUTPUT,     /* checkpoints */
     CF_N_PHASES

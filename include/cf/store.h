@@ -12,6 +12,8 @@ typedef struct cf_store cf_store;
 
 typedef enum cf_type { CF_F16, CF_F32, CF_F64, CF_I32, CF_I64, CF_U8 } cf_type;
 size_t cf_store_type_size(cf_type type);
+/** "HDF5 1.10.8": the one that runs. Static. Local. */
+const char *cf_store_library(void);
 
 /** The part of an array that a rank reads or writes: rows first_row.., columns first_column.. of
  * n_rows x n_columns (1-D arrays have one column). Ranks may have 0 rows. */

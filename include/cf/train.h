@@ -29,11 +29,12 @@ cf_status cf_train_create_grid(const cf_dataset *dataset, const cf_config *confi
 
 /** What one `llminit train` is asked to do. */
 typedef struct cf_train_job {
-    const char *data;  /* dataset file */
-    const char *out;   /* the run's folder, made if it is not there */
-    bool resume;       /* go on from out/latest.h5 if it is there */
-    double time_limit; /* seconds from now in which it stops with a checkpoint, if it is not done;
-                          0: none */
+    const char *data;    /* dataset file */
+    const char *out;     /* the run's folder, made if it is not there */
+    bool resume;         /* go on from out/latest.h5 if it is there */
+    double time_limit;   /* seconds from now in which it stops with a checkpoint, if it is not done;
+                            0: none */
+    const char *profile; /* file for what it cost each rank, as JSON; NULL: none */
 } cf_train_job;
 
 /** The end of a run. */
@@ -51,6 +52,20 @@ typedef struct cf_train_result {
  */
 cf_status cf_train_run(const cf_par *world, const cf_config *config, const cf_train_job *job,
                        cf_train_result *result);
+
+/** What a profile is of. `config`, `dataset`, `grid` and `shard` are borrowed. */
+typedef struct cf_train_scene {
+    const char *command;
+    const cf_config *config;
+    const cf_dataset *dataset;
+    const cf_grid *grid;
+    const cf_shard *shard;
+} cf_train_scene;
+/**
+ * Write what the program cost each rank so far, as one JSON object: README, "What is written".
+ * Collective. Errors: IO, MEMORY; the file is then not there.
+ */
+cf_status cf_train_write_profile(const cf_train_scene *scene, const char *path);
 
 /** A trained model, loaded to be used: everything evaluate, recommend and export need. All owned by
  * it. */

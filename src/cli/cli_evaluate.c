@@ -77,16 +77,28 @@ static json_t *metrics_json(const plan *p, const cf_metrics metrics[2])
     return object;
 }
 
+static cf_status write_profile(const cf_trained *trained, const char *path)
+{
+    const cf_train_scene scene = {"evaluate", trained->config, trained->dataset, trained->grid,
+                                  trained->shard};
+
+    return path ? cf_train_write_profile(&scene, path) : CF_OK;
+}
+
 static cf_status run(const cf_par *world, const cli_arguments *arguments)
 {
     cf_metrics metrics[2] = {0};
     cf_trained *trained = NULL;
     cf_eval_tables tables;
+    cf_phase before;
     plan p;
     cf_status status;
 
     CF_TRY(read_plan(arguments, &p));
-    CF_TRY(cli_load(world, arguments, &trained));
+    before = cf_par_begin_phase(CF_PHASE_INPUT);
+    status = cli_load(world, arguments, &trained);
+    cf_par_end_phase(before);
+    CF_TRY(status);
     CF_TRY(cf_par_agree(world, set_topk(trained->config, cli_value(arguments, "topk"))));
     if ((p.split == CF_SPLIT_TEST ? trained->dataset->n_test : trained->dataset->n_valid) == 0)
         CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: has no %s part", cli_value(arguments, "data"), p.name));
@@ -94,9 +106,13 @@ static cf_status run(const cf_par *world, const cli_arguments *arguments)
         p.protocols = cf_config_bool(trained->config, "mask_history") ? MASKED : UNMASKED;
 
     tables = (cf_eval_tables){trained->final[CF_USERS], trained->final[CF_ITEMS], trained->shard};
-    for (int k = 0; k < 2; k++)
+    before = cf_par_begin_phase(CF_PHASE_EVALUATION);
+    for (int k = 0; k < 2 && status == CF_OK; k++)
         if (p.protocols & (k == 0 ? MASKED : UNMASKED))
-            CF_TRY(cf_eval_run(&tables, p.split, k == 0, trained->config, &metrics[k]));
+            status = cf_eval_run(&tables, p.split, k == 0, trained->config, &metrics[k]);
+    cf_par_end_phase(before);
+    CF_TRY(status);
+    CF_TRY(write_profile(trained, cli_value(arguments, "profile")));
     if (arguments->json)
         CF_TRY(cli_print_json(world, world->rank == 0 ? metrics_json(&p, metrics) : NULL));
     else if (world->rank == 0)
@@ -112,6 +128,7 @@ static const cli_option options[] = {
     {"protocol", "masked|unmasked|both", "rank what the user already has? default: as the run",
      false},
     {"topk", "K,...", "lengths of the lists; default: as the run", false},
+    {"profile", "FILE.json", "what it cost each rank: seconds and bytes sent, by phase", false},
     {0}};
 
 const cli_command cli_evaluate = {

@@ -1,6 +1,8 @@
 /* train: a run. */
 #include "cli.h"
 
+#include "cf/store.h"
+
 #include <string.h>
 
 static json_t *result_json(const cf_train_result *result)
@@ -42,7 +44,9 @@ static cf_status read_resume(const cli_arguments *arguments, bool *resume)
 
 static cf_status run(const cf_par *world, const cli_arguments *arguments)
 {
-    cf_train_job job = {.data = cli_value(arguments, "data"), .out = cli_value(arguments, "out")};
+    cf_train_job job = {.data = cli_value(arguments, "data"),
+                        .out = cli_value(arguments, "out"),
+                        .profile = cli_value(arguments, "profile")};
     cf_train_result result = {0};
     cf_config *config = NULL;
     cf_status status;
@@ -50,6 +54,7 @@ static cf_status run(const cf_par *world, const cli_arguments *arguments)
     CF_TRY(read_resume(arguments, &job.resume));
     CF_TRY(cli_duration(arguments, "time-limit", &job.time_limit));
     CF_TRY(cli_create_config(world, arguments, arguments->positional[0], &config));
+    cf_log("llminit %s, %s", CF_VERSION, cf_store_library());
     CF_TRY(cf_train_run(world, config, &job, &result));
     if (arguments->json)
         CF_TRY(cli_print_json(world, world->rank == 0 ? result_json(&result) : NULL));
@@ -65,6 +70,8 @@ static const cli_option options[] = {
     {"out", "FOLDER", "where settings.yaml, log.jsonl, latest.h5 and best.h5 go", true},
     {"resume", "auto|no", "auto: go on with the run that is there, if there is one", false},
     {"time-limit", "DURATION", "stop in time with a checkpoint: 90s, 1h30m, [DAYS-]HH:MM:SS",
+     false},
+    {"profile", "FILE.json", "what the run cost each rank: seconds and bytes sent, by phase",
      false},
     {0}};
 

@@ -10,6 +10,7 @@ const char *const cf_phase_names[CF_N_PHASES] = {
     [CF_PHASE_GRADIENT] = "gradient exchange",
     [CF_PHASE_OPTIMIZER] = "optimizer",
     [CF_PHASE_EVALUATION] = "evaluation",
+    [CF_PHASE_SOLVE] = "solve",
     [CF_PHASE_INPUT] = "input",
     [CF_PHASE_OUTPUT] = "output",
 };

@@ -351,3 +351,13 @@ done:
     cf_store_close(&store);
     return status;
 }
+
+const char *cf_store_library(void)
+{
+    static char name[48];
+    unsigned major = 0, minor = 0, release = 0;
+
+    (void)H5get_libversion(&major, &minor, &release);
+    snprintf(name, sizeof name, "HDF5 %u.%u.%u", major, minor, release);
+    return name;
+}

@@ -3,6 +3,7 @@
 
 #include "cf/train.h"
 
+#include <jansson.h>
 #include <stdio.h>
 
 /** Draws the batches of an epoch; everything is a function of (seed, epoch, place). */
@@ -83,6 +84,40 @@ cf_status collapse_measure(cf_model *model, const cf_config *config, collapse *o
 /** A few words for the progress line, from ", " on: the effective ranks that scores are made of. */
 void collapse_describe(const collapse *c, char *text, size_t size);
 
+/** What the program cost a rank so far. */
+typedef struct rank_costs {
+    int64_t rows, edges; /* of users and items together; each edge is one of either side */
+    int64_t held, peak;  /* bytes allocated now, and at most; without those of libraries */
+    int64_t resident;    /* bytes of memory that the process had at most, as the system counts */
+    cf_profile profile;
+} rank_costs;
+
+/** What is known of the steps beside the profile; zeros where there were none. */
+typedef struct step_costs {
+    int64_t steps;
+    double memory;                  /* bytes a rank, predicted */
+    double mean[CF_N_PHASES], most; /* bytes sent in a step, predicted: by phase, mean of */
+} step_costs;                       /* the ranks; all together, by the rank with most */
+
+/** Costs of all ranks; `rank` is NULL on all but rank 0. */
+typedef struct run_costs {
+    int n_ranks;
+    rank_costs *rank;
+} run_costs;
+/** Collective. Errors: MEMORY. Free with costs_destroy(). */
+cf_status costs_gather(const cf_grid *grid, const cf_shard *shard, run_costs *out);
+void costs_destroy(run_costs *c);
+/** Log the table of phases, the balance, and what was sent in a step. Local, on rank 0. */
+void costs_log(const run_costs *c, const step_costs *steps);
+/** {"phases": {...}, "balance": {...}, ...}: least, mean and largest of the ranks. Local, on rank
+ * 0. */
+json_t *costs_summary(const run_costs *c, const step_costs *steps);
+/** The predicted bytes of a step by phase, and "total" and "most". */
+json_t *costs_predicted(const step_costs *steps);
+/** All of it, by rank, into `path`. Collective; `c` is rank 0's. Errors: IO. */
+cf_status costs_write(const run_costs *c, const cf_train_scene *scene, const step_costs *steps,
+                      const char *path);
+
 /** The run's log: one JSON object a line, written by rank 0 and flushed at once. */
 typedef struct run_log {
     FILE *file; /* NULL on the other ranks */
@@ -91,7 +126,9 @@ typedef struct run_log {
 cf_status run_log_open(const cf_par *world, const char *folder, bool append, run_log *out);
 void run_log_close(run_log *log);
 void run_log_start(run_log *log, const cf_grid *grid, const cf_dataset *dataset,
-                   int64_t from_epoch);
+                   const step_costs *predicted, int64_t from_epoch);
+/** {"event": "profile", ...}; takes the rest. */
+void run_log_profile(run_log *log, json_t *summary);
 void run_log_epoch(run_log *log, const cf_run_progress *progress, double loss, double seconds,
                    int64_t samples);
 void run_log_solve(run_log *log, const cf_solved *seconds);
@@ -100,8 +137,9 @@ void run_log_metrics(run_log *log, const char *split, int64_t epoch, const cf_me
 void run_log_collapse(run_log *log, int64_t epoch, const collapse *c);
 void run_log_end(run_log *log, const cf_run_progress *progress, const char *why);
 
-/** Bytes a rank will hold, for the given grid: tables, moments, fields, graph, batch; of a closed
- * form, the matrices that it is solved for with. */
+/** Bytes a rank will hold in a step, for the given grid, or, of a closed form, while it is solved
+ * for; the mean over the ranks. What reading, selection and evaluation take for a while comes on
+ * top. */
 double grid_predict_bytes(const cf_dataset *dataset, const cf_config *config, int n_rows,
                           int n_columns);
 /** Collective. Errors: MEMORY (a closed form would not fit into the physical memory of a node). */

@@ -39,19 +39,30 @@ static void write_line(run_log *log, json_t *line)
     json_decref(line);
 }
 
-void run_log_start(run_log *log, const cf_grid *grid, const cf_dataset *dataset, int64_t from_epoch)
+void run_log_start(run_log *log, const cf_grid *grid, const cf_dataset *dataset,
+                   const step_costs *predicted, int64_t from_epoch)
 {
     char grid_text[32], digest[24];
 
     if (log->file == NULL) return;
     snprintf(grid_text, sizeof grid_text, "%dx%d", grid->n_rows, grid->n_columns);
     snprintf(digest, sizeof digest, "%016llx", (unsigned long long)dataset->digest);
-    write_line(log, json_pack("{s:s, s:s, s:i, s:i, s:s, s:s, s:I, s:I, s:I, s:I}", "event",
-                              "start", "version", CF_VERSION, "ranks", grid->world.size, "threads",
-                              omp_get_max_threads(), "grid", grid_text, "dataset", digest, "users",
-                              (json_int_t)dataset->n_users, "items", (json_int_t)dataset->n_items,
-                              "train", (json_int_t)dataset->n_train, "from_epoch",
-                              (json_int_t)from_epoch));
+    write_line(log,
+               json_pack("{s:s, s:s, s:i, s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:f, s:o}", "event",
+                         "start", "version", CF_VERSION, "ranks", grid->world.size, "threads",
+                         omp_get_max_threads(), "grid", grid_text, "dataset", digest, "users",
+                         (json_int_t)dataset->n_users, "items", (json_int_t)dataset->n_items,
+                         "train", (json_int_t)dataset->n_train, "from_epoch",
+                         (json_int_t)from_epoch, "predicted_held", predicted->memory,
+                         "predicted_step_bytes", costs_predicted(predicted)));
+}
+
+void run_log_profile(run_log *log, json_t *summary)
+{
+    if (log->file == NULL)
+        json_decref(summary);
+    else
+        write_line(log, summary);
 }
 
 void run_log_epoch(run_log *log, const cf_run_progress *progress, double loss, double seconds,

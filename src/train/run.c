@@ -27,7 +27,8 @@ struct run {
     cf_run_progress progress;
     struct watch watch;
     char collapse[64]; /* what the progress line says of it */
-    double clock;      /* when progress.seconds was brought up to date */
+    step_costs costs;
+    double clock; /* when progress.seconds was brought up to date */
 };
 
 /* ---- Setting up ---- */
@@ -96,18 +97,6 @@ static cf_status create_sampler(struct run *run)
     return cf_par_agree(run->world, status);
 }
 
-static void log_machine(const struct run *run)
-{
-    cf_log("%lld users, %lld items, %lld train interactions", (long long)run->dataset->n_users,
-           (long long)run->dataset->n_items, (long long)run->dataset->n_train);
-    cf_log("%d nodes, %d ranks x %d threads, grid %dx%d, about %.0f MiB a rank",
-           cf_par_count_nodes(run->world), run->world->size, omp_get_max_threads(),
-           run->grid->n_rows, run->grid->n_columns,
-           grid_predict_bytes(run->dataset, run->config, run->grid->n_rows, run->grid->n_columns) /
-               1048576);
-    cf_par_log_libraries();
-}
-
 static cf_status create_optim(struct run *run)
 {
     cf_dense *tables[] = {cf_model_table(run->model, CF_USERS),
@@ -125,7 +114,8 @@ static cf_status create_parts(struct run *run)
     CF_TRY(cf_dataset_open(run->world, run->job->data, &run->dataset));
     CF_TRY(cf_eval_check(run->config, validates(run)));
     CF_TRY(cf_train_create_grid(run->dataset, run->config, &run->grid));
-    log_machine(run);
+    run->costs.memory =
+        grid_predict_bytes(run->dataset, run->config, run->grid->n_rows, run->grid->n_columns);
     CF_TRY(grid_check_memory(run->dataset, run->config, run->grid));
     CF_TRY(cf_dataset_load_shard(run->dataset, run->grid, &run->shard));
     if (!closed) CF_TRY(create_sampler(run));
@@ -134,6 +124,49 @@ static cf_status create_parts(struct run *run)
     if (!closed) CF_TRY(create_optim(run));
 done:
     return status;
+}
+
+/* What a step will send. Collective. */
+static cf_status predict(struct run *run)
+{
+    step_costs *costs = &run->costs;
+    cf_status status;
+
+    if (cf_model_is_closed(run->config)) return CF_OK;
+    CF_TRY(cf_model_predict_step(run->model, run->sampler.batch_size, costs->mean));
+    for (int phase = 0; phase < CF_N_PHASES; phase++) {
+        costs->most += costs->mean[phase];
+        costs->mean[phase] /= run->world->size;
+    }
+    MPI_Allreduce(MPI_IN_PLACE, costs->mean, CF_N_PHASES, MPI_DOUBLE, MPI_SUM, run->world->comm);
+    MPI_Allreduce(MPI_IN_PLACE, &costs->most, 1, MPI_DOUBLE, MPI_MAX, run->world->comm);
+done:
+    return status;
+}
+
+/* What is trained on what, and what it will take. Collective. */
+static void log_start(const struct run *run)
+{
+    const step_costs *costs = &run->costs;
+    char parts[512] = "";
+    double total = 0;
+    size_t used = 0;
+
+    for (int phase = 0; phase < CF_N_PHASES; phase++) {
+        if (costs->mean[phase] == 0) continue;
+        total += costs->mean[phase];
+        used += (size_t)snprintf(parts + used, sizeof parts - used, "%s%s %.0f",
+                                 used > 0 ? ", " : ": ", cf_phase_names[phase], costs->mean[phase]);
+    }
+    cf_log("%lld users, %lld items, %lld train interactions", (long long)run->dataset->n_users,
+           (long long)run->dataset->n_items, (long long)run->dataset->n_train);
+    cf_log("%d nodes, %d ranks x %d threads, grid %dx%d, about %.0f MiB a rank",
+           cf_par_count_nodes(run->world), run->world->size, omp_get_max_threads(),
+           run->grid->n_rows, run->grid->n_columns, costs->memory / 1048576);
+    if (!cf_model_is_closed(run->config))
+        cf_log("a step sends about %.0f bytes from a rank, at most %.0f%s", total, costs->most,
+               parts);
+    cf_par_log_libraries();
 }
 
 /* Starting tables; a closed form has none, only conditions. */
@@ -210,6 +243,8 @@ static cf_status set_up(struct run *run)
     CF_TRY(cf_par_agree(run->world, cf_config_to_yaml(run->config, &run->settings)));
     CF_TRY(cf_par_agree(run->world, warn_of_settings(run)));
     CF_TRY(create_parts(run));
+    CF_TRY(predict(run));
+    log_start(run);
     CF_TRY(open_folder(run, &resume));
     if (resume)
         CF_TRY(load_latest(run));
@@ -217,7 +252,7 @@ static cf_status set_up(struct run *run)
         CF_TRY(start_tables(run));
     CF_TRY(save_settings(run));
     CF_TRY(run_log_open(run->world, run->job->out, resume, &run->log));
-    run_log_start(&run->log, run->grid, run->dataset, run->progress.epoch);
+    run_log_start(&run->log, run->grid, run->dataset, &run->costs, run->progress.epoch);
     run->clock = run->watch.saved = cf_clock_now();
 done:
     return status;
@@ -257,9 +292,14 @@ static cf_status save(struct run *run, const char *path, bool with_optim)
         .n_users = run->dataset->n_users,
         .n_items = run->dataset->n_items};
 
+    const cf_phase before = cf_par_begin_phase(CF_PHASE_OUTPUT);
+    cf_status status;
+
     update_seconds(run);
     state.progress = run->progress;
-    return cf_ckpt_save(run->world, path, &state);
+    status = cf_ckpt_save(run->world, path, &state);
+    cf_par_end_phase(before);
+    return status;
 }
 
 static cf_status save_latest(struct run *run)
@@ -271,13 +311,33 @@ static cf_status save_latest(struct run *run)
     return status;
 }
 
+/* The table of phases, the profile, and the last line of the log. Collective. */
+static cf_status close_books(struct run *run, const char *why)
+{
+    const cf_train_scene scene = {"train", run->config, run->dataset, run->grid, run->shard};
+    run_costs all = {0};
+    cf_status status;
+
+    CF_TRY(costs_gather(run->grid, run->shard, &all));
+    if (run->world->rank == 0) {
+        costs_log(&all, &run->costs);
+        run_log_profile(&run->log, costs_summary(&all, &run->costs));
+    }
+    run_log_end(&run->log, &run->progress, why);
+    if (run->job->profile != NULL)
+        CF_TRY(costs_write(&all, &scene, &run->costs, run->job->profile));
+done:
+    costs_destroy(&all);
+    return status;
+}
+
 static cf_status stop_now(struct run *run, int stop)
 {
     const bool by_signal = stop == STOP_SIGNAL;
     cf_status status;
 
     CF_TRY(save_latest(run));
-    run_log_end(&run->log, &run->progress, by_signal ? "signal" : "time limit");
+    CF_TRY(close_books(run, by_signal ? "signal" : "time limit"));
     status = CF_FAIL(CF_STOPPED,
                      "stopped by %s in epoch %lld; %s is complete: run it again with "
                      "--resume auto to go on",
@@ -290,13 +350,17 @@ done:
 static cf_status step(struct run *run, int64_t index)
 {
     const cf_sink sink = {cf_optim_update, run->optim};
+    const cf_phase before = cf_par_begin_phase(CF_PHASE_BATCH);
     const cf_batch *batch = sampler_draw(&run->sampler, index);
     cf_loss loss;
     cf_status status;
     char note[128];
 
+    cf_par_end_phase(before);
     cf_optim_begin(run->optim);
     status = cf_model_step(run->model, batch, &sink, &loss);
+    cf_par_move_seconds(CF_PHASE_PROPAGATION, CF_PHASE_OPTIMIZER, cf_optim_seconds(run->optim));
+    run->costs.steps++;
     if (status == CF_ERR_NUMERIC)
         return CF_FAIL(CF_ERR_NUMERIC,
                        "epoch %lld, batch %lld: %s: a smaller learning_rate or emb_gain may help",
@@ -342,11 +406,15 @@ done:
 
 static cf_status evaluate(struct run *run, cf_split split, cf_metrics *out)
 {
+    const cf_phase before = cf_par_begin_phase(CF_PHASE_EVALUATION);
     const cf_dense *final[2];
+    cf_status status;
 
     cf_model_final(run->model, final);
-    return cf_eval_run(&(cf_eval_tables){final[CF_USERS], final[CF_ITEMS], run->shard}, split,
-                       cf_config_bool(run->config, "mask_history"), run->config, out);
+    status = cf_eval_run(&(cf_eval_tables){final[CF_USERS], final[CF_ITEMS], run->shard}, split,
+                         cf_config_bool(run->config, "mask_history"), run->config, out);
+    cf_par_end_phase(before);
+    return status;
 }
 
 /* The valid part: is it the best yet? */
@@ -379,10 +447,12 @@ done:
 /* How many dimensions do the tables really use? `epoch`: what they are of. */
 static cf_status look_for_collapse(struct run *run, int64_t epoch)
 {
+    const cf_phase before = cf_par_begin_phase(CF_PHASE_EVALUATION);
     collapse found;
-    cf_status status;
+    cf_status status = collapse_measure(run->model, run->config, &found);
 
-    CF_TRY(collapse_measure(run->model, run->config, &found));
+    cf_par_end_phase(before);
+    CF_TRY(status);
     collapse_describe(&found, run->collapse, sizeof run->collapse);
     run_log_collapse(&run->log, epoch, &found);
 done:
@@ -420,10 +490,14 @@ done:
 static cf_status solve(struct run *run)
 {
     cf_solved seconds;
+    cf_phase before;
     cf_status status = CF_OK;
 
     if (run->progress.epoch > 0) return CF_OK;
-    CF_TRY(cf_model_solve(run->model, run->dataset, run->config, &seconds));
+    before = cf_par_begin_phase(CF_PHASE_SOLVE);
+    status = cf_model_solve(run->model, run->dataset, run->config, &seconds);
+    cf_par_end_phase(before);
+    CF_TRY(status);
     run->progress.epoch = 1;
     run_log_solve(&run->log, &seconds);
     if (validates(run)) CF_TRY(validate(run));
@@ -456,10 +530,9 @@ static cf_status finish(struct run *run, cf_train_result *result)
         run_log_metrics(&run->log, "test", file->progress.epoch, &result->test, true,
                         cf_clock_now() - started);
     }
-    run_log_end(&run->log, &run->progress,
-                cf_model_is_closed(run->config) ? "solved"
-                : stale(run)                    ? "no better valid_metric"
-                                                : "all epochs done");
+    CF_TRY(close_books(run, cf_model_is_closed(run->config) ? "solved"
+                            : stale(run)                    ? "no better valid_metric"
+                                                            : "all epochs done"));
 done:
     cf_ckpt_close(&file);
     return status;
@@ -470,10 +543,15 @@ cf_status cf_train_run(const cf_par *world, const cf_config *config, const cf_tr
 {
     struct run run = {.world = world, .config = config, .job = job};
     cf_train_result found = {0};
+    cf_phase before;
     cf_status status;
 
     watch_start(&run.watch, world, config, job->time_limit);
-    CF_TRY(set_up(&run));
+    cf_par_start_profile();
+    before = cf_par_begin_phase(CF_PHASE_INPUT);
+    status = set_up(&run);
+    cf_par_end_phase(before);
+    CF_TRY(status);
     CF_TRY(cf_model_is_closed(config) ? solve(&run) : train(&run));
     CF_TRY(finish(&run, &found));
     *result = found;

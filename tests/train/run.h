@@ -111,8 +111,9 @@ typedef struct run_spec {
     const char *data, *folder; /* names in the scratch folder */
     const char *sets[MAX_SETS];
     bool resume;
-    int64_t fail_at;   /* which of this rank's allocations in the run fails; 0: none */
-    double time_limit; /* seconds; 0: none */
+    int64_t fail_at;     /* which of this rank's allocations in the run fails; 0: none */
+    double time_limit;   /* seconds; 0: none */
+    const char *profile; /* name in the scratch folder; NULL: none */
 } run_spec;
 
 static inline void scratch_path(const char *name, char out[1024])
@@ -155,16 +156,19 @@ static inline cf_status run_train(const cf_par *par, int columns, const run_spec
                                   cf_train_result *result)
 {
     cf_config *config = run_config(spec);
-    char data[1024], out[1024], grid[64];
+    char data[1024], out[1024], profile[1024], grid[64];
     cf_status status;
 
     scratch_path(spec->data, data);
     scratch_path(spec->folder, out);
+    if (spec->profile != NULL) scratch_path(spec->profile, profile);
     snprintf(grid, sizeof grid, "grid=%dx%d", par->size / columns, columns);
     assert_ok(cf_config_set(config, grid));
     cf_log_enable(world.rank == 0, true);
     cf_alloc_fail_at(spec->fail_at);
-    status = cf_train_run(par, config, &(cf_train_job){data, out, spec->resume, spec->time_limit},
+    status = cf_train_run(par, config,
+                          &(cf_train_job){data, out, spec->resume, spec->time_limit,
+                                          spec->profile != NULL ? profile : NULL},
                           result);
     cf_alloc_fail_at(0);
     cf_config_destroy(&config);
