@@ -10,8 +10,8 @@
 #include "cf/model.h"
 #include "cf/select.h"
 
-/** Settings: seed, epochs, train_batch_size, eval_step, stopping_step, checkpoint_step,
- * neg_exclude, grid. */
+/** Settings: seed, epochs, train_batch_size, eval_step, collapse_every, stopping_step,
+ * checkpoint_interval, neg_exclude, grid. */
 extern const cf_setting cf_train_settings[];
 /** All tables that make the settings of a run, for cf_config_create(): train's own and those of
  * select, model, optim and eval. */
