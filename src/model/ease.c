@@ -56,7 +56,8 @@ static void close_solver(solver *s)
 
 static cf_status create_matrix(const solver *s, int64_t n_columns, cf_cyclic **out)
 {
-    return cf_dense_create_cyclic(s->mesh, s->type, (const int64_t[]){s->n, n_columns}, 0, out);
+    return cf_dense_create_cyclic(s->mesh, s->type, (const int64_t[]){s->n, n_columns},
+                                  CF_SOLVE_BLOCK, out);
 }
 
 /* ---- Interactions ---- */

@@ -1,0 +1,278 @@
+/**
+ * Speed of the distributed linear algebra: the inverse that EASE takes of its Gram matrix, in both
+ * precisions, and the eigenvectors of a wide PCA; against gemm on one rank's own matrices, all
+ * ranks at once, in the same run. tools/bench/ease runs it on several numbers of ranks.
+ *
+ *     mpirun -n P bench_ease [ITEMS DIM BLOCK RUNS]        default: 12101 4096 0 3; DIM 0: no PCA
+ *
+ * An inverse counts as n^3 floating-point operations (a third for the factor), eigenvalues with
+ * vectors as 9 n^3 (Demmel, Applied Numerical Linear Algebra, section 5.3.3). BLOCK 0: what
+ * the program takes.
+ */
+#include "cf/model.h"
+
+#include <cblas.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+enum { MOST_RUNS = 32, PER_USER = 7, GEMM = 1536, CHECKED = 333 };
+
+typedef struct bench {
+    cf_par world;
+    cf_mesh *mesh;
+    int64_t items, dim, block;
+    int runs;
+} bench;
+
+/* What was measured, the slowest rank's. */
+typedef struct measure {
+    double first, second; /* seconds */
+    double gemm;          /* GFLOP/s of a rank */
+} measure;
+
+static double peak_mib(const cf_par *world)
+{
+    struct rusage usage;
+    double mib;
+
+    getrusage(RUSAGE_SELF, &usage);
+    mib = (double)usage.ru_maxrss / 1024;
+    MPI_Allreduce(MPI_IN_PLACE, &mib, 1, MPI_DOUBLE, MPI_MAX, world->comm);
+    return mib;
+}
+
+/* Wait for all, and give the seconds of the slowest since `from`. */
+static double lap(const cf_par *world, double from)
+{
+    double seconds = cf_clock_now() - from;
+
+    MPI_Allreduce(MPI_IN_PLACE, &seconds, 1, MPI_DOUBLE, MPI_MAX, world->comm);
+    return seconds;
+}
+
+static double median(double *seconds, int n)
+{
+    for (int i = 1; i < n; i++)
+        for (int k = i; k > 0 && seconds[k] < seconds[k - 1]; k--) {
+            const double swap = seconds[k];
+            seconds[k] = seconds[k - 1];
+            seconds[k - 1] = swap;
+        }
+    return seconds[n / 2];
+}
+
+/* GFLOP/s of the slowest rank while all multiply. */
+static cf_status measure_gemm(const bench *b, cf_type type, double *out)
+{
+    const int n = GEMM;
+    void *m[3] = {NULL, NULL, NULL};
+    double started = 0, seconds;
+    cf_status status = CF_OK;
+
+    for (int k = 0; k < 3 && status == CF_OK; k++)
+        status = cf_alloc(&m[k], (int64_t)n * n, cf_store_type_size(type));
+    CF_TRY(cf_par_agree(&b->world, status));
+    for (int run = -1; run < 3; run++) {
+        if (run == 0) { /* the one before was to warm up */
+            MPI_Barrier(b->world.comm);
+            started = cf_clock_now();
+        }
+        if (type == CF_F64)
+            cblas_dgemm(CblasColMajor, CblasNoTrans, CblasNoTrans, n, n, n, 1, m[0], n, m[1], n, 0,
+                        m[2], n);
+        else
+            cblas_sgemm(CblasColMajor, CblasNoTrans, CblasNoTrans, n, n, n, 1, m[0], n, m[1], n, 0,
+                        m[2], n);
+    }
+    seconds = lap(&b->world, started);
+    *out = 3 * 2e-9 * n * (double)n * n / seconds;
+done:
+    for (int k = 0; k < 3; k++)
+        cf_free(&m[k]);
+    return status;
+}
+
+/* Users with a few items each, drawn alike on every rank. */
+static cf_status add_users(const bench *b, cf_cyclic *gram)
+{
+    const int64_t n = gram->n_rows, users = 2 * n;
+    int64_t *start = NULL, *index = NULL;
+    cf_status status = CF_ALLOC(start, users + 1);
+
+    if (status == CF_OK) status = CF_ALLOC(index, users * PER_USER);
+    for (int64_t k = 0; status == CF_OK && k < users * PER_USER; k++) {
+        const int64_t first = k % PER_USER * n / PER_USER, end = (k % PER_USER + 1) * n / PER_USER;
+        index[k] =
+            first + cf_random_below((cf_random){1, CF_STREAM_TEST}, (uint64_t)k, 0, 0, end - first);
+    }
+    for (int64_t u = 0; status == CF_OK && u <= users; u++)
+        start[u] = u * PER_USER;
+    if (status == CF_OK) status = cf_dense_add_pairs(gram, start, index, users);
+    CF_TRY(cf_par_agree(&b->world, status));
+    cf_dense_add_diagonal(gram, 100);
+done:
+    cf_free(&start);
+    cf_free(&index);
+    return status;
+}
+
+static int64_t ease_block(const bench *b)
+{
+    return b->block > 0 ? b->block : CF_SOLVE_BLOCK;
+}
+
+static cf_status new_matrix(const bench *b, cf_type type, int64_t n, int64_t block, cf_cyclic **out)
+{
+    return cf_dense_create_cyclic(b->mesh, type, (const int64_t[]){n, n}, block, out);
+}
+
+/* The Gram matrix times its inverse is the identity. */
+static cf_status check(const bench *b)
+{
+    cf_cyclic *gram = NULL, *inverse = NULL, *product = NULL;
+    double *diagonal = NULL;
+    cf_status status;
+
+    CF_TRY(new_matrix(b, CF_F64, CHECKED, ease_block(b), &gram));
+    CF_TRY(new_matrix(b, CF_F64, CHECKED, ease_block(b), &inverse));
+    CF_TRY(new_matrix(b, CF_F64, CHECKED, ease_block(b), &product));
+    CF_TRY(cf_par_agree(&b->world, CF_ALLOC(diagonal, CHECKED)));
+    CF_TRY(add_users(b, gram));
+    CF_TRY(add_users(b, inverse));
+    CF_TRY(cf_dense_invert(inverse));
+    cf_dense_multiply(&(cf_product){.a = gram, .b = inverse, .alpha = 1}, product);
+    cf_dense_get_diagonal(product, diagonal);
+    for (int64_t i = 0; i < CHECKED; i++)
+        if (!(fabs(diagonal[i] - 1) < 1e-12))
+            CF_TRY(CF_FAIL(CF_ERR_NUMERIC, "row %lld of the matrix times its inverse: %g, not 1",
+                           (long long)i, diagonal[i]));
+done:
+    cf_dense_destroy_cyclic(&gram);
+    cf_dense_destroy_cyclic(&inverse);
+    cf_dense_destroy_cyclic(&product);
+    cf_free(&diagonal);
+    return status;
+}
+
+/* first: counting pairs; second: the inverse */
+static cf_status time_ease(const bench *b, cf_type type, measure *out)
+{
+    double first[MOST_RUNS], second[MOST_RUNS];
+    cf_status status = CF_OK;
+
+    for (int run = 0; run < b->runs && status == CF_OK; run++) {
+        cf_cyclic *gram = NULL;
+        double started = cf_clock_now();
+
+        status = new_matrix(b, type, b->items, ease_block(b), &gram);
+        if (status == CF_OK) status = add_users(b, gram);
+        first[run] = lap(&b->world, started);
+        started = cf_clock_now();
+        if (status == CF_OK) status = cf_dense_invert(gram);
+        second[run] = lap(&b->world, started);
+        cf_dense_destroy_cyclic(&gram);
+    }
+    CF_TRY(status);
+    CF_TRY(measure_gemm(b, type, &out->gemm));
+    out->first = median(first, b->runs);
+    out->second = median(second, b->runs);
+done:
+    return status;
+}
+
+static double covariance(const void *context, int64_t i, int64_t j)
+{
+    (void)context;
+    return (i == j ? 1 + 1.0 / (double)(i + 1) : 0) +
+           1e-2 * cf_random_uniform((cf_random){2, CF_STREAM_TEST}, (uint64_t)(i > j ? i : j),
+                                    (uint64_t)(i > j ? j : i), 0);
+}
+
+static cf_status time_pca(const bench *b, measure *out)
+{
+    double seconds[MOST_RUNS], *values = NULL;
+    cf_status status = cf_par_agree(&b->world, CF_ALLOC(values, b->dim));
+
+    for (int run = 0; run < b->runs && status == CF_OK; run++) {
+        cf_cyclic *matrix = NULL, *vectors = NULL;
+        double started;
+
+        status = new_matrix(b, CF_F64, b->dim, b->block, &matrix);
+        if (status == CF_OK) status = new_matrix(b, CF_F64, b->dim, b->block, &vectors);
+        if (status == CF_OK) cf_dense_fill_cyclic(matrix, covariance, NULL);
+        MPI_Barrier(b->world.comm);
+        started = cf_clock_now();
+        if (status == CF_OK) status = cf_dense_eigen(matrix, values, vectors);
+        seconds[run] = lap(&b->world, started);
+        cf_dense_destroy_cyclic(&matrix);
+        cf_dense_destroy_cyclic(&vectors);
+    }
+    CF_TRY(status);
+    CF_TRY(measure_gemm(b, CF_F64, &out->gemm));
+    out->first = 0;
+    out->second = median(seconds, b->runs);
+done:
+    cf_free(&values);
+    return status;
+}
+
+static void print(const bench *b, const char *what, int64_t n, int64_t block, const measure *m,
+                  double flop)
+{
+    const double rate = 1e-9 * flop / m->second, mib = peak_mib(&b->world);
+
+    if (b->world.rank != 0) return;
+    printf("{\"bench\": \"%s\", \"ranks\": %d, \"mesh\": \"%dx%d\", \"n\": %lld, \"block\": %lld, "
+           "\"blas\": \"%s\", \"gram_seconds\": %.3f, \"seconds\": %.3f, \"gflops\": %.1f, "
+           "\"gemm_gflops_a_rank\": %.1f, \"share_of_gemm\": %.3f, \"peak_mib_a_rank\": %.0f}\n",
+           what, b->world.size, b->mesh->n_rows, b->mesh->n_columns, (long long)n, (long long)block,
+           openblas_get_corename(), m->first, m->second, rate, m->gemm,
+           rate / (m->gemm * b->mesh->n_rows * b->mesh->n_columns), mib);
+    fflush(stdout);
+}
+
+/* What takes least memory comes first, since a process's peak does not go down. */
+static cf_status run(bench *b)
+{
+    const double n = (double)b->items, d = (double)b->dim;
+    measure m;
+    cf_status status;
+
+    CF_TRY(cf_dense_create_mesh(&b->world, 0, 0, &b->mesh));
+    CF_TRY(check(b));
+    if (b->dim > 0) {
+        CF_TRY(time_pca(b, &m));
+        print(b, "pca", b->dim, b->block, &m, 9 * d * d * d);
+    }
+    CF_TRY(time_ease(b, CF_F32, &m));
+    print(b, "ease_float32", b->items, ease_block(b), &m, n * n * n);
+    CF_TRY(time_ease(b, CF_F64, &m));
+    print(b, "ease_float64", b->items, ease_block(b), &m, n * n * n);
+done:
+    cf_dense_destroy_mesh(&b->mesh);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    bench b = {.items = 12101, .dim = 4096, .runs = 3};
+    cf_status status;
+
+    cf_par_init(&argc, &argv, &b.world);
+    if (argc > 4) {
+        b.items = atoll(argv[1]);
+        b.dim = atoll(argv[2]);
+        b.block = atoll(argv[3]);
+        b.runs = atoi(argv[4]);
+    }
+    if (argc != 1 && (argc != 5 || b.items < PER_USER || b.dim < 0 || b.block < 0 || b.runs < 1 ||
+                      b.runs > MOST_RUNS))
+        status = CF_FAIL(CF_ERR_USAGE, "usage: bench_ease [ITEMS DIM BLOCK RUNS]");
+    else
+        status = run(&b);
+    if (status != CF_OK && b.world.rank == 0) fprintf(stderr, "%s\n", cf_error_message());
+    cf_par_finalize();
+    return (int)status;
+}
