@@ -120,7 +120,7 @@ cf_status cf_train_create_grid(const cf_dataset *dataset, const cf_config *confi
                        "grid: %dx%d cuts the dimensions into %d slices, but %s %lld "
                        "has only %lld segments of 16",
                        n_rows, n_columns, n_columns,
-                       cf_model_is_closed(config) ? "a row of items," : "embedding_size",
+                       cf_model_is_closed(config) ? "a matrix row of" : "embedding_size",
                        (long long)cf_model_dim(config, dataset->n_items), (long long)segments);
     if (n_rows > fewest)
         return CF_FAIL(CF_ERR_USAGE,
