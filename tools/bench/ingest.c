@@ -1,7 +1,7 @@
 /**
  * Speed of prepare: a RecBole .inter file of random lines, made here, to a dataset file.
  *
- *     bench_ingest [MEGABYTES [USERS ITEMS]]        default: 100 200000 50000
+ *     [mpirun -n RANKS] bench_ingest [MEGABYTES [USERS ITEMS]]        default: 100 200000 50000
  */
 #include "cf/ingest.h"
 #include "bench.h"
@@ -46,12 +46,46 @@ static int64_t make_file(const char *path, int64_t bytes, int64_t n_users, int64
     return fclose(file) == 0 ? lines : 0;
 }
 
+/* What is read and written, in a folder of its own; all ranks know where. Rank 0 makes the file; 0
+ * lines if it cannot. */
+static int64_t make_input(const cf_par *world, int64_t bytes, int64_t n_users, int64_t n_items,
+                          char paths[3][64])
+{
+    int64_t lines = 0;
+
+    if (world->rank == 0) {
+        snprintf(paths[0], 64, "/tmp/bench_ingest.XXXXXX");
+        if (mkdtemp(paths[0])) {
+            snprintf(paths[1], 64, "%.40s/x.inter", paths[0]);
+            snprintf(paths[2], 64, "%.40s/x.h5", paths[0]);
+            lines = make_file(paths[1], bytes, n_users, n_items);
+        }
+    }
+    cf_par_broadcast(world, paths, 3 * 64, 0);
+    cf_par_broadcast(world, &lines, sizeof lines, 0);
+    return lines;
+}
+
+static void print(const job *j, int64_t megabytes, double seconds)
+{
+    int64_t peak = cf_alloc_peak();
+
+    MPI_Allreduce(MPI_IN_PLACE, &peak, 1, MPI_INT64_T, MPI_MAX, j->world->comm);
+    if (j->world->rank != 0) return;
+    printf("{\"bench\": \"ingest\", \"ranks\": %d, \"megabytes\": %lld, \"lines\": %lld, "
+           "\"users\": %lld, \"items\": %lld, \"seconds\": %.3f, \"megabytes_per_second\": %.1f, "
+           "\"peak_bytes_per_line\": %.1f}\n",
+           j->world->size, (long long)megabytes, (long long)j->report.lines,
+           (long long)j->report.n_users, (long long)j->report.n_items, seconds,
+           (double)megabytes / seconds, (double)peak / (double)j->report.lines);
+}
+
 int main(int argc, char **argv)
 {
     const cf_setting *table = cf_ingest_settings;
     cf_par world;
     cf_config *config = NULL;
-    char folder[] = "/tmp/bench_ingest.XXXXXX", inter[64], out[64];
+    char paths[3][64];
     int64_t megabytes, n_users, n_items, lines = 0;
     job j;
     double seconds;
@@ -60,28 +94,22 @@ int main(int argc, char **argv)
     megabytes = argc > 1 ? atoll(argv[1]) : 100;
     n_users = argc > 3 ? atoll(argv[2]) : 200000;
     n_items = argc > 3 ? atoll(argv[3]) : 50000;
-    if (world.size != 1 || !mkdtemp(folder) || cf_config_create(&table, 1, &config) != CF_OK)
-        return 1;
-    snprintf(inter, sizeof inter, "%s/x.inter", folder);
-    snprintf(out, sizeof out, "%s/x.h5", folder);
-    lines = make_file(inter, megabytes << 20, n_users, n_items);
-    j = (job){.world = &world, .config = config, .paths = {.inter = inter, .out = out}};
-    cf_log_enable(true, true);
+    lines = make_input(&world, megabytes << 20, n_users, n_items, paths);
+    if (lines == 0 || cf_config_create(&table, 1, &config) != CF_OK) return 1;
+    j = (job){.world = &world, .config = config, .paths = {.inter = paths[1], .out = paths[2]}};
+    cf_log_enable(world.rank == 0, true);
     seconds = bench_time(&world, run, &j);
     if (j.status != CF_OK || j.report.lines != lines ||
         j.report.n_train + j.report.n_valid + j.report.n_test + j.report.duplicates != lines) {
         fprintf(stderr, "wrong: %s\n", cf_error_message());
         return 1;
     }
-    printf("{\"bench\": \"ingest\", \"megabytes\": %lld, \"lines\": %lld, \"users\": %lld, "
-           "\"items\": %lld, \"seconds\": %.3f, \"megabytes_per_second\": %.1f, "
-           "\"peak_bytes_per_line\": %.1f}\n",
-           (long long)megabytes, (long long)lines, (long long)j.report.n_users,
-           (long long)j.report.n_items, seconds, (double)megabytes / seconds,
-           (double)cf_alloc_peak() / (double)lines);
-    unlink(inter);
-    unlink(out);
-    rmdir(folder);
+    print(&j, megabytes, seconds);
+    if (world.rank == 0) {
+        unlink(paths[1]);
+        unlink(paths[2]);
+        rmdir(paths[0]);
+    }
     cf_config_destroy(&config);
     cf_par_finalize();
     return 0;
