@@ -186,12 +186,16 @@ static cf_status start_titles(int64_t count, cf_strings *titles)
 static cf_status unpack(const ingest_route *route, ingest_items *to, int64_t *again)
 {
     const cf_strings *got = &route->got;
+    char padded[INGEST_SLACK] = {0};
     cf_status status = CF_OK;
 
     *again = -1;
     for (int64_t k = 0; k < got->count; k++) {
         ingest_field id = {got->bytes + got->start[k], got->start[k + 1] - got->start[k] - 1};
         int64_t before = to->ids.count, number;
+
+        if (id.length <= INGEST_SLACK / 2) /* more than the id may be read */
+            id.text = memcpy(padded, id.text, (size_t)id.length);
 
         CF_TRY(ingest_names_add(&to->ids, ingest_hash(id.text, id.length), &id, &number));
         if (number != before && (*again < 0 || to->row[k] < to->row[*again])) *again = k;
