@@ -5,25 +5,12 @@ import pathlib
 import re
 import shlex
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-USAGE = 2  # exit status
+from training import ROOT, Failure, Parser, environment, positive, program_of
+
 METRICS = ("Recall", "NDCG", "MRR", "Hit", "Precision")
 SOLVED = ("EASE", "L3AE")  # models without start, seed or epochs
 NO_START = "-"
 AXES = {"model": "--models", "emb_selection": "--starts", "seed": "--seeds", "topk": "--metrics"}
-
-
-class Failure(Exception):
-    """One line for the user, and the exit status."""
-
-    def __init__(self, message, status=USAGE):
-        super().__init__(message)
-        self.status = status
-
-
-class Parser(argparse.ArgumentParser):
-    def error(self, message):
-        raise Failure(f"{message} (--help says more)")
 
 
 def listed(text):
@@ -48,12 +35,6 @@ def metric_list(text):
     if None in matches:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of {', '.join(METRICS)} at numbers, as NDCG@10")
     return [f"{spelling[match[1].lower()]}@{match[2]}" for match in matches]
-
-
-def positive(text):
-    if not re.fullmatch(r"[1-9]\d*", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)
 
 
 def part(text):
@@ -123,22 +104,10 @@ def complete(options):
     options.baseline = options.baseline or options.starts[0]
     if options.baseline not in options.starts:
         raise Failure(f"--baseline {options.baseline} is not one of --starts")
-    options.program = options.build.resolve() / "llminit"
-    if not options.program.exists():
-        raise Failure(f"{options.program} is not there: build it, or give --build")
+    options.program = program_of(options.build)
     for path in filter(None, (options.data, options.settings)):
         if not path.is_file():
             raise Failure(f"{path} is not there")
-    options.environment = environment(options)
-
-
-def environment(options):
-    """Of all that is run: tools/mpi.env where the caller has nothing else, and the threads; as it is for --launch."""
-    lines = [] if options.launch else (ROOT / "tools/mpi.env").read_text().splitlines()
-    values = dict(line.split("=", 1) for line in lines if re.match(r"[A-Z]", line))
-    values.update(os.environ)
-    values.pop("LLMINIT_PROGRESS", None)  # a bar does not belong into output.txt
     cores = len(os.sched_getaffinity(0))
     threads = options.threads or os.environ.get("OMP_NUM_THREADS") or max(1, cores // options.ranks)
-    values["OMP_NUM_THREADS"] = str(threads)
-    return values
+    options.environment = environment(options.launch, threads)

@@ -112,14 +112,12 @@ static json_t *load(const char *name)
 
 /* One batch an epoch has everything: then nothing of the halo is left to chance. */
 static const run_spec variants[] = {
-    {.sets = {"model=LightGCN", "epochs=12"}},
-    {.sets = {"model=LightGCN", "epochs=3", "n_layers=3", "train_batch_size=100000"}},
-    {.sets = {"model=LightGCN", "epochs=4", "n_layers=1", "learner=sgd"}},
-    {.sets = {"model=BPR", "epochs=12"}},
-    {.sets = {"model=SGL", "epochs=6"}},
-    {.sets = {"model=SGL", "epochs=2", "type=RW", "n_layers=3", "train_batch_size=100000"}},
-    {.sets = {"model=SGCL", "epochs=12"}},
-    {.sets = {"model=SGCL", "epochs=3", "train_batch_size=100000"}},
+    {.sets = {"model=LightGCN", "epochs=6"}},
+    {.sets = {"model=LightGCN", "epochs=1", "n_layers=3", "train_batch_size=100000"}},
+    {.sets = {"model=BPR", "epochs=6", "learner=sgd"}},
+    {.sets = {"model=SGL", "epochs=4"}},
+    {.sets = {"model=SGL", "epochs=1", "type=RW", "n_layers=3", "train_batch_size=100000"}},
+    {.sets = {"model=SGCL", "epochs=6"}},
 };
 
 static bool is_whole(const run_spec *spec)
