@@ -194,6 +194,27 @@ static void another_run_is_compared(void **state)
     cf_config_destroy(&config);
 }
 
+static void settings_that_are_not_at_their_default_are_listed(void **state)
+{
+    static const char *const sets[] = {"embedding_size=128", "seed=2020", "grid=2x2", "order=time"};
+    cf_config *config = new_config();
+    char *names = NULL;
+
+    (void)state;
+    assert_int_equal(cf_config_changed(config, NULL, &names), CF_OK);
+    assert_string_equal(names, "");
+    cf_free(&names);
+    for (size_t k = 0; k < sizeof sets / sizeof *sets; k++)
+        set(config, sets[k]);
+    assert_int_equal(cf_config_changed(config, NULL, &names), CF_OK);
+    assert_string_equal(names, "embedding_size, order"); /* a default; the machine's: not listed */
+    cf_free(&names);
+    assert_int_equal(cf_config_changed(config, "order,seed", &names), CF_OK);
+    assert_string_equal(names, "embedding_size");
+    cf_free(&names);
+    cf_config_destroy(&config);
+}
+
 static void the_nearest_name_is_suggested(void **state)
 {
     static const char *const names[] = {"train", "evaluate", "export", "info", "a"};
@@ -242,6 +263,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(bad_assignments_are_refused),
     cmocka_unit_test(what_is_written_is_read_back),
     cmocka_unit_test(another_run_is_compared),
+    cmocka_unit_test(settings_that_are_not_at_their_default_are_listed),
     cmocka_unit_test(the_nearest_name_is_suggested),
     cmocka_unit_test(every_setting_is_in_the_printed_table),
 };
