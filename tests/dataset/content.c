@@ -276,7 +276,7 @@ static void no_memory_while_writing_leaves_no_file(void **state)
     for (int bad = 0; bad < world.size; bad++) {
         int64_t live = cf_alloc_live();
 
-        for (int n = 1; n < 10000; n += 1 + n / 6) {
+        for (int n = 1; n < 10000; n += 1 + n / 3) {
             cf_dataset *dataset = NULL;
             cf_status status;
 

@@ -337,7 +337,7 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
 
         assert_int_equal(cf_config_create(&table, 1, &config), CF_OK);
         assert_int_equal(cf_config_set(config, "embedding_field=e"), CF_OK);
-        for (; status == CF_ERR_MEMORY; n += 1 + n / 8) {
+        for (; status == CF_ERR_MEMORY; n += 1 + n / 2) {
             int64_t before = cf_alloc_live();
 
             if (world.rank == bad) cf_alloc_fail_at(n);
