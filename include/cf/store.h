@@ -96,7 +96,8 @@ cf_status cf_store_list(cf_store *store, char **out);
 
 /**
  * A matrix in an HDF5 file that some other program made: 2-D, of floating-point numbers of any size
- * and byte order, in any layout. All on it is Local, for one process at a time.
+ * and byte order, in any layout. All on it is Local: each process that reads it opens it for
+ * itself.
  */
 typedef struct cf_foreign cf_foreign;
 /** Does the file begin as an HDF5 file, whatever its name? Local; false if it cannot be read. */
