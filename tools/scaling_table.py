@@ -68,7 +68,7 @@ def rows_of(cells):
         if not cell.result:
             continue
         row = {"kind": cell.kind, "ranks": cell.ranks, **cell.result}
-        base = first.setdefault(cell.kind.replace(" simulated", ""), row)
+        base = first.setdefault(cell.kind, row)
         row["speedup"] = row["samples_per_second"] / base["samples_per_second"]
         row["efficiency"] = row["speedup"] * base["ranks"] / row["ranks"]
         rows.append(row)

@@ -41,6 +41,9 @@ typedef struct cf_shard {
 
 /** A row's own cost (optimizer, buffers) in interactions, for the balance of blocks. */
 enum { CF_ROW_WORK = 4 };
+/** Of pointers `first` on (`count` of a side's), the first k with ptr[k] + CF_ROW_WORK (first + k)
+ * >= target: where a block begins whose share of the work that is. `count` if none. Local. */
+int64_t cf_dataset_find_work(const int64_t *ptr, int64_t first, int64_t count, int64_t target);
 
 /** The user's own names: ids of users or items, titles of items. */
 typedef enum cf_names { CF_USER_IDS, CF_ITEM_IDS, CF_ITEM_TITLES } cf_names;

@@ -6,22 +6,6 @@
 
 /* ---- Boundaries ----------------------------------------------------------------------------- */
 
-/* First k in 0 .. count - 1 with ptr[k] + CF_ROW_WORK (first + k) >= target; count if none. */
-static int64_t find_work(const int64_t *ptr, int64_t first, int64_t count, int64_t target)
-{
-    int64_t low = 0, high = count;
-
-    while (low < high) {
-        int64_t middle = low + (high - low) / 2;
-
-        if (ptr[middle] + CF_ROW_WORK * (first + middle) < target)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 /*
  * Cut rows 0 .. n - 1 where the work before row k, ptr[k] + CF_ROW_WORK k, passes each block's
  * share. Every rank looks through its even part of the pointers; the first place that any rank
@@ -42,7 +26,8 @@ static cf_status balance(const cf_dataset *dataset, cf_store *store, const char 
     CF_TRY(cf_dataset_read_part(store, name, CF_I64, first, count, ptr));
     CF_TRY(cf_par_agree(world, cf_dataset_check_pointers(store, name, ptr, count, bounds)));
     for (int b = 1; b < blocks->count; b++) {
-        int64_t k = find_work(ptr, first, count, cf_par_even_start(total, blocks->count, b));
+        int64_t k =
+            cf_dataset_find_work(ptr, first, count, cf_par_even_start(total, blocks->count, b));
 
         blocks->start[b] = k < count ? first + k : n;
     }

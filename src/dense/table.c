@@ -1,6 +1,5 @@
 #include "cf/dense.h"
 
-#include <stdio.h>
 #include <string.h>
 
 int64_t cf_dense_segments(int64_t dim)
@@ -133,46 +132,4 @@ cf_status cf_dense_check_finite(const cf_dense *table, const char *what)
     MPI_Allreduce(MPI_IN_PLACE, &row, 1, MPI_INT64_T, MPI_MIN, table->grid->world.comm);
     if (row == table->n_rows) return CF_OK;
     return CF_FAIL(CF_ERR_NUMERIC, "%s: row %lld has a NaN or an infinity", what, (long long)row);
-}
-
-static cf_slab my_slab(const cf_dense *table)
-{
-    return (cf_slab){.first_row = table->first_row,
-                     .n_rows = table->local_rows,
-                     .first_column = table->first_dim,
-                     .n_columns = table->local_dim,
-                     .stride = table->width};
-}
-
-cf_status cf_dense_write(const cf_dense *table, cf_store *store, const char *name, const char *dims)
-{
-    const int64_t shape[2] = {table->n_rows, table->dim};
-    const cf_slab slab = my_slab(table);
-    cf_status status;
-
-    CF_TRY(cf_store_add(store, name, CF_F32, shape, dims));
-    CF_TRY(cf_store_write(store, name, &slab, table->data));
-done:
-    return status;
-}
-
-cf_status cf_dense_read(cf_dense *table, cf_store *store, const char *name)
-{
-    const cf_slab slab = my_slab(table);
-    char what[1024];
-    int64_t shape[2];
-    cf_type type;
-    cf_status status;
-
-    CF_TRY(cf_store_shape(store, name, &type, shape));
-    if (shape[0] != table->n_rows || shape[1] != table->dim)
-        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: %s is %lld x %lld, expected %lld x %lld",
-                       cf_store_path(store), name, (long long)shape[0], (long long)shape[1],
-                       (long long)table->n_rows, (long long)table->dim));
-    CF_TRY(cf_store_read(store, name, CF_F32, &slab, table->data));
-    CF_TRY(cf_store_verify(store, name));
-    snprintf(what, sizeof what, "%s: %s", cf_store_path(store), name);
-    CF_TRY(cf_dense_check_finite(table, what));
-done:
-    return status;
 }

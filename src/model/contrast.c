@@ -439,6 +439,7 @@ static void finish_batch(contrast *c, batch_contrast *term, int side)
         const share theirs = my_share(c, term->count[side], rank);
         const int64_t first = theirs.begin * ROWS * c->width;
 
+        if (theirs.begin == theirs.end) continue;
         MPI_Bcast(gradient + first, cf_par_count((theirs.end - theirs.begin) * ROWS * c->width),
                   MPI_FLOAT, rank, c->world->comm);
     }

@@ -1,0 +1,242 @@
+/*
+ * The training loop of llminit, for SimGrid's SMPI: the program's own modules from par to optim,
+ * and its own batches; only the data come from a plain file (lists.h). Steps on a grid, as
+ * simulated:
+ *
+ *     simulate_loop LISTS ROWSxCOLUMNS STEPS [NAME=VALUE]...
+ *
+ * prints one JSON object: of STEPS after a first one the seconds and the share in MPI calls, of all
+ * of them bytes and loss, which is that of the same steps of `llminit train` from noise. Every rank
+ * computes what it would, one after the other, and what that takes on this machine is its time in
+ * the simulation; the network is SimGrid's.
+ */
+#include "lists.h"
+
+#include "../../src/train/internal.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const cf_setting own_settings[] = {
+    {.name = "embedding_size", .kind = CF_SETTING_INT, .initial = "64", .min = 1, .max = 65536},
+    {.name = "train_batch_size", .kind = CF_SETTING_INT, .initial = "2048", .min = 1, .max = 1e9},
+    {.name = "seed", .kind = CF_SETTING_INT, .initial = "2020", .min = 0, .max = 1e9},
+    {.name = "neg_exclude",
+     .kind = CF_SETTING_CHOICE,
+     .initial = "train",
+     .choices = "train|current"},
+    {0},
+};
+static const cf_setting *const tables[] = {own_settings, cf_model_settings, cf_optim_settings};
+
+/* ---- Data ---- */
+
+/* The file, mapped: all ranks of the simulation are one process and read the same pages. */
+typedef struct lists {
+    lists_header size;
+    cf_lists train, train_by_item;
+} lists;
+
+static cf_status map_lists(const char *path, lists *out)
+{
+    const int file = open(path, O_RDONLY);
+    struct stat found;
+    int64_t *at;
+
+    if (file < 0 || fstat(file, &found) != 0) return CF_FAIL(CF_ERR_IO, "%s: cannot read", path);
+    at = mmap(NULL, (size_t)found.st_size, PROT_READ, MAP_PRIVATE, file, 0);
+    (void)close(file);
+    if (at == MAP_FAILED) return CF_FAIL(CF_ERR_MEMORY, "%s: cannot map", path);
+    memcpy(&out->size, at, sizeof out->size);
+    at += sizeof out->size / sizeof *at;
+    out->train = (cf_lists){out->size.n_users, at, at + out->size.n_users + 1};
+    at = out->train.index + out->size.n_train;
+    out->train_by_item = (cf_lists){out->size.n_items, at, at + out->size.n_items + 1};
+    return CF_OK;
+}
+
+/* As cf_dataset_load_shard() cuts. */
+static cf_status cut(const cf_lists *all, int64_t n_train, int n_rows, cf_blocks *out)
+{
+    const int64_t total = n_train + CF_ROW_WORK * all->count;
+    cf_status status = cf_par_create_blocks(all->count, n_rows, out);
+
+    for (int b = 1; status == CF_OK && b < n_rows; b++)
+        out->start[b] = cf_dataset_find_work(all->start, 0, all->count + 1,
+                                             cf_par_even_start(total, n_rows, b));
+    return status;
+}
+
+/* The lists of a block: pointers of its own, numbers where they are. */
+static cf_status take(const cf_lists *all, const cf_blocks *blocks, int block, cf_lists *out)
+{
+    const int64_t first = blocks->start[block], count = blocks->start[block + 1] - first;
+    const int64_t begin = all->start[first];
+    cf_status status;
+
+    CF_TRY(CF_ALLOC(out->start, count + 1));
+    for (int64_t k = 0; k <= count; k++)
+        out->start[k] = all->start[first + k] - begin;
+    out->index = all->index + begin;
+    out->count = count;
+done:
+    return status;
+}
+
+static cf_status make_shard(const lists *in, const cf_grid *grid, cf_shard *out)
+{
+    const int row = grid->my_row;
+    cf_status status;
+
+    CF_TRY(cut(&in->train, in->size.n_train, grid->n_rows, &out->users));
+    CF_TRY(cut(&in->train_by_item, in->size.n_train, grid->n_rows, &out->items));
+    CF_TRY(take(&in->train, &out->users, row, &out->train));
+    CF_TRY(take(&in->train_by_item, &out->items, row, &out->train_by_item));
+    out->first_user = out->users.start[row];
+    out->n_users = out->train.count;
+    out->first_item = out->items.start[row];
+    out->n_items = out->train_by_item.count;
+    out->first_interaction = in->train.start[out->first_user];
+done:
+    return status;
+}
+
+/* ---- The loop ---- */
+
+typedef struct loop {
+    cf_config *config;
+    lists lists;
+    cf_grid *grid;
+    cf_shard shard;
+    struct sampler sampler;
+    cf_model *model;
+    cf_optim *optim;
+} loop;
+
+static cf_status set_up(loop *l, const cf_par *world, char **argv, int argc)
+{
+    cf_dataset dataset = {0};
+    cf_model_place place;
+    int n_rows, n_columns;
+    cf_status status;
+
+    if (argc < 4 || sscanf(argv[2], "%dx%d", &n_rows, &n_columns) != 2)
+        return CF_FAIL(CF_ERR_USAGE,
+                       "usage: simulate_loop LISTS ROWSxCOLUMNS STEPS [NAME=VALUE]...");
+    CF_TRY(cf_config_create(tables, 3, &l->config));
+    for (int k = 4; k < argc; k++)
+        CF_TRY(cf_config_set(l->config, argv[k]));
+    if (cf_model_is_closed(l->config)) return cf_model_check_dataset(l->config, &dataset);
+    CF_TRY(map_lists(argv[1], &l->lists));
+    CF_TRY(cf_par_create_grid(world, n_rows, n_columns, &l->grid));
+    CF_TRY(make_shard(&l->lists, l->grid, &l->shard));
+    dataset.n_users = l->lists.size.n_users;
+    dataset.n_items = l->lists.size.n_items;
+    dataset.n_train = l->lists.size.n_train;
+    CF_TRY(sampler_create(l->config, &dataset, &l->shard, &l->sampler));
+    place = (cf_model_place){l->grid, &l->shard, l->sampler.batch_size};
+    CF_TRY(cf_model_create(l->config, &place, &l->model));
+    CF_TRY(cf_optim_create(
+        l->config,
+        (cf_dense *[]){cf_model_table(l->model, CF_USERS), cf_model_table(l->model, CF_ITEMS)},
+        &l->optim));
+    cf_model_fill_noise(l->model, l->config, l->sampler.seed);
+    sampler_start_epoch(&l->sampler, 0);
+    cf_model_start_epoch(l->model, l->sampler.seed, 0);
+done:
+    return status;
+}
+
+/* As train/run.c does it, with what the ranks agree on before it. */
+static cf_status step(loop *l, int64_t index, double *loss_sum)
+{
+    const cf_sink sink = {cf_optim_update, l->optim};
+    int duty[2] = {0, 0};
+    const cf_batch *batch;
+    cf_phase before;
+    cf_loss loss;
+    cf_status status;
+
+    MPI_Allreduce(MPI_IN_PLACE, duty, 2, MPI_INT, MPI_MAX, l->grid->world.comm);
+    before = cf_par_begin_phase(CF_PHASE_BATCH);
+    batch = sampler_draw(&l->sampler, index % sampler_n_batches(&l->sampler));
+    cf_par_end_phase(before);
+    cf_optim_begin(l->optim);
+    status = cf_model_step(l->model, batch, &sink, &loss);
+    if (status == CF_OK) *loss_sum += loss.total;
+    cf_par_move_seconds(CF_PHASE_PROPAGATION, CF_PHASE_OPTIMIZER, cf_optim_seconds(l->optim));
+    return status;
+}
+
+/* Of all phases of this rank so far. */
+typedef struct totals {
+    double mpi_seconds, step_bytes;
+} totals;
+
+static totals read_totals(void)
+{
+    const cf_profile profile = cf_par_read_profile();
+    totals sum = {0};
+
+    for (int phase = 0; phase < CF_N_PHASES; phase++) {
+        sum.mpi_seconds += profile.phase[phase].mpi_seconds;
+        if (phase != CF_PHASE_OTHER) sum.step_bytes += (double)profile.phase[phase].bytes;
+    }
+    return sum;
+}
+
+/* The first step touches all memory and is not timed. */
+static cf_status run(const cf_par *world, int argc, char **argv)
+{
+    loop l = {0};
+    cf_status status = set_up(&l, world, argv, argc);
+    const int64_t n_timed = status == CF_OK ? strtoll(argv[3], NULL, 10) : 0;
+    double mean[3], seconds, loss = 0;
+    totals before, after;
+
+    CF_TRY(cf_par_agree(world, status));
+    cf_par_start_profile();
+    CF_TRY(step(&l, 0, &loss));
+    MPI_Barrier(world->comm);
+    before = read_totals();
+    seconds = MPI_Wtime();
+    for (int64_t k = 1; k <= n_timed; k++)
+        CF_TRY(step(&l, k, &loss));
+    MPI_Barrier(world->comm);
+    seconds = MPI_Wtime() - seconds;
+    after = read_totals();
+    mean[0] = (after.mpi_seconds - before.mpi_seconds) / seconds / world->size;
+    mean[1] = after.step_bytes / (double)(1 + n_timed) / world->size;
+    mean[2] = (double)cf_alloc_held() / world->size;
+    MPI_Allreduce(MPI_IN_PLACE, mean, 3, MPI_DOUBLE, MPI_SUM, world->comm);
+    if (world->rank == 0)
+        printf(
+            "{\"step_seconds\": %.9g, \"mpi_share\": %.6g, \"step_bytes\": %.17g, \"held\": %.10g, "
+            "\"loss\": %.17g, \"steps_an_epoch\": %lld, \"train\": %lld}\n",
+            seconds / (double)n_timed, mean[0], mean[1], mean[2], loss / (double)(1 + n_timed),
+            (long long)sampler_n_batches(&l.sampler), (long long)l.lists.size.n_train);
+done:
+    return status; /* the end of the process frees all */
+}
+
+int main(int argc, char **argv)
+{
+    cf_status status;
+    cf_par world;
+
+    MPI_Init(&argc, &argv); /* SMPI has no threads; there is one to a rank */
+    world.comm = MPI_COMM_WORLD;
+    MPI_Comm_rank(world.comm, &world.rank);
+    MPI_Comm_size(world.comm, &world.size);
+    cf_log_enable(false, true);
+    status = run(&world, argc, argv);
+    if (status != CF_OK && world.rank == 0)
+        fprintf(stderr, "llminit: error: %s\n", cf_error_message());
+    MPI_Finalize();
+    return (int)status;
+}
