@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+enum { MAX_PATH = 4096 };
 static const double mib = 1048576;
 
 /* ---- Gathering ---- */
@@ -281,22 +282,45 @@ static json_t *whole_json(const run_costs *c, const cf_train_scene *scene, const
 }
 
 /* As every file of a run: under another name until it is whole. */
+static cf_status open_temporary(const char *path, char temporary[MAX_PATH], FILE **out)
+{
+    if (snprintf(temporary, MAX_PATH, "%s.tmp", path) >= MAX_PATH)
+        return CF_FAIL(CF_ERR_USAGE, "--profile: the path is too long");
+    *out = fopen(temporary, "w");
+    if (*out == NULL) return CF_FAIL(CF_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
+    return CF_OK;
+}
+
+cf_status costs_check(const cf_par *world, const char *path)
+{
+    char temporary[MAX_PATH];
+    FILE *file = NULL;
+    cf_status status = world->rank == 0 ? open_temporary(path, temporary, &file) : CF_OK;
+
+    if (file != NULL) {
+        (void)fclose(file);
+        (void)unlink(temporary);
+    }
+    return cf_par_agree(world, status);
+}
+
 static cf_status write_json(const json_t *object, const char *path)
 {
-    char temporary[4096];
-    FILE *file;
+    char temporary[MAX_PATH];
+    FILE *file = NULL;
     bool written;
+    cf_status status;
 
-    if (snprintf(temporary, sizeof temporary, "%s.tmp", path) >= (int)sizeof temporary)
-        return CF_FAIL(CF_ERR_USAGE, "--profile: the path is too long");
-    file = fopen(temporary, "w");
-    if (file == NULL) return CF_FAIL(CF_ERR_IO, "%s: cannot write: %s", temporary, strerror(errno));
+    CF_TRY(open_temporary(path, temporary, &file));
     written = json_dumpf(object, file, JSON_INDENT(1) | JSON_REAL_PRECISION(12)) == 0 &&
               fputc('\n', file) != EOF;
-    if ((fclose(file) == 0) & written && rename(temporary, path) == 0) return CF_OK;
-    CF_FAIL(CF_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
-    (void)unlink(temporary);
-    return CF_ERR_IO;
+    if (fclose(file) != 0) written = false;
+    if (!written || rename(temporary, path) != 0) {
+        status = CF_FAIL(CF_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
+        (void)unlink(temporary);
+    }
+done:
+    return status;
 }
 
 cf_status costs_write(const run_costs *c, const cf_train_scene *scene, const step_costs *steps,

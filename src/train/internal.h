@@ -114,6 +114,9 @@ void costs_log(const run_costs *c, const step_costs *steps);
 json_t *costs_summary(const run_costs *c, const step_costs *steps);
 /** The predicted bytes of a step by phase, and "total" and "most". */
 json_t *costs_predicted(const step_costs *steps);
+/** Could `path` be written? Better known before hours of training. Collective. Errors: IO, USAGE.
+ */
+cf_status costs_check(const cf_par *world, const char *path);
 /** All of it, by rank, into `path`. Collective; `c` is rank 0's. Errors: IO. */
 cf_status costs_write(const run_costs *c, const cf_train_scene *scene, const step_costs *steps,
                       const char *path);

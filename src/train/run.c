@@ -246,6 +246,7 @@ static cf_status set_up(struct run *run)
     CF_TRY(predict(run));
     log_start(run);
     CF_TRY(open_folder(run, &resume));
+    if (run->job->profile != NULL) CF_TRY(costs_check(run->world, run->job->profile));
     if (resume)
         CF_TRY(load_latest(run));
     else
