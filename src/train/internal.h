@@ -95,9 +95,10 @@ typedef struct rank_costs {
 /** What is known of the steps beside the profile; zeros where there were none. */
 typedef struct step_costs {
     int64_t steps;
-    double memory;                  /* bytes a rank, predicted */
-    double mean[CF_N_PHASES], most; /* bytes sent in a step, predicted: by phase, mean of */
-} step_costs;                       /* the ranks; all together, by the rank with most */
+    double memory;            /* predicted: bytes that a rank holds */
+    double mean[CF_N_PHASES]; /* predicted: bytes sent in a step, by phase, mean of the ranks */
+    double most;              /* the same of all phases, by the rank that sends most */
+} step_costs;
 
 /** Costs of all ranks; `rank` is NULL on all but rank 0. */
 typedef struct run_costs {
