@@ -150,8 +150,8 @@ void cf_par_move_seconds(cf_phase from, cf_phase to, double seconds);
  * this program ask for, whatever the MPI library makes of them: of point-to-point calls, Alltoall
  * and Allgather what each other rank gets; of an Allreduce of n bytes on P ranks 2 n (P - 1) / P in
  * 2 ceil(log2 P) messages (Rabenseifner 2004); of a Bcast everything at its root; of a Gather what
- * goes to the root; of an Exscan and of a Barrier ceil(log2 P) messages, of n bytes and of none.
- * Files are not counted. All plain sums.
+ * goes to the root; of a Scan, of an Exscan and of a Barrier ceil(log2 P) messages, of n bytes and
+ * of none. Files are not counted. All plain sums.
  */
 typedef struct cf_phase_use {
     double seconds;

@@ -160,6 +160,18 @@ int MPI_Recv(void *into, int n, MPI_Datatype type, int from, int tag, MPI_Comm c
     return error;
 }
 
+int MPI_Sendrecv(const void *from, int n, MPI_Datatype type, int to, int tag, void *into,
+                 int n_into, MPI_Datatype type_into, int source, int tag_into, MPI_Comm comm,
+                 MPI_Status *state)
+{
+    const double began = cf_clock_now();
+    const int error = PMPI_Sendrecv(from, n, type, to, tag, into, n_into, type_into, source,
+                                    tag_into, comm, state);
+
+    count(began, n > 0 ? to_one(n, type, to, comm) : (parcel){0, 0});
+    return error;
+}
+
 int MPI_Isend(const void *from, int n, MPI_Datatype type, int to, int tag, MPI_Comm comm,
               MPI_Request *request)
 {
@@ -214,6 +226,15 @@ int MPI_Allreduce(const void *from, void *into, int n, MPI_Datatype type, MPI_Op
     const int64_t size = size_of(comm);
 
     count(began, (parcel){2 * bytes_of(n, type) * (size - 1) / size, 2 * rounds(comm)});
+    return error;
+}
+
+int MPI_Scan(const void *from, void *into, int n, MPI_Datatype type, MPI_Op op, MPI_Comm comm)
+{
+    const double began = cf_clock_now();
+    const int error = PMPI_Scan(from, into, n, type, op, comm);
+
+    count(began, (parcel){rounds(comm) * bytes_of(n, type), rounds(comm)});
     return error;
 }
 
