@@ -179,11 +179,11 @@ void costs_log(const run_costs *c, const step_costs *steps)
     log_line(c, CF_N_PHASES, "all", all_seconds);
     cf_log("most over mean of the ranks: rows %.3f, edges %.3f, seconds of computing in steps %.3f",
            balance(c, get_rows), balance(c, get_edges), balance(c, get_step_work));
-    cf_log(
-        "memory of a rank: %.1f MiB in steps (%.1f predicted), %.1f at most, %.1f with libraries",
-        over_ranks(c, get_held, 0).mean / mib, steps->memory / mib,
-        over_ranks(c, get_peak, 0).most / mib, over_ranks(c, get_resident, 0).most / mib);
+    cf_log("memory of a rank: %.1f MiB at most, %.1f with libraries",
+           over_ranks(c, get_peak, 0).most / mib, over_ranks(c, get_resident, 0).most / mib);
     if (steps->steps == 0) return;
+    cf_log("memory of a rank in steps: %.1f MiB (%.1f predicted)",
+           over_ranks(c, get_held, 0).mean / mib, steps->memory / mib);
     for (int phase = 0; phase < CF_N_PHASES; phase++)
         predicted += steps->mean[phase];
     cf_log("sent in a step: %.0f bytes a rank (%.0f predicted)",
