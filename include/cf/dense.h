@@ -179,27 +179,23 @@ void cf_dense_get_diagonal(const cf_cyclic *a, double *out);
 /** The lower triangle's mirror image into the upper one, of a square matrix. Collective. */
 void cf_dense_mirror(cf_cyclic *a);
 
-/** c = alpha op(a) op(b) + beta c; op transposes where asked. */
-typedef struct cf_product {
-    const cf_cyclic *a, *b;
-    bool transpose_a, transpose_b;
-    double alpha, beta;
-} cf_product;
-/** Collective. All three of one mesh, type and block, and of shapes that fit. */
-void cf_dense_multiply(const cf_product *product, cf_cyclic *c);
-/** The lower triangle of c = alpha a'a + beta c, or alpha aa' + beta c; half the work of a product.
- * Collective. cf_dense_mirror() gives the rest. */
-void cf_dense_gram(const cf_cyclic *a, bool transpose_first, double alpha, double beta,
-                   cf_cyclic *c);
+/**
+ * c += alpha a b, and the lower triangle of c += aa', which cf_dense_mirror() completes. Matrices
+ * of one mesh, type and block, and of shapes that fit. The same bits on any mesh: sums go block by
+ * block in the order of the inner numbers. Each rank meanwhile holds c's longer side x block
+ * numbers, and `block` for each of its rows and columns; it receives all numbers of a and b once.
+ * Collective. Errors: MEMORY.
+ */
+cf_status cf_dense_add_product(const cf_cyclic *a, const cf_cyclic *b, double alpha, cf_cyclic *c);
+cf_status cf_dense_add_gram(const cf_cyclic *a, cf_cyclic *c);
 
 /**
- * Cholesky's factor L of a symmetric positive definite a = LL', in place; its lower triangle is
- * read and written. Collective. Errors: NUMERIC (not positive definite: names the order of the
- * leading minor that is not; NaN or infinity), after which `a` holds nothing of use.
+ * The inverse of a symmetric positive definite matrix, both triangles, in place; the lower one is
+ * read. The same bits on any mesh; memory and messages as of cf_dense_add_gram(). Collective.
+ * Errors: MEMORY; NUMERIC (not positive definite, NaN and infinity included: names the order of the
+ * leading minor that is not), after which `a` holds nothing of use. Source: Goodnight 1979, A
+ * Tutorial on the SWEEP Operator.
  */
-cf_status cf_dense_cholesky(cf_cyclic *a);
-/** The inverse of a symmetric positive definite matrix, both triangles, in place; the lower one is
- * read. Collective. Errors: as cf_dense_cholesky(). */
 cf_status cf_dense_invert(cf_cyclic *a);
 
 /**

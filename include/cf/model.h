@@ -120,8 +120,8 @@ cf_status cf_model_predict_step(const cf_model *model, int64_t batch_size,
  * next call. */
 void cf_model_final(cf_model *model, const cf_dense *out[2]);
 
-/** Rows and columns of a block of the matrices that closed forms are solved with: of 32, 64, 128
- * and 256 the fastest in tools/bench/ease, by a third over 64 in float32. */
+/** Rows and columns of a block of the matrices that closed forms are solved with; last bits depend
+ * on it. 256 is no faster in tools/bench/ease, and needs more memory for rows on their way. */
 enum { CF_SOLVE_BLOCK = 128 };
 
 /** Has the dataset what the closed form of these settings wants? Local. Errors: USAGE (no vectors;
@@ -131,17 +131,16 @@ cf_status cf_model_check_dataset(const cf_config *config, const cf_dataset *data
 /** Seconds that parts of solving took, of this rank. */
 typedef struct cf_solved {
     double gram;    /* counting pairs of items, and products of vectors */
-    double invert;  /* Cholesky's factors and inverses */
+    double invert;  /* inverses */
     double product; /* of two matrices of all items */
     double rest;    /* reading vectors, moving the result into the table */
 } cf_solved;
 
 /**
  * Fill the table of a closed form. Collective over the grid. `dataset` brings the vectors that L3AE
- * wants. The same bits on the same number of ranks, whatever their grid; between numbers of ranks
- * the blocks of Cholesky's factor are added in another order. Errors: those of
- * cf_model_check_dataset(), USAGE (more numbers on a rank than ScaLAPACK can count), NUMERIC (not
- * positive definite: reg_weight is too small), MEMORY, those of reading.
+ * wants. The same bits on any number of ranks. Errors: those of cf_model_check_dataset(), USAGE
+ * (more numbers on a rank than ScaLAPACK can count), NUMERIC (not positive definite: reg_weight is
+ * too small), MEMORY, those of reading.
  *
  * EASE: B = I - P diag(1 / diag P), P = (G + reg_weight I)^-1, G = X'X (Steck 2019, Embarrassingly
  *   shallow autoencoders for sparse data, eq. 3-8).

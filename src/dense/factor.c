@@ -5,8 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- Cholesky ---- */
-
 /* The largest `info` of all ranks: some routines tell not every process, and ranks beyond the mesh
  * did not call. */
 static int agree_info(const cf_mesh *mesh, int info)
@@ -14,67 +12,6 @@ static int agree_info(const cf_mesh *mesh, int info)
     CF_ASSERT(info >= 0); /* below: an argument that is not what it should be */
     MPI_Allreduce(MPI_IN_PLACE, &info, 1, MPI_INT, MPI_MAX, mesh->world.comm);
     return info;
-}
-
-/* p?potrf goes on through NaN, which reaches the diagonal of the factor. */
-static cf_status check_factor(const cf_cyclic *a)
-{
-    double *diagonal = NULL;
-    cf_status status;
-
-    CF_TRY(cf_par_agree(&a->mesh->world, CF_ALLOC(diagonal, a->n_rows)));
-    cf_dense_get_diagonal(a, diagonal);
-    for (int64_t i = 0; i < a->n_rows; i++)
-        if (!isfinite(diagonal[i]))
-            CF_TRY(CF_FAIL(CF_ERR_NUMERIC,
-                           "Cholesky factor of a %lld x %lld matrix: NaN or infinity in row %lld",
-                           (long long)a->n_rows, (long long)a->n_rows, (long long)i));
-done:
-    cf_free(&diagonal);
-    return status;
-}
-
-cf_status cf_dense_cholesky(cf_cyclic *a)
-{
-    const int n = (int)a->n_rows;
-    const dense_descriptor of_a = dense_describe(a);
-    int info = 0;
-
-    CF_ASSERT(a->n_rows == a->n_columns);
-    if (dense_on_mesh(a->mesh)) {
-        if (a->type == CF_F64)
-            pdpotrf_("L", &n, a->data, &dense_one, &dense_one, of_a.word, &info);
-        else
-            pspotrf_("L", &n, a->data, &dense_one, &dense_one, of_a.word, &info);
-    }
-    info = agree_info(a->mesh, info);
-    if (info > 0)
-        return CF_FAIL(CF_ERR_NUMERIC,
-                       "a %d x %d matrix is not positive definite: its leading minor of order %d "
-                       "is not",
-                       n, n, info);
-    return check_factor(a);
-}
-
-cf_status cf_dense_invert(cf_cyclic *a)
-{
-    const int n = (int)a->n_rows;
-    const dense_descriptor of_a = dense_describe(a);
-    int info = 0;
-    cf_status status;
-
-    CF_TRY(cf_dense_cholesky(a));
-    if (dense_on_mesh(a->mesh)) {
-        if (a->type == CF_F64)
-            pdpotri_("L", &n, a->data, &dense_one, &dense_one, of_a.word, &info);
-        else
-            pspotri_("L", &n, a->data, &dense_one, &dense_one, of_a.word, &info);
-    }
-    if (agree_info(a->mesh, info) > 0)
-        CF_TRY(CF_FAIL(CF_ERR_NUMERIC, "a %d x %d matrix is singular", n, n));
-    cf_dense_mirror(a);
-done:
-    return status;
 }
 
 /* ---- Eigenvalues ---- */

@@ -1,62 +1,70 @@
-/* Products of matrices that are dealt out, by PBLAS. */
-#include "scalapack.h"
+/* Products of matrices that are dealt out. */
+#include "outer.h"
 
 static void check_alike(const cf_cyclic *a, const cf_cyclic *c)
 {
     CF_ASSERT(a->mesh == c->mesh && a->type == c->type && a->block == c->block);
 }
 
-#define MULTIPLY(letter, real)                                                                     \
-    do {                                                                                           \
-        const real alpha = (real)product->alpha, beta = (real)product->beta;                       \
-        p##letter##gemm_(product->transpose_a ? "T" : "N", product->transpose_b ? "T" : "N", &m,   \
-                         &n, &k, &alpha, a->data, &dense_one, &dense_one, of_a.word, b->data,      \
-                         &dense_one, &dense_one, of_b.word, &beta, c->data, &dense_one,            \
-                         &dense_one, of_c.word);                                                   \
-    } while (0)
-
-void cf_dense_multiply(const cf_product *product, cf_cyclic *c)
+/* Block column k of `a`, from those who have it. */
+static void share_column(dense_outer *o, const cf_cyclic *a)
 {
-    const cf_cyclic *a = product->a, *b = product->b;
-    const int64_t inner = product->transpose_a ? a->n_rows : a->n_columns;
-    const int m = (int)c->n_rows, n = (int)c->n_columns, k = (int)inner;
-    const dense_descriptor of_a = dense_describe(a), of_b = dense_describe(b),
-                           of_c = dense_describe(c);
+    dense_plan_rows(o, a->n_rows, dense_in_column);
+    if (o->n_mine > 0)
+        dense_copy_rows(o, o->n_mine, o->mine,
+                        dense_element(a, 0, dense_columns_before(a, o->first)), 1, a->local_rows,
+                        false);
+    dense_share_rows(o);
+}
+
+/* Block row k of `b`, transposed. */
+static void share_row(dense_outer *o, const cf_cyclic *b)
+{
+    dense_plan_rows(o, b->n_columns, dense_in_row);
+    if (o->n_mine > 0)
+        dense_copy_rows(o, o->n_mine, o->mine, dense_element(b, dense_rows_before(b, o->first), 0),
+                        b->local_rows, 1, false);
+    dense_share_rows(o);
+}
+
+cf_status cf_dense_add_product(const cf_cyclic *a, const cf_cyclic *b, double alpha, cf_cyclic *c)
+{
+    dense_outer outer = {0};
+    cf_status status;
 
     check_alike(a, c);
     check_alike(b, c);
-    CF_ASSERT((product->transpose_a ? a->n_columns : a->n_rows) == c->n_rows);
-    CF_ASSERT((product->transpose_b ? b->n_columns : b->n_rows) == inner);
-    CF_ASSERT((product->transpose_b ? b->n_rows : b->n_columns) == c->n_columns);
-    if (!dense_on_mesh(c->mesh)) return;
-    if (c->type == CF_F64)
-        MULTIPLY(d, double);
-    else
-        MULTIPLY(s, float);
+    CF_ASSERT(a->n_rows == c->n_rows && b->n_columns == c->n_columns && a->n_columns == b->n_rows);
+    CF_TRY(dense_create_outer(c, &outer));
+    for (int64_t k = 0; dense_next_inner(&outer, a->n_columns, k); k++) {
+        share_column(&outer, a);
+        dense_place_down(&outer);
+        share_row(&outer, b);
+        dense_place_across(&outer);
+        dense_add_outer(&outer, alpha, false);
+    }
+done:
+    dense_destroy_outer(&outer);
+    return status;
 }
 
-#define GRAM(letter, real)                                                                         \
-    do {                                                                                           \
-        const real times = (real)alpha, keep = (real)beta;                                         \
-        p##letter##syrk_("L", transpose_first ? "T" : "N", &n, &k, &times, a->data, &dense_one,    \
-                         &dense_one, of_a.word, &keep, c->data, &dense_one, &dense_one,            \
-                         of_c.word);                                                               \
-    } while (0)
-
-void cf_dense_gram(const cf_cyclic *a, bool transpose_first, double alpha, double beta,
-                   cf_cyclic *c)
+cf_status cf_dense_add_gram(const cf_cyclic *a, cf_cyclic *c)
 {
-    const int n = (int)c->n_rows, k = (int)(transpose_first ? a->n_rows : a->n_columns);
-    const dense_descriptor of_a = dense_describe(a), of_c = dense_describe(c);
+    dense_outer outer = {0};
+    cf_status status;
 
     check_alike(a, c);
-    CF_ASSERT(c->n_rows == c->n_columns);
-    CF_ASSERT((transpose_first ? a->n_columns : a->n_rows) == c->n_rows);
-    if (!dense_on_mesh(c->mesh)) return;
-    if (c->type == CF_F64)
-        GRAM(d, double);
-    else
-        GRAM(s, float);
+    CF_ASSERT(a->n_rows == c->n_rows && a->n_rows == c->n_columns);
+    CF_TRY(dense_create_outer(c, &outer));
+    for (int64_t k = 0; dense_next_inner(&outer, a->n_columns, k); k++) {
+        share_column(&outer, a);
+        dense_place_down(&outer);
+        dense_place_across(&outer);
+        dense_add_outer(&outer, 1, true);
+    }
+done:
+    dense_destroy_outer(&outer);
+    return status;
 }
 
 /* What lies strictly below the diagonal is the lower triangle, diagonal included, of rows 2.. and

@@ -29,20 +29,11 @@ void dsyevd_(const char *job, const char *triangle, const int *n, double *a, con
              double *w, double *work, const int *lwork, int *iwork, const int *liwork, int *info);
 
 #define DENSE_DECLARE(letter, real)                                                                \
-    void p##letter##gemm_(const char *, const char *, const int *, const int *, const int *,       \
-                          const real *, const real *, const int *, const int *, const int *,       \
-                          const real *, const int *, const int *, const int *, const real *,       \
-                          real *, const int *, const int *, const int *);                          \
-    void p##letter##syrk_(const char *, const char *, const int *, const int *, const real *,      \
-                          const real *, const int *, const int *, const int *, const real *,       \
-                          real *, const int *, const int *, const int *);                          \
     void p##letter##tradd_(const char *, const char *, const int *, const int *, const real *,     \
                            const real *, const int *, const int *, const int *, const real *,      \
                            real *, const int *, const int *, const int *);                         \
-    void p##letter##potrf_(const char *, const int *, real *, const int *, const int *,            \
-                           const int *, int *);                                                    \
-    void p##letter##potri_(const char *, const int *, real *, const int *, const int *,            \
-                           const int *, int *);                                                    \
+    void letter##potrf_(const char *, const int *, real *, const int *, int *);                    \
+    void letter##potri_(const char *, const int *, real *, const int *, int *);                    \
     void p##letter##syev_(const char *, const char *, const int *, real *, const int *,            \
                           const int *, const int *, real *, real *, const int *, const int *,      \
                           const int *, real *, const int *, int *);                                \

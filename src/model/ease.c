@@ -248,7 +248,7 @@ static cf_status solve_text(solver *s, cf_cyclic **out)
 
     CF_TRY(read_vectors(s, &f));
     CF_TRY(create_matrix(s, s->n, out));
-    cf_dense_gram(f, false, 1, 0, *out);
+    CF_TRY(cf_dense_add_gram(f, *out));
     cf_dense_destroy_cyclic(&f);
     lap(s, &s->seconds.gram, "vectors multiplied");
     cf_dense_add_diagonal(*out, cf_config_real(s->config, "text_reg_weight"));
@@ -270,14 +270,13 @@ done:
  *
  *     B' = I + d S'P - diag(c) P,    c_j = (1 + d (S'P)_jj) / P_jj,
  *
- * which is EASE where d = 0. `result`: B'; p is destroyed.
+ * which is EASE where d = 0. `result`: zeros that become B'; p is destroyed.
  */
-static void combine(solver *s, const cf_cyclic *text, cf_cyclic *p, cf_cyclic *result)
+static cf_status combine(solver *s, const cf_cyclic *text, cf_cyclic *p, cf_cyclic *result)
 {
-    const cf_product product = {
-        .a = text, .b = p, .alpha = cf_config_real(s->config, "distill_weight")};
+    cf_status status;
 
-    cf_dense_multiply(&product, result);
+    CF_TRY(cf_dense_add_product(text, p, cf_config_real(s->config, "distill_weight"), result));
     cf_dense_get_diagonal(p, s->diagonal);
     cf_dense_get_diagonal(result, s->factors);
     for (int64_t j = 0; j < s->n; j++)
@@ -286,6 +285,8 @@ static void combine(solver *s, const cf_cyclic *text, cf_cyclic *p, cf_cyclic *r
     cf_dense_add_cyclic(p, result);
     cf_dense_fill_diagonal(result, 0);
     lap(s, &s->seconds.product, "matrices multiplied");
+done:
+    return status;
 }
 
 static cf_status solve_l3ae(solver *s)
@@ -298,7 +299,7 @@ static cf_status solve_l3ae(solver *s)
     CF_TRY(solve_text(s, &text));
     CF_TRY(invert_gram(s, lambda, &p));
     CF_TRY(create_matrix(s, s->n, &result));
-    combine(s, text, p, result);
+    CF_TRY(combine(s, text, p, result));
     cf_dense_destroy_cyclic(&text);
     cf_dense_destroy_cyclic(&p);
     CF_TRY(keep(s, result));
@@ -311,17 +312,20 @@ done:
 
 /* ---- The models ---- */
 
-/* The table, and, while it is solved for, what lies on the ranks of the mesh. */
+/* The table, and, while it is solved for, what lies on the ranks of the mesh, and a block of every
+ * item's row on its way. */
 double closed_memory(const model_kind *kind, const cf_config *config, const cf_model_size *size)
 {
     const double word = cf_config_is(config, "solve_precision", "float32") ? 4 : 8;
     const double items = (double)size->n_items,
                  dim = kind->vectors ? (double)size->embedding_dim : 0,
                  width = CF_LANES * (double)cf_dense_segments(size->n_items);
-    const int ranks = size->n_rows * size->n_columns, mesh_rows = (int)sqrt((double)ranks);
+    const int ranks = size->n_rows * size->n_columns, down = (int)sqrt((double)ranks),
+              across = ranks / down;
+    const double matrices = items * kind->matrices * word + dim * (4 + word),
+                 on_their_way = CF_SOLVE_BLOCK * (1 + 1.0 / down + 1.0 / across) * word;
 
-    return 4 * items * width / ranks + items * (items * kind->matrices * word + dim * (4 + word)) /
-                                           (ranks / mesh_rows * mesh_rows);
+    return items * (4 * width / ranks + matrices / (down * across) + on_their_way);
 }
 
 static cf_status check_vectors(const cf_config *config, const cf_dataset *dataset)

@@ -136,107 +136,153 @@ static void one_rank_finds_the_same_values(void **state)
 
 static const uint64_t seeds[] = {1, 2, 3};
 
-/* op(a) op(b) of every orientation against three loops. */
-static void check_product(const cf_mesh *mesh, cf_type type, int orientation, double tolerance)
+/* On one rank alone, for the bits that all meshes must find. */
+static cf_mesh *mesh_of_one(void)
 {
-    enum { M = 37, N = 52, K = 45, BLOCK = 16 };
-    const bool ta = orientation & 1, tb = orientation & 2;
-    cf_cyclic *a = new_cyclic(mesh, type, ta ? K : M, ta ? M : K, BLOCK);
-    cf_cyclic *b = new_cyclic(mesh, type, tb ? N : K, tb ? K : N, BLOCK);
-    cf_cyclic *c = new_cyclic(mesh, type, M, N, BLOCK);
+    const cf_par self = {.comm = MPI_COMM_SELF, .rank = 0, .size = 1};
+    cf_mesh *mesh = NULL;
+
+    assert_ok(cf_dense_create_mesh(&self, 1, 1, &mesh));
+    return mesh;
+}
+
+/* c - 2 a b, row by row; free with free(). */
+static double *find_product(const cf_mesh *mesh, cf_type type, const int64_t shape[3])
+{
+    enum { BLOCK = 16 };
+    cf_cyclic *a = new_cyclic(mesh, type, shape[0], shape[1], BLOCK);
+    cf_cyclic *b = new_cyclic(mesh, type, shape[1], shape[2], BLOCK);
+    cf_cyclic *c = new_cyclic(mesh, type, shape[0], shape[2], BLOCK);
 
     cf_dense_fill_cyclic(a, noise, &seeds[0]);
     cf_dense_fill_cyclic(b, noise, &seeds[1]);
     cf_dense_fill_cyclic(c, noise, &seeds[2]);
-    cf_dense_multiply(&(cf_product){a, b, ta, tb, 0.5, -2}, c);
-    double *got = whole(c);
-    for (int64_t i = 0; i < M; i++)
-        for (int64_t j = 0; j < N; j++) {
-            double sum = 0;
-            for (int64_t k = 0; k < K; k++)
-                sum += noise(&seeds[0], ta ? k : i, ta ? i : k) *
-                       noise(&seeds[1], tb ? j : k, tb ? k : j);
-            assert_close(got[i * N + j], 0.5 * sum - 2 * noise(&seeds[2], i, j), tolerance);
-        }
-    free(got);
+    assert_ok(cf_dense_add_product(a, b, -2, c));
+    double *found = whole(c);
     cf_dense_destroy_cyclic(&a);
     cf_dense_destroy_cyclic(&b);
     cf_dense_destroy_cyclic(&c);
+    return found;
 }
 
-/* a'a and aa', mirrored. */
-static void check_gram(const cf_mesh *mesh, cf_type type, bool first, const int64_t shape[2],
-                       double tolerance)
+/* Against three loops, and one rank. */
+static void check_product(const cf_mesh *mesh, cf_type type, const int64_t shape[3],
+                          double tolerance)
 {
-    const int64_t n = shape[0], k = 45;
-    cf_cyclic *a = new_cyclic(mesh, type, first ? k : n, first ? n : k, shape[1]);
-    cf_cyclic *c = new_cyclic(mesh, type, n, n, shape[1]);
+    cf_mesh *one = mesh_of_one();
+    double *got = find_product(mesh, type, shape), *alone = find_product(one, type, shape);
+
+    for (int64_t i = 0; i < shape[0]; i++)
+        for (int64_t j = 0; j < shape[2]; j++) {
+            double sum = noise(&seeds[2], i, j);
+            for (int64_t k = 0; k < shape[1]; k++)
+                sum -= 2 * noise(&seeds[0], i, k) * noise(&seeds[1], k, j);
+            assert_close(got[i * shape[2] + j], sum, tolerance);
+            assert_true(got[i * shape[2] + j] == alone[i * shape[2] + j]);
+        }
+    free(got);
+    free(alone);
+    cf_dense_destroy_mesh(&one);
+}
+
+/* The lower triangle of c + aa', mirrored; row by row; free with free(). */
+static double *find_gram(const cf_mesh *mesh, cf_type type, int64_t n, int64_t k, int64_t block)
+{
+    cf_cyclic *a = new_cyclic(mesh, type, n, k, block);
+    cf_cyclic *c = new_cyclic(mesh, type, n, n, block);
 
     cf_dense_fill_cyclic(a, noise, NULL);
     cf_dense_fill_cyclic(c, noise, &seeds[2]);
-    cf_dense_gram(a, first, 0.5, 3, c);
+    assert_ok(cf_dense_add_gram(a, c));
     cf_dense_mirror(c);
-    double *got = whole(c);
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j <= i; j++) {
-            double sum = 0;
-            for (int64_t l = 0; l < k; l++)
-                sum += noise(NULL, first ? l : i, first ? i : l) *
-                       noise(NULL, first ? l : j, first ? j : l);
-            assert_close(got[i * n + j], 0.5 * sum + 3 * noise(&seeds[2], i, j), tolerance);
-            assert_true(got[j * n + i] == got[i * n + j]);
-        }
-    free(got);
+    double *found = whole(c);
     cf_dense_destroy_cyclic(&a);
     cf_dense_destroy_cyclic(&c);
+    return found;
+}
+
+static void check_gram(const cf_mesh *mesh, cf_type type, const int64_t shape[2], double tolerance)
+{
+    const int64_t n = shape[0], k = 45;
+    cf_mesh *one = mesh_of_one();
+    double *got = find_gram(mesh, type, n, k, shape[1]),
+           *alone = find_gram(one, type, n, k, shape[1]);
+
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j <= i; j++) {
+            double sum = noise(&seeds[2], i, j);
+            for (int64_t l = 0; l < k; l++)
+                sum += noise(NULL, i, l) * noise(NULL, j, l);
+            assert_close(got[i * n + j], sum, tolerance);
+            assert_true(got[i * n + j] == alone[i * n + j] && got[j * n + i] == got[i * n + j]);
+        }
+    free(got);
+    free(alone);
+    cf_dense_destroy_mesh(&one);
 }
 
 static void check_products(const cf_mesh *mesh)
 {
-    for (int orientation = 0; orientation < 4; orientation++) {
-        check_product(mesh, CF_F64, orientation, 1e-13);
-        check_product(mesh, CF_F32, orientation, 1e-4);
+    static const int64_t shapes[][3] = {{37, 45, 52}, {52, 7, 37}, {1, 33, 16}};
+
+    for (int k = 0; k < 3; k++) {
+        check_product(mesh, CF_F64, shapes[k], 1e-13);
+        check_product(mesh, CF_F32, shapes[k], 1e-4);
     }
     for (int k = 0; k < N_CASES; k++) {
-        check_gram(mesh, CF_F64, k % 2, cases[k], 1e-13);
-        check_gram(mesh, CF_F32, k % 2 == 0, cases[k], 1e-4);
+        check_gram(mesh, CF_F64, cases[k], 1e-13);
+        check_gram(mesh, CF_F32, cases[k], 1e-4);
     }
 }
 
-static void products_equal_three_loops(void **state)
+static void products_equal_three_loops_and_have_the_same_bits_on_any_mesh(void **state)
 {
     (void)state;
     on_every_mesh(check_products);
 }
 
-/* ---- Cholesky ---- */
+/* ---- Inverses ---- */
 
 static double definite(const void *context, int64_t i, int64_t j)
 {
     return symmetric_noise(context, i, j) + (i == j ? 40 : 0);
 }
 
+/* Row by row; free with free(). */
+static double *find_inverse(const cf_mesh *mesh, const int64_t shape[2], cf_type type)
+{
+    cf_cyclic *a = new_cyclic(mesh, type, shape[0], shape[0], shape[1]);
+
+    cf_dense_fill_cyclic(a, definite, NULL);
+    assert_ok(cf_dense_invert(a));
+    double *inverse = whole(a);
+    cf_dense_destroy_cyclic(&a);
+    return inverse;
+}
+
 static void check_inverse(const cf_mesh *mesh, const int64_t shape[2], cf_type type,
                           double tolerance)
 {
     const int64_t n = shape[0], square[3] = {n, n, n};
-    cf_cyclic *a = new_cyclic(mesh, type, n, n, shape[1]);
-    double *one = calloc((size_t)(n * n), sizeof *one);
+    cf_mesh *one_rank = mesh_of_one();
+    double *one = calloc((size_t)(n * n), sizeof *one),
+           *before = calloc((size_t)(n * n), sizeof *one);
+    double *inverse = find_inverse(mesh, shape, type), *alone = find_inverse(one_rank, shape, type);
 
-    cf_dense_fill_cyclic(a, definite, NULL);
-    double *before = whole(a);
-    assert_ok(cf_dense_invert(a));
-    double *inverse = whole(a);
     for (int64_t i = 0; i < n; i++) {
         one[i * n + i] = 1;
-        for (int64_t j = 0; j < i; j++)
+        for (int64_t j = 0; j < n; j++) {
+            before[i * n + j] = definite(NULL, i, j);
             assert_true(inverse[i * n + j] == inverse[j * n + i]);
+            assert_true(inverse[i * n + j] == alone[i * n + j]);
+        }
     }
     assert_true(product_error(before, inverse, false, one, square) <= tolerance);
     free(before);
     free(inverse);
+    free(alone);
     free(one);
-    cf_dense_destroy_cyclic(&a);
+    cf_dense_destroy_mesh(&one_rank);
 }
 
 /* Not positive definite from `bad` on, as in a matrix of one NaN. */
@@ -255,7 +301,7 @@ static void check_refused(const cf_mesh *mesh, int64_t n, int64_t block, int64_t
     cf_dense_fill_cyclic(a, definite, NULL);
     number = NAN;
     assert_ok(cf_dense_put_cyclic(a, &place, CF_F64, &number));
-    assert_int_equal(cf_dense_cholesky(a), CF_ERR_NUMERIC);
+    assert_int_equal(cf_dense_invert(a), CF_ERR_NUMERIC);
     cf_dense_destroy_cyclic(&a);
 }
 
@@ -395,7 +441,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(eigenvectors_are_right_however_few_blocks_there_are),
     cmocka_unit_test(the_same_matrix_gives_the_same_bits_again),
     cmocka_unit_test(one_rank_finds_the_same_values),
-    cmocka_unit_test(products_equal_three_loops),
+    cmocka_unit_test(products_equal_three_loops_and_have_the_same_bits_on_any_mesh),
     cmocka_unit_test(inverses_are_inverses_and_what_has_none_is_refused),
     cmocka_unit_test(columns_come_in_the_order_of_plain_pivoting),
     cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),

@@ -275,8 +275,7 @@ static void check_transposed(const float *table, const double *b, int64_t n, dou
         assert_true(table[j * (n + 1)] == 0);
 }
 
-/* On every grid: near `b`, and the same bits on all of them, which have the same number of ranks.
- */
+/* On every grid: near `b`, and the same bits. */
 static void check_everywhere(const data *d, const char *const *sets, const double *b,
                              double tolerance)
 {

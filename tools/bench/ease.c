@@ -1,7 +1,8 @@
 /**
- * Speed of the distributed linear algebra: the inverse that EASE takes of its Gram matrix, in both
- * precisions, and the eigenvectors of a wide PCA; against gemm on one rank's own matrices, all
- * ranks at once, in the same run. tools/bench/ease runs it on several numbers of ranks.
+ * Speed of the distributed linear algebra: EASE's Gram matrix and its inverse, in both precisions,
+ * and the covariance of wide vectors and its leading eigenvectors; against gemm on one rank's own
+ * matrices, all ranks at once, in the same run. tools/bench/ease runs it on several numbers of
+ * ranks.
  *
  *     mpirun -n P bench_ease [ITEMS DIM BLOCK RUNS]        default: 12101 4096 0 3; DIM 0: no PCA
  *
@@ -17,7 +18,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-enum { MOST_RUNS = 32, PER_USER = 7, GEMM = 1536, CHECKED = 333 };
+enum { MOST_RUNS = 32, PER_USER = 7, GEMM = 1536, CHECKED = 333, DIRECTIONS = 128 };
 
 typedef struct bench {
     cf_par world;
@@ -142,7 +143,7 @@ static cf_status check(const bench *b)
     CF_TRY(add_users(b, gram));
     CF_TRY(add_users(b, inverse));
     CF_TRY(cf_dense_invert(inverse));
-    cf_dense_multiply(&(cf_product){.a = gram, .b = inverse, .alpha = 1}, product);
+    CF_TRY(cf_dense_add_product(gram, inverse, 1, product));
     cf_dense_get_diagonal(product, diagonal);
     for (int64_t i = 0; i < CHECKED; i++)
         if (!(fabs(diagonal[i] - 1) < 1e-12))
@@ -182,39 +183,56 @@ done:
     return status;
 }
 
-static double covariance(const void *context, int64_t i, int64_t j)
+/* Rows first.. of noise that is stronger in some dimensions than in others. */
+static void fill_tile(const bench *b, int64_t first, double *tile)
 {
-    (void)context;
-    return (i == j ? 1 + 1.0 / (double)(i + 1) : 0) +
-           1e-2 * cf_random_uniform((cf_random){2, CF_STREAM_TEST}, (uint64_t)(i > j ? i : j),
-                                    (uint64_t)(i > j ? j : i), 0);
+    for (int64_t r = 0; r < CF_TILE_ROWS; r++)
+        for (int64_t j = 0; j < b->dim; j++)
+            tile[r * b->dim + j] =
+                first + r >= b->items
+                    ? 0
+                    : (1 + 3.0 / (double)(1 + j % 97)) *
+                          (cf_random_uniform((cf_random){2, CF_STREAM_TEST}, (uint64_t)(first + r),
+                                             (uint64_t)j, 0) -
+                           0.5);
 }
 
+/* first: the covariance of as many vectors as there are items; second: its eigenvalues and
+ * DIRECTIONS eigenvectors */
 static cf_status time_pca(const bench *b, measure *out)
 {
-    double seconds[MOST_RUNS], *values = NULL;
-    cf_status status = cf_par_agree(&b->world, CF_ALLOC(values, b->dim));
+    double first[MOST_RUNS] = {0}, second[MOST_RUNS];
+    double *tile = NULL, *values = NULL, *directions = NULL;
+    cf_status status = CF_ALLOC(tile, CF_TILE_ROWS * b->dim);
 
+    if (status == CF_OK) status = CF_ALLOC(values, b->dim);
+    if (status == CF_OK) status = CF_ALLOC(directions, b->dim * DIRECTIONS);
+    status = cf_par_agree(&b->world, status);
     for (int run = 0; run < b->runs && status == CF_OK; run++) {
-        cf_cyclic *matrix = NULL, *vectors = NULL;
+        cf_panels *panels = NULL;
         double started;
 
-        status = new_matrix(b, CF_F64, b->dim, b->block, &matrix);
-        if (status == CF_OK) status = new_matrix(b, CF_F64, b->dim, b->block, &vectors);
-        if (status == CF_OK) cf_dense_fill_cyclic(matrix, covariance, NULL);
-        MPI_Barrier(b->world.comm);
+        status = cf_dense_create_panels(&b->world, b->dim, &panels);
+        for (int64_t row = 0; row < b->items && status == CF_OK; row += CF_TILE_ROWS) {
+            fill_tile(b, row, tile);
+            started = cf_clock_now();
+            cf_dense_add_to_panels(panels, tile);
+            first[run] += lap(&b->world, started);
+        }
         started = cf_clock_now();
-        if (status == CF_OK) status = cf_dense_eigen(matrix, values, vectors);
-        seconds[run] = lap(&b->world, started);
-        cf_dense_destroy_cyclic(&matrix);
-        cf_dense_destroy_cyclic(&vectors);
+        if (status == CF_OK)
+            status = cf_dense_eigen_panels(panels, 0, DIRECTIONS, values, directions);
+        second[run] = lap(&b->world, started);
+        cf_dense_destroy_panels(&panels);
     }
     CF_TRY(status);
     CF_TRY(measure_gemm(b, CF_F64, &out->gemm));
-    out->first = 0;
-    out->second = median(seconds, b->runs);
+    out->first = median(first, b->runs);
+    out->second = median(second, b->runs);
 done:
+    cf_free(&tile);
     cf_free(&values);
+    cf_free(&directions);
     return status;
 }
 
@@ -244,7 +262,7 @@ static cf_status run(bench *b)
     CF_TRY(check(b));
     if (b->dim > 0) {
         CF_TRY(time_pca(b, &m));
-        print(b, "pca", b->dim, b->block, &m, 9 * d * d * d);
+        print(b, "pca", b->dim, 0, &m, 9 * d * d * d);
     }
     CF_TRY(time_ease(b, CF_F32, &m));
     print(b, "ease_float32", b->items, ease_block(b), &m, n * n * n);
@@ -267,8 +285,8 @@ int main(int argc, char **argv)
         b.block = atoll(argv[3]);
         b.runs = atoi(argv[4]);
     }
-    if (argc != 1 && (argc != 5 || b.items < PER_USER || b.dim < 0 || b.block < 0 || b.runs < 1 ||
-                      b.runs > MOST_RUNS))
+    if (argc != 1 && (argc != 5 || b.items < PER_USER || (b.dim != 0 && b.dim < DIRECTIONS) ||
+                      b.block < 0 || b.runs < 1 || b.runs > MOST_RUNS))
         status = CF_FAIL(CF_ERR_USAGE, "usage: bench_ease [ITEMS DIM BLOCK RUNS]");
     else
         status = run(&b);

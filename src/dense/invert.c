@@ -1,0 +1,187 @@
+/*
+ * The inverse of a symmetric positive definite matrix by sweeps of its block columns (Goodnight
+ * 1979, A Tutorial on the SWEEP Operator). Sweep k takes Cholesky's factor of the block on the
+ * diagonal, A_kk = LL', and then
+ *
+ *     V_i = A_ik L'^-1,    A_ij -= V_i V_j',    A_ik = V_i L^-1    (i, j != k),    A_kk =
+ * -(LL')^-1,
+ *
+ * after all of which the matrix is minus its inverse. That is n^3 operations, as many as p?potrf
+ * and p?potri take together; but all of a sweep except the narrow V is one product over the whole
+ * triangle, of which every rank has its share, where those two leave panel after panel to one
+ * process column.
+ */
+#include "outer.h"
+
+#include <cblas.h>
+#include <math.h>
+#include <string.h>
+
+typedef struct sweep {
+    cf_cyclic *a;
+    dense_outer outer; /* rows are those of V */
+    void *factor;      /* L, width x width, column by column, with zeros above the diagonal */
+} sweep;
+
+/* ---- The block on the diagonal ---- */
+
+/* Where it is, on the rank that has it; NULL on the others. */
+static void *find_block(const sweep *s, int *owner)
+{
+    const cf_cyclic *a = s->a;
+    const int64_t first = s->outer.first;
+
+    *owner = dense_in_column(a->mesh, s->outer.k, s->outer.k);
+    if (a->mesh->world.rank != *owner) return NULL;
+    return dense_element(a, dense_rows_before(a, first), dense_columns_before(a, first));
+}
+
+/* The factor in place, and a copy. Gives the order of the first leading minor that is not positive,
+ * or 0. A NaN goes through to the factor's diagonal. */
+static int factor_block(const sweep *s, void *block)
+{
+    const int n = (int)s->outer.width, ld = (int)s->a->local_rows;
+    int info = 0;
+
+    if (s->a->type == CF_F64)
+        dpotrf_("L", &n, block, &ld, &info);
+    else
+        spotrf_("L", &n, block, &ld, &info);
+    memset(s->factor, 0, (size_t)(n * n) * s->outer.size);
+    for (int64_t j = 0; j < n; j++) {
+        const void *pivot = dense_at(s->a, block, j * ld + j);
+
+        memcpy(dense_at(s->a, s->factor, j * n + j), pivot, (size_t)(n - j) * s->outer.size);
+        if (info == 0 && !isfinite(s->a->type == CF_F64 ? *(const double *)pivot
+                                                        : (double)*(const float *)pivot))
+            info = (int)j + 1;
+    }
+    return info;
+}
+
+/* -(LL')^-1, from the factor in place. */
+static void invert_block(const sweep *s, void *block)
+{
+    const int n = (int)s->outer.width, ld = (int)s->a->local_rows;
+    int info = 0;
+
+    if (s->a->type == CF_F64)
+        dpotri_("L", &n, block, &ld, &info);
+    else
+        spotri_("L", &n, block, &ld, &info);
+    CF_ASSERT(info == 0);
+    for (int64_t j = 0; j < n; j++)
+        for (int64_t i = j; i < n; i++)
+            if (s->a->type == CF_F64)
+                ((double *)block)[j * ld + i] *= -1;
+            else
+                ((float *)block)[j * ld + i] *= -1;
+}
+
+/* ---- Block column k ---- */
+
+/* Above the block on the diagonal only the mirror image of a block column is kept. */
+static int owner_of(const cf_mesh *mesh, int64_t i, int64_t k)
+{
+    return i == k ? -1 : i < k ? dense_in_row(mesh, i, k) : dense_in_column(mesh, i, k);
+}
+
+/* Between what I have of block column k in the matrix, and my rows. */
+static void copy_mine(const sweep *s, bool back)
+{
+    const cf_cyclic *a = s->a;
+    const dense_outer *o = &s->outer;
+    const int64_t row = dense_rows_before(a, o->first), column = dense_columns_before(a, o->first);
+    const int64_t left = a->mesh->my_row == o->k % a->mesh->n_rows ? column : 0;
+    const int64_t below = o->n_mine - left;
+
+    if (left > 0)
+        dense_copy_rows(o, left, o->mine, dense_element(a, row, 0), a->local_rows, 1, back);
+    if (below > 0)
+        dense_copy_rows(o, below, dense_at(a, o->mine, left * o->width),
+                        dense_element(a, a->local_rows - below, column), 1, a->local_rows, back);
+}
+
+/* x = x L'^-1, or x L^-1, for each of my rows. */
+static void solve_mine(const sweep *s, bool transpose)
+{
+    const dense_outer *o = &s->outer;
+    const CBLAS_TRANSPOSE of_factor = transpose ? CblasNoTrans : CblasTrans; /* of columns x' */
+    const int width = (int)o->width;
+
+#pragma omp parallel for schedule(static)
+    for (int64_t row = 0; row < o->n_mine; row += s->a->block) {
+        const int n = (int)dense_smaller(o->n_mine - row, s->a->block);
+        void *x = dense_at(s->a, o->mine, row * width);
+
+        if (s->a->type == CF_F64)
+            cblas_dtrsm(CblasColMajor, CblasLeft, CblasLower, of_factor, CblasNonUnit, width, n, 1,
+                        s->factor, width, x, width);
+        else
+            cblas_strsm(CblasColMajor, CblasLeft, CblasLower, of_factor, CblasNonUnit, width, n, 1,
+                        s->factor, width, x, width);
+    }
+}
+
+/* ---- The inverse ---- */
+
+/* Gives the order of the first leading minor that is not positive, or 0: the same on every rank. */
+static int sweep_block(sweep *s)
+{
+    const cf_par *world = &s->a->mesh->world;
+    dense_outer *o = &s->outer;
+    int owner, info = 0;
+    void *block = find_block(s, &owner);
+
+    if (block != NULL) info = factor_block(s, block);
+    cf_par_broadcast(world, &info, sizeof info, owner);
+    if (info > 0) return (int)o->first + info;
+    cf_par_broadcast(world, s->factor, o->width * o->width * (int64_t)o->size, owner);
+    dense_plan_rows(o, s->a->n_rows, owner_of);
+    copy_mine(s, false);
+    solve_mine(s, true);
+    dense_share_rows(o);
+    dense_place_down(o);
+    dense_place_across(o);
+    dense_add_outer(o, -1, true);
+    solve_mine(s, false);
+    copy_mine(s, true);
+    if (block != NULL) invert_block(s, block);
+    return 0;
+}
+
+static void negate(cf_cyclic *a)
+{
+    const int64_t n = a->local_rows * a->local_columns;
+
+    for (int64_t k = 0; k < n; k++)
+        if (a->type == CF_F64)
+            ((double *)a->data)[k] *= -1;
+        else
+            ((float *)a->data)[k] *= -1;
+}
+
+cf_status cf_dense_invert(cf_cyclic *a)
+{
+    sweep s = {.a = a};
+    cf_status status;
+
+    CF_ASSERT(a->n_rows == a->n_columns);
+    CF_TRY(dense_create_outer(a, &s.outer));
+    CF_TRY(cf_par_agree(&a->mesh->world, cf_alloc(&s.factor, a->block * a->block, s.outer.size)));
+    for (int64_t k = 0; dense_next_inner(&s.outer, a->n_rows, k); k++) {
+        const int order = sweep_block(&s);
+
+        if (order > 0)
+            CF_TRY(CF_FAIL(CF_ERR_NUMERIC,
+                           "a %lld x %lld matrix is not positive definite: its leading minor of "
+                           "order %d is not",
+                           (long long)a->n_rows, (long long)a->n_rows, order));
+    }
+    negate(a);
+    cf_dense_mirror(a);
+done:
+    dense_destroy_outer(&s.outer);
+    cf_free(&s.factor);
+    return status;
+}
