@@ -44,25 +44,6 @@ typedef struct cf_field {
 cf_status cf_graph_create_field(cf_graph *graph, int64_t width, cf_field *out);
 void cf_graph_destroy_field(cf_field *field);
 
-/** A field that is zero but for a few owned rows of each side. */
-typedef struct cf_sparse {
-    int64_t width, capacity;
-    int64_t count[2]; /* owned rows that are not zero; the caller fills count, rows and values */
-    const int32_t *rows[2]; /* count; local numbers, ascending; borrowed */
-    float *values[2];       /* capacity x width: the owned rows, then those that other ranks send */
-    int32_t *slot[2];       /* rows + halo: place in values, -1 where zero; set while open */
-    int64_t n_received[2];
-    int32_t *received[2]; /* capacity: halo places of the rows received */
-    float *outbox; /* rows on their way to other ranks, and which rows of the receiver's halo they
-                      are */
-    int32_t *outbox_place;
-    MPI_Datatype row_type; /* `width` floats */
-} cf_sparse;
-/** Room for `capacity` rows a side, those of all ranks together. Local. Errors: MEMORY. Free with
- * cf_graph_destroy_sparse(), which takes all zero bytes too. */
-cf_status cf_graph_create_sparse(cf_graph *graph, int64_t capacity, int64_t width, cf_sparse *out);
-void cf_graph_destroy_sparse(cf_sparse *sparse);
-
 /**
  * Take the sums of `count` rows of `side`: rows[k] (local number; rows[0] is entry `first` of the
  * list being worked through) has the sum over its neighbours in sums + k x width. The visitor may
@@ -85,19 +66,74 @@ float *cf_graph_scratch(const cf_graph *graph);
 /** For every owned row of both sides, the sum of in.rows over its neighbours. Collective over the
  * grid column: exchanges the halo of `in`, overlapped with the rows that need none. */
 void cf_graph_sum(cf_graph *graph, cf_field in, cf_visitor *visitor, void *context);
-/** The same for the listed owned rows only (`rows[side]`, `count[side]`). Collective over the grid
- * column. */
-void cf_graph_sum_rows(cf_graph *graph, cf_field in, int32_t *const rows[2], const int64_t count[2],
-                       cf_visitor *visitor, void *context);
+
+/* ---- Reach: the part of the graph near a few rows ---- */
+
+enum { CF_REACH_STEPS = 8 };     /* most steps that a reach can have */
+enum { CF_EVERYWHERE = 0x7fff }; /* more steps than any has: all rows */
+/** All rows within a few steps (edges) of a few rows, those of all ranks. */
+typedef struct cf_reach {
+    int most;         /* steps that there is room for */
+    int depth;        /* steps that it has; beyond, nothing is known of a row */
+    int32_t *rows[2]; /* owned rows by steps, ascending among those of the same */
+    int64_t count[2][CF_REACH_STEPS + 1]; /* of `rows`: within k steps */
+    uint8_t *steps[2]; /* rows + halo: of each, up to `depth`, from the nearest of the few rows */
+    uint8_t *asked, *told; /* of halo rows, on their way between ranks */
+} cf_reach;
+/** Room for `most` steps, fewer where they are more than CF_REACH_STEPS. Local. Errors: MEMORY.
+ * Free with cf_graph_destroy_reach(), which takes all zero bytes too. */
+cf_status cf_graph_create_reach(const cf_graph *graph, int most, cf_reach *out);
+void cf_graph_destroy_reach(cf_reach *reach);
+/**
+ * From the listed owned rows (`rows[side]`, `count[side]`; ascending) of all ranks. It has as many
+ * steps as there is room for, as long as the rows within them have at most `share` of all edges; a
+ * step is not tried where those before have more than half of that. share 0: none. Collective over
+ * the grid column. Each try sends a byte for each row of the halo, there and back, and 8 bytes.
+ */
+void cf_graph_find_reach(cf_graph *graph, int32_t *const rows[2], const int64_t count[2],
+                         double share, cf_reach *reach);
+
+/** Steps of rows and of neighbours; more than the reach has: all of them. */
+typedef struct cf_within {
+    int rows, neighbours;
+} cf_within;
+/**
+ * For the owned rows within so many steps, in the order that the reach has them, the sum of in.rows
+ * over those neighbours that are within so many steps. The others need not be set, nor are they
+ * sent: where they are zero, these are the bits of cf_graph_sum(). Collective over the grid column.
+ */
+void cf_graph_sum_reach(cf_graph *graph, const cf_reach *reach, cf_within within, cf_field in,
+                        cf_visitor *visitor, void *context);
+
+/* ---- Sparse fields ---- */
+
+/** A field that is zero but for a few owned rows of each side. */
+typedef struct cf_sparse {
+    int64_t width, capacity;
+    int64_t count[2]; /* owned rows that are not zero; the caller fills count, rows and values */
+    const int32_t *rows[2]; /* count; local numbers, ascending; borrowed */
+    float *values[2];       /* capacity x width: the owned rows, then those that other ranks send */
+    int32_t *slot[2];       /* rows + halo: place in values, -1 where zero; set while open */
+    int64_t n_received[2];
+    int32_t *received[2]; /* capacity: halo places of the rows received */
+    float *outbox; /* rows on their way to other ranks, and which rows of the receiver's halo they
+                      are */
+    int32_t *outbox_place;
+    MPI_Datatype row_type; /* `width` floats */
+} cf_sparse;
+/** Room for `capacity` rows a side, those of all ranks together. Local. Errors: MEMORY. Free with
+ * cf_graph_destroy_sparse(), which takes all zero bytes too. */
+cf_status cf_graph_create_sparse(cf_graph *graph, int64_t capacity, int64_t width, cf_sparse *out);
+void cf_graph_destroy_sparse(cf_sparse *sparse);
 
 /** Set the slots of the owned rows. Local. */
 void cf_graph_open_sparse(cf_sparse *sparse);
 /** Send the rows to the ranks whose halo has them. Collective over the grid column. */
 void cf_graph_exchange_sparse(cf_graph *graph, cf_sparse *sparse);
-/** For every owned row of both sides, the sum of a sparse field over its neighbours. Local, after
- * the exchange. */
-void cf_graph_sum_sparse(const cf_graph *graph, const cf_sparse *in, cf_visitor *visitor,
-                         void *context);
+/** For every owned row of both sides within `rows` steps (`reach` NULL: all), the sum of a sparse
+ * field over its neighbours. Local, after the exchange. */
+void cf_graph_sum_sparse(const cf_graph *graph, const cf_reach *reach, int rows,
+                         const cf_sparse *in, cf_visitor *visitor, void *context);
 /** Clear the slots again. Local. */
 void cf_graph_close_sparse(cf_sparse *sparse);
 

@@ -134,6 +134,8 @@ cf_status cf_graph_create(const cf_grid *grid, const cf_shard *shard, cf_graph *
     CF_TRY(cf_par_agree(&grid->world, status));
     CF_TRY(cf_par_agree(&grid->world, build_side(graph, &by_user, CF_USERS)));
     CF_TRY(cf_par_agree(&grid->world, build_side(graph, &by_item, CF_ITEMS)));
+    graph->n_edges = cf_graph_edges(graph, CF_USERS) + cf_graph_edges(graph, CF_ITEMS);
+    MPI_Allreduce(MPI_IN_PLACE, &graph->n_edges, 1, MPI_INT64_T, MPI_SUM, graph->column.comm);
     *out = graph;
     graph = NULL;
 done:

@@ -73,24 +73,41 @@ void graph_destroy_halo(halo *plan)
     cf_free(&plan->sent);
 }
 
+/* `count`: rows of each peer that come to the begin of its part of my halo. */
+static void start_receiving(cf_graph *graph, cf_field field, cf_side side, const int *count)
+{
+    const halo *h = &graph->halo[side];
+
+    for (int p = 0; p < graph->column.size; p++)
+        if (count[p] > 0)
+            MPI_Irecv(field.rows[side] + (h->n_owned + h->receive_start[p]) * field.width, count[p],
+                      field.row_type, p, (int)side, graph->column.comm,
+                      &graph->requests[graph->n_requests++]);
+}
+
+/* `count`: rows that go to each peer from the begin of its part of the outbox. */
+static void start_sending(cf_graph *graph, cf_field field, cf_side side, const int *count)
+{
+    const halo *h = &graph->halo[side];
+
+    for (int p = 0; p < graph->column.size; p++)
+        if (count[p] > 0)
+            MPI_Isend(field.outbox[side] + h->send_start[p] * field.width, count[p], field.row_type,
+                      p, (int)side, graph->column.comm, &graph->requests[graph->n_requests++]);
+}
+
 static void begin_side(cf_graph *graph, cf_field field, cf_side side)
 {
     const halo *h = &graph->halo[side];
     const int64_t width = field.width;
-    float *owned = field.rows[side], *outbox = field.outbox[side];
+    float *outbox = field.outbox[side];
 
-    for (int p = 0; p < graph->column.size; p++)
-        if (h->receive_count[p] > 0)
-            MPI_Irecv(owned + (h->n_owned + h->receive_start[p]) * width, h->receive_count[p],
-                      field.row_type, p, (int)side, graph->column.comm,
-                      &graph->requests[graph->n_requests++]);
+    start_receiving(graph, field, side, h->receive_count);
 #pragma omp parallel for schedule(static)
     for (int64_t k = 0; k < h->n_sent; k++)
-        memcpy(outbox + k * width, owned + h->sent[k] * width, (size_t)width * sizeof(float));
-    for (int p = 0; p < graph->column.size; p++)
-        if (h->send_count[p] > 0)
-            MPI_Isend(outbox + h->send_start[p] * width, h->send_count[p], field.row_type, p,
-                      (int)side, graph->column.comm, &graph->requests[graph->n_requests++]);
+        memcpy(outbox + k * width, field.rows[side] + h->sent[k] * width,
+               (size_t)width * sizeof(float));
+    start_sending(graph, field, side, h->send_count);
 }
 
 void graph_begin_exchange(cf_graph *graph, cf_field field)
@@ -108,5 +125,88 @@ void graph_end_exchange(cf_graph *graph)
     const cf_phase before = cf_par_begin_phase(CF_PHASE_HALO);
 
     MPI_Waitall(graph->n_requests, graph->requests, MPI_STATUSES_IGNORE);
+    cf_par_end_phase(before);
+}
+
+/* ---- Of rows within a few steps ---- */
+
+/* Rows that come from each peer. */
+static void count_within(const halo *h, const cf_par *column, const uint8_t *in_halo, int steps,
+                         int *count)
+{
+    for (int p = 0; p < column->size; p++) {
+        count[p] = 0;
+        for (int k = 0; k < h->receive_count[p]; k++)
+            count[p] += in_halo[h->receive_start[p] + k] <= steps;
+    }
+}
+
+static void pack_within(const cf_graph *graph, const uint8_t *marks, int steps, cf_field field,
+                        cf_side side, int *count)
+{
+    const halo *h = &graph->halo[side];
+
+#pragma omp parallel for schedule(dynamic)
+    for (int p = 0; p < graph->column.size; p++) {
+        float *out = field.outbox[side] + h->send_start[p] * field.width;
+
+        count[p] = 0;
+        for (int k = 0; k < h->send_count[p]; k++) {
+            const int32_t row = h->sent[h->send_start[p] + k];
+
+            if (marks[row] > steps) continue;
+            memcpy(out + count[p]++ * field.width, field.rows[side] + row * field.width,
+                   (size_t)field.width * sizeof(float));
+        }
+    }
+}
+
+/* What came from a peer lies at the begin of its places: to the places of their own, from the last
+ * on, so that none is overwritten. */
+static void spread(const cf_graph *graph, const uint8_t *in_halo, int steps, cf_field field,
+                   cf_side side, const int *count)
+{
+    const halo *h = &graph->halo[side];
+
+#pragma omp parallel for schedule(dynamic)
+    for (int p = 0; p < graph->column.size; p++) {
+        float *rows = field.rows[side] + (h->n_owned + h->receive_start[p]) * field.width;
+        int64_t n = count[p];
+
+        for (int64_t k = h->receive_count[p] - 1; n <= k; k--) {
+            if (in_halo[h->receive_start[p] + k] > steps) continue;
+            n--;
+            memcpy(rows + k * field.width, rows + n * field.width,
+                   (size_t)field.width * sizeof(float));
+        }
+    }
+}
+
+static void exchange_within(cf_graph *graph, const uint8_t *marks, int steps, cf_field field,
+                            cf_side side)
+{
+    const halo *h = &graph->halo[side];
+    int *incoming = graph->peer_count, *outgoing = incoming + graph->column.size;
+
+    graph->n_requests = 0;
+    count_within(h, &graph->column, marks + h->n_owned, steps, incoming);
+    start_receiving(graph, field, side, incoming);
+    pack_within(graph, marks, steps, field, side, outgoing);
+    start_sending(graph, field, side, outgoing);
+    MPI_Waitall(graph->n_requests, graph->requests, MPI_STATUSES_IGNORE);
+    spread(graph, marks + h->n_owned, steps, field, side, incoming);
+}
+
+void graph_exchange_within(cf_graph *graph, const cf_reach *reach, int steps, cf_field field)
+{
+    const cf_phase before = cf_par_begin_phase(CF_PHASE_HALO);
+
+    if (steps > reach->depth) {
+        graph_begin_exchange(graph, field);
+        graph_end_exchange(graph);
+    } else if (graph->column.size > 1) {
+        exchange_within(graph, reach->steps[CF_USERS], steps, field, CF_USERS);
+        exchange_within(graph, reach->steps[CF_ITEMS], steps, field, CF_ITEMS);
+    }
     cf_par_end_phase(before);
 }

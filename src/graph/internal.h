@@ -8,8 +8,8 @@
 /** Columns that the kernel looks ahead: every list of columns is followed by this many readable
  * entries. */
 enum { LOOK_AHEAD = 6 };
-/** Neighbours looked at in one go where some are left out. */
-enum { COMPACT = 256 };
+/** Neighbours picked in one go where not all are summed, or not all rows. */
+enum { PICKED = 512 };
 
 /** Visits that a thread takes at once: enough for it to go through the tables in order for a while,
  * few enough for rows of many edges not to keep the others waiting. */
@@ -36,7 +36,8 @@ typedef struct halo {
 } halo;
 
 struct cf_graph {
-    cf_par column; /* borrowed communicator */
+    cf_par column;   /* borrowed communicator */
+    int64_t n_edges; /* of all ranks, from both sides */
     adjacency adjacency[2];
     halo halo[2];
     MPI_Request *requests; /* 4 x peers */
@@ -59,6 +60,26 @@ typedef struct columns {
 /** out = sum of rows list[0], list[1], ... of `in`, in this order. out: width, 64-byte aligned. */
 void graph_accumulate(const float *in, int64_t width, const columns *rows, float *out);
 
+/** Which rows of the other side are summed for rows of this one, and where they are. */
+typedef struct sum_work {
+    const adjacency *edges;
+    bool in_order;        /* all neighbours of rows in ascending order: lists are read where they
+                             are */
+    const uint8_t *kept;  /* of the edges; NULL: all */
+    const uint8_t *steps; /* of the other side's places: those of at most `within`; NULL: all */
+    int within;
+    const int32_t *slot; /* of the other side's places: where they are in `in`, -1 for zero; NULL:
+                            as in a field */
+    const float *in;
+    int64_t width;
+    cf_visitor *visitor;
+    void *context;
+} sum_work;
+
+/** Visit the sums of the listed rows of a side. */
+void graph_sum_list(const cf_graph *graph, const sum_work *work, cf_side side, const int32_t *rows,
+                    int64_t count);
+
 /** Scratch for sums of rows of `width`. Errors: MEMORY. */
 cf_status graph_reserve_scratch(cf_graph *graph, int64_t width);
 
@@ -67,6 +88,8 @@ cf_status graph_create_halo(const cf_par *column, const cf_blocks *blocks, int64
 void graph_destroy_halo(halo *plan);
 void graph_begin_exchange(cf_graph *graph, cf_field field);
 void graph_end_exchange(cf_graph *graph);
+/** Begin and end, for the rows within `steps` alone; what the halo has of others is not defined. */
+void graph_exchange_within(cf_graph *graph, const cf_reach *reach, int steps, cf_field field);
 
 static inline cf_side graph_other(cf_side side)
 {

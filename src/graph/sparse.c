@@ -125,58 +125,23 @@ void cf_graph_close_sparse(cf_sparse *sparse)
     }
 }
 
-/* Neighbours that are not zero are gathered into a short list first: a branch an edge would be
- * mispredicted too often. */
-static void sum_row(const cf_sparse *in, cf_side from, const int32_t *column, int64_t count,
-                    float *out)
+void cf_graph_sum_sparse(const cf_graph *graph, const cf_reach *reach, int rows,
+                         const cf_sparse *in, cf_visitor *visitor, void *context)
 {
-    const int32_t *slot = in->slot[from];
-    int32_t list[COMPACT + LOOK_AHEAD];
-    columns kept = {.list = list};
+    for (int side = 0; side < 2; side++) {
+        const adjacency *edges = &graph->adjacency[side];
+        const cf_side from = graph_other((cf_side)side);
+        const sum_work work = {.edges = edges,
+                               .slot = in->slot[from],
+                               .in = in->values[from],
+                               .width = in->width,
+                               .visitor = visitor,
+                               .context = context};
 
-    do {
-        const int64_t n = count < COMPACT ? count : COMPACT;
-
-        kept.count = 0;
-        for (int64_t k = 0; k < n; k++) {
-            list[kept.count] = slot[column[k]];
-            kept.count += list[kept.count] >= 0;
-        }
-        memset(list + kept.count, 0, LOOK_AHEAD * sizeof list[0]);
-        graph_accumulate(in->values[from], in->width, &kept, out);
-        kept.goes_on = true;
-        column += n;
-        count -= n;
-    } while (count > 0);
-}
-
-static void sum_side(const cf_graph *graph, const cf_sparse *in, cf_side side, cf_visitor *visitor,
-                     void *context)
-{
-    const adjacency *edges = &graph->adjacency[side];
-
-#pragma omp parallel for schedule(dynamic, VISITS_AT_ONCE)
-    for (int64_t k = 0; k < edges->n_rows; k += CF_VISIT_ROWS) {
-        int64_t left = edges->n_rows - k;
-        cf_visit visit = {.side = side,
-                          .rows = edges->rows + k,
-                          .first = k,
-                          .count = (int)(left < CF_VISIT_ROWS ? left : CF_VISIT_ROWS),
-                          .sums = cf_graph_scratch(graph)};
-
-        for (int j = 0; j < visit.count; j++) {
-            int64_t e = edges->start[visit.rows[j]];
-
-            sum_row(in, graph_other(side), edges->column + e, edges->start[visit.rows[j] + 1] - e,
-                    visit.sums + j * in->width);
-        }
-        visitor(context, &visit);
+        if (reach == NULL || rows > reach->depth)
+            graph_sum_list(graph, &work, (cf_side)side, edges->rows, edges->n_rows);
+        else
+            graph_sum_list(graph, &work, (cf_side)side, reach->rows[side],
+                           reach->count[side][rows]);
     }
-}
-
-void cf_graph_sum_sparse(const cf_graph *graph, const cf_sparse *in, cf_visitor *visitor,
-                         void *context)
-{
-    sum_side(graph, in, CF_USERS, visitor, context);
-    sum_side(graph, in, CF_ITEMS, visitor, context);
 }

@@ -26,26 +26,26 @@ typedef struct propagation {
     cf_dense *table[2]; /* E0, borrowed */
     int layers;         /* L >= 0; with 0, F = E0 and no field is there */
     cf_field field[2];  /* current and next */
+    double share;       /* of all edges: of more, no fewer rows than all are computed */
+    cf_reach reach;     /* from the rows of the batch */
 } propagation;
 
-cf_status propagation_create(cf_graph *graph, cf_dense *const table[2], int layers,
+cf_status propagation_create(cf_graph *graph, cf_dense *const table[2], int layers, double share,
                              propagation *out);
 void propagation_destroy(propagation *propagation);
 /** Current and next change places. */
 void propagation_swap(propagation *p);
-/** G_1 from the tables: L - 1 sums over the whole graph. Collective over the grid column. */
-void propagation_start(propagation *p);
-/** After start: rows of F, of the listed rows only. out[side]: count x width. Collective over the
- * grid column. */
+/** Rows of F, of the listed rows only: of G_k, what is within k steps of them. out[side]: count x
+ * width. Collective over the grid column. */
 void propagation_rows(propagation *p, int32_t *const rows[2], const int64_t count[2],
                       float *const out[2]);
-/** After start: all of F, into the spare field: out[side] is owned rows x width and valid until the
- * next call. */
+/** All of F, into the spare field: out[side] is owned rows x width and valid until the next call.
+ * Collective over the grid column. */
 void propagation_all(propagation *p, float *out[2]);
 /**
  * The gradient with respect to E0, into the sink row by row: F is symmetric in A^, so this is F's
- * own Horner scheme, that starts from the few rows of `g` and leaves each row finished. Collective
- * over the grid column.
+ * own Horner scheme, that starts from the few rows of `g`, those of propagation_rows() before, goes
+ * a step further with each layer, and leaves each row finished. Collective over the grid column.
  */
 void propagation_back(propagation *p, gradient *g, const cf_sink *sink);
 

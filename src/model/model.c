@@ -65,6 +65,14 @@ const cf_setting cf_model_settings[] = {
      .max = 1048576,
      .help = "SGL, SGCL: memory of a rank for the scores of the contrast, MiB",
      .machine = true},
+    {.name = "reach_share",
+     .kind = CF_SETTING_REAL,
+     .initial = "0.8",
+     .min = 0,
+     .max = 1,
+     .help = "only rows near a batch are propagated, where they have at most this share of all "
+             "edges (0: all rows)",
+     .machine = true},
     {.name = "text_reg_weight",
      .kind = CF_SETTING_REAL,
      .initial = "1.0",
@@ -150,7 +158,8 @@ static cf_status create_trained(cf_model *model, const cf_config *config,
     model->n_train = count_train(place);
     CF_TRY(cf_dense_create(place->grid, &place->shard->users, dim, &model->table[CF_USERS]));
     CF_TRY(cf_dense_create(place->grid, &place->shard->items, dim, &model->table[CF_ITEMS]));
-    status = propagation_create(model->graph, model->table, layers, &model->propagation);
+    status = propagation_create(model->graph, model->table, layers,
+                                cf_config_real(config, "reach_share"), &model->propagation);
     if (status == CF_OK) status = allocate_step(model, place->max_batch);
     if (status == CF_OK) status = cf_alloc(&model->own, 1, model->kind->own_size);
     CF_TRY(cf_par_agree(world, status));
@@ -320,7 +329,6 @@ void cf_model_final(cf_model *model, const cf_dense *out[2])
         out[CF_ITEMS] = model->table[CF_ITEMS];
         return;
     }
-    propagation_start(&model->propagation);
     propagation_all(&model->propagation, final);
     for (int side = 0; side < 2; side++) {
         model->final[side] = *model->table[side];

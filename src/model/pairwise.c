@@ -273,7 +273,6 @@ void pairwise_forward(cf_model *model, const cf_batch *batch, cf_exact sums[PAIR
     memset(sums, 0, PAIRWISE_SUMS * sizeof *sums);
     batch_rows_find(rows, batch);
     cf_par_begin_phase(CF_PHASE_PROPAGATION);
-    propagation_start(&model->propagation);
     propagation_rows(&model->propagation, rows->rows, rows->n_rows, rows->final);
     cf_par_begin_phase(CF_PHASE_SCORES);
     batch_rows_fetch(rows);

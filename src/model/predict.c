@@ -12,7 +12,7 @@
 
 double forecast_allreduce(const cf_par *par, double bytes)
 {
-    return 2 * bytes * (par->size - 1) / par->size;
+    return floor(2 * bytes * (par->size - 1) / par->size);
 }
 
 /* Chance that none of `n` things that are in a batch with chance `each` is in it. */
@@ -28,36 +28,141 @@ static double no_negative(const forecast *f, double samples)
                                      : 1.0;
 }
 
-/* Chance that an owned row is in the batch at all. */
-static double row_chance(const forecast *f, cf_side side, int64_t row)
-{
-    const double none = none_of((double)cf_graph_degree(f->model->graph, side, row), f->share);
-
-    return 1 - (side == CF_ITEMS ? none * no_negative(f, f->size) : none);
-}
-
 /* ---- Halo ---- */
 
-/* All rows of the halo, for each sum over the whole graph; those of the batch for the first one
- * back. */
+/* The log of the chance that a row is not within some steps of the batch, in the first number of
+ * its row in a field. Chances of sure things are left a little of doubt, so that logs can be added.
+ */
+typedef struct nearness {
+    const forecast *f;
+    propagation p; /* a copy, whose fields are scratch: current and before */
+    int step;
+    double negative; /* of an item, as a sample's negative */
+} nearness;
+
+static double log_none(double each)
+{
+    return each < 1 ? log1p(-each) : -100;
+}
+
+static void begin_nearness(nearness *n)
+{
+    const cf_graph *graph = n->p.graph;
+
+    n->step = 0;
+    n->negative = n->f->model->kind->negatives
+                      ? n->f->size * log_none(1.0 / (double)n->p.table[CF_ITEMS]->n_rows)
+                      : 0;
+    for (int side = 0; side < 2; side++)
+        for (int64_t row = 0; row < cf_graph_rows(graph, (cf_side)side); row++)
+            n->p.field[0].rows[side][row * n->p.field[0].width] =
+                (float)((double)cf_graph_degree(graph, (cf_side)side, row) * log_none(n->f->share) +
+                        (side == CF_ITEMS ? n->negative : 0));
+}
+
+/* What is within k steps of a row is within k - 1 of its neighbours, and all of these have what is
+ * within k - 2 of the row itself in common. (What they have in common beside is counted more than
+ * once.) One step: all samples with a neighbour, and the row as a negative. */
+static void visit_nearness(void *context, const cf_visit *visit)
+{
+    const nearness *n = context;
+    const int64_t width = n->p.field[0].width;
+
+    for (int k = 0; k < visit->count; k++) {
+        const int64_t row = visit->rows[k];
+        float *out = n->p.field[1].rows[visit->side] + row * width;
+        const double others = (double)cf_graph_degree(n->p.graph, visit->side, row) - 1;
+        const double own = visit->side == CF_ITEMS ? n->negative : 0;
+
+        *out = (float)fmin(0, (double)visit->sums[k * width] +
+                                  (n->step == 1 ? own : -others * (double)*out));
+    }
+}
+
+static double chance_of(const nearness *n, int side, int64_t row)
+{
+    return -expm1((double)n->p.field[0].rows[side][row * n->p.field[0].width]);
+}
+
+/* Expected share of all edges that rows within so many steps have. Collective. */
+static double share_of_edges(const nearness *n)
+{
+    double edges[2] = {0, 0};
+
+    for (int side = 0; side < 2; side++)
+        for (int64_t row = 0; row < cf_graph_rows(n->p.graph, (cf_side)side); row++) {
+            const double degree = (double)cf_graph_degree(n->p.graph, (cf_side)side, row);
+
+            edges[0] += degree * chance_of(n, side, row);
+            edges[1] += degree;
+        }
+    MPI_Allreduce(MPI_IN_PLACE, edges, 2, MPI_DOUBLE, MPI_SUM, n->f->model->grid->column.comm);
+    return edges[1] > 0 ? edges[0] / edges[1] : 0;
+}
+
+/* Rows that a halo exchange sends, of those within so many steps. */
+static double count_sent(const nearness *n)
+{
+    double sum = 0;
+
+    for (int side = 0; side < 2; side++) {
+        int64_t n_sent;
+        const int32_t *sent = cf_graph_sent(n->p.graph, (cf_side)side, &n_sent);
+
+        for (int64_t k = 0; k < n_sent; k++)
+            sum += chance_of(n, side, sent[k]);
+    }
+    return sum;
+}
+
+/* As cf_graph_find_reach() does: sent[k], rows that are sent of those within k steps, for as many
+ * steps as are returned; `tried`: the steps tried. Collective. */
+static int foresee_reach(const forecast *f, double sent[CF_REACH_STEPS + 1], int *tried)
+{
+    nearness n = {.f = f, .p = f->model->propagation};
+    double share;
+
+    begin_nearness(&n);
+    sent[0] = count_sent(&n);
+    *tried = 0;
+    share = share_of_edges(&n);
+    while (*tried < n.p.reach.most && n.p.share > 0 && share <= n.p.share / 2) {
+        n.step = ++*tried;
+        cf_graph_sum(n.p.graph, n.p.field[0], visit_nearness, &n);
+        propagation_swap(&n.p);
+        share = share_of_edges(&n);
+        if (share > n.p.share) return *tried - 1;
+        sent[*tried] = count_sent(&n);
+    }
+    return *tried;
+}
+
+/* Rows within k steps for G_k, there and, but for the last, back; all of the halo where the reach
+ * ends before, and for views; those of the batch for the first sum back. Marks of the reach. */
 static void add_halo(forecast *f)
 {
     const cf_model *model = f->model;
     const int layers = model->propagation.layers, others = model->grid->n_rows - 1;
-    const int n_sums = 2 * layers - 1 + (model->kind->views ? 4 * layers : 0);
     const double row_bytes = 4.0 * (double)model->table[0]->width;
+    double sent[CF_REACH_STEPS + 1], rows, all = 0, halo = 0;
+    int tried, depth;
 
     if (layers == 0 || others == 0) return;
+    depth = foresee_reach(f, sent, &tried);
     for (int side = 0; side < 2; side++) {
         int64_t n_sent;
-        const int32_t *sent = cf_graph_sent(model->graph, (cf_side)side, &n_sent);
-        double in_batch = 0;
 
-        for (int64_t k = 0; k < n_sent; k++)
-            in_batch += row_chance(f, (cf_side)side, sent[k]);
-        f->bytes[CF_PHASE_HALO] += n_sums * (double)n_sent * row_bytes +
-                                   in_batch * (4 + row_bytes) + 4 * others; /* counts */
+        (void)cf_graph_sent(model->graph, (cf_side)side, &n_sent);
+        all += (double)n_sent;
+        halo += (double)cf_graph_halo(model->graph, (cf_side)side);
     }
+    rows = model->kind->views ? 4 * layers * all : 0;
+    for (int k = 1; k <= layers; k++)
+        rows += (k < layers ? 2 : 1) * (k > depth ? all : sent[k]);
+    f->bytes[CF_PHASE_HALO] += rows * row_bytes + sent[0] * (4 + row_bytes) +
+                               2 * 4 * others /* counts */ + tried * (all + halo);
+    if (model->propagation.share > 0)
+        f->bytes[CF_PHASE_HALO] += (tried + 1) * forecast_allreduce(&model->grid->column, 8);
 }
 
 /* ---- Rows of the batch ---- */

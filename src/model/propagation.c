@@ -2,15 +2,17 @@
 
 #include <string.h>
 
-cf_status propagation_create(cf_graph *graph, cf_dense *const table[2], int layers,
+cf_status propagation_create(cf_graph *graph, cf_dense *const table[2], int layers, double share,
                              propagation *out)
 {
     cf_status status = CF_OK;
 
-    *out = (propagation){.graph = graph, .table = {table[0], table[1]}, .layers = layers};
+    *out = (propagation){
+        .graph = graph, .table = {table[0], table[1]}, .layers = layers, .share = share};
     if (layers == 0) return CF_OK;
     CF_TRY(cf_graph_create_field(graph, table[0]->width, &out->field[0]));
     CF_TRY(cf_graph_create_field(graph, table[0]->width, &out->field[1]));
+    CF_TRY(cf_graph_create_reach(graph, layers, &out->reach));
 done:
     return status;
 }
@@ -19,6 +21,7 @@ void propagation_destroy(propagation *p)
 {
     cf_graph_destroy_field(&p->field[0]);
     cf_graph_destroy_field(&p->field[1]);
+    cf_graph_destroy_reach(&p->reach);
 }
 
 void propagation_swap(propagation *p)
@@ -44,18 +47,30 @@ static void finish_row(float *out, const float *a, float s, const float *sum, fl
 
 /* ---- Forward ---- */
 
-/* G_L = S E0 */
+/* out = s in, of one row */
+static void scale_row(float *out, const float *in, float s, int64_t width)
+{
+    for (int64_t k = 0; k < width; k += CF_LANES)
+        cf_lanes_store(out + k, cf_lanes_load(in + k) * cf_lanes_all(s));
+}
+
+/* G_L = S E0, of the rows within L steps */
 static void scale_table(propagation *p)
 {
+    const bool all = p->layers > p->reach.depth;
+
     for (int side = 0; side < 2; side++) {
         const float *scale = cf_graph_scale(p->graph, (cf_side)side), *table = p->table[side]->data;
-        const int64_t n = p->table[side]->local_rows, width = p->table[side]->width;
+        const int64_t width = p->table[side]->width;
+        const int64_t n = all ? p->table[side]->local_rows : p->reach.count[side][p->layers];
         float *out = p->field[0].rows[side];
 
 #pragma omp parallel for schedule(static)
-        for (int64_t row = 0; row < n; row++)
-            for (int64_t k = row * width; k < (row + 1) * width; k += CF_LANES)
-                cf_lanes_store(out + k, cf_lanes_load(table + k) * cf_lanes_all(scale[row]));
+        for (int64_t k = 0; k < n; k++) {
+            const int64_t row = all ? k : p->reach.rows[side][k];
+
+            scale_row(out + row * width, table + row * width, scale[row], width);
+        }
     }
 }
 
@@ -78,12 +93,13 @@ static void visit_layer(void *context, const cf_visit *visit)
     }
 }
 
-void propagation_start(propagation *p)
+/* G_1, of the rows within a step, by way of G_k within k steps. */
+static void compute_layers(propagation *p)
 {
-    if (p->layers == 0) return;
     scale_table(p);
     for (int layer = p->layers - 1; layer >= 1; layer--) {
-        cf_graph_sum(p->graph, p->field[0], visit_layer, p);
+        cf_graph_sum_reach(p->graph, &p->reach, (cf_within){layer, layer + 1}, p->field[0],
+                           visit_layer, p);
         propagation_swap(p);
     }
 }
@@ -112,15 +128,9 @@ static void visit_final(void *context, const cf_visit *visit)
     }
 }
 
-void propagation_rows(propagation *p, int32_t *const rows[2], const int64_t count[2],
+static void copy_rows(const propagation *p, int32_t *const rows[2], const int64_t count[2],
                       float *const out[2])
 {
-    final_rows target = {.p = p, .out = {out[0], out[1]}};
-
-    if (p->layers > 0) {
-        cf_graph_sum_rows(p->graph, p->field[0], rows, count, visit_final, &target);
-        return;
-    }
     for (int side = 0; side < 2; side++) {
         const int64_t width = p->table[side]->width;
 
@@ -130,10 +140,28 @@ void propagation_rows(propagation *p, int32_t *const rows[2], const int64_t coun
     }
 }
 
+void propagation_rows(propagation *p, int32_t *const rows[2], const int64_t count[2],
+                      float *const out[2])
+{
+    final_rows target = {.p = p, .out = {out[0], out[1]}};
+
+    if (p->layers == 0) {
+        copy_rows(p, rows, count, out);
+        return;
+    }
+    cf_graph_find_reach(p->graph, rows, count, p->share, &p->reach);
+    compute_layers(p);
+    cf_graph_sum_reach(p->graph, &p->reach, (cf_within){0, 1}, p->field[0], visit_final, &target);
+}
+
 void propagation_all(propagation *p, float *out[2])
 {
     final_rows target = {.p = p, .in_place = true};
 
+    if (p->layers > 0) {
+        p->reach.depth = 0;
+        compute_layers(p);
+    }
     for (int side = 0; side < 2; side++)
         out[side] = target.out[side] =
             p->layers > 0 ? p->field[1].rows[side] : p->table[side]->data;
@@ -250,15 +278,17 @@ void propagation_back(propagation *p, gradient *g, const cf_sink *sink)
     if (p->layers == 0) {
         visit_rows(&b);
     } else if (p->layers == 1) {
-        cf_graph_sum_sparse(p->graph, &g->scaled, visit_back_last, &b);
+        cf_graph_sum_sparse(p->graph, &p->reach, CF_EVERYWHERE, &g->scaled, visit_back_last, &b);
     } else {
-        cf_graph_sum_sparse(p->graph, &g->scaled, visit_back_layer, &b);
+        cf_graph_sum_sparse(p->graph, &p->reach, 1, &g->scaled, visit_back_layer, &b);
         propagation_swap(p);
         for (int layer = 2; layer < p->layers; layer++) {
-            cf_graph_sum(p->graph, p->field[0], visit_back_layer, &b);
+            cf_graph_sum_reach(p->graph, &p->reach, (cf_within){layer, layer - 1}, p->field[0],
+                               visit_back_layer, &b);
             propagation_swap(p);
         }
-        cf_graph_sum(p->graph, p->field[0], visit_back_last, &b);
+        cf_graph_sum_reach(p->graph, &p->reach, (cf_within){CF_EVERYWHERE, p->layers - 1},
+                           p->field[0], visit_back_last, &b);
     }
     cf_graph_close_sparse(&g->scaled);
 }

@@ -71,7 +71,6 @@ static void gather_rows(cf_model *model, const cf_batch *batch)
     batch_rows_find(rows, &positives);
     whole_batch_find(&s->whole, batch);
     cf_par_begin_phase(CF_PHASE_PROPAGATION);
-    propagation_start(&model->propagation);
     propagation_rows(&model->propagation, rows->rows, rows->n_rows, rows->final);
     cf_par_begin_phase(CF_PHASE_CONTRAST);
     for (int side = 0; side < 2; side++) {

@@ -1,10 +1,11 @@
 #include "problem.h"
 
+#include "../../src/model/internal.h"
 #include "cf/optim.h"
 
 #include <omp.h>
 
-enum { USERS = 63, ITEMS = 50, BATCH = 64, LAST_BATCH = 37, STEPS = 5 };
+enum { USERS = 63, ITEMS = 50, BATCH = 64, STEPS = 5 };
 
 typedef struct variant {
     const char *model, *layers;
@@ -27,25 +28,26 @@ static const variant variants[] = {
 };
 enum { N_VARIANTS = sizeof variants / sizeof *variants };
 
-static problem new_problem(const variant *v)
+static problem new_problem(const variant *v, cf_test_graph graph, int64_t batch_size)
 {
-    return (problem){.graph = cf_test_graph_random(USERS, ITEMS, 0.1, 13),
+    return (problem){.graph = graph,
                      .dim = v->dim,
-                     .batch_size = BATCH,
+                     .batch_size = batch_size,
                      .settings = {v->model, v->layers, "init=normal", "init_std=0.4",
                                   "reg_weight=0.01", "learning_rate=0.01", v->more}};
 }
 
 /* The end of an epoch is a smaller batch. */
-static int64_t draw_samples(const cf_test_graph *graph, uint64_t step, sample *out)
+static int64_t draw_samples(const problem *p, uint64_t step, sample *out)
 {
+    const cf_test_graph *graph = &p->graph;
     const cf_random key = {21, CF_STREAM_TEST};
-    const int64_t size = step == STEPS - 1 ? LAST_BATCH : BATCH;
+    const int64_t size = step == STEPS - 1 ? p->batch_size / 2 + 1 : p->batch_size;
 
     for (uint64_t t = 0; t < (uint64_t)size; t++) {
         const int64_t *pair = graph->pairs[cf_random_below(key, step, t, 0, graph->n_pairs)];
 
-        out[t] = (sample){pair[0], pair[1], cf_random_below(key, step, t, 1, ITEMS)};
+        out[t] = (sample){pair[0], pair[1], cf_random_below(key, step, t, 1, graph->n_items)};
     }
     return size;
 }
@@ -54,11 +56,12 @@ static int64_t draw_samples(const cf_test_graph *graph, uint64_t step, sample *o
 typedef struct outcome {
     float *table[2], *final[2];
     double loss[STEPS];
+    int steps_reached; /* the fewest of a batch */
 } outcome;
 
 static outcome run(const problem *p, const variant *v, const cf_grid *grid)
 {
-    outcome out;
+    outcome out = {.steps_reached = CF_REACH_STEPS};
     setup s;
     cf_optim *optim = NULL;
     const cf_dense *final[2];
@@ -70,7 +73,7 @@ static outcome run(const problem *p, const variant *v, const cf_grid *grid)
     for (uint64_t step = 0; step < STEPS; step++) {
         const cf_sink sink = {cf_optim_update, optim};
         sample samples[BATCH];
-        const int64_t size = draw_samples(&p->graph, step, samples);
+        const int64_t size = draw_samples(p, step, samples);
         cf_loss loss;
 
         cf_model_start_epoch(s.model, 5, (int64_t)step / 2);
@@ -78,6 +81,8 @@ static outcome run(const problem *p, const variant *v, const cf_grid *grid)
         assert_int_equal(cf_model_step(s.model, setup_batch(&s, samples, size), &sink, &loss),
                          CF_OK);
         out.loss[step] = loss.total;
+        if (s.model->propagation.reach.depth < out.steps_reached)
+            out.steps_reached = s.model->propagation.reach.depth;
     }
     cf_model_final(s.model, final);
     for (int side = 0; side < 2; side++) {
@@ -129,13 +134,66 @@ static void every_grid_and_thread_count_has_the_bits_of_one_rank(void **state)
 
     (void)state;
     for (int v = 0; v < N_VARIANTS; v++) {
-        problem p = new_problem(&variants[v]);
+        problem p = new_problem(&variants[v], cf_test_graph_random(USERS, ITEMS, 0.1, 13), BATCH);
         outcome want = run_alone(&p, &variants[v]);
 
         for (int threads = 1; threads <= 2; threads++)
             for (int k = 0; cf_test_next_grid(&world, problem_segments(&p), &k, &grid);) {
                 omp_set_num_threads(threads);
                 outcome got = run(&p, &variants[v], grid);
+                check_same(&p, &got, &want);
+                drop(&got);
+            }
+        drop(&want);
+        cf_test_graph_destroy(&p.graph);
+    }
+    omp_set_num_threads(1);
+}
+
+/* User u has items u and u + 1 of a long path, users that are multiples of 7 none: few rows are
+ * near a batch of 4. */
+static cf_test_graph make_path(void)
+{
+    cf_test_graph graph = {.n_users = 240, .n_items = 241};
+
+    graph.pairs = malloc(480 * sizeof *graph.pairs);
+    assert_non_null(graph.pairs);
+    for (int64_t u = 0; u < 240; u++)
+        for (int64_t i = u; i < u + 2 && u % 7 > 0; i++) {
+            graph.pairs[graph.n_pairs][0] = u;
+            graph.pairs[graph.n_pairs++][1] = i;
+        }
+    return graph;
+}
+
+static void rows_near_the_batch_have_the_bits_of_all(void **state)
+{
+    static const variant near[] = {
+        {"model=LightGCN", "n_layers=1", 48, false, "reach_share=1"},
+        {"model=LightGCN", "n_layers=2", 48, false, "reach_share=1"},
+        {"model=LightGCN", "n_layers=3", 20, true, "reach_share=1"},
+        {"model=LightGCN", "n_layers=5", 20, false, "reach_share=0.3"}, /* not as far as 5 */
+        {"model=SGL", "n_layers=2", 48, false, "reach_share=1"},
+        {"model=SGCL", "n_layers=3", 20, false, "reach_share=1"},
+    };
+    cf_grid *grid = NULL;
+
+    (void)state;
+    for (size_t v = 0; v < sizeof near / sizeof *near; v++) {
+        variant all = near[v];
+        problem p, q;
+        outcome want;
+
+        all.more = "reach_share=0";
+        p = new_problem(&near[v], make_path(), 4);
+        q = new_problem(&all, p.graph, 4);
+        want = run_alone(&q, &all);
+        assert_int_equal(want.steps_reached, 0);
+        for (int threads = 1; threads <= 2; threads++)
+            for (int k = 0; cf_test_next_grid(&world, problem_segments(&p), &k, &grid);) {
+                omp_set_num_threads(threads);
+                outcome got = run(&p, &near[v], grid);
+                assert_true(got.steps_reached >= (v == 3 ? 1 : near[v].layers[9] - '0'));
                 check_same(&p, &got, &want);
                 drop(&got);
             }
@@ -164,7 +222,7 @@ static void check_means(const problem *p, const float *users, const float *items
 
 static void users_are_pooled_from_their_items(void **state)
 {
-    problem p = new_problem(&variants[3]);
+    problem p = new_problem(&variants[3], cf_test_graph_random(USERS, ITEMS, 0.1, 13), BATCH);
     cf_grid *grid = NULL;
 
     (void)state;
@@ -187,6 +245,7 @@ static void users_are_pooled_from_their_items(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_grid_and_thread_count_has_the_bits_of_one_rank),
+    cmocka_unit_test(rows_near_the_batch_have_the_bits_of_all),
     cmocka_unit_test(users_are_pooled_from_their_items),
 };
 CF_TEST_MAIN(tests)

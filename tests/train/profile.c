@@ -118,6 +118,11 @@ static const run_spec variants[] = {
     {.sets = {"model=SGL", "epochs=4"}},
     {.sets = {"model=SGL", "epochs=1", "type=RW", "n_layers=3", "train_batch_size=100000"}},
     {.sets = {"model=SGCL", "epochs=6"}},
+    {.sets = {"model=LightGCN", "epochs=3", "train_batch_size=8", "reach_share=1"}},
+    {.data = "path.h5",
+     .sets = {"model=LightGCN", "epochs=6", "n_layers=3", "train_batch_size=1", "reach_share=1"}},
+    {.data = "path.h5",
+     .sets = {"model=LightGCN", "epochs=6", "n_layers=3", "train_batch_size=2", "reach_share=0"}},
 };
 
 static bool is_whole(const run_spec *spec)
@@ -131,13 +136,14 @@ static void what_was_foretold_came_true(void **state)
 {
     (void)state;
     write_dataset(cf_test_scratch("data.h5"), false);
+    write_pairs(cf_test_scratch("path.h5"), false, path_pairs());
     for (size_t v = 0; v < sizeof variants / sizeof *variants; v++)
         for (int k = 0, columns; (columns = grid_columns(&world, k)) > 0; k++) {
             run_spec spec = variants[v];
             cf_train_result result;
             char what[128];
 
-            spec.data = "data.h5";
+            if (spec.data == NULL) spec.data = "data.h5";
             spec.folder = "run";
             spec.profile = "profile.json";
             clear_folder("run");

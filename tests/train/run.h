@@ -74,10 +74,24 @@ static inline cf_status make_vectors(void *context, int64_t first, int64_t count
     return CF_OK;
 }
 
-/** Collective. */
-static inline void write_dataset(const char *path, bool with_valid)
+/** Users with two items each, the second of which the next user has too, and some with one: few
+ * rows are near one. */
+static inline cf_test_graph path_pairs(void)
 {
-    cf_test_graph pairs = all_pairs();
+    cf_test_graph pairs = all_pairs(); /* room enough */
+
+    pairs.n_pairs = 0;
+    for (int64_t u = 0; u < USERS; u++)
+        for (int64_t k = 0; k < (u < ITEMS - 1 ? 2 : 1); k++) {
+            pairs.pairs[pairs.n_pairs][0] = u;
+            pairs.pairs[pairs.n_pairs++][1] = (u < ITEMS - 1 ? u : u * 7 % ITEMS) + k;
+        }
+    return pairs;
+}
+
+/** The parts of some pairs, which it destroys. Collective. */
+static inline void write_pairs(const char *path, bool with_valid, cf_test_graph pairs)
+{
     cf_dataset_content content = {.user_ids = make_ids('u', USERS),
                                   .item_ids = make_ids('i', ITEMS),
                                   .train = make_part(&pairs, 0, with_valid),
@@ -100,6 +114,12 @@ static inline void write_dataset(const char *path, bool with_valid)
     cf_dataset_destroy_strings(&content.user_ids);
     cf_dataset_destroy_strings(&content.item_ids);
     cf_test_graph_destroy(&pairs);
+}
+
+/** Collective. */
+static inline void write_dataset(const char *path, bool with_valid)
+{
+    write_pairs(path, with_valid, all_pairs());
 }
 
 /* ---- Runs ----------------------------------------------------------------------------------- */
