@@ -1,0 +1,139 @@
+/*
+ * Steps of training with all rows in every layer (reach_share 0), and with the rows near the batch
+ * alone, in turn: first the same gradient twice, bit by bit, then median seconds of each.
+ *
+ *     mpirun -n 1 build/tools/bench/bench_step DATA.h5 [ROWSxCOLUMNS [NAME=VALUE]...]
+ */
+#include "bench.h"
+
+#include "../../src/model/internal.h"
+#include "../../src/train/internal.h"
+
+#include <string.h>
+
+typedef struct bench {
+    cf_config *config;
+    cf_dataset *dataset;
+    cf_grid *grid;
+    cf_shard *shard;
+    struct sampler sampler;
+    cf_model *model;
+    cf_optim *optim;
+    int64_t index;
+    uint64_t checksum;
+} bench;
+
+/* Whatever the order of rows, and whoever has them. */
+static void add_row_bits(void *context, cf_side side, const int32_t *rows, int count,
+                         const float *values)
+{
+    bench *b = context;
+    const cf_dense *table = b->model->table[side];
+    uint64_t sum = 0;
+
+    for (int k = 0; k < count; k++)
+        for (int64_t d = 0; d < table->width; d++) {
+            const uint64_t place = (uint64_t)((table->first_row + rows[k]) * table->width + d);
+            uint32_t bits;
+
+            memcpy(&bits, &values[k * table->width + d], sizeof bits);
+            sum += bits * (2 * place + 1);
+        }
+#pragma omp atomic
+    b->checksum += sum;
+}
+
+static void take_step(void *context)
+{
+    bench *b = context;
+    const cf_sink sink = {cf_optim_update, b->optim};
+    cf_loss loss;
+
+    cf_optim_begin(b->optim);
+    (void)cf_model_step(b->model, sampler_draw(&b->sampler, b->index++), &sink, &loss);
+}
+
+static uint64_t gradient_bits(bench *b, double share)
+{
+    const cf_sink sink = {add_row_bits, b};
+    cf_loss loss;
+
+    b->checksum = 0;
+    b->model->propagation.share = share;
+    (void)cf_model_step(b->model, sampler_draw(&b->sampler, b->index), &sink, &loss);
+    return b->checksum;
+}
+
+static cf_status set_up(const cf_par *world, int argc, char **argv, bench *b)
+{
+    static const cf_setting *const tables[] = {cf_model_settings, cf_select_settings,
+                                               cf_optim_settings, cf_train_settings};
+    int rows = 1, columns = world->size;
+    cf_model_place place;
+    cf_status status;
+
+    if (argc < 2 || (argc > 2 && sscanf(argv[2], "%dx%d", &rows, &columns) != 2))
+        return CF_FAIL(CF_ERR_USAGE, "usage: bench_step DATA.h5 [ROWSxCOLUMNS [NAME=VALUE]...]");
+    CF_TRY(cf_config_create(tables, 4, &b->config));
+    for (int k = 3; k < argc; k++)
+        CF_TRY(cf_config_set(b->config, argv[k]));
+    CF_TRY(cf_dataset_open(world, argv[1], &b->dataset));
+    CF_TRY(cf_par_create_grid(world, rows, columns, &b->grid));
+    CF_TRY(cf_dataset_load_shard(b->dataset, b->grid, &b->shard));
+    CF_TRY(sampler_create(b->config, b->dataset, b->shard, &b->sampler));
+    place = (cf_model_place){b->grid, b->shard, b->sampler.batch_size};
+    CF_TRY(cf_model_create(b->config, &place, &b->model));
+    CF_TRY(cf_optim_create(b->config, b->model->table, &b->optim));
+    cf_model_fill_noise(b->model, b->config, b->sampler.seed);
+    sampler_start_epoch(&b->sampler, 0);
+    cf_model_start_epoch(b->model, b->sampler.seed, 0);
+done:
+    return status;
+}
+
+static double share_reached(const bench *b)
+{
+    const cf_reach *reach = &b->model->propagation.reach;
+    int64_t n[2] = {0, 0}; /* near, all */
+
+    for (int side = 0; side < 2; side++) {
+        n[0] += reach->count[side][reach->depth];
+        n[1] += b->model->table[side]->local_rows;
+    }
+    return (double)n[0] / (double)n[1];
+}
+
+int main(int argc, char **argv)
+{
+    cf_par world;
+    bench b = {0};
+    double share, seconds[2];
+    cf_status status;
+
+    cf_par_init(&argc, &argv, &world);
+    CF_TRY(set_up(&world, argc, argv, &b));
+    share = b.model->propagation.share;
+    if (gradient_bits(&b, 0) != gradient_bits(&b, share))
+        CF_TRY(CF_FAIL(CF_ERR_NUMERIC, "gradients differ"));
+    b.model->propagation.share = 0;
+    seconds[0] = bench_time(&world, take_step, &b);
+    b.model->propagation.share = share;
+    seconds[1] = bench_time(&world, take_step, &b);
+    if (world.rank == 0)
+        printf("{\"benchmark\": \"step\", \"ranks\": %d, \"grid\": \"%dx%d\", \"threads\": %d, "
+               "\"steps_reached\": %d, \"rows_reached\": %.3f, \"seconds_all_rows\": %.4f, "
+               "\"seconds\": %.4f}\n",
+               world.size, b.grid->n_rows, b.grid->n_columns, omp_get_max_threads(),
+               b.model->propagation.reach.depth, share_reached(&b), seconds[0], seconds[1]);
+done:
+    if (status != CF_OK && world.rank == 0) fprintf(stderr, "bench_step: %s\n", cf_error_message());
+    cf_optim_destroy(&b.optim);
+    cf_model_destroy(&b.model);
+    sampler_destroy(&b.sampler);
+    cf_dataset_destroy_shard(&b.shard);
+    cf_par_destroy_grid(&b.grid);
+    cf_dataset_close(&b.dataset);
+    cf_config_destroy(&b.config);
+    cf_par_finalize();
+    return (int)status;
+}
