@@ -77,7 +77,8 @@ typedef struct cf_reach {
     int depth;        /* steps that it has; beyond, nothing is known of a row */
     int32_t *rows[2]; /* owned rows by steps, ascending among those of the same */
     int64_t count[2][CF_REACH_STEPS + 1]; /* of `rows`: within k steps */
-    uint8_t *steps[2]; /* rows + halo: of each, up to `depth`, from the nearest of the few rows */
+    uint8_t *steps[2];   /* rows + halo: of each, up to `depth`, from the nearest of the few rows */
+    uint64_t *marked[2]; /* rows + halo: a bit each, for the sum at work */
     uint8_t *asked, *told; /* of halo rows, on their way between ranks */
 } cf_reach;
 /** Room for `most` steps, fewer where they are more than CF_REACH_STEPS. Local. Errors: MEMORY.
@@ -114,6 +115,7 @@ typedef struct cf_sparse {
     const int32_t *rows[2]; /* count; local numbers, ascending; borrowed */
     float *values[2];       /* capacity x width: the owned rows, then those that other ranks send */
     int32_t *slot[2];       /* rows + halo: place in values, -1 where zero; set while open */
+    uint64_t *marked[2];    /* rows + halo: a bit each, set where not zero */
     int64_t n_received[2];
     int32_t *received[2]; /* capacity: halo places of the rows received */
     float *outbox; /* rows on their way to other ranks, and which rows of the receiver's halo they

@@ -9,11 +9,11 @@
  * entries. */
 enum { LOOK_AHEAD = 6 };
 /** Neighbours picked in one go where not all are summed, or not all rows. */
-enum { PICKED = 512 };
+enum { PICKED = 1024 };
 
-/** Visits that a thread takes at once: enough for it to go through the tables in order for a while,
+/** Rows that a thread takes at once: enough for it to go through the tables in order for a while,
  * few enough for rows of many edges not to keep the others waiting. */
-enum { VISITS_AT_ONCE = 16 };
+enum { RUN_ROWS = 16 * CF_VISIT_ROWS };
 
 /** Edges into the owned rows of one side. */
 typedef struct adjacency {
@@ -63,18 +63,24 @@ void graph_accumulate(const float *in, int64_t width, const columns *rows, float
 /** Which rows of the other side are summed for rows of this one, and where they are. */
 typedef struct sum_work {
     const adjacency *edges;
-    bool in_order;        /* all neighbours of rows in ascending order: lists are read where they
-                             are */
-    const uint8_t *kept;  /* of the edges; NULL: all */
-    const uint8_t *steps; /* of the other side's places: those of at most `within`; NULL: all */
-    int within;
-    const int32_t *slot; /* of the other side's places: where they are in `in`, -1 for zero; NULL:
-                            as in a field */
+    bool in_order;          /* all neighbours of rows in ascending order: lists are read where they
+                               are */
+    const uint8_t *kept;    /* of the edges; NULL: all */
+    const uint64_t *marked; /* of the other side's places: those with their bit set; NULL: all */
+    const int32_t *slot;    /* of those: where they are in `in`; NULL: as in a field */
     const float *in;
     int64_t width;
     cf_visitor *visitor;
     void *context;
 } sum_work;
+
+/** Sets of places, a bit each: small enough for a cache near by. */
+enum { MARK_BITS = 64 };
+
+static inline int64_t graph_mark_words(int64_t n_places)
+{
+    return (n_places + MARK_BITS - 1) / MARK_BITS;
+}
 
 /** Visit the sums of the listed rows of a side. */
 void graph_sum_list(const cf_graph *graph, const sum_work *work, cf_side side, const int32_t *rows,
@@ -88,6 +94,9 @@ cf_status graph_create_halo(const cf_par *column, const cf_blocks *blocks, int64
 void graph_destroy_halo(halo *plan);
 void graph_begin_exchange(cf_graph *graph, cf_field field);
 void graph_end_exchange(cf_graph *graph);
+/** Mark the places of a side within `steps` in the reach's marks: these. */
+const uint64_t *graph_mark_within(const cf_graph *graph, const cf_reach *reach, int steps,
+                                  cf_side side);
 /** Begin and end, for the rows within `steps` alone; what the halo has of others is not defined. */
 void graph_exchange_within(cf_graph *graph, const cf_reach *reach, int steps, cf_field field);
 

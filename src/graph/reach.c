@@ -14,6 +14,7 @@ cf_status cf_graph_create_reach(const cf_graph *graph, int most, cf_reach *out)
         const halo *h = &graph->halo[side];
 
         CF_TRY(CF_ALLOC(reach.steps[side], h->n_owned + h->n_halo));
+        CF_TRY(CF_ALLOC(reach.marked[side], graph_mark_words(h->n_owned + h->n_halo)));
         CF_TRY(CF_ALLOC(reach.rows[side], h->n_owned + 1)); /* one may be written beyond the last */
         if (h->n_sent > n_sent) n_sent = h->n_sent;
     }
@@ -30,6 +31,7 @@ void cf_graph_destroy_reach(cf_reach *reach)
 {
     for (int side = 0; side < 2; side++) {
         cf_free(&reach->steps[side]);
+        cf_free(&reach->marked[side]);
         cf_free(&reach->rows[side]);
     }
     cf_free(&reach->asked);
@@ -156,4 +158,22 @@ void cf_graph_find_reach(cf_graph *graph, int32_t *const rows[2], const int64_t 
         if ((double)n_edges > most) return;
         reach->depth = step;
     }
+}
+
+const uint64_t *graph_mark_within(const cf_graph *graph, const cf_reach *reach, int steps,
+                                  cf_side side)
+{
+    const int64_t n = graph->halo[side].n_owned + graph->halo[side].n_halo;
+    const uint8_t *of = reach->steps[side];
+
+#pragma omp parallel for schedule(static)
+    for (int64_t word = 0; word < graph_mark_words(n); word++) {
+        const int64_t first = word * MARK_BITS;
+        uint64_t bits = 0;
+
+        for (int64_t k = 0; k < MARK_BITS && first + k < n; k++)
+            bits |= (uint64_t)(of[first + k] <= steps) << k;
+        reach->marked[side][word] = bits;
+    }
+    return reach->marked[side];
 }

@@ -14,6 +14,7 @@ cf_status cf_graph_create_sparse(cf_graph *graph, int64_t capacity, int64_t widt
 
         CF_TRY(CF_ALLOC(sparse.values[side], capacity * width));
         CF_TRY(CF_ALLOC(sparse.received[side], capacity));
+        CF_TRY(CF_ALLOC(sparse.marked[side], graph_mark_words(h->n_owned + h->n_halo)));
         CF_TRY(CF_ALLOC(sparse.slot[side], h->n_owned + h->n_halo));
         memset(sparse.slot[side], 0xff,
                (size_t)(h->n_owned + h->n_halo) * sizeof(int32_t)); /* -1 */
@@ -39,12 +40,25 @@ void cf_graph_destroy_sparse(cf_sparse *sparse)
     for (int side = 0; side < 2; side++) {
         cf_free(&sparse->values[side]);
         cf_free(&sparse->received[side]);
+        cf_free(&sparse->marked[side]);
         cf_free(&sparse->slot[side]);
     }
     cf_free(&sparse->outbox);
     cf_free(&sparse->outbox_place);
     if (sparse->width > 0) MPI_Type_free(&sparse->row_type);
     sparse->width = 0;
+}
+
+static void set_slot(cf_sparse *sparse, int side, int32_t place, int64_t slot)
+{
+    sparse->slot[side][place] = (int32_t)slot;
+    sparse->marked[side][place / MARK_BITS] |= (uint64_t)1 << place % MARK_BITS;
+}
+
+static void clear_slot(cf_sparse *sparse, int side, int32_t place)
+{
+    sparse->slot[side][place] = -1;
+    sparse->marked[side][place / MARK_BITS] = 0;
 }
 
 /* Fill the outbox with my rows that are in some peer's halo and not zero; count them by peer. */
@@ -90,7 +104,7 @@ static void exchange_side(cf_graph *graph, cf_sparse *sparse, cf_side side)
     for (int p = 0; p < column->size; p++)
         for (int k = start[p]; k < start[p] + count[p]; k++) {
             sparse->received[side][k] += (int32_t)h->n_owned + h->receive_start[p];
-            sparse->slot[side][sparse->received[side][k]] = (int32_t)(owned + k);
+            set_slot(sparse, side, sparse->received[side][k], owned + k);
         }
     sparse->n_received[side] = n;
 }
@@ -100,7 +114,7 @@ void cf_graph_open_sparse(cf_sparse *sparse)
     for (int side = 0; side < 2; side++) {
         sparse->n_received[side] = 0;
         for (int64_t k = 0; k < sparse->count[side]; k++)
-            sparse->slot[side][sparse->rows[side][k]] = (int32_t)k;
+            set_slot(sparse, side, sparse->rows[side][k], k);
     }
 }
 
@@ -119,9 +133,9 @@ void cf_graph_close_sparse(cf_sparse *sparse)
 {
     for (int side = 0; side < 2; side++) {
         for (int64_t k = 0; k < sparse->count[side]; k++)
-            sparse->slot[side][sparse->rows[side][k]] = -1;
+            clear_slot(sparse, side, sparse->rows[side][k]);
         for (int64_t k = 0; k < sparse->n_received[side]; k++)
-            sparse->slot[side][sparse->received[side][k]] = -1;
+            clear_slot(sparse, side, sparse->received[side][k]);
     }
 }
 
@@ -132,6 +146,7 @@ void cf_graph_sum_sparse(const cf_graph *graph, const cf_reach *reach, int rows,
         const adjacency *edges = &graph->adjacency[side];
         const cf_side from = graph_other((cf_side)side);
         const sum_work work = {.edges = edges,
+                               .marked = in->marked[from],
                                .slot = in->slot[from],
                                .in = in->values[from],
                                .width = in->width,

@@ -54,7 +54,7 @@ static double step_memory(const memory_shape *m)
 
     return m->batch * (lists + 32 + 4 + 4 * n_rows * m->width +
                        4 * (m->width + m->full_width) / CF_LANES) +
-           4 * (m->users + m->items + m->halo) + outbox * (4 * m->width + 4);
+           4.125 * (m->users + m->items + m->halo) + outbox * (4 * m->width + 4);
 }
 
 /* With propagation: two fields, and a reach. */
@@ -65,6 +65,7 @@ double memory_of(const model_kind *kind, const cf_config *config, const cf_model
     const double rows = m.users + m.items;
 
     return 4 * rows * m.width + graph_memory(&m) + step_memory(&m) +
-           (propagates ? 2 * 4 * m.width * (rows + 2 * m.halo) + 5 * rows + 2 * m.halo : 0) +
+           (propagates ? 2 * 4 * m.width * (rows + 2 * m.halo) + 5.125 * rows + 2.125 * m.halo
+                       : 0) +
            (kind->memory != NULL ? kind->memory(config, &m) : 0);
 }

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-enum { MANY = 720, MOST = 4, WIDTH = 32 };
+enum { MANY = 1300, MOST = 4, WIDTH = 32 };
 
 /* User k has items k and k + 1, but for some, that have none or are where two paths meet: rows are
  * far apart. */
@@ -26,7 +26,7 @@ static cf_test_graph make_path(void)
 
 static cf_test_graph make_random(void)
 {
-    return cf_test_graph_random(213, 700, 0.01, 5); /* a hub of more neighbours than are picked */
+    return cf_test_graph_random(213, 1300, 0.01, 5); /* a hub of more neighbours than are picked */
 }
 
 static cf_test_graph (*const graphs[])(void) = {make_path, make_random};

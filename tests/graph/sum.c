@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-/* The last user has more neighbours than are picked in one go (512). */
-enum { USERS = 213, ITEMS = 700 };
+/* The last user has more neighbours than are picked in one go (1024). */
+enum { USERS = 213, ITEMS = 1300 };
 static const int64_t widths[] = {16, 64, 128, 144, 272};
 enum { N_WIDTHS = sizeof widths / sizeof *widths };
 

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The last user has more neighbours than one go of the sum looks at (512). */
-enum { USERS = 213, ITEMS = 700, WIDTH = 32, MAX_COLUMNS = 2 };
+/* The last user has more neighbours than one go of the sum looks at (1024). */
+enum { USERS = 213, ITEMS = 1300, WIDTH = 32, MAX_COLUMNS = 2 };
 static const int64_t n_rows[2] = {USERS, ITEMS};
 
 /* Serial sums over the kept pairs, and the field they are of. */
