@@ -1,6 +1,6 @@
 """The tables and plots of tools/scaling_study, from its cells; nothing here runs a training.
 
-A cell has kind ("strong" or "weak", or with " simulated" behind it), ranks, state ("done", "failed" or "waiting"), error and, if
+A cell has kind ("strong" or "weak", or with " simulated" or " followed" behind it), ranks, state ("done", "failed" or "waiting"), error and, if
 it is done, result: what read_result() makes of a log and a profile, or of a simulation.
 """
 import statistics

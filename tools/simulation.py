@@ -1,8 +1,10 @@
 """Training on a cluster that is not there, for tools/scaling_study: the program's own loop (tools/simulate) under SimGrid's SMPI.
 
 The cluster: a fat tree of 16 nodes to a leaf switch and 8 links from each to the spine, 100 Gb/s and 600 ns a link, 32 ranks to a
-node, 20 GB/s within it. A rank's computing takes what it takes on this machine: SMPI has all ranks in one process, one computing
-at a time, and measures it by the processor's clock. Alltoall and Alltoallv go round in a ring, everything else as Open MPI has it.
+node, 20 GB/s within it, and half a microsecond of a core for each message sent and each received. All ranks are in one process.
+What a rank computes is measured here, span by span in several steps, and takes the median (tools/simulate/clock.h). Messages
+between two ranks, and those of Alltoallv, are counted on the links that they cross (tools/simulate/network.c), or, up to some 64
+ranks, followed by SimGrid; other collective calls are SimGrid's, as Open MPI's selector has them.
 """
 import json
 import os
@@ -20,15 +22,21 @@ SETTINGS = (
     "drop_ratio", "ssl_tau", "ssl_weight", "temperature", "contrast_memory", "learner", "learning_rate", "weight_decay",
 )  # fmt: skip
 OPTIONS = (
-    "--log=root.thres:critical", "--cfg=smpi/simulate-computation:yes", "--cfg=smpi/host-speed:100Gf",
-    "--cfg=smpi/coll-selector:ompi", "--cfg=smpi/alltoall:ring", "--cfg=smpi/alltoallv:ring",
+    "--log=root.thres:critical", "--cfg=smpi/simulate-computation:no", "--cfg=smpi/host-speed:100Gf",
+    "--cfg=smpi/coll-selector:ompi",
 )  # fmt: skip
+LINK, LATENCY, MEMORY, OVERHEAD = 12.5e9, 600e-9, 20e9, 0.5e-6  # bytes/s, s, bytes/s, s a message
+LINKS_UP = 8
+NETWORKS = {  # as tools/simulate/network.h has it
+    "counted": f"{RANKS_A_NODE},{NODES_A_LEAF},{LINKS_UP},{LINK},{LATENCY},{MEMORY},{OVERHEAD}",
+    "simgrid": "simgrid",
+}
 PLATFORM = """<?xml version='1.0'?>
 <!DOCTYPE platform SYSTEM "https://simgrid.org/simgrid.dtd">
 <platform version="4.1">
-  <cluster id="cluster" prefix="node-" radical="0-{last}" suffix="" speed="100Gf" core="{cores}" bw="12.5GBps" lat="600ns"
-           loopback_bw="20GBps" loopback_lat="100ns" sharing_policy="SPLITDUPLEX"
-           topology="FAT_TREE" topo_parameters="2;{leaf},{leaves};1,8;1,1"/>
+  <cluster id="cluster" prefix="node-" radical="0-{last}" suffix="" speed="100Gf" core="{cores}" bw="{link}Bps" lat="{latency}s"
+           loopback_bw="{memory}Bps" loopback_lat="100ns" sharing_policy="SPLITDUPLEX"
+           topology="FAT_TREE" topo_parameters="2;{leaf},{leaves};1,{links};1,1"/>
 </platform>
 """
 
@@ -64,14 +72,16 @@ class Simulation(subprocess.Popen):
 def write_cluster(folder, ranks):
     leaves = -(-nodes_of(ranks) // NODES_A_LEAF)
     last = leaves * NODES_A_LEAF - 1
-    platform = PLATFORM.format(last=last, cores=RANKS_A_NODE, leaf=NODES_A_LEAF, leaves=leaves)
+    platform = PLATFORM.format(
+        last=last, cores=RANKS_A_NODE, leaf=NODES_A_LEAF, leaves=leaves, links=LINKS_UP, link=LINK, latency=LATENCY, memory=MEMORY
+    )
     (folder / "cluster.xml").write_text(platform, encoding="ascii")
     hosts = "".join(f"node-{rank // RANKS_A_NODE}\n" for rank in range(ranks))
     (folder / "hosts").write_text(hosts, encoding="ascii")
 
 
-def settings_of(settings):
-    return {name: settings[name] for name in SETTINGS}
+def settings_of(cell, settings):
+    return {name: settings[name] for name in SETTINGS} | {"train_batch_size": str(cell.batch)}
 
 
 def run(options, cell, settings, stop):
@@ -86,14 +96,14 @@ def run(options, cell, settings, stop):
     )
     if made.returncode != 0:
         raise Failure(own_error(made.stderr) or f"simulate_lists ends with {made.returncode}", made.returncode)
-    values = settings_of(settings)
+    values = settings_of(cell, settings)
     with open(folder / "output.txt", "wb") as output:
         simulation = Simulation(
             ["smpirun", "-np", str(cell.ranks), "-platform", folder / "cluster.xml", "-hostfile", folder / "hosts", *OPTIONS,
-             programs / "simulate_loop", lists, cell.grid, str(options.simulate_steps),
+             programs / "simulate_loop", lists, cell.grid, str(options.simulate_steps), NETWORKS[cell.network],
              *(f"{name}={value}" for name, value in values.items())],
-            env={**options.environment, "OMP_NUM_THREADS": "1"}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=output, text=True, start_new_session=True,
+            env={**options.environment, "OMP_NUM_THREADS": "1", "MALLOC_TRIM_THRESHOLD_": str(2**40)},  # kept for other messages
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=output, text=True, start_new_session=True,
         )  # fmt: skip
         status = stop.wait_for(simulation)
         stop.training = None
@@ -112,7 +122,7 @@ def read_result(cell, settings):
     if not path.exists():
         return
     found = json.loads(path.read_text())
-    asked = settings_of(settings)
+    asked = settings_of(cell, settings)
     differs = [name for name in asked if found["settings"].get(name) != asked[name]]
     if differs or found["data"] != str(cell.data):
         raise Failure(f"{cell.folder.name} has other {differs[0] if differs else 'data'}: choose another --out, or remove it")

@@ -3,14 +3,15 @@
  * and its own batches; only the data come from a plain file (lists.h). Steps on a grid, as
  * simulated:
  *
- *     simulate_loop LISTS ROWSxCOLUMNS STEPS [NAME=VALUE]...
+ *     simulate_loop LISTS ROWSxCOLUMNS STEPS NETWORK [NAME=VALUE]...
  *
- * prints one JSON object: of STEPS after a first one the seconds and the share in MPI calls, of all
- * of them bytes and loss, which is that of the same steps of `llminit train` from noise. Every rank
- * computes what it would, one after the other, and what that takes on this machine is its time in
- * the simulation; the network is SimGrid's.
+ * does a first step, STEPS that are measured, and one that is timed (clock.h), and prints one JSON
+ * object: of the last its seconds and the share in MPI calls; of all of them bytes and loss, which
+ * is that of the same steps of `llminit train` from noise. NETWORK: network.h.
  */
+#include "clock.h"
 #include "lists.h"
+#include "network.h"
 
 #include "../../src/train/internal.h"
 
@@ -125,11 +126,12 @@ static cf_status set_up(loop *l, const cf_par *world, char **argv, int argc)
     int n_rows, n_columns;
     cf_status status;
 
-    if (argc < 4 || sscanf(argv[2], "%dx%d", &n_rows, &n_columns) != 2)
+    if (argc < 5 || sscanf(argv[2], "%dx%d", &n_rows, &n_columns) != 2)
         return CF_FAIL(CF_ERR_USAGE,
-                       "usage: simulate_loop LISTS ROWSxCOLUMNS STEPS [NAME=VALUE]...");
+                       "usage: simulate_loop LISTS ROWSxCOLUMNS STEPS NETWORK [NAME=VALUE]...");
+    CF_TRY(network_start(world, argv[4]));
     CF_TRY(cf_config_create(tables, 3, &l->config));
-    for (int k = 4; k < argc; k++)
+    for (int k = 5; k < argc; k++)
         CF_TRY(cf_config_set(l->config, argv[k]));
     if (cf_model_is_closed(l->config)) return cf_model_check_dataset(l->config, &dataset);
     CF_TRY(map_lists(argv[1], &l->lists));
@@ -190,36 +192,50 @@ static totals read_totals(void)
     return sum;
 }
 
-/* The first step touches all memory and is not timed. */
+/* Step 0 touches all memory, those after it are measured, and the last one is timed. */
+static cf_status run_steps(loop *l, const cf_par *world, int64_t n_measured, double *seconds,
+                           double *mpi_seconds, double *loss)
+{
+    cf_status status;
+
+    CF_TRY(step(l, 0, loss));
+    for (int64_t k = 1; k <= n_measured; k++) {
+        CF_TRY(cf_par_agree(world, clock_measure()));
+        CF_TRY(step(l, k, loss));
+    }
+    CF_TRY(cf_par_agree(world, clock_replay()));
+    MPI_Barrier(world->comm);
+    *mpi_seconds = -read_totals().mpi_seconds;
+    *seconds = -clock_now();
+    CF_TRY(step(l, n_measured + 1, loss));
+    MPI_Barrier(world->comm);
+    *seconds += clock_now();
+    *mpi_seconds += read_totals().mpi_seconds;
+done:
+    return status;
+}
+
 static cf_status run(const cf_par *world, int argc, char **argv)
 {
     loop l = {0};
     cf_status status = set_up(&l, world, argv, argc);
-    const int64_t n_timed = status == CF_OK ? strtoll(argv[3], NULL, 10) : 0;
-    double mean[3], seconds, loss = 0;
-    totals before, after;
+    const int64_t n_measured = status == CF_OK ? strtoll(argv[3], NULL, 10) : 0;
+    const double n_steps = (double)n_measured + 2;
+    double mean[4] = {0}, loss = 0;
 
     CF_TRY(cf_par_agree(world, status));
     cf_par_start_profile();
-    CF_TRY(step(&l, 0, &loss));
-    MPI_Barrier(world->comm);
-    before = read_totals();
-    seconds = MPI_Wtime();
-    for (int64_t k = 1; k <= n_timed; k++)
-        CF_TRY(step(&l, k, &loss));
-    MPI_Barrier(world->comm);
-    seconds = MPI_Wtime() - seconds;
-    after = read_totals();
-    mean[0] = (after.mpi_seconds - before.mpi_seconds) / seconds / world->size;
-    mean[1] = after.step_bytes / (double)(1 + n_timed) / world->size;
-    mean[2] = (double)cf_alloc_held() / world->size;
-    MPI_Allreduce(MPI_IN_PLACE, mean, 3, MPI_DOUBLE, MPI_SUM, world->comm);
+    CF_TRY(run_steps(&l, world, n_measured, &mean[0], &mean[1], &loss));
+    mean[2] = read_totals().step_bytes / n_steps;
+    mean[3] = (double)cf_alloc_held();
+    MPI_Allreduce(MPI_IN_PLACE, mean, 4, MPI_DOUBLE, MPI_SUM, world->comm);
     if (world->rank == 0)
         printf(
             "{\"step_seconds\": %.9g, \"mpi_share\": %.6g, \"step_bytes\": %.17g, \"held\": %.10g, "
             "\"loss\": %.17g, \"steps_an_epoch\": %lld, \"train\": %lld}\n",
-            seconds / (double)n_timed, mean[0], mean[1], mean[2], loss / (double)(1 + n_timed),
-            (long long)sampler_n_batches(&l.sampler), (long long)l.lists.size.n_train);
+            mean[0] / world->size, mean[1] / mean[0], mean[2] / world->size, mean[3] / world->size,
+            loss / n_steps, (long long)sampler_n_batches(&l.sampler),
+            (long long)l.lists.size.n_train);
 done:
     return status; /* the end of the process frees all */
 }

@@ -1,0 +1,141 @@
+#include "clock.h"
+
+#include <math.h>
+#include <simgrid/engine.h>
+#include <stdlib.h>
+#undef clock_gettime /* SimGrid's, up to here */
+
+enum { MAX_SAMPLES = 64 };
+
+typedef struct spans {
+    int64_t count, capacity;
+    double *seconds;
+} spans;
+
+/* SimGrid gives every rank its own. */
+static struct {
+    enum { IDLE, MEASURE, REPLAY } mode;
+    spans sample[MAX_SAMPLES];
+    int n_samples;
+    int64_t replayed; /* spans of sample[0], which then has the medians */
+    double owed;      /* seconds */
+    double went_on;   /* processor time where the span began */
+} me;
+
+static double processor_seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* ---- Spans ---- */
+
+static void keep(spans *sample, double seconds)
+{
+    if (sample->count == sample->capacity) {
+        sample->capacity = 2 * sample->capacity + 1024;
+        sample->seconds =
+            realloc(sample->seconds, (size_t)sample->capacity * sizeof *sample->seconds);
+        CF_ASSERT(sample->seconds != NULL);
+    }
+    sample->seconds[sample->count++] = seconds;
+}
+
+cf_status clock_measure(void)
+{
+    if (me.n_samples == MAX_SAMPLES)
+        return CF_FAIL(CF_ERR_USAGE, "steps: expected at most %d", MAX_SAMPLES);
+    me.mode = MEASURE;
+    me.n_samples++;
+    me.went_on = processor_seconds();
+    return CF_OK;
+}
+
+static double median_of(int64_t k)
+{
+    double sorted[MAX_SAMPLES];
+
+    for (int s = 0; s < me.n_samples; s++) {
+        const double value = me.sample[s].seconds[k];
+        int at = s;
+
+        for (; at > 0 && sorted[at - 1] > value; at--)
+            sorted[at] = sorted[at - 1];
+        sorted[at] = value;
+    }
+    return (sorted[(me.n_samples - 1) / 2] + sorted[me.n_samples / 2]) / 2;
+}
+
+cf_status clock_replay(void)
+{
+    if (me.n_samples == 0) return CF_FAIL(CF_ERR_USAGE, "steps: expected one at least");
+    for (int s = 1; s < me.n_samples; s++)
+        if (me.sample[s].count != me.sample[0].count)
+            return CF_FAIL(CF_ERR_USAGE, "model: its steps differ in what they do: %lld, %lld",
+                           (long long)me.sample[0].count, (long long)me.sample[s].count);
+    for (int64_t k = 0; k < me.sample[0].count; k++)
+        me.sample[0].seconds[k] = median_of(k);
+    me.mode = REPLAY;
+    me.replayed = 0;
+    me.went_on = processor_seconds();
+    return CF_OK;
+}
+
+/* Whatever is computed after the last span is not timed. */
+static void end_span(double seconds)
+{
+    if (me.mode == MEASURE) keep(&me.sample[me.n_samples - 1], seconds);
+    if (me.mode == REPLAY && me.replayed < me.sample[0].count)
+        me.owed += me.sample[0].seconds[me.replayed++];
+}
+
+/* ---- The clock ---- */
+
+double clock_now(void)
+{
+    return simgrid_get_clock() + me.owed;
+}
+
+void clock_owe(double seconds)
+{
+    me.owed += seconds;
+}
+
+void clock_sleep_until(double time)
+{
+    const double left = time - simgrid_get_clock();
+    struct timespec span;
+
+    if (left <= 0) return;
+    span.tv_sec = (time_t)floor(left);
+    span.tv_nsec = (long)(1e9 * (left - floor(left)));
+    nanosleep(&span, NULL); /* SimGrid's */
+}
+
+void clock_stop(void)
+{
+    const double paid = clock_now();
+
+    me.owed = 0;
+    clock_sleep_until(paid);
+}
+
+void clock_go_on(void)
+{
+    me.went_on = processor_seconds();
+}
+
+int clock_read(clockid_t id, struct timespec *out)
+{
+    double time;
+
+    (void)id;
+    end_span(processor_seconds() - me.went_on);
+    time = clock_now();
+    out->tv_sec = (time_t)floor(time);
+    out->tv_nsec = (long)(1e9 * (time - floor(time)));
+    clock_go_on();
+    return 0;
+}
