@@ -2,9 +2,9 @@
 
 The cluster: a fat tree of 16 nodes to a leaf switch and 8 links from each to the spine, 100 Gb/s and 600 ns a link, 32 ranks to a
 node, 20 GB/s within it, and half a microsecond of a core for each message sent and each received. All ranks are in one process.
-What a rank computes is measured here, span by span in several steps, and takes the median (tools/simulate/clock.h). Messages
-between two ranks, and those of Alltoallv, are counted on the links that they cross (tools/simulate/network.c), or, up to some 64
-ranks, followed by SimGrid; other collective calls are SimGrid's, as Open MPI's selector has them.
+What a rank computes is measured here, span by span in several steps of one batch, and takes the median (tools/simulate/clock.h).
+Messages between two ranks, and those of Alltoallv, are counted on the links that they cross (tools/simulate/network.c), or, up to
+some 64 ranks, followed by SimGrid; other collective calls are SimGrid's, as Open MPI's selector has them.
 """
 import json
 import os
@@ -12,14 +12,15 @@ import shutil
 import signal
 import subprocess
 
-from training import Failure, own_error
+from training import Failure, own_error, run_alone
 
 RANKS_A_NODE = 32
 NODES_A_LEAF = 16
 # what the loop heeds of a run's settings
 SETTINGS = (
     "embedding_size", "train_batch_size", "seed", "neg_exclude", "model", "n_layers", "reg_weight", "require_pow", "type",
-    "drop_ratio", "ssl_tau", "ssl_weight", "temperature", "contrast_memory", "learner", "learning_rate", "weight_decay",
+    "drop_ratio", "ssl_tau", "ssl_weight", "temperature", "contrast_memory", "reach_share", "learner", "learning_rate",
+    "weight_decay",
 )  # fmt: skip
 OPTIONS = (
     "--log=root.thres:critical", "--cfg=smpi/simulate-computation:no", "--cfg=smpi/host-speed:100Gf",
@@ -90,10 +91,7 @@ def run(options, cell, settings, stop):
     folder.mkdir(parents=True, exist_ok=True)
     write_cluster(folder, cell.ranks)
     lists = folder / "lists"
-    alone = {**options.environment, "OMPI_MCA_ess_singleton_isolated": "1"}
-    made = subprocess.run(
-        [programs / "simulate_lists", cell.data, lists], env=alone, capture_output=True, text=True, stdin=subprocess.DEVNULL
-    )
+    made = run_alone(options, programs / "simulate_lists", cell.data, lists)
     if made.returncode != 0:
         raise Failure(own_error(made.stderr) or f"simulate_lists ends with {made.returncode}", made.returncode)
     values = settings_of(cell, settings)
