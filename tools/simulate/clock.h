@@ -7,10 +7,10 @@
 
 /*
  * A span is what a rank computes from one reading of its clock to the next; a step has the same
- * spans as the one before. On a machine with neighbours some take many times as long as others, and
- * among a thousand ranks that wait for the slowest there is always one of those. So spans are
- * measured in several steps, by the processor time of the thread, and in the step that is timed
- * each takes the median. Elsewhere computing takes no time.
+ * spans as another of the same batch. On a machine with neighbours some take many times as long as
+ * others, and among a thousand ranks that wait for the slowest there is always one of those. So
+ * spans are measured in several steps, by the processor time of the thread, and in the step that is
+ * timed each takes the median. Elsewhere computing takes no time.
  */
 
 /** The spans from here on, up to the next of these calls, are of another step that is measured.
