@@ -121,8 +121,8 @@ cf_status cf_model_predict_step(const cf_model *model, int64_t batch_size,
 void cf_model_final(cf_model *model, const cf_dense *out[2]);
 
 /** Rows and columns of a block of the matrices that closed forms are solved with; last bits depend
- * on it. 256 is no faster in tools/bench/ease, and needs more memory for rows on their way. */
-enum { CF_SOLVE_BLOCK = 128 };
+ * on it. 128 is a tenth slower in tools/bench/ease, for it goes over the matrix twice as often. */
+enum { CF_SOLVE_BLOCK = 256 };
 
 /** Has the dataset what the closed form of these settings wants? Local. Errors: USAGE (no vectors;
  * missing_embedding: random; float32 with too many users), FORMAT (items without a vector). */
