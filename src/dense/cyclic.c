@@ -92,8 +92,7 @@ static int64_t global_of(int64_t k, int64_t block, int n_processes, int p)
 
 static double read_at(const cf_cyclic *a, int64_t place)
 {
-    return a->type == CF_F64 ? ((const double *)a->data)[place]
-                             : (double)((const float *)a->data)[place];
+    return dense_read(a->type, a->data, place);
 }
 
 static void write_at(cf_cyclic *a, int64_t place, double value)

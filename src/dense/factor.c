@@ -50,12 +50,6 @@ static void destroy_workspace(workspace *w)
     cf_free(&w->ints);
 }
 
-/* What a query left in a workspace's first number. */
-static double asked_for(cf_type type, const void *reals)
-{
-    return type == CF_F64 ? *(const double *)reals : (double)*(const float *)reals;
-}
-
 /* Without `vectors`: p?syev, for p?syevd finds them in any case. */
 static int eigen_call(const cf_cyclic *a, void *values, cf_cyclic *vectors, workspace *w)
 {
@@ -112,7 +106,7 @@ static cf_status eigen_workspace(const cf_cyclic *a, cf_cyclic *vectors, void *v
     workspace query = {few_reals, few_ints, -1, -1, 0};
 
     eigen_call(a, values, vectors, &query);
-    reals = (int64_t)ceil(asked_for(a->type, few_reals)) + 2 * a->n_rows + 64;
+    reals = (int64_t)ceil(dense_read(a->type, few_reals, 0)) + 2 * a->n_rows + 64;
     if (eigen_reals(a, vectors != NULL, mesh->my_row, mesh->my_column) > reals)
         reals = eigen_reals(a, vectors != NULL, mesh->my_row, mesh->my_column);
     ints = 7 * a->n_rows + 8 * (int64_t)mesh->n_columns + 2;
@@ -124,7 +118,7 @@ static cf_status eigen_workspace(const cf_cyclic *a, cf_cyclic *vectors, void *v
 static void share_values(const cf_cyclic *a, const void *own, double *values)
 {
     for (int64_t i = 0; i < a->n_rows; i++)
-        values[i] = a->type == CF_F64 ? ((const double *)own)[i] : (double)((const float *)own)[i];
+        values[i] = dense_read(a->type, own, i);
     cf_par_broadcast(&a->mesh->world, values, a->n_rows * (int64_t)sizeof *values, 0);
 }
 
@@ -234,7 +228,7 @@ static cf_status pivot_workspace(const cf_cyclic *a, int *pivots, void *tau, wor
     int64_t reals;
 
     pivot_call(a, pivots, tau, &query);
-    reals = (int64_t)ceil(asked_for(a->type, few_reals));
+    reals = (int64_t)ceil(dense_read(a->type, few_reals, 0));
     return create_workspace(a->type, reals + 2 * a->block, 0, w);
 }
 

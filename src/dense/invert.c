@@ -23,6 +23,16 @@ typedef struct sweep {
     void *factor;      /* L, width x width, column by column, with zeros above the diagonal */
 } sweep;
 
+/* n numbers of a's type. */
+static void negate(const cf_cyclic *a, void *numbers, int64_t n)
+{
+    for (int64_t k = 0; k < n; k++)
+        if (a->type == CF_F64)
+            ((double *)numbers)[k] *= -1;
+        else
+            ((float *)numbers)[k] *= -1;
+}
+
 /* ---- The block on the diagonal ---- */
 
 /* Where it is, on the rank that has it; NULL on the others. */
@@ -49,12 +59,11 @@ static int factor_block(const sweep *s, void *block)
         spotrf_("L", &n, block, &ld, &info);
     memset(s->factor, 0, (size_t)(n * n) * s->outer.size);
     for (int64_t j = 0; j < n; j++) {
-        const void *pivot = dense_at(s->a, block, j * ld + j);
+        const int64_t pivot = j * ld + j;
 
-        memcpy(dense_at(s->a, s->factor, j * n + j), pivot, (size_t)(n - j) * s->outer.size);
-        if (info == 0 && !isfinite(s->a->type == CF_F64 ? *(const double *)pivot
-                                                        : (double)*(const float *)pivot))
-            info = (int)j + 1;
+        memcpy(dense_at(s->a, s->factor, j * n + j), dense_at(s->a, block, pivot),
+               (size_t)(n - j) * s->outer.size);
+        if (info == 0 && !isfinite(dense_read(s->a->type, block, pivot))) info = (int)j + 1;
     }
     return info;
 }
@@ -71,11 +80,7 @@ static void invert_block(const sweep *s, void *block)
         spotri_("L", &n, block, &ld, &info);
     CF_ASSERT(info == 0);
     for (int64_t j = 0; j < n; j++)
-        for (int64_t i = j; i < n; i++)
-            if (s->a->type == CF_F64)
-                ((double *)block)[j * ld + i] *= -1;
-            else
-                ((float *)block)[j * ld + i] *= -1;
+        negate(s->a, dense_at(s->a, block, j * ld + j), n - j);
 }
 
 /* ---- Block column k ---- */
@@ -150,17 +155,6 @@ static int sweep_block(sweep *s)
     return 0;
 }
 
-static void negate(cf_cyclic *a)
-{
-    const int64_t n = a->local_rows * a->local_columns;
-
-    for (int64_t k = 0; k < n; k++)
-        if (a->type == CF_F64)
-            ((double *)a->data)[k] *= -1;
-        else
-            ((float *)a->data)[k] *= -1;
-}
-
 cf_status cf_dense_invert(cf_cyclic *a)
 {
     sweep s = {.a = a};
@@ -178,7 +172,7 @@ cf_status cf_dense_invert(cf_cyclic *a)
                            "order %d is not",
                            (long long)a->n_rows, (long long)a->n_rows, order));
     }
-    negate(a);
+    negate(a, a->data, a->local_rows * a->local_columns);
     cf_dense_mirror(a);
 done:
     dense_destroy_outer(&s.outer);

@@ -25,11 +25,6 @@ typedef struct end {
     bool local;
 } end;
 
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* First number from `i` on that process p has, blocks being dealt out. */
 static int64_t next_dealt(int64_t i, int64_t block, int n_processes, int p)
 {
@@ -44,9 +39,9 @@ static cf_slab piece_of(const move *m, int rank, int64_t round)
     cf_slab piece = m->parts[rank];
     const int64_t width = piece.n_columns > 0 ? piece.n_columns : 1;
     const int64_t rows = m->most / width > 1 ? m->most / width : 1;
-    const int64_t first = smaller(round * rows, piece.n_rows);
+    const int64_t first = dense_smaller(round * rows, piece.n_rows);
 
-    piece.n_rows = smaller(rows, piece.n_rows - first);
+    piece.n_rows = dense_smaller(rows, piece.n_rows - first);
     piece.first_row += first;
     return piece;
 }
@@ -107,7 +102,7 @@ static void pack(const cf_cyclic *a, const cf_slab *piece, const int process[2],
 
         for (int64_t j = next_dealt(piece->first_column, a->block, mesh->n_columns, process[1]);
              j < last_column;) {
-            const int64_t n = smaller((j / a->block + 1) * a->block, last_column) - j;
+            const int64_t n = dense_smaller((j / a->block + 1) * a->block, last_column) - j;
             const int64_t column = j / a->block / mesh->n_columns * a->block + j % a->block;
             const int64_t place =
                 e->local ? row + column * e->stride : row + j - piece->first_column;

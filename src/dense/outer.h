@@ -49,11 +49,6 @@ void dense_place_across(dense_outer *o);
 /** c += alpha D'A; `lower`: blocks on and below the diagonal alone. Local. */
 void dense_add_outer(const dense_outer *o, double alpha, bool lower);
 
-static inline int64_t dense_smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /** How many of a matrix's first `end` rows, or columns, are mine. */
 static inline int64_t dense_rows_before(const cf_cyclic *a, int64_t end)
 {

@@ -50,6 +50,17 @@ DENSE_DECLARE(d, double);
 
 static const int dense_one = 1;
 
+static inline int64_t dense_smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/** Number `place` of an array of `type`. */
+static inline double dense_read(cf_type type, const void *array, int64_t place)
+{
+    return type == CF_F64 ? ((const double *)array)[place] : (double)((const float *)array)[place];
+}
+
 /** True on the ranks that hold a part of matrices: the others skip the call, and agree afterwards.
  */
 static inline bool dense_on_mesh(const cf_mesh *mesh)
