@@ -20,28 +20,3 @@ int network_waitall(int n, MPI_Request *requests, MPI_Status *states);
 int network_alltoallv(const void *from, const int counts[], const int starts[], MPI_Datatype type,
                       void *into, const int counts_into[], const int starts_into[],
                       MPI_Datatype type_into, MPI_Comm comm);
-
-/* Those that SimGrid does; what the rank computed is paid for first. */
-int network_send(const void *from, int n, MPI_Datatype type, int to, int tag, MPI_Comm comm);
-int network_recv(void *into, int n, MPI_Datatype type, int from, int tag, MPI_Comm comm,
-                 MPI_Status *state);
-int network_sendrecv(const void *from, int n, MPI_Datatype type, int to, int tag, void *into,
-                     int n_into, MPI_Datatype type_into, int source, int tag_into, MPI_Comm comm,
-                     MPI_Status *state);
-int network_barrier(MPI_Comm comm);
-int network_bcast(void *data, int n, MPI_Datatype type, int root, MPI_Comm comm);
-int network_allreduce(const void *from, void *into, int n, MPI_Datatype type, MPI_Op op,
-                      MPI_Comm comm);
-int network_scan(const void *from, void *into, int n, MPI_Datatype type, MPI_Op op, MPI_Comm comm);
-int network_exscan(const void *from, void *into, int n, MPI_Datatype type, MPI_Op op,
-                   MPI_Comm comm);
-int network_gather(const void *from, int n, MPI_Datatype type, void *into, int n_into,
-                   MPI_Datatype type_into, int root, MPI_Comm comm);
-int network_gatherv(const void *from, int n, MPI_Datatype type, void *into, const int counts[],
-                    const int starts[], MPI_Datatype type_into, int root, MPI_Comm comm);
-int network_allgather(const void *from, int n, MPI_Datatype type, void *into, int n_into,
-                      MPI_Datatype type_into, MPI_Comm comm);
-int network_allgatherv(const void *from, int n, MPI_Datatype type, void *into, const int counts[],
-                       const int starts[], MPI_Datatype type_into, MPI_Comm comm);
-int network_alltoall(const void *from, int n, MPI_Datatype type, void *into, int n_into,
-                     MPI_Datatype type_into, MPI_Comm comm);
