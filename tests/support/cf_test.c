@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 cf_par world;
+const cf_par cf_test_self = {MPI_COMM_SELF, 0, 1};
 static char scratch_folder[768];
 
 /** Make `path` and the folders it is in; false with errno set if that fails. */

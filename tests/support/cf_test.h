@@ -16,6 +16,8 @@
 
 /** MPI_COMM_WORLD, for all tests. */
 extern cf_par world;
+/** MPI_COMM_SELF: with it each rank runs the serial reference itself. */
+extern const cf_par cf_test_self;
 
 /** A path for a file this test run may write: in a folder of its own, the same on every rank, which
  * exists. `name` without '/'. Static buffer. */

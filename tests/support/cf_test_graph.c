@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const cf_par cf_test_self = {MPI_COMM_SELF, 0, 1};
-
 double cf_test_noise(uint64_t seed, int64_t a, int64_t b)
 {
     return 2 * cf_random_uniform((cf_random){seed, CF_STREAM_TEST}, (uint64_t)a, (uint64_t)b, 0) -

@@ -28,9 +28,6 @@ void cf_test_graph_destroy(cf_test_graph *graph);
 cf_shard cf_test_graph_cut(const cf_test_graph *graph, const cf_grid *grid);
 void cf_test_shard_destroy(cf_shard *shard);
 
-/** MPI_COMM_SELF: with it each rank runs the serial reference itself. */
-extern const cf_par cf_test_self;
-
 /**
  * All grids of `par` with at most max_columns columns, one after the other, starting with *k = 0:
  * false after the last. Destroys the one of before. Collective.
