@@ -22,7 +22,7 @@ typedef struct cf_run_progress {
 
 /** What a checkpoint holds; the pointers are borrowed on saving. */
 typedef struct cf_ckpt {
-    cf_dense *table[2];            /* raw user and item tables; of a closed form NULL and its
+    cf_table *table[2];            /* raw user and item tables; of a closed form NULL and its
                                       item-item matrix */
     cf_optim *optim;               /* NULL: not saved, not read */
     const cf_selection *selection; /* NULL: the run started from noise */
@@ -61,4 +61,4 @@ cf_status cf_ckpt_check_dataset(const cf_ckpt_file *file, const char *dataset_pa
  * table[CF_USERS] is NULL where the file is `closed`. Checksums verified. Collective. Errors:
  * FORMAT (damaged; another shape; no optimizer state, or another number of moments, before any
  * table is touched), IO, MEMORY, NUMERIC. After another error the tables hold no state. */
-cf_status cf_ckpt_read(cf_ckpt_file *file, cf_dense *const table[2], cf_optim *optim);
+cf_status cf_ckpt_read(cf_ckpt_file *file, cf_table *const table[2], cf_optim *optim);

@@ -6,7 +6,7 @@
 
 #include "cf/config.h"
 #include "cf/dataset.h"
-#include "cf/dense.h"
+#include "cf/table.h"
 
 /** Settings: topk, valid_metric, mask_history, eval_memory (MiB a rank). */
 extern const cf_setting cf_eval_settings[];
@@ -44,7 +44,7 @@ typedef struct cf_metrics {
  * items have in the item's row, in their order.
  */
 typedef struct cf_eval_tables {
-    const cf_dense *users, *items;
+    const cf_table *users, *items;
     const cf_shard *shard;
 } cf_eval_tables;
 

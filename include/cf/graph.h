@@ -9,7 +9,7 @@
 #pragma once
 
 #include "cf/dataset.h"
-#include "cf/dense.h"
+#include "cf/table.h"
 
 typedef struct cf_graph cf_graph;
 
@@ -49,62 +49,62 @@ void cf_graph_destroy_field(cf_field *field);
  * list being worked through) has the sum over its neighbours in sums + k x width. The visitor may
  * use `sums` as scratch. Called by several threads at once, for different rows.
  */
-typedef struct cf_visit {
+typedef struct cf_rows {
     cf_side side;
     const int32_t *rows;
     int64_t first;
     int count;
     float *sums;
-} cf_visit;
-typedef void cf_visitor(void *context, const cf_visit *visit);
-enum { CF_VISIT_ROWS = 16 }; /* most rows in a visit */
+} cf_rows;
+typedef void cf_row_fn(void *context, const cf_rows *visit);
+enum { CF_ROWS_PER_CALL = 16 }; /* most rows in a visit */
 
-/** The calling thread's scratch, CF_VISIT_ROWS x the widest field or sparse made so far: what
+/** The calling thread's scratch, CF_ROWS_PER_CALL x the widest field or sparse made so far: what
  * `sums` points to. Local. */
 float *cf_graph_scratch(const cf_graph *graph);
 
 /** For every owned row of both sides, the sum of in.rows over its neighbours. Collective over the
  * grid column: exchanges the halo of `in`, overlapped with the rows that need none. */
-void cf_graph_sum(cf_graph *graph, cf_field in, cf_visitor *visitor, void *context);
+void cf_graph_sum(cf_graph *graph, cf_field in, cf_row_fn *visitor, void *context);
 
 /* ---- Reach: the part of the graph near a few rows ---- */
 
-enum { CF_REACH_STEPS = 8 };     /* most steps that a reach can have */
-enum { CF_EVERYWHERE = 0x7fff }; /* more steps than any has: all rows */
+enum { CF_MAX_HOPS = 8 };      /* most steps that a reach can have */
+enum { CF_ALL_HOPS = 0x7fff }; /* more steps than any has: all rows */
 /** All rows within a few steps (edges) of a few rows, those of all ranks. */
-typedef struct cf_reach {
-    int most;         /* steps that there is room for */
-    int depth;        /* steps that it has; beyond, nothing is known of a row */
-    int32_t *rows[2]; /* owned rows by steps, ascending among those of the same */
-    int64_t count[2][CF_REACH_STEPS + 1]; /* of `rows`: within k steps */
+typedef struct cf_hops {
+    int most;                          /* steps that there is room for */
+    int depth;                         /* steps that it has; beyond, nothing is known of a row */
+    int32_t *rows[2];                  /* owned rows by steps, ascending among those of the same */
+    int64_t count[2][CF_MAX_HOPS + 1]; /* of `rows`: within k steps */
     uint8_t *steps[2];   /* rows + halo: of each, up to `depth`, from the nearest of the few rows */
     uint64_t *marked[2]; /* rows + halo: a bit each, for the sum at work */
     uint8_t *asked, *told; /* of halo rows, on their way between ranks */
-} cf_reach;
-/** Room for `most` steps, fewer where they are more than CF_REACH_STEPS. Local. Errors: MEMORY.
- * Free with cf_graph_destroy_reach(), which takes all zero bytes too. */
-cf_status cf_graph_create_reach(const cf_graph *graph, int most, cf_reach *out);
-void cf_graph_destroy_reach(cf_reach *reach);
+} cf_hops;
+/** Room for `most` steps, fewer where they are more than CF_MAX_HOPS. Local. Errors: MEMORY.
+ * Free with cf_graph_destroy_hops(), which takes all zero bytes too. */
+cf_status cf_graph_create_hops(const cf_graph *graph, int most, cf_hops *out);
+void cf_graph_destroy_hops(cf_hops *reach);
 /**
  * From the listed owned rows (`rows[side]`, `count[side]`; ascending) of all ranks. It has as many
  * steps as there is room for, as long as the rows within them have at most `share` of all edges; a
  * step is not tried where those before have more than half of that. share 0: none. Collective over
  * the grid column. Each try sends a byte for each row of the halo, there and back, and 8 bytes.
  */
-void cf_graph_find_reach(cf_graph *graph, int32_t *const rows[2], const int64_t count[2],
-                         double share, cf_reach *reach);
+void cf_graph_find_hops(cf_graph *graph, int32_t *const rows[2], const int64_t count[2],
+                        double share, cf_hops *reach);
 
 /** Steps of rows and of neighbours; more than the reach has: all of them. */
-typedef struct cf_within {
+typedef struct cf_hop_limit {
     int rows, neighbours;
-} cf_within;
+} cf_hop_limit;
 /**
  * For the owned rows within so many steps, in the order that the reach has them, the sum of in.rows
  * over those neighbours that are within so many steps. The others need not be set, nor are they
  * sent: where they are zero, these are the bits of cf_graph_sum(). Collective over the grid column.
  */
-void cf_graph_sum_reach(cf_graph *graph, const cf_reach *reach, cf_within within, cf_field in,
-                        cf_visitor *visitor, void *context);
+void cf_graph_sum_hops(cf_graph *graph, const cf_hops *reach, cf_hop_limit within, cf_field in,
+                       cf_row_fn *visitor, void *context);
 
 /* ---- Sparse fields ---- */
 
@@ -134,8 +134,8 @@ void cf_graph_open_sparse(cf_sparse *sparse);
 void cf_graph_exchange_sparse(cf_graph *graph, cf_sparse *sparse);
 /** For every owned row of both sides within `rows` steps (`reach` NULL: all), the sum of a sparse
  * field over its neighbours. Local, after the exchange. */
-void cf_graph_sum_sparse(const cf_graph *graph, const cf_reach *reach, int rows,
-                         const cf_sparse *in, cf_visitor *visitor, void *context);
+void cf_graph_sum_sparse(const cf_graph *graph, const cf_hops *reach, int rows, const cf_sparse *in,
+                         cf_row_fn *visitor, void *context);
 /** Clear the slots again. Local. */
 void cf_graph_close_sparse(cf_sparse *sparse);
 
@@ -163,5 +163,5 @@ typedef bool cf_keep(const void *context, int64_t edge, int64_t user, int64_t it
 void cf_graph_fill_view(const cf_graph *graph, const cf_shard *shard, cf_keep *keep,
                         const void *context, cf_view *view);
 /** cf_graph_sum() over the neighbours that a view keeps. Collective over the grid column. */
-void cf_graph_sum_view(cf_graph *graph, const cf_view *view, cf_field in, cf_visitor *visitor,
+void cf_graph_sum_view(cf_graph *graph, const cf_view *view, cf_field in, cf_row_fn *visitor,
                        void *context);

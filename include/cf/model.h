@@ -6,8 +6,8 @@
 
 #include "cf/config.h"
 #include "cf/dataset.h"
-#include "cf/dense.h"
 #include "cf/graph.h"
+#include "cf/table.h"
 
 /** Settings: model, n_layers, reg_weight, require_pow, type, drop_ratio, ssl_tau, ssl_weight,
  * temperature, contrast_memory, text_reg_weight, distill_weight, solve_precision, init, init_std.
@@ -42,11 +42,11 @@ typedef struct cf_batch {
 
 /** Takes the gradients of rows as they are finished; every row of both tables comes exactly once a
  * step. cf_optim_update() is one. */
-typedef struct cf_sink {
+typedef struct cf_gradient_consumer {
     void (*take)(void *context, cf_side side, const int32_t *rows, int count,
                  const float *gradient);
     void *context;
-} cf_sink;
+} cf_gradient_consumer;
 
 /** The loss of a batch and its parts. */
 typedef struct cf_loss {
@@ -87,7 +87,7 @@ void cf_model_destroy(cf_model **model);
 
 /** The raw table of a side, to be filled and trained; NULL: a closed form's users. Owned by the
  * model. */
-cf_dense *cf_model_table(const cf_model *model, cf_side side);
+cf_table *cf_model_table(const cf_model *model, cf_side side);
 /** Fill both tables with noise as `init` says (xavier: uniform with limit sqrt(6 / (rows + dim)),
  * Glorot and Bengio 2010; normal: init_std). Local. */
 void cf_model_fill_noise(cf_model *model, const cf_config *config, uint64_t seed);
@@ -103,7 +103,8 @@ void cf_model_start_epoch(cf_model *model, uint64_t seed, int64_t epoch);
  * the sink. Collective. Errors: NUMERIC (loss not finite; the sink was not called). On success the
  * same loss on every rank.
  */
-cf_status cf_model_step(cf_model *model, const cf_batch *batch, const cf_sink *sink, cf_loss *loss);
+cf_status cf_model_step(cf_model *model, const cf_batch *batch, const cf_gradient_consumer *sink,
+                        cf_loss *loss);
 
 /** Are the final tables others than the raw ones? Local, the same on every rank. */
 bool cf_model_propagates(const cf_model *model);
@@ -118,7 +119,7 @@ cf_status cf_model_predict_step(const cf_model *model, int64_t batch_size,
 /** The tables that scores are made of: F = 1/(L+1) sum_k A^^k E0 (He et al. 2020, eq. 4-8), or the
  * raw ones; out[CF_USERS] is NULL of a closed form. Collective. Owned by the model, valid until its
  * next call. */
-void cf_model_final(cf_model *model, const cf_dense *out[2]);
+void cf_model_final(cf_model *model, const cf_table *out[2]);
 
 /** Rows and columns of a block of the matrices that closed forms are solved with; last bits depend
  * on it. 128 is a tenth slower in tools/bench/ease, for it goes over the matrix twice as often. */

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "cf/config.h"
-#include "cf/dense.h"
+#include "cf/table.h"
 
 /** Settings: learner, learning_rate, weight_decay. */
 extern const cf_setting cf_optim_settings[];
@@ -13,7 +13,7 @@ typedef struct cf_optim cf_optim;
 
 /** An optimizer of `table` (borrowed; both on one grid). Collective. Errors: MEMORY. Free with
  * cf_optim_destroy(). */
-cf_status cf_optim_create(const cf_config *config, cf_dense *const table[2], cf_optim **out);
+cf_status cf_optim_create(const cf_config *config, cf_table *const table[2], cf_optim **out);
 void cf_optim_destroy(cf_optim **optim);
 
 /** Start step t = steps done + 1. Every row of both tables must then be updated exactly once.
@@ -36,4 +36,4 @@ void cf_optim_update(void *optim, cf_side side, const int32_t *rows, int count,
 int64_t cf_optim_steps(const cf_optim *optim);
 void cf_optim_set_steps(cf_optim *optim, int64_t steps);
 int cf_optim_n_moments(const cf_optim *optim);
-cf_dense *cf_optim_moment(const cf_optim *optim, cf_side side, int which);
+cf_table *cf_optim_moment(const cf_optim *optim, cf_side side, int which);

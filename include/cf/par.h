@@ -5,6 +5,7 @@
 #pragma once
 
 #include "cf/core.h"
+#include "cf/math.h"
 
 #include <mpi.h>
 
@@ -43,7 +44,7 @@ int cf_par_count(int64_t count);
 
 /** Where each rank's part begins when `n` parts follow one another: start[p] = count[0] + ... +
  * count[p - 1], which must be MPI counts. Returns their total. Local. */
-int64_t cf_par_starts(const int *count, int *start, int n);
+int64_t cf_par_displacements(const int *count, int *start, int n);
 
 /** Broadcast any number of bytes from `root`. Collective. */
 void cf_par_broadcast(const cf_par *par, void *bytes, int64_t size, int root);
@@ -61,11 +62,40 @@ cf_status cf_par_exchange(const cf_par *par, size_t size, const int64_t *counts,
  * What the ranks before this one have of something of which each rank has `count`, and what all
  * have. Collective.
  */
-void cf_par_locate(const cf_par *par, int64_t count, int64_t *before, int64_t *total);
+void cf_par_exscan(const cf_par *par, int64_t count, int64_t *before, int64_t *total);
 
 /** Sum `count` exact sums over the ranks, in place: the same bits for any number of ranks.
  * Collective. */
 void cf_par_sum_exact(const cf_par *par, cf_exact *sums, int64_t count);
+
+/* ---- Exchange plans ---- */
+
+/**
+ * Who sends how many elements to whom: the plan of an exchange that is made again and again, forth
+ * (each element to its receiver) and back (a reply for each element to its sender). Elements for
+ * one receiver are contiguous in the send buffer, in order of the receivers; what comes from one
+ * sender is contiguous in the receive buffer, in order of the senders.
+ */
+typedef struct cf_plan {
+    const cf_par *par;            /* borrowed */
+    int *send_count, *send_start; /* ranks: elements for each, and where they begin */
+    int *recv_count, *recv_start; /* ranks: elements from each, and where they begin */
+    int64_t n_send, n_recv;       /* their totals */
+} cf_plan;
+
+/** A plan of nothing. Local. Errors: MEMORY. Free with cf_par_destroy_plan(), which takes all zero
+ * bytes too. */
+cf_status cf_par_create_plan(const cf_par *par, cf_plan *out);
+void cf_par_destroy_plan(cf_plan *plan);
+/** Once send_count is filled: tell each rank what it will receive, and fill all else. Collective;
+ * sends 4 bytes to each rank. */
+void cf_par_complete_plan(cf_plan *plan);
+/** The same without communication, where recv_count is known too. Local. */
+void cf_par_order_plan(cf_plan *plan);
+/** Send `send` (n_send elements of `type`) to the receivers, into `recv` (n_recv). Collective. */
+void cf_par_send(const cf_plan *plan, const void *send, void *recv, MPI_Datatype type);
+/** The way back: `reply` (n_recv elements) to those who sent, into `out` (n_send). Collective. */
+void cf_par_reply(const cf_plan *plan, const void *reply, void *out, MPI_Datatype type);
 
 /** On how many nodes the ranks are. Collective. */
 int cf_par_count_nodes(const cf_par *par);
@@ -136,11 +166,11 @@ extern const char *const cf_phase_names[CF_N_PHASES];
 /**
  * From now on the rank is in `phase`: the one before ends here, so that the seconds of all phases
  * add up to all the time there was. Inside of a whole phase (evaluation, input, output) nothing
- * changes. Returns what cf_par_end_phase() goes back to, however many others were begun since.
+ * changes. Returns what cf_par_restore_phase() goes back to, however many others were begun since.
  * Local; outside of parallel regions. Costs a reading of the clock.
  */
-cf_phase cf_par_begin_phase(cf_phase phase);
-void cf_par_end_phase(cf_phase before);
+cf_phase cf_par_set_phase(cf_phase phase);
+void cf_par_restore_phase(cf_phase before);
 /** Of the time counted as `from`, so many seconds were `to`, which is done row by row within it.
  * Nothing inside of a whole phase. Local. */
 void cf_par_move_seconds(cf_phase from, cf_phase to, double seconds);

@@ -6,7 +6,7 @@
 
 #include "cf/config.h"
 #include "cf/dataset.h"
-#include "cf/dense.h"
+#include "cf/table.h"
 
 /** Settings: emb_selection, embedding_size, popular_ratio, rand_replacement, whiten_power,
  * pca_one_rank, emb_scale, emb_gain, emb_norm, missing_embedding, select_memory. */
@@ -86,7 +86,7 @@ cf_status cf_select_read(const cf_par *par, cf_store *store, cf_selection **out)
  * reading, FORMAT (damaged), NUMERIC.
  */
 cf_status cf_select_fill_items(const cf_dataset *dataset, const cf_selection *selection,
-                               const cf_config *config, cf_dense *items);
+                               const cf_config *config, cf_table *items);
 
 /**
  * Singular values, descending, of the language-model vectors as they are, not centred; items

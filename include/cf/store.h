@@ -32,7 +32,7 @@ cf_status cf_store_create(const cf_par *par, const char *path, const char *kind,
  * the folder. `*store` is closed in every case; on error `path` is as it was before and `path`.tmp
  * is gone. Errors: IO, MEMORY, BUG (an array was not written once).
  */
-cf_status cf_store_publish(cf_store **store);
+cf_status cf_store_commit(cf_store **store);
 /**
  * Open a file to read; `kind` NULL takes any. Errors: IO (absent, no permission), FORMAT (not HDF5,
  * truncated, not complete, another `kind`, another format version: the message says which and names
@@ -57,8 +57,8 @@ cf_status cf_store_add(cf_store *store, const char *name, cf_type type, const in
  * where the ranks that have the same rows bring all of their columns in the same call. */
 cf_status cf_store_write(cf_store *store, const char *name, const cf_slab *slab, const void *data);
 /** Add and write a whole small 1-D array that every rank holds alike (rank 0's is written). */
-cf_status cf_store_put(cf_store *store, const char *name, cf_type type, int64_t count,
-                       const void *data);
+cf_status cf_store_write_whole(cf_store *store, const char *name, cf_type type, int64_t count,
+                               const void *data);
 
 /** Type and shape of an array; 1-D arrays have shape[1] = 1. Errors: FORMAT (no such array). */
 cf_status cf_store_shape(cf_store *store, const char *name, cf_type *type, int64_t shape[2]);
@@ -74,17 +74,18 @@ cf_status cf_store_read(cf_store *store, const char *name, cf_type type, const c
  */
 cf_status cf_store_verify(cf_store *store, const char *name);
 /** Read a whole small array on every rank, verified. `*out` is new, freed with cf_free(). */
-cf_status cf_store_get(cf_store *store, const char *name, cf_type type, int64_t *count, void *out);
+cf_status cf_store_read_whole(cf_store *store, const char *name, cf_type type, int64_t *count,
+                              void *out);
 
 /** Attributes of the file: written by all ranks with the same value. Getters: FORMAT if absent or
  * of another type. Text longer than 60 KiB belongs in an array of U8. */
-cf_status cf_store_set_int(cf_store *store, const char *name, int64_t value);
-cf_status cf_store_set_real(cf_store *store, const char *name, double value);
-cf_status cf_store_set_text(cf_store *store, const char *name, const char *value);
-cf_status cf_store_get_int(cf_store *store, const char *name, int64_t *value);
-cf_status cf_store_get_real(cf_store *store, const char *name, double *value);
-cf_status cf_store_get_text(cf_store *store, const char *name,
-                            char **value); /* new, freed with cf_free() */
+cf_status cf_store_write_int(cf_store *store, const char *name, int64_t value);
+cf_status cf_store_write_real(cf_store *store, const char *name, double value);
+cf_status cf_store_write_text(cf_store *store, const char *name, const char *value);
+cf_status cf_store_read_int(cf_store *store, const char *name, int64_t *value);
+cf_status cf_store_read_real(cf_store *store, const char *name, double *value);
+cf_status cf_store_read_text(cf_store *store, const char *name,
+                             char **value); /* new, freed with cf_free() */
 
 /** A 64-bit digest of the checksums of all arrays of a file (of one opened, or of one about to be
  * published): names the content, whatever the ranks. */
@@ -99,7 +100,7 @@ cf_status cf_store_list(cf_store *store, char **out);
  * and byte order, in any layout. All on it is Local: each process that reads it opens it for
  * itself.
  */
-typedef struct cf_foreign cf_foreign;
+typedef struct cf_external cf_external;
 /** Does the file begin as an HDF5 file, whatever its name? Local; false if it cannot be read. */
 bool cf_store_is_hdf5(const char *path);
 /**
@@ -108,14 +109,14 @@ bool cf_store_is_hdf5(const char *path);
  * `*out` is new, to be closed. Errors: FORMAT (not HDF5, truncated, no such dataset, several
  * matrices, wrong rank or type, never written), MEMORY.
  */
-cf_status cf_store_open_foreign(const char *path, const char *dataset, cf_foreign **out,
-                                cf_type *type, int64_t shape[2]);
+cf_status cf_store_open_external(const char *path, const char *dataset, cf_external **out,
+                                 cf_type *type, int64_t shape[2]);
 /** "FILE:/DATASET", for messages; valid until closed. */
-const char *cf_store_foreign_name(const cf_foreign *foreign);
+const char *cf_store_external_name(const cf_external *foreign);
 /** Rows first .. first + count - 1 (`count` x columns, of the type said). Errors: FORMAT. */
-cf_status cf_store_read_foreign(cf_foreign *foreign, int64_t first, int64_t count, void *rows);
+cf_status cf_store_read_external(cf_external *foreign, int64_t first, int64_t count, void *rows);
 /** NULL is fine. */
-void cf_store_close_foreign(cf_foreign **foreign);
+void cf_store_close_external(cf_external **foreign);
 
 /** float16 to float32 and back (round to nearest even), `count` numbers. Local. */
 void cf_store_f16_to_f32(const uint16_t *in, float *out, int64_t count);

@@ -7,6 +7,7 @@
 #include "cf/config.h"
 #include "cf/dataset.h"
 #include "cf/eval.h"
+#include "cf/linalg.h"
 #include "cf/model.h"
 #include "cf/select.h"
 
@@ -54,18 +55,18 @@ cf_status cf_train_run(const cf_par *world, const cf_config *config, const cf_tr
                        cf_train_result *result);
 
 /** What a profile is of. `config`, `dataset`, `grid` and `shard` are borrowed. */
-typedef struct cf_train_scene {
+typedef struct cf_report_context {
     const char *command;
     const cf_config *config;
     const cf_dataset *dataset;
     const cf_grid *grid;
     const cf_shard *shard;
-} cf_train_scene;
+} cf_report_context;
 /**
  * Write what the program cost each rank so far, as one JSON object: README, "What is written".
  * Collective. Errors: IO, MEMORY; the file is then not there.
  */
-cf_status cf_train_write_profile(const cf_train_scene *scene, const char *path);
+cf_status cf_train_write_profile(const cf_report_context *scene, const char *path);
 
 /** A trained model, loaded to be used: everything evaluate, recommend and export need. All owned by
  * it. */
@@ -76,7 +77,7 @@ typedef struct cf_trained {
     cf_shard *shard;
     cf_model *model;
     cf_ckpt_file *file;
-    const cf_dense *final[2];
+    const cf_table *final[2];
 } cf_trained;
 
 /** What to load: a checkpoint, the dataset it was trained on, and n_sets "name=value" for settings

@@ -40,13 +40,13 @@ static cf_status write_facts(cf_store *store, const cf_ckpt *state)
     cf_status status;
 
     snprintf(digest, sizeof digest, "%016" PRIx64, state->dataset_digest);
-    CF_TRY(cf_store_set_text(store, "program_version", CF_VERSION));
-    CF_TRY(cf_store_set_text(store, "dataset_digest", digest));
-    CF_TRY(cf_store_set_int(store, "n_users", state->n_users));
-    CF_TRY(cf_store_set_int(store, "n_items", state->n_items));
-    CF_TRY(cf_store_set_int(store, "dim", state->table[CF_ITEMS]->dim));
+    CF_TRY(cf_store_write_text(store, "program_version", CF_VERSION));
+    CF_TRY(cf_store_write_text(store, "dataset_digest", digest));
+    CF_TRY(cf_store_write_int(store, "n_users", state->n_users));
+    CF_TRY(cf_store_write_int(store, "n_items", state->n_items));
+    CF_TRY(cf_store_write_int(store, "dim", state->table[CF_ITEMS]->dim));
     CF_TRY(
-        cf_store_put(store, "/settings", CF_U8, (int64_t)strlen(state->settings), state->settings));
+        cf_store_write_whole(store, "/settings", CF_U8, (int64_t)strlen(state->settings), state->settings));
 done:
     return status;
 }
@@ -63,9 +63,9 @@ static cf_status write_progress(cf_store *store, const cf_par *world,
         const void *field = (const char *)&of_all + progress_fields[k].offset;
 
         if (progress_fields[k].real)
-            CF_TRY(cf_store_set_real(store, progress_fields[k].name, *(const double *)field));
+            CF_TRY(cf_store_write_real(store, progress_fields[k].name, *(const double *)field));
         else
-            CF_TRY(cf_store_set_int(store, progress_fields[k].name, *(const int64_t *)field));
+            CF_TRY(cf_store_write_int(store, progress_fields[k].name, *(const int64_t *)field));
     }
 done:
     return status;
@@ -77,23 +77,23 @@ static cf_status write_optim(cf_store *store, const cf_optim *optim)
     cf_status status;
 
     CF_ASSERT(n_moments <= MAX_MOMENTS);
-    CF_TRY(cf_store_set_int(store, "optimizer_steps", cf_optim_steps(optim)));
+    CF_TRY(cf_store_write_int(store, "optimizer_steps", cf_optim_steps(optim)));
     for (int side = 0; side < 2; side++)
         for (int k = 0; k < n_moments; k++)
-            CF_TRY(cf_dense_write(cf_optim_moment(optim, (cf_side)side, k), store,
+            CF_TRY(cf_table_write(cf_optim_moment(optim, (cf_side)side, k), store,
                                   moment_name[side][k], table_dims[side]));
 done:
     return status;
 }
 
-static cf_status write_tables(cf_store *store, cf_dense *const table[2])
+static cf_status write_tables(cf_store *store, cf_table *const table[2])
 {
     cf_status status = CF_OK;
 
     if (table[CF_USERS] == NULL)
-        return cf_dense_write(table[CF_ITEMS], store, similarity_name, similarity_dims);
+        return cf_table_write(table[CF_ITEMS], store, similarity_name, similarity_dims);
     for (int side = 0; side < 2; side++)
-        CF_TRY(cf_dense_write(table[side], store, table_name[side], table_dims[side]));
+        CF_TRY(cf_table_write(table[side], store, table_name[side], table_dims[side]));
 done:
     return status;
 }
@@ -111,7 +111,7 @@ cf_status cf_ckpt_save(const cf_par *world, const char *path, const cf_ckpt *sta
     if (state->selection != NULL) CF_TRY(cf_select_write(world, state->selection, store));
     CF_TRY(write_tables(store, state->table));
     if (state->optim != NULL) CF_TRY(write_optim(store, state->optim));
-    CF_TRY(cf_store_publish(&store));
+    CF_TRY(cf_store_commit(&store));
 done:
     cf_store_close(&store);
     return status;
@@ -124,7 +124,7 @@ static cf_status read_digest(cf_store *store, uint64_t *out)
     char *text = NULL;
     cf_status status;
 
-    CF_TRY(cf_store_get_text(store, "dataset_digest", &text));
+    CF_TRY(cf_store_read_text(store, "dataset_digest", &text));
     if (strlen(text) != DIGEST_DIGITS || strspn(text, "0123456789abcdef") != DIGEST_DIGITS ||
         sscanf(text, "%" SCNx64, out) != 1)
         CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: attribute dataset_digest is not %d hexadecimal digits",
@@ -140,7 +140,7 @@ static cf_status read_settings(const cf_par *world, cf_store *store, char **out)
     int64_t count = 0;
     cf_status status;
 
-    CF_TRY(cf_store_get(store, "/settings", CF_U8, &count, &bytes));
+    CF_TRY(cf_store_read_whole(store, "/settings", CF_U8, &count, &bytes));
     CF_TRY(cf_par_agree(world, CF_ALLOC(text, count + 1)));
     memcpy(text, bytes, (size_t)count);
     *out = text;
@@ -156,11 +156,11 @@ static cf_status read_facts(const cf_par *world, cf_ckpt_file *file)
     cf_store *store = file->store;
     cf_status status;
 
-    CF_TRY(cf_store_get_text(store, "program_version", &file->version));
+    CF_TRY(cf_store_read_text(store, "program_version", &file->version));
     CF_TRY(read_digest(store, &file->dataset_digest));
-    CF_TRY(cf_store_get_int(store, "n_users", &file->n_users));
-    CF_TRY(cf_store_get_int(store, "n_items", &file->n_items));
-    CF_TRY(cf_store_get_int(store, "dim", &file->dim));
+    CF_TRY(cf_store_read_int(store, "n_users", &file->n_users));
+    CF_TRY(cf_store_read_int(store, "n_items", &file->n_items));
+    CF_TRY(cf_store_read_int(store, "dim", &file->dim));
     CF_TRY(read_settings(world, store, &file->settings));
 done:
     return status;
@@ -174,9 +174,9 @@ static cf_status read_progress(cf_store *store, cf_run_progress *progress)
         void *field = (char *)progress + progress_fields[k].offset;
 
         if (progress_fields[k].real)
-            CF_TRY(cf_store_get_real(store, progress_fields[k].name, field));
+            CF_TRY(cf_store_read_real(store, progress_fields[k].name, field));
         else
-            CF_TRY(cf_store_get_int(store, progress_fields[k].name, field));
+            CF_TRY(cf_store_read_int(store, progress_fields[k].name, field));
     }
 done:
     return status;
@@ -265,7 +265,7 @@ static cf_status check_optim(cf_store *store, const cf_optim *optim, int64_t *st
 {
     const int needed = cf_optim_n_moments(optim);
     int there = 0;
-    cf_status status = cf_store_get_int(store, "optimizer_steps", steps);
+    cf_status status = cf_store_read_int(store, "optimizer_steps", steps);
 
     if (status == CF_ERR_FORMAT)
         status = CF_FAIL(CF_ERR_FORMAT,
@@ -283,7 +283,7 @@ done:
     return status;
 }
 
-cf_status cf_ckpt_read(cf_ckpt_file *file, cf_dense *const table[2], cf_optim *optim)
+cf_status cf_ckpt_read(cf_ckpt_file *file, cf_table *const table[2], cf_optim *optim)
 {
     const int n_moments = optim != NULL ? cf_optim_n_moments(optim) : 0;
     int64_t steps = 0;
@@ -293,12 +293,12 @@ cf_status cf_ckpt_read(cf_ckpt_file *file, cf_dense *const table[2], cf_optim *o
         CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: has %s, which its model does not have",
                        cf_store_path(file->store),
                        file->closed ? similarity_name : table_name[CF_USERS]));
-    if (file->closed) return cf_dense_read(table[CF_ITEMS], file->store, similarity_name);
+    if (file->closed) return cf_table_read(table[CF_ITEMS], file->store, similarity_name);
     if (optim != NULL) CF_TRY(check_optim(file->store, optim, &steps));
     for (int side = 0; side < 2; side++) {
-        CF_TRY(cf_dense_read(table[side], file->store, table_name[side]));
+        CF_TRY(cf_table_read(table[side], file->store, table_name[side]));
         for (int k = 0; k < n_moments; k++)
-            CF_TRY(cf_dense_read(cf_optim_moment(optim, (cf_side)side, k), file->store,
+            CF_TRY(cf_table_read(cf_optim_moment(optim, (cf_side)side, k), file->store,
                                  moment_name[side][k]));
     }
     if (optim != NULL) cf_optim_set_steps(optim, steps);

@@ -79,7 +79,7 @@ static json_t *metrics_json(const plan *p, const cf_metrics metrics[2])
 
 static cf_status write_profile(const cf_trained *trained, const char *path)
 {
-    const cf_train_scene scene = {"evaluate", trained->config, trained->dataset, trained->grid,
+    const cf_report_context scene = {"evaluate", trained->config, trained->dataset, trained->grid,
                                   trained->shard};
 
     return path ? cf_train_write_profile(&scene, path) : CF_OK;
@@ -95,9 +95,9 @@ static cf_status run(const cf_par *world, const cli_arguments *arguments)
     cf_status status;
 
     CF_TRY(read_plan(arguments, &p));
-    before = cf_par_begin_phase(CF_PHASE_INPUT);
+    before = cf_par_set_phase(CF_PHASE_INPUT);
     status = cli_load(world, arguments, &trained);
-    cf_par_end_phase(before);
+    cf_par_restore_phase(before);
     CF_TRY(status);
     CF_TRY(cf_par_agree(world, set_topk(trained->config, cli_value(arguments, "topk"))));
     if ((p.split == CF_SPLIT_TEST ? trained->dataset->n_test : trained->dataset->n_valid) == 0)
@@ -106,11 +106,11 @@ static cf_status run(const cf_par *world, const cli_arguments *arguments)
         p.protocols = cf_config_bool(trained->config, "mask_history") ? MASKED : UNMASKED;
 
     tables = (cf_eval_tables){trained->final[CF_USERS], trained->final[CF_ITEMS], trained->shard};
-    before = cf_par_begin_phase(CF_PHASE_EVALUATION);
+    before = cf_par_set_phase(CF_PHASE_EVALUATION);
     for (int k = 0; k < 2 && status == CF_OK; k++)
         if (p.protocols & (k == 0 ? MASKED : UNMASKED))
             status = cf_eval_run(&tables, p.split, k == 0, trained->config, &metrics[k]);
-    cf_par_end_phase(before);
+    cf_par_restore_phase(before);
     CF_TRY(status);
     CF_TRY(write_profile(trained, cli_value(arguments, "profile")));
     if (arguments->json)

@@ -29,7 +29,7 @@ static void write_npy_head(FILE *file, int64_t rows, int64_t columns)
 }
 
 /* All rows, some at a time, through rank 0. */
-static cf_status write_rows(const cf_dense *table, cli_output *output)
+static cf_status write_rows(const cf_table *table, cli_output *output)
 {
     const cf_par *world = &table->grid->world;
     int64_t bytes_a_row = table->full_width * (int64_t)sizeof(float);
@@ -41,7 +41,7 @@ static cf_status write_rows(const cf_dense *table, cli_output *output)
     for (int64_t first = 0; first < table->n_rows; first += pass) {
         int64_t count = smaller(pass, table->n_rows - first);
 
-        CF_TRY(cf_dense_gather(table, first, count, rows));
+        CF_TRY(cf_table_gather(table, first, count, rows));
         for (int64_t k = 0; k < count && world->rank == 0; k++)
             fwrite(rows + k * table->full_width, sizeof *rows, (size_t)table->dim, output->file);
         CF_TRY(cf_par_agree(world, world->rank == 0 ? cli_output_check(output) : CF_OK));
@@ -79,7 +79,7 @@ static const char similarity_name[] = "item_similarity.npy";
 static cf_status export_side(const cf_trained *trained, cf_side side, const char *name,
                              const char *folder)
 {
-    const cf_dense *table = trained->final[side];
+    const cf_table *table = trained->final[side];
     const cf_par *world = trained->dataset->world;
     cli_output rows = {0}, ids = {0};
     cf_status status = CF_OK;

@@ -38,7 +38,7 @@ static cf_status write_file(const cf_par *world, const char *path, const cf_sele
 
     CF_TRY(cf_store_create(world, path, "selection", &store));
     CF_TRY(cf_select_write(world, selection, store));
-    CF_TRY(cf_store_publish(&store));
+    CF_TRY(cf_store_commit(&store));
 done:
     cf_store_close(&store);
     return status;

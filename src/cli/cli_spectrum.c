@@ -52,7 +52,7 @@ static cf_status add(spectra *s, table_name name, int64_t rows, int64_t dims)
     return cf_par_agree(s->world, CF_ALLOC(out->singular, dims));
 }
 
-static cf_status add_table(spectra *s, table_name name, const cf_dense *table,
+static cf_status add_table(spectra *s, table_name name, const cf_table *table,
                            const cf_config *config)
 {
     spectrum *out = &s->list[s->count];
@@ -60,8 +60,8 @@ static cf_status add_table(spectra *s, table_name name, const cf_dense *table,
 
     if (!wants(s, name)) return CF_OK;
     CF_TRY(add(s, name, table->n_rows, table->dim));
-    CF_TRY(cf_dense_singular(table, cf_config_int(config, "pca_one_rank"), out->singular));
-    out->measures = cf_dense_measure_spectrum(out->singular, out->dims);
+    CF_TRY(cf_linalg_singular(table, cf_config_int(config, "pca_one_rank"), out->singular));
+    out->measures = cf_linalg_measure_spectrum(out->singular, out->dims);
 done:
     return status;
 }
@@ -77,19 +77,19 @@ static cf_status add_vectors(spectra *s, const cf_dataset *dataset, const cf_con
                        cf_store_path(dataset->store)));
     CF_TRY(add(s, LLM, dataset->n_items, dataset->embedding_dim));
     CF_TRY(cf_select_spectrum(dataset, config, out->singular));
-    out->measures = cf_dense_measure_spectrum(out->singular, out->dims);
+    out->measures = cf_linalg_measure_spectrum(out->singular, out->dims);
 done:
     return status;
 }
 
 /* A table of zeros whose rows are dealt out evenly. Collective. */
-static cf_status create_table(const cf_grid *grid, int64_t n_rows, int64_t dim, cf_dense **out)
+static cf_status create_table(const cf_grid *grid, int64_t n_rows, int64_t dim, cf_table **out)
 {
     cf_blocks blocks = {0};
     cf_status status = cf_par_create_blocks(n_rows, grid->n_rows, &blocks);
 
     CF_TRY(cf_par_agree(&grid->world, status));
-    CF_TRY(cf_dense_create(grid, &blocks, dim, out));
+    CF_TRY(cf_table_create(grid, &blocks, dim, out));
 done:
     cf_par_destroy_blocks(&blocks);
     return status;
@@ -102,7 +102,7 @@ static cf_status add_selected(spectra *s, const cf_dataset *dataset, const cf_co
     const bool noise = cf_config_is(config, "emb_selection", "False");
     cf_selection *selection = NULL;
     cf_grid *grid = NULL;
-    cf_dense *items = NULL;
+    cf_table *items = NULL;
     cf_status status = CF_OK;
 
     if (!wants(s, SELECTED)) return CF_OK;
@@ -117,7 +117,7 @@ static cf_status add_selected(spectra *s, const cf_dataset *dataset, const cf_co
     CF_TRY(cf_select_fill_items(dataset, selection, config, items));
     CF_TRY(add_table(s, SELECTED, items, config));
 done:
-    cf_dense_destroy(&items);
+    cf_table_destroy(&items);
     cf_par_destroy_grid(&grid);
     cf_select_destroy(&selection);
     return status;
@@ -171,7 +171,7 @@ static cf_status of_checkpoint(spectra *s)
     cf_ckpt_file *file = NULL;
     cf_config *config = NULL;
     cf_grid *grid = NULL;
-    cf_dense *table[2] = {NULL, NULL};
+    cf_table *table[2] = {NULL, NULL};
     cf_status status;
 
     if (s->arguments->n_sets > 0)
@@ -187,8 +187,8 @@ static cf_status of_checkpoint(spectra *s)
     CF_TRY(add_table(s, USER_RAW, table[CF_USERS], config));
     CF_TRY(add_table(s, ITEM_RAW, table[CF_ITEMS], config));
 done:
-    cf_dense_destroy(&table[CF_USERS]);
-    cf_dense_destroy(&table[CF_ITEMS]);
+    cf_table_destroy(&table[CF_USERS]);
+    cf_table_destroy(&table[CF_ITEMS]);
     cf_par_destroy_grid(&grid);
     cf_config_destroy(&config);
     cf_ckpt_close(&file);
@@ -305,7 +305,7 @@ static cf_status find_kind(const cf_par *world, const char *path, bool *of_ckpt)
     cf_status status;
 
     CF_TRY(cf_store_open(world, path, NULL, &store));
-    CF_TRY(cf_store_get_text(store, "kind", &kind));
+    CF_TRY(cf_store_read_text(store, "kind", &kind));
     *of_ckpt = strcmp(kind, "checkpoint") == 0;
     if (!*of_ckpt && strcmp(kind, "dataset") != 0)
         CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: is a %s, not a dataset or a checkpoint", path, kind));

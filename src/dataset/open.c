@@ -56,7 +56,7 @@ static cf_status read_counts(cf_dataset *dataset)
                   {"embedding_dim", &dataset->embedding_dim, 0}};
 
     for (size_t k = 0; k < sizeof counts / sizeof *counts; k++) {
-        cf_status status = cf_store_get_int(dataset->store, counts[k].name, counts[k].value);
+        cf_status status = cf_store_read_int(dataset->store, counts[k].name, counts[k].value);
 
         if (status != CF_OK) return status;
         if (*counts[k].value < counts[k].low)

@@ -44,7 +44,7 @@ static cf_status gather_blocks(const cf_par *world, int64_t count, cf_blocks *ou
 
     CF_TRY(cf_par_agree(world, cf_par_create_blocks(0, world->size, out)));
     CF_ASSERT(count < UINT32_MAX);
-    cf_par_locate(world, count, &before, &total);
+    cf_par_exscan(world, count, &before, &total);
     MPI_Allgather(&before, 1, MPI_INT64_T, out->start, 1, MPI_INT64_T, world->comm);
     out->start[world->size] = total;
 done:
@@ -172,7 +172,7 @@ static cf_status put(const writer *out, const char *name, cf_type type, int64_t 
     int64_t before, total;
     cf_status status;
 
-    cf_par_locate(out->world, count, &before, &total);
+    cf_par_exscan(out->world, count, &before, &total);
     CF_TRY(cf_store_add(out->store, name, type, (int64_t[2]){total, 1}, dims));
     CF_TRY(cf_store_write(out->store, name, &(cf_slab){before, count, 0, 1, 1}, data));
 done:
@@ -189,7 +189,7 @@ static cf_status put_starts(const writer *out, const char *name, int64_t count,
     cf_status status;
 
     CF_TRY(cf_par_agree(out->world, CF_ALLOC(moved, rows)));
-    cf_par_locate(out->world, count > 0 ? start[count] : 0, &before, &total);
+    cf_par_exscan(out->world, count > 0 ? start[count] : 0, &before, &total);
     for (int64_t k = 0; k < rows; k++)
         moved[k] = before + (count > 0 ? start[k] : 0);
     CF_TRY(put(out, name, CF_I64, rows, moved));
@@ -222,7 +222,7 @@ static cf_status put_all(writer *out)
     int64_t before, n_titles;
     cf_status status;
 
-    cf_par_locate(out->world, from->titles.count, &before, &n_titles);
+    cf_par_exscan(out->world, from->titles.count, &before, &n_titles);
     CF_TRY(put_strings(out, "/users/id_start", "/users/id", &from->user_ids));
     CF_TRY(put_strings(out, "/items/id_start", "/items/id", &from->item_ids));
     if (n_titles > 0) CF_TRY(put_strings(out, "/items/title_start", "/items/title", &from->titles));
@@ -273,7 +273,7 @@ static cf_status put_vectors(const writer *out, int64_t dim, cf_type type)
 
     if (status == CF_OK) status = CF_ALLOC(to.present, to.rows);
     CF_TRY(cf_par_agree(out->world, status));
-    cf_par_locate(out->world, n, &before, &total);
+    cf_par_exscan(out->world, n, &before, &total);
     MPI_Allreduce(MPI_IN_PLACE, &most, 1, MPI_INT64_T, MPI_MAX, out->world->comm);
     CF_TRY(cf_store_add(out->store, "/items/embedding", type, (int64_t[2]){total, dim},
                         "items, embedding"));
@@ -310,7 +310,7 @@ static cf_status put_text(const writer *out, const char *name, const char *text)
     CF_TRY(cf_par_agree(out->world, CF_ALLOC(copy, size)));
     if (has) memcpy(copy, text, (size_t)size);
     cf_par_broadcast(out->world, copy, size, 0);
-    CF_TRY(cf_store_set_text(out->store, name, copy));
+    CF_TRY(cf_store_write_text(out->store, name, copy));
 done:
     cf_free(&copy);
     return status;
@@ -335,16 +335,16 @@ static cf_status put_attributes(const writer *out, const facts *given)
     for (size_t k = 0; k < sizeof counts / sizeof *counts; k++) {
         int64_t before, total;
 
-        cf_par_locate(out->world, counts[k].mine, &before, &total);
-        CF_TRY(cf_store_set_int(out->store, counts[k].name, total));
+        cf_par_exscan(out->world, counts[k].mine, &before, &total);
+        CF_TRY(cf_store_write_int(out->store, counts[k].name, total));
     }
-    CF_TRY(cf_store_set_int(out->store, "seed", given->seed));
-    CF_TRY(cf_store_set_int(out->store, "embedding_dim", given->dim));
+    CF_TRY(cf_store_write_int(out->store, "seed", given->seed));
+    CF_TRY(cf_store_write_int(out->store, "embedding_dim", given->dim));
     CF_TRY(put_text(out, "source", from->source));
     CF_TRY(put_text(out, "filters", from->filters));
     CF_TRY(put_text(out, "split", from->split));
     CF_TRY(put_text(out, "embedding_model", from->embedding_model));
-    CF_TRY(cf_store_set_text(out->store, "program", "llminit " CF_VERSION));
+    CF_TRY(cf_store_write_text(out->store, "program", "llminit " CF_VERSION));
 done:
     return status;
 }
@@ -361,7 +361,7 @@ cf_status cf_dataset_write(const cf_par *world, const char *path, const cf_datas
     CF_TRY(put_attributes(&out, &given));
     CF_TRY(put_all(&out));
     if (given.dim > 0) CF_TRY(put_vectors(&out, given.dim, (cf_type)given.type));
-    CF_TRY(cf_store_publish(&out.store));
+    CF_TRY(cf_store_commit(&out.store));
 done:
     cf_store_close(&out.store);
     cf_free(&out.by_item.start);

@@ -204,19 +204,19 @@ static cf_status load_users(ranking *r, int64_t first, int64_t n_tiles)
         r->local_users[n] = r->request->users[request < 0 ? 0 : request];
     }
     if (r->tables->users == NULL) return CF_OK;
-    return cf_dense_gather_own(r->tables->users, r->local_users, n_rows, r->users);
+    return cf_table_gather_own(r->tables->users, r->local_users, n_rows, r->users);
 }
 
 /* Item tiles from `first` on, the last one filled up with zeros. Collective over the grid. */
 static cf_status load_items(ranking *r, int64_t first, int64_t n_tiles)
 {
-    const cf_dense *items = r->tables->items;
+    const cf_table *items = r->tables->items;
     int64_t count = n_tiles * ITEMS;
 
     if (first * ITEMS + count > items->n_rows) count = items->n_rows - first * ITEMS;
     memset(r->items + count * items->full_width, 0,
            (size_t)((n_tiles * ITEMS - count) * items->full_width) * sizeof(float));
-    return cf_dense_gather(items, first * ITEMS, count, r->items);
+    return cf_table_gather(items, first * ITEMS, count, r->items);
 }
 
 static void mask(float *scores, span *history, int64_t first)

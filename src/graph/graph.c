@@ -200,7 +200,7 @@ cf_status graph_reserve_scratch(cf_graph *graph, int64_t width)
     cf_status status = CF_OK;
 
     if (width <= graph->scratch_width) return CF_OK;
-    CF_TRY(CF_ALLOC(scratch, graph->n_threads * CF_VISIT_ROWS * width));
+    CF_TRY(CF_ALLOC(scratch, graph->n_threads * CF_ROWS_PER_CALL * width));
     cf_free(&graph->scratch);
     graph->scratch = scratch;
     graph->scratch_width = width;
@@ -211,7 +211,7 @@ done:
 float *cf_graph_scratch(const cf_graph *graph)
 {
     CF_ASSERT(omp_get_thread_num() < graph->n_threads);
-    return graph->scratch + omp_get_thread_num() * CF_VISIT_ROWS * graph->scratch_width;
+    return graph->scratch + omp_get_thread_num() * CF_ROWS_PER_CALL * graph->scratch_width;
 }
 
 cf_status cf_graph_create_field(cf_graph *graph, int64_t width, cf_field *out)

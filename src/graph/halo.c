@@ -32,8 +32,8 @@ static cf_status exchange_needs(const cf_par *column, const int64_t *needed, int
     int64_t *asked = NULL;
 
     MPI_Alltoall(out->receive_count, 1, MPI_INT, out->send_count, 1, MPI_INT, column->comm);
-    cf_par_starts(out->receive_count, out->receive_start, column->size);
-    out->n_sent = cf_par_starts(out->send_count, out->send_start, column->size);
+    cf_par_displacements(out->receive_count, out->receive_start, column->size);
+    out->n_sent = cf_par_displacements(out->send_count, out->send_start, column->size);
     status = CF_ALLOC(asked, out->n_sent);
     if (status == CF_OK) status = CF_ALLOC(out->sent, out->n_sent);
     CF_TRY(cf_par_agree(column, status));
@@ -112,20 +112,20 @@ static void begin_side(cf_graph *graph, cf_field field, cf_side side)
 
 void graph_begin_exchange(cf_graph *graph, cf_field field)
 {
-    const cf_phase before = cf_par_begin_phase(CF_PHASE_HALO);
+    const cf_phase before = cf_par_set_phase(CF_PHASE_HALO);
 
     graph->n_requests = 0;
     begin_side(graph, field, CF_USERS);
     begin_side(graph, field, CF_ITEMS);
-    cf_par_end_phase(before);
+    cf_par_restore_phase(before);
 }
 
 void graph_end_exchange(cf_graph *graph)
 {
-    const cf_phase before = cf_par_begin_phase(CF_PHASE_HALO);
+    const cf_phase before = cf_par_set_phase(CF_PHASE_HALO);
 
     MPI_Waitall(graph->n_requests, graph->requests, MPI_STATUSES_IGNORE);
-    cf_par_end_phase(before);
+    cf_par_restore_phase(before);
 }
 
 /* ---- Of rows within a few steps ---- */
@@ -197,9 +197,9 @@ static void exchange_within(cf_graph *graph, const uint8_t *marks, int steps, cf
     spread(graph, marks + h->n_owned, steps, field, side, incoming);
 }
 
-void graph_exchange_within(cf_graph *graph, const cf_reach *reach, int steps, cf_field field)
+void graph_exchange_within(cf_graph *graph, const cf_hops *reach, int steps, cf_field field)
 {
-    const cf_phase before = cf_par_begin_phase(CF_PHASE_HALO);
+    const cf_phase before = cf_par_set_phase(CF_PHASE_HALO);
 
     if (steps > reach->depth) {
         graph_begin_exchange(graph, field);
@@ -208,5 +208,5 @@ void graph_exchange_within(cf_graph *graph, const cf_reach *reach, int steps, cf
         exchange_within(graph, reach->steps[CF_USERS], steps, field, CF_USERS);
         exchange_within(graph, reach->steps[CF_ITEMS], steps, field, CF_ITEMS);
     }
-    cf_par_end_phase(before);
+    cf_par_restore_phase(before);
 }

@@ -13,7 +13,7 @@ enum { PICKED = 1024 };
 
 /** Rows that a thread takes at once: enough for it to go through the tables in order for a while,
  * few enough for rows of many edges not to keep the others waiting. */
-enum { RUN_ROWS = 16 * CF_VISIT_ROWS };
+enum { RUN_ROWS = 16 * CF_ROWS_PER_CALL };
 
 /** Edges into the owned rows of one side. */
 typedef struct adjacency {
@@ -42,7 +42,7 @@ struct cf_graph {
     halo halo[2];
     MPI_Request *requests; /* 4 x peers */
     int n_requests;
-    float *scratch; /* for each thread CF_VISIT_ROWS x scratch_width */
+    float *scratch; /* for each thread CF_ROWS_PER_CALL x scratch_width */
     int64_t scratch_width;
     int n_threads;
     int *peer_count, *peer_start; /* 2 x peers each: sparse exchange */
@@ -70,7 +70,7 @@ typedef struct sum_work {
     const int32_t *slot;    /* of those: where they are in `in`; NULL: as in a field */
     const float *in;
     int64_t width;
-    cf_visitor *visitor;
+    cf_row_fn *visitor;
     void *context;
 } sum_work;
 
@@ -95,10 +95,10 @@ void graph_destroy_halo(halo *plan);
 void graph_begin_exchange(cf_graph *graph, cf_field field);
 void graph_end_exchange(cf_graph *graph);
 /** Mark the places of a side within `steps` in the reach's marks: these. */
-const uint64_t *graph_mark_within(const cf_graph *graph, const cf_reach *reach, int steps,
+const uint64_t *graph_mark_within(const cf_graph *graph, const cf_hops *reach, int steps,
                                   cf_side side);
 /** Begin and end, for the rows within `steps` alone; what the halo has of others is not defined. */
-void graph_exchange_within(cf_graph *graph, const cf_reach *reach, int steps, cf_field field);
+void graph_exchange_within(cf_graph *graph, const cf_hops *reach, int steps, cf_field field);
 
 static inline cf_side graph_other(cf_side side)
 {

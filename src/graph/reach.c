@@ -4,9 +4,9 @@
 
 enum { FAR = 0xff }; /* not reached */
 
-cf_status cf_graph_create_reach(const cf_graph *graph, int most, cf_reach *out)
+cf_status cf_graph_create_hops(const cf_graph *graph, int most, cf_hops *out)
 {
-    cf_reach reach = {.most = most < CF_REACH_STEPS ? most : CF_REACH_STEPS};
+    cf_hops reach = {.most = most < CF_MAX_HOPS ? most : CF_MAX_HOPS};
     int64_t n_sent = 0;
     cf_status status = CF_OK;
 
@@ -23,11 +23,11 @@ cf_status cf_graph_create_reach(const cf_graph *graph, int most, cf_reach *out)
     *out = reach;
     return CF_OK;
 done:
-    cf_graph_destroy_reach(&reach);
+    cf_graph_destroy_hops(&reach);
     return status;
 }
 
-void cf_graph_destroy_reach(cf_reach *reach)
+void cf_graph_destroy_hops(cf_hops *reach)
 {
     for (int side = 0; side < 2; side++) {
         cf_free(&reach->steps[side]);
@@ -40,7 +40,7 @@ void cf_graph_destroy_reach(cf_reach *reach)
 
 /* ---- Finding it ---- */
 
-static void begin_at(const cf_graph *graph, cf_reach *reach, int32_t *const rows[2],
+static void begin_at(const cf_graph *graph, cf_hops *reach, int32_t *const rows[2],
                      const int64_t count[2])
 {
     for (int side = 0; side < 2; side++) {
@@ -56,14 +56,14 @@ static void begin_at(const cf_graph *graph, cf_reach *reach, int32_t *const rows
 }
 
 /* First of the rows that took exactly `step` steps. */
-static int64_t first_of(const cf_reach *reach, int side, int step)
+static int64_t first_of(const cf_hops *reach, int side, int step)
 {
     return step > 0 ? reach->count[side][step - 1] : 0;
 }
 
 /* Mark the neighbours of the rows that the step before came to. Threads may mark the same ones,
  * with the same mark. */
-static void mark_neighbours(const cf_graph *graph, cf_reach *reach, cf_side side, int step)
+static void mark_neighbours(const cf_graph *graph, cf_hops *reach, cf_side side, int step)
 {
     const adjacency *edges = &graph->adjacency[side];
     uint8_t *steps = reach->steps[graph_other(side)];
@@ -83,7 +83,7 @@ static void mark_neighbours(const cf_graph *graph, cf_reach *reach, cf_side side
 
 /* Marks of the halo to the rows' owners, who take the least; and back to all who have the rows in
  * their halo. */
-static void exchange_marks(const cf_graph *graph, cf_reach *reach, cf_side side)
+static void exchange_marks(const cf_graph *graph, cf_hops *reach, cf_side side)
 {
     const halo *h = &graph->halo[side];
     uint8_t *steps = reach->steps[side], *in_halo = steps + h->n_owned;
@@ -99,7 +99,7 @@ static void exchange_marks(const cf_graph *graph, cf_reach *reach, cf_side side)
 }
 
 /* List the rows that the step came to. Without a branch, that would be mispredicted too often. */
-static void list_rows(const cf_graph *graph, cf_reach *reach, cf_side side, int step)
+static void list_rows(const cf_graph *graph, cf_hops *reach, cf_side side, int step)
 {
     const int64_t n_owned = graph->halo[side].n_owned;
     int64_t n = reach->count[side][step - 1];
@@ -111,23 +111,23 @@ static void list_rows(const cf_graph *graph, cf_reach *reach, cf_side side, int 
     reach->count[side][step] = n;
 }
 
-static void take_step(cf_graph *graph, cf_reach *reach, int step)
+static void take_step(cf_graph *graph, cf_hops *reach, int step)
 {
     mark_neighbours(graph, reach, CF_USERS, step);
     mark_neighbours(graph, reach, CF_ITEMS, step);
     if (graph->column.size > 1) {
-        const cf_phase before = cf_par_begin_phase(CF_PHASE_HALO);
+        const cf_phase before = cf_par_set_phase(CF_PHASE_HALO);
 
         exchange_marks(graph, reach, CF_USERS);
         exchange_marks(graph, reach, CF_ITEMS);
-        cf_par_end_phase(before);
+        cf_par_restore_phase(before);
     }
     list_rows(graph, reach, CF_USERS, step);
     list_rows(graph, reach, CF_ITEMS, step);
 }
 
 /* Edges, from both sides, of all ranks' rows that took exactly `step` steps. */
-static int64_t count_edges(const cf_graph *graph, const cf_reach *reach, int step)
+static int64_t count_edges(const cf_graph *graph, const cf_hops *reach, int step)
 {
     int64_t n = 0;
 
@@ -135,16 +135,16 @@ static int64_t count_edges(const cf_graph *graph, const cf_reach *reach, int ste
         for (int64_t k = first_of(reach, side, step); k < reach->count[side][step]; k++)
             n += cf_graph_degree(graph, (cf_side)side, reach->rows[side][k]);
     if (graph->column.size > 1) {
-        const cf_phase before = cf_par_begin_phase(CF_PHASE_HALO);
+        const cf_phase before = cf_par_set_phase(CF_PHASE_HALO);
 
         MPI_Allreduce(MPI_IN_PLACE, &n, 1, MPI_INT64_T, MPI_SUM, graph->column.comm);
-        cf_par_end_phase(before);
+        cf_par_restore_phase(before);
     }
     return n;
 }
 
-void cf_graph_find_reach(cf_graph *graph, int32_t *const rows[2], const int64_t count[2],
-                         double share, cf_reach *reach)
+void cf_graph_find_hops(cf_graph *graph, int32_t *const rows[2], const int64_t count[2],
+                         double share, cf_hops *reach)
 {
     const double most = share * (double)graph->n_edges;
     int64_t n_edges;
@@ -160,7 +160,7 @@ void cf_graph_find_reach(cf_graph *graph, int32_t *const rows[2], const int64_t 
     }
 }
 
-const uint64_t *graph_mark_within(const cf_graph *graph, const cf_reach *reach, int steps,
+const uint64_t *graph_mark_within(const cf_graph *graph, const cf_hops *reach, int steps,
                                   cf_side side)
 {
     const int64_t n = graph->halo[side].n_owned + graph->halo[side].n_halo;

@@ -94,7 +94,7 @@ static void exchange_side(cf_graph *graph, cf_sparse *sparse, cf_side side)
 
     pack(h, column, sparse, side, send_count, send_start);
     MPI_Alltoall(send_count, 1, MPI_INT, count, 1, MPI_INT, column->comm);
-    n = cf_par_starts(count, start, column->size);
+    n = cf_par_displacements(count, start, column->size);
     CF_ASSERT(owned + n <= sparse->capacity);
     MPI_Alltoallv(sparse->outbox_place, send_count, send_start, MPI_INT32_T, sparse->received[side],
                   count, start, MPI_INT32_T, column->comm);
@@ -120,13 +120,13 @@ void cf_graph_open_sparse(cf_sparse *sparse)
 
 void cf_graph_exchange_sparse(cf_graph *graph, cf_sparse *sparse)
 {
-    const cf_phase before = cf_par_begin_phase(CF_PHASE_HALO);
+    const cf_phase before = cf_par_set_phase(CF_PHASE_HALO);
 
     if (graph->column.size > 1) {
         exchange_side(graph, sparse, CF_USERS);
         exchange_side(graph, sparse, CF_ITEMS);
     }
-    cf_par_end_phase(before);
+    cf_par_restore_phase(before);
 }
 
 void cf_graph_close_sparse(cf_sparse *sparse)
@@ -139,8 +139,8 @@ void cf_graph_close_sparse(cf_sparse *sparse)
     }
 }
 
-void cf_graph_sum_sparse(const cf_graph *graph, const cf_reach *reach, int rows,
-                         const cf_sparse *in, cf_visitor *visitor, void *context)
+void cf_graph_sum_sparse(const cf_graph *graph, const cf_hops *reach, int rows,
+                         const cf_sparse *in, cf_row_fn *visitor, void *context)
 {
     for (int side = 0; side < 2; side++) {
         const adjacency *edges = &graph->adjacency[side];

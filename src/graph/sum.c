@@ -37,12 +37,12 @@ typedef struct run {
     int count; /* at most RUN_ROWS */
 } run;
 
-static cf_visit begin_visit(const cf_graph *graph, const run *r, int k, int count)
+static cf_rows begin_visit(const cf_graph *graph, const run *r, int k, int count)
 {
-    return (cf_visit){.side = r->side,
+    return (cf_rows){.side = r->side,
                       .rows = r->rows + k,
                       .first = r->first + k,
-                      .count = count < CF_VISIT_ROWS ? count : CF_VISIT_ROWS,
+                      .count = count < CF_ROWS_PER_CALL ? count : CF_ROWS_PER_CALL,
                       .sums = cf_graph_scratch(graph)};
 }
 
@@ -52,8 +52,8 @@ static void sum_in_order(const cf_graph *graph, const run *r)
     const sum_work *work = r->work;
     const int64_t *start = work->edges->start;
 
-    for (int k = 0; k < r->count; k += CF_VISIT_ROWS) {
-        const cf_visit visit = begin_visit(graph, r, k, r->count - k);
+    for (int k = 0; k < r->count; k += CF_ROWS_PER_CALL) {
+        const cf_rows visit = begin_visit(graph, r, k, r->count - k);
 
         for (int j = 0; j < visit.count; j++) {
             const int64_t e = start[visit.rows[j]];
@@ -71,8 +71,8 @@ static void sum_lists(const cf_graph *graph, const run *r, int first, int end, c
 {
     const sum_work *work = r->work;
 
-    for (int k = first; k < end; k += CF_VISIT_ROWS) {
-        const cf_visit visit = begin_visit(graph, r, k, end - k);
+    for (int k = first; k < end; k += CF_ROWS_PER_CALL) {
+        const cf_rows visit = begin_visit(graph, r, k, end - k);
 
         for (int j = 0; j < visit.count; j++) {
             const columns row = {list + at[k + j], at[k + j + 1] - at[k + j], false};
@@ -88,7 +88,7 @@ static void sum_long(const cf_graph *graph, const run *r, int k, int32_t *list)
 {
     const sum_work *work = r->work;
     const int64_t end = work->edges->start[r->rows[k] + 1];
-    const cf_visit visit = begin_visit(graph, r, k, 1);
+    const cf_rows visit = begin_visit(graph, r, k, 1);
     columns part = {.list = list};
 
     for (int64_t e = work->edges->start[r->rows[k]]; e < end; e += PICKED) {
@@ -136,7 +136,7 @@ void graph_sum_list(const cf_graph *graph, const sum_work *work, cf_side side, c
     }
 }
 
-static sum_work make_work(const cf_graph *graph, cf_field in, cf_side side, cf_visitor *visitor,
+static sum_work make_work(const cf_graph *graph, cf_field in, cf_side side, cf_row_fn *visitor,
                           void *context)
 {
     return (sum_work){.edges = &graph->adjacency[side],
@@ -147,7 +147,7 @@ static sum_work make_work(const cf_graph *graph, cf_field in, cf_side side, cf_v
 }
 
 /* Of the whole graph where `view` is NULL. */
-void cf_graph_sum_view(cf_graph *graph, const cf_view *view, cf_field in, cf_visitor *visitor,
+void cf_graph_sum_view(cf_graph *graph, const cf_view *view, cf_field in, cf_row_fn *visitor,
                        void *context)
 {
     sum_work work[2];
@@ -169,13 +169,13 @@ void cf_graph_sum_view(cf_graph *graph, const cf_view *view, cf_field in, cf_vis
     }
 }
 
-void cf_graph_sum(cf_graph *graph, cf_field in, cf_visitor *visitor, void *context)
+void cf_graph_sum(cf_graph *graph, cf_field in, cf_row_fn *visitor, void *context)
 {
     cf_graph_sum_view(graph, NULL, in, visitor, context);
 }
 
-void cf_graph_sum_reach(cf_graph *graph, const cf_reach *reach, cf_within within, cf_field in,
-                        cf_visitor *visitor, void *context)
+void cf_graph_sum_hops(cf_graph *graph, const cf_hops *reach, cf_hop_limit within, cf_field in,
+                        cf_row_fn *visitor, void *context)
 {
     const bool all_rows = within.rows > reach->depth,
                all_neighbours = within.neighbours > reach->depth;

@@ -33,7 +33,7 @@ static void pack_edges(const cf_graph *graph, const cf_shard *shard, parcel *out
 
     for (int64_t e = 0; e < n; e++)
         out->count[cf_par_block_of(&shard->items, shard->train.index[e])]++;
-    cf_par_starts(out->count, out->start, graph->column.size);
+    cf_par_displacements(out->count, out->start, graph->column.size);
     for (int64_t e = 0; e < n; e++) {
         const int peer = cf_par_block_of(&shard->items, shard->train.index[e]);
         const int place = out->start[peer]++;
@@ -41,7 +41,7 @@ static void pack_edges(const cf_graph *graph, const cf_shard *shard, parcel *out
         out->item[place] = shard->train.index[e];
         out->number[place] = shard->first_interaction + e;
     }
-    cf_par_starts(out->count, out->start, graph->column.size);
+    cf_par_displacements(out->count, out->start, graph->column.size);
 }
 
 /* Users ascend over the peers and within each: every item's list fills in the order it has. */
@@ -69,7 +69,7 @@ cf_status cf_graph_number_edges(cf_graph *graph, const cf_shard *shard)
     CF_TRY(cf_par_agree(column, status));
     pack_edges(graph, shard, &sent);
     MPI_Alltoall(sent.count, 1, MPI_INT, came.count, 1, MPI_INT, column->comm);
-    cf_par_starts(came.count, came.start, column->size);
+    cf_par_displacements(came.count, came.start, column->size);
     MPI_Alltoallv(sent.item, sent.count, sent.start, MPI_INT64_T, came.item, came.count, came.start,
                   MPI_INT64_T, column->comm);
     MPI_Alltoallv(sent.number, sent.count, sent.start, MPI_INT64_T, came.number, came.count,

@@ -274,7 +274,7 @@ static int64_t filter_round(const cf_par *world, const ingest_options *options, 
             ingest_intervals_hold(&options->item_count, (double)c->all_items[ingest_item(pair)]))
             keep(log, e, kept++);
     }
-    cf_par_locate(world, log->count - kept, &before, &dropped);
+    cf_par_exscan(world, log->count - kept, &before, &dropped);
     log->filtered += log->count - kept;
     log->count = kept;
     return dropped;

@@ -379,13 +379,13 @@ cf_status ingest_read_interactions(const cf_par *world, const ingest_options *op
     ingest_share share;
     cf_status status;
 
-    cf_par_locate(world, log->lines, &before, &had);
+    cf_par_exscan(world, log->lines, &before, &had);
     log->with_keys = options->by_time || part != INGEST_NO_PART;
     status = is_lightgcn(path, &lightgcn, &bytes);
     if (status == CF_OK && lightgcn) status = check_lightgcn(&from);
     CF_TRY(cf_par_agree_on_input(world, status));
     CF_TRY(ingest_share_file(world, path, lightgcn ? read_lightgcn : read_table, &from, &share));
-    cf_par_locate(world, log->lines, &before, &have);
+    cf_par_exscan(world, log->lines, &before, &have);
     if (have == had) CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: no interactions", path));
     log->lightgcn = log->lightgcn || lightgcn;
     log->bytes += (double)bytes;

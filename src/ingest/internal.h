@@ -359,7 +359,7 @@ typedef struct ingest_matrix {
     cf_type type;        /* CF_F16, CF_F32, CF_F64 */
     int fd;              /* .npy; else -1 */
     int64_t offset;      /* .npy: of the data, in bytes */
-    cf_foreign *foreign; /* HDF5; else NULL */
+    cf_external *foreign; /* HDF5; else NULL */
 } ingest_matrix;
 
 /** `source`: FILE or FILE:/DATASET, borrowed. Errors: IO, FORMAT, MEMORY. Close in every case. */

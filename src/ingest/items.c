@@ -272,7 +272,7 @@ static cf_status read_file(const cf_par *world, source *from,
 
     if (as_read != CF_OK && as_read != CF_ERR_FORMAT) return as_read;
     CF_TRY(cf_par_agree(world, CF_ALLOC(items->row, items->ids.count)));
-    cf_par_locate(world, items->ids.count, &before, &items->n_rows);
+    cf_par_exscan(world, items->ids.count, &before, &items->n_rows);
     for (int64_t k = 0; k < items->ids.count; k++)
         items->row[k] = before + k;
     CF_TRY(move(world, order, share.bad_line, items));

@@ -61,8 +61,8 @@ static cf_status open_hdf5(const char *file, const char *dataset, ingest_matrix 
     int64_t shape[2];
     cf_status status;
 
-    CF_TRY(cf_store_open_foreign(file, dataset, &out->foreign, &out->type, shape));
-    out->name = cf_store_foreign_name(out->foreign);
+    CF_TRY(cf_store_open_external(file, dataset, &out->foreign, &out->type, shape));
+    out->name = cf_store_external_name(out->foreign);
     out->n_rows = shape[0];
     out->dim = shape[1];
     if (out->dim > MOST_COLUMNS)
@@ -96,7 +96,7 @@ cf_status ingest_matrix_read(const ingest_matrix *matrix, int64_t first, int64_t
 {
     const int64_t row_bytes = matrix->dim * (int64_t)cf_store_type_size(matrix->type);
 
-    if (matrix->foreign) return cf_store_read_foreign(matrix->foreign, first, count, rows);
+    if (matrix->foreign) return cf_store_read_external(matrix->foreign, first, count, rows);
     return ingest_read_bytes(matrix->name, matrix->fd, rows,
                              (int64_t[2]){matrix->offset + first * row_bytes, count * row_bytes});
 }
@@ -105,5 +105,5 @@ void ingest_matrix_close(ingest_matrix *matrix)
 {
     if (matrix->fd >= 0) close(matrix->fd);
     matrix->fd = -1;
-    cf_store_close_foreign(&matrix->foreign);
+    cf_store_close_external(&matrix->foreign);
 }

@@ -262,7 +262,7 @@ static cf_status gather_samples(const cf_par *world, const char *bytes, int64_t 
     if (status == CF_OK) status = CF_ALLOC(starts, world->size);
     CF_TRY(cf_par_agree(world, status));
     MPI_Allgather(&mine, 1, MPI_INT, counts, 1, MPI_INT, world->comm);
-    total = cf_par_starts(counts, starts, world->size);
+    total = cf_par_displacements(counts, starts, world->size);
     CF_TRY(cf_par_agree(world, CF_ALLOC(all, total)));
     MPI_Allgatherv(bytes, mine, MPI_BYTE, all, counts, starts, MPI_BYTE, world->comm);
     CF_TRY(cf_par_agree(world, take_strings(&all, total, out)));
@@ -343,7 +343,7 @@ static cf_status number_blocks(const cf_par *world, ingest_order *order)
 {
     int64_t before, total;
 
-    cf_par_locate(world, order->ids.count, &before, &total);
+    cf_par_exscan(world, order->ids.count, &before, &total);
     if (total >= UINT32_MAX)
         return CF_FAIL(CF_ERR_FORMAT, "more than %u different ids", UINT32_MAX - 1);
     MPI_Allgather(&before, 1, MPI_INT64_T, order->blocks.start, 1, MPI_INT64_T, world->comm);

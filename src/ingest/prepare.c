@@ -117,7 +117,7 @@ static int64_t total(const work *w, int64_t mine)
 {
     int64_t before, all;
 
-    cf_par_locate(w->world, mine, &before, &all);
+    cf_par_exscan(w->world, mine, &before, &all);
     return all;
 }
 

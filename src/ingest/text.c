@@ -211,7 +211,7 @@ cf_status ingest_share_file(const cf_par *world, const char *path,
     mine = check_end(world, path, share, read(context, share));
     status = cf_par_agree_on_input(world, mine);
     share->bad_line = INT64_MAX;
-    cf_par_locate(world, share->lines, &share->first_line, &total);
+    cf_par_exscan(world, share->lines, &share->first_line, &total);
     if (status != CF_ERR_FORMAT) return status;
     /* the ranks before the first that failed are through: its line has its number now */
     if (mine != CF_OK) {

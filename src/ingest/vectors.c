@@ -46,9 +46,9 @@ static cf_status find_rows(const cf_par *world, const ingest_options *options,
     }
     for (int64_t k = 0; in->column && k < in->column->ids.count; k++)
         n_empty += in->column->field[k].length == 0;
-    cf_par_locate(world, count, &before, &n_items);
-    cf_par_locate(world, in->n_missing, &before, &n_missing);
-    cf_par_locate(world, n_empty, &before, &n_empty);
+    cf_par_exscan(world, count, &before, &n_items);
+    cf_par_exscan(world, in->n_missing, &before, &n_missing);
+    cf_par_exscan(world, n_empty, &before, &n_empty);
     in->n_unused = in->matrix.n_rows - n_empty - (n_items - n_missing);
     if (in->n_missing > 0 && options->missing_is_error)
         status = CF_FAIL(CF_ERR_FORMAT,

@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "cf/dense.h"
+#include "cf/table.h"
 
 enum { CONTRAST_ROWS = 128, CONTRAST_COLUMNS = 512 };
 #define CONTRAST_MIN_TAU 0.025 /* exp(-2 / tau) must be a float: above 0.0229 */

@@ -5,6 +5,8 @@
  */
 #include "internal.h"
 
+#include "cf/linalg.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -42,7 +44,7 @@ static cf_status open_solver(solver *s)
     status = CF_ALLOC(s->diagonal, s->n);
     if (status == CF_OK) status = CF_ALLOC(s->factors, s->n);
     CF_TRY(cf_par_agree(world, status));
-    CF_TRY(cf_dense_create_mesh(world, 0, 0, &s->mesh));
+    CF_TRY(cf_linalg_create_mesh(world, 0, 0, &s->mesh));
 done:
     return status;
 }
@@ -51,12 +53,12 @@ static void close_solver(solver *s)
 {
     cf_free(&s->diagonal);
     cf_free(&s->factors);
-    cf_dense_destroy_mesh(&s->mesh);
+    cf_linalg_destroy_mesh(&s->mesh);
 }
 
 static cf_status create_matrix(const solver *s, int64_t n_columns, cf_cyclic **out)
 {
-    return cf_dense_create_cyclic(s->mesh, s->type, (const int64_t[]){s->n, n_columns},
+    return cf_linalg_create_cyclic(s->mesh, s->type, (const int64_t[]){s->n, n_columns},
                                   CF_SOLVE_BLOCK, out);
 }
 
@@ -97,7 +99,7 @@ static cf_status count_pairs(const solver *s, cf_cyclic *gram)
         status = share_lists(model, row, &lists);
         if (status == CF_OK)
             status = cf_par_agree(&model->grid->world,
-                                  cf_dense_add_pairs(gram, lists.start, lists.index, lists.count));
+                                  cf_linalg_add_pairs(gram, lists.start, lists.index, lists.count));
         if (row != model->grid->my_row) {
             cf_free(&lists.start);
             cf_free(&lists.index);
@@ -114,8 +116,8 @@ static cf_status invert_gram(solver *s, double lambda, cf_cyclic **out)
     CF_TRY(create_matrix(s, s->n, out));
     CF_TRY(count_pairs(s, *out));
     lap(s, &s->seconds.gram, "pairs of items counted");
-    cf_dense_add_diagonal(*out, lambda);
-    status = cf_dense_invert(*out);
+    cf_linalg_add_diagonal(*out, lambda);
+    status = cf_linalg_invert(*out);
     if (status == CF_ERR_NUMERIC)
         status = CF_FAIL(CF_ERR_NUMERIC, "Gram matrix of the items: %s: a larger reg_weight helps",
                          cf_error_message());
@@ -128,20 +130,20 @@ done:
 /* P becomes I - diag(1 / diag P) P (Steck 2019, eq. 8, transposed). */
 static void close_form(solver *s, cf_cyclic *p)
 {
-    cf_dense_get_diagonal(p, s->diagonal);
+    cf_linalg_get_diagonal(p, s->diagonal);
     for (int64_t j = 0; j < s->n; j++)
         s->factors[j] = -1 / s->diagonal[j];
-    cf_dense_scale_rows(p, s->factors);
-    cf_dense_fill_diagonal(p, 0);
+    cf_linalg_scale_rows(p, s->factors);
+    cf_linalg_fill_diagonal(p, 0);
 }
 
 static cf_status keep(solver *s, const cf_cyclic *result)
 {
-    cf_dense *table = s->model->table[CF_ITEMS];
+    cf_table *table = s->model->table[CF_ITEMS];
     cf_status status;
 
-    CF_TRY(cf_dense_get_table(result, table));
-    CF_TRY(cf_dense_check_finite(table, "item-item matrix"));
+    CF_TRY(cf_linalg_get_table(result, table));
+    CF_TRY(cf_table_check_finite(table, "item-item matrix"));
     lap(s, &s->seconds.rest, "item-item matrix dealt out");
 done:
     return status;
@@ -156,7 +158,7 @@ static cf_status solve_ease(solver *s)
     close_form(s, p);
     CF_TRY(keep(s, p));
 done:
-    cf_dense_destroy_cyclic(&p);
+    cf_linalg_destroy_cyclic(&p);
     return status;
 }
 
@@ -232,7 +234,7 @@ static cf_status read_vectors(solver *s, cf_cyclic **out)
     normalise(s, &v);
     CF_TRY(create_matrix(s, v.dim, out));
     CF_TRY(
-        cf_dense_put_cyclic(*out, &(cf_slab){v.first, v.count, 0, v.dim, v.dim}, CF_F32, v.rows));
+        cf_linalg_put_cyclic(*out, &(cf_slab){v.first, v.count, 0, v.dim, v.dim}, CF_F32, v.rows));
     lap(s, &s->seconds.rest, "vectors read");
 done:
     destroy_vectors(&v);
@@ -248,11 +250,11 @@ static cf_status solve_text(solver *s, cf_cyclic **out)
 
     CF_TRY(read_vectors(s, &f));
     CF_TRY(create_matrix(s, s->n, out));
-    CF_TRY(cf_dense_add_gram(f, *out));
-    cf_dense_destroy_cyclic(&f);
+    CF_TRY(cf_linalg_add_gram(f, *out));
+    cf_linalg_destroy_cyclic(&f);
     lap(s, &s->seconds.gram, "vectors multiplied");
-    cf_dense_add_diagonal(*out, cf_config_real(s->config, "text_reg_weight"));
-    status = cf_dense_invert(*out);
+    cf_linalg_add_diagonal(*out, cf_config_real(s->config, "text_reg_weight"));
+    status = cf_linalg_invert(*out);
     if (status == CF_ERR_NUMERIC)
         status = CF_FAIL(CF_ERR_NUMERIC,
                          "Gram matrix of the vectors: %s: a larger text_reg_weight helps",
@@ -261,7 +263,7 @@ static cf_status solve_text(solver *s, cf_cyclic **out)
     close_form(s, *out);
     lap(s, &s->seconds.invert, "Gram matrix of the vectors inverted");
 done:
-    cf_dense_destroy_cyclic(&f);
+    cf_linalg_destroy_cyclic(&f);
     return status;
 }
 
@@ -276,14 +278,14 @@ static cf_status combine(solver *s, const cf_cyclic *text, cf_cyclic *p, cf_cycl
 {
     cf_status status;
 
-    CF_TRY(cf_dense_add_product(text, p, cf_config_real(s->config, "distill_weight"), result));
-    cf_dense_get_diagonal(p, s->diagonal);
-    cf_dense_get_diagonal(result, s->factors);
+    CF_TRY(cf_linalg_add_product(text, p, cf_config_real(s->config, "distill_weight"), result));
+    cf_linalg_get_diagonal(p, s->diagonal);
+    cf_linalg_get_diagonal(result, s->factors);
     for (int64_t j = 0; j < s->n; j++)
         s->factors[j] = -(1 + s->factors[j]) / s->diagonal[j];
-    cf_dense_scale_rows(p, s->factors);
-    cf_dense_add_cyclic(p, result);
-    cf_dense_fill_diagonal(result, 0);
+    cf_linalg_scale_rows(p, s->factors);
+    cf_linalg_add_cyclic(p, result);
+    cf_linalg_fill_diagonal(result, 0);
     lap(s, &s->seconds.product, "matrices multiplied");
 done:
     return status;
@@ -300,13 +302,13 @@ static cf_status solve_l3ae(solver *s)
     CF_TRY(invert_gram(s, lambda, &p));
     CF_TRY(create_matrix(s, s->n, &result));
     CF_TRY(combine(s, text, p, result));
-    cf_dense_destroy_cyclic(&text);
-    cf_dense_destroy_cyclic(&p);
+    cf_linalg_destroy_cyclic(&text);
+    cf_linalg_destroy_cyclic(&p);
     CF_TRY(keep(s, result));
 done:
-    cf_dense_destroy_cyclic(&text);
-    cf_dense_destroy_cyclic(&p);
-    cf_dense_destroy_cyclic(&result);
+    cf_linalg_destroy_cyclic(&text);
+    cf_linalg_destroy_cyclic(&p);
+    cf_linalg_destroy_cyclic(&result);
     return status;
 }
 
@@ -319,7 +321,7 @@ double closed_memory(const model_kind *kind, const cf_config *config, const cf_m
     const double word = cf_config_is(config, "solve_precision", "float32") ? 4 : 8;
     const double items = (double)size->n_items,
                  dim = kind->vectors ? (double)size->embedding_dim : 0,
-                 width = CF_LANES * (double)cf_dense_segments(size->n_items);
+                 width = CF_LANES * (double)cf_table_segments(size->n_items);
     const int ranks = size->n_rows * size->n_columns, down = (int)sqrt((double)ranks),
               across = ranks / down;
     const double matrices = items * kind->matrices * word + dim * (4 + word),

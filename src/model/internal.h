@@ -23,14 +23,14 @@ typedef struct gradient {
  */
 typedef struct propagation {
     cf_graph *graph;
-    cf_dense *table[2]; /* E0, borrowed */
+    cf_table *table[2]; /* E0, borrowed */
     int layers;         /* L >= 0; with 0, F = E0 and no field is there */
     cf_field field[2];  /* current and next */
     double share;       /* of all edges: of more, no fewer rows than all are computed */
-    cf_reach reach;     /* from the rows of the batch */
+    cf_hops reach;     /* from the rows of the batch */
 } propagation;
 
-cf_status propagation_create(cf_graph *graph, cf_dense *const table[2], int layers, double share,
+cf_status propagation_create(cf_graph *graph, cf_table *const table[2], int layers, double share,
                              propagation *out);
 void propagation_destroy(propagation *propagation);
 /** Current and next change places. */
@@ -47,7 +47,7 @@ void propagation_all(propagation *p, float *out[2]);
  * own Horner scheme, that starts from the few rows of `g`, those of propagation_rows() before, goes
  * a step further with each layer, and leaves each row finished. Collective over the grid column.
  */
-void propagation_back(propagation *p, gradient *g, const cf_sink *sink);
+void propagation_back(propagation *p, gradient *g, const cf_gradient_consumer *sink);
 
 /**
  * The same on views of the graph, layer[k] for layer k + 1, that may differ: out = 1/(L+1) sum_k
@@ -119,8 +119,8 @@ struct cf_model {
     const cf_grid *grid;
     const cf_shard *shard;
     cf_graph *graph;
-    cf_dense *table[2];
-    cf_dense final[2]; /* views into a field */
+    cf_table *table[2];
+    cf_table final[2]; /* views into a field */
     propagation propagation;
     batch_rows rows;
     gradient gradient;
@@ -148,7 +148,7 @@ struct model_kind {
     cf_status (*create)(cf_model *model, const cf_config *config, int64_t max_batch);
     void (*destroy)(void *own); /* what it holds, also half made */
     void (*start_epoch)(cf_model *model, uint64_t seed, int64_t epoch); /* Local; may be NULL */
-    cf_status (*step)(cf_model *model, const cf_batch *batch, const cf_sink *sink, cf_loss *loss);
+    cf_status (*step)(cf_model *model, const cf_batch *batch, const cf_gradient_consumer *sink, cf_loss *loss);
     /** Bytes of what it holds beside the parts that all have. Local; may be NULL. */
     double (*memory)(const cf_config *config, const memory_shape *shape);
     /** Add what a step sends beside the halo, and the rows and scores of a pairwise loss. Local;
@@ -175,7 +175,7 @@ cf_status closed_check_dataset(const model_kind *kind, const cf_config *config,
  * the sum of -log sigmoid, with the norms of raw rows as regularization (Rendle et al. 2009; He et
  * al. 2020, eq. 15).
  */
-cf_status pairwise_step(cf_model *model, const cf_batch *batch, const cf_sink *sink, cf_loss *loss);
+cf_status pairwise_step(cf_model *model, const cf_batch *batch, const cf_gradient_consumer *sink, cf_loss *loss);
 
 /** Its parts, for models that add to it. Exact sums over ranks; SUM_CONTRAST is theirs to fill. */
 enum { SUM_LOSS, SUM_USERS, SUM_POSITIVES, SUM_NEGATIVES, SUM_CONTRAST, PAIRWISE_SUMS };
@@ -185,7 +185,7 @@ void pairwise_forward(cf_model *model, const cf_batch *batch, cf_exact sums[PAIR
 cf_status pairwise_loss(cf_model *model, const cf_batch *batch, cf_exact sums[PAIRWISE_SUMS],
                         cf_loss *loss);
 /** Every row's gradient, and what gradient.more has for it, into the sink. Collective. */
-void pairwise_backward(cf_model *model, const cf_sink *sink);
+void pairwise_backward(cf_model *model, const cf_gradient_consumer *sink);
 
 /** gradient.values[side] has row k of the batch's rows: keep it also times degree^-1/2. Local. */
 void gradient_scale_row(cf_model *model, cf_side side, int64_t k);

@@ -17,7 +17,7 @@ static double halo_rows(double n, double edges, double n_blocks)
 static memory_shape shape_of(const cf_config *config, const cf_model_size *size)
 {
     const double dim =
-        CF_LANES * (double)cf_dense_segments(cf_config_int(config, "embedding_size"));
+        CF_LANES * (double)cf_table_segments(cf_config_int(config, "embedding_size"));
     const double users = (double)size->n_users, items = (double)size->n_items;
     const double one_way = (double)size->n_train / size->n_rows;
 
@@ -40,7 +40,7 @@ static double graph_memory(const memory_shape *m)
     const double rows = m->users + m->items;
 
     return rows * (8 + 4 + 4) + 4 * m->edges + 4 * m->halo +
-           4 * m->width * CF_VISIT_ROWS * omp_get_max_threads();
+           4 * m->width * CF_ROWS_PER_CALL * omp_get_max_threads();
 }
 
 /* allocate_step(): lists and rows of a batch, and its gradient. */

@@ -117,9 +117,9 @@ static const model_kind *find_kind(const cf_config *config)
 
 static cf_status allocate_step(cf_model *model, int64_t max_batch)
 {
-    const cf_dense *users = model->table[CF_USERS];
+    const cf_table *users = model->table[CF_USERS];
     const int64_t width = users->width;
-    const int64_t segments = width / CF_LANES + cf_dense_segments(users->dim);
+    const int64_t segments = width / CF_LANES + cf_table_segments(users->dim);
     cf_status status;
 
     CF_TRY(batch_rows_create(model->grid, &model->shard->items, width, max_batch, &model->rows));
@@ -156,8 +156,8 @@ static cf_status create_trained(cf_model *model, const cf_config *config,
 
     CF_TRY(cf_graph_create(place->grid, place->shard, &model->graph));
     model->n_train = count_train(place);
-    CF_TRY(cf_dense_create(place->grid, &place->shard->users, dim, &model->table[CF_USERS]));
-    CF_TRY(cf_dense_create(place->grid, &place->shard->items, dim, &model->table[CF_ITEMS]));
+    CF_TRY(cf_table_create(place->grid, &place->shard->users, dim, &model->table[CF_USERS]));
+    CF_TRY(cf_table_create(place->grid, &place->shard->items, dim, &model->table[CF_ITEMS]));
     status = propagation_create(model->graph, model->table, layers,
                                 cf_config_real(config, "reach_share"), &model->propagation);
     if (status == CF_OK) status = allocate_step(model, place->max_batch);
@@ -183,7 +183,7 @@ cf_status cf_model_create(const cf_config *config, const cf_model_place *place, 
     if (model->kind->solve == NULL)
         CF_TRY(create_trained(model, config, place));
     else
-        CF_TRY(cf_dense_create(place->grid, items, items->start[items->count],
+        CF_TRY(cf_table_create(place->grid, items, items->start[items->count],
                                &model->table[CF_ITEMS]));
     *out = model;
     model = NULL;
@@ -202,7 +202,7 @@ void cf_model_destroy(cf_model **model)
     propagation_destroy(&m->propagation);
     batch_rows_destroy(&m->rows);
     for (int side = 0; side < 2; side++) {
-        cf_dense_destroy(&m->table[side]);
+        cf_table_destroy(&m->table[side]);
         cf_free(&m->gradient.values[side]);
         cf_free(&m->gradient.decay[side]);
     }
@@ -215,7 +215,7 @@ void cf_model_destroy(cf_model **model)
     cf_free(model);
 }
 
-cf_dense *cf_model_table(const cf_model *model, cf_side side)
+cf_table *cf_model_table(const cf_model *model, cf_side side)
 {
     return model->table[side];
 }
@@ -225,19 +225,19 @@ void cf_model_fill_noise(cf_model *model, const cf_config *config, uint64_t seed
     int64_t offset = 0;
 
     for (int side = 0; side < 2; side++) {
-        cf_dense *table = model->table[side];
+        cf_table *table = model->table[side];
 
         if (cf_config_is(config, "init", "xavier"))
-            cf_dense_fill_uniform(table, seed, offset,
+            cf_table_fill_uniform(table, seed, offset,
                                   sqrt(6.0 / (double)(table->n_rows + table->dim)));
         else
-            cf_dense_fill_normal(table, seed, offset, cf_config_real(config, "init_std"));
+            cf_table_fill_normal(table, seed, offset, cf_config_real(config, "init_std"));
         offset += table->n_rows;
     }
 }
 
 /* Mean of a user's item rows. */
-static void visit_pool(void *context, const cf_visit *visit)
+static void visit_pool(void *context, const cf_rows *visit)
 {
     cf_model *model = context;
     const int64_t width = model->table[CF_USERS]->width;
@@ -255,7 +255,7 @@ static void visit_pool(void *context, const cf_visit *visit)
 
 cf_status cf_model_pool_users(cf_model *model)
 {
-    const cf_dense *items = model->table[CF_ITEMS];
+    const cf_table *items = model->table[CF_ITEMS];
     cf_field field = {0};
     cf_status status = cf_graph_create_field(model->graph, items->width, &field);
 
@@ -310,7 +310,7 @@ double cf_model_predict_memory(const cf_config *config, const cf_model_size *siz
     return kind->solve != NULL ? closed_memory(kind, config, size) : memory_of(kind, config, size);
 }
 
-cf_status cf_model_step(cf_model *model, const cf_batch *batch, const cf_sink *sink, cf_loss *loss)
+cf_status cf_model_step(cf_model *model, const cf_batch *batch, const cf_gradient_consumer *sink, cf_loss *loss)
 {
     return model->kind->step(model, batch, sink, loss);
 }
@@ -320,7 +320,7 @@ bool cf_model_propagates(const cf_model *model)
     return model->propagation.layers > 0;
 }
 
-void cf_model_final(cf_model *model, const cf_dense *out[2])
+void cf_model_final(cf_model *model, const cf_table *out[2])
 {
     float *final[2];
 

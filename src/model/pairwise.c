@@ -41,9 +41,9 @@ static const float *join_slices(cf_model *model, int64_t count)
 
     if (row->size == 1) return mine;
     for (int c = 0; c < row->size; c++)
-        model->row_counts[c] = cf_par_count(count * (cf_dense_slice_start(dim, row->size, c + 1) -
-                                                     cf_dense_slice_start(dim, row->size, c)));
-    cf_par_starts(model->row_counts, model->row_starts, row->size);
+        model->row_counts[c] = cf_par_count(count * (cf_table_slice_start(dim, row->size, c + 1) -
+                                                     cf_table_slice_start(dim, row->size, c)));
+    cf_par_displacements(model->row_counts, model->row_starts, row->size);
     MPI_Allgatherv(mine, model->row_counts[row->rank], MPI_FLOAT, all, model->row_counts,
                    model->row_starts, MPI_FLOAT, row->comm);
     return all;
@@ -58,7 +58,7 @@ static double join_score(const cf_model *model, const float *segments, int64_t c
 
     for (int c = 0; c < slices; c++) {
         const int64_t here =
-            cf_dense_slice_start(dim, slices, c + 1) - cf_dense_slice_start(dim, slices, c);
+            cf_table_slice_start(dim, slices, c + 1) - cf_table_slice_start(dim, slices, c);
 
         for (int64_t s = 0; s < here; s++)
             score += (double)segments[n * here + s];
@@ -268,21 +268,21 @@ static void fill_gradient(cf_model *model)
 void pairwise_forward(cf_model *model, const cf_batch *batch, cf_exact sums[PAIRWISE_SUMS])
 {
     batch_rows *rows = &model->rows;
-    const cf_phase before = cf_par_begin_phase(CF_PHASE_BATCH);
+    const cf_phase before = cf_par_set_phase(CF_PHASE_BATCH);
 
     memset(sums, 0, PAIRWISE_SUMS * sizeof *sums);
     batch_rows_find(rows, batch);
-    cf_par_begin_phase(CF_PHASE_PROPAGATION);
+    cf_par_set_phase(CF_PHASE_PROPAGATION);
     propagation_rows(&model->propagation, rows->rows, rows->n_rows, rows->final);
-    cf_par_begin_phase(CF_PHASE_SCORES);
+    cf_par_set_phase(CF_PHASE_SCORES);
     batch_rows_fetch(rows);
     score_segments(rows, batch->count, model->segment_scores);
     differentiate(model, batch, join_slices(model, batch->count), &sums[SUM_LOSS]);
-    cf_par_begin_phase(CF_PHASE_GRADIENT);
+    cf_par_set_phase(CF_PHASE_GRADIENT);
     batch_rows_return(rows, batch, model->coefficient);
-    cf_par_begin_phase(CF_PHASE_SCORES);
+    cf_par_set_phase(CF_PHASE_SCORES);
     if (model->reg_weight > 0) add_norms(model, sums);
-    cf_par_end_phase(before);
+    cf_par_restore_phase(before);
     /* a grid row's ranks all have the same losses: one of them brings them */
     if (model->grid->my_column != 0) sums[SUM_LOSS] = (cf_exact){0};
 }
@@ -290,12 +290,12 @@ void pairwise_forward(cf_model *model, const cf_batch *batch, cf_exact sums[PAIR
 cf_status pairwise_loss(cf_model *model, const cf_batch *batch, cf_exact sums[PAIRWISE_SUMS],
                         cf_loss *loss)
 {
-    const cf_phase before = cf_par_begin_phase(CF_PHASE_SCORES);
+    const cf_phase before = cf_par_set_phase(CF_PHASE_SCORES);
     double value[PAIRWISE_SUMS];
     cf_loss found;
 
     cf_par_sum_exact(&model->grid->world, sums, PAIRWISE_SUMS);
-    cf_par_end_phase(before);
+    cf_par_restore_phase(before);
     for (int k = 0; k < PAIRWISE_SUMS; k++)
         value[k] = cf_exact_value(&sums[k]);
     found.ranking = value[SUM_LOSS] / (model->kind->sums ? 1.0 : (double)batch->size);
@@ -311,17 +311,17 @@ cf_status pairwise_loss(cf_model *model, const cf_batch *batch, cf_exact sums[PA
     return CF_OK;
 }
 
-void pairwise_backward(cf_model *model, const cf_sink *sink)
+void pairwise_backward(cf_model *model, const cf_gradient_consumer *sink)
 {
-    const cf_phase before = cf_par_begin_phase(CF_PHASE_GRADIENT);
+    const cf_phase before = cf_par_set_phase(CF_PHASE_GRADIENT);
 
     fill_gradient(model);
-    cf_par_begin_phase(CF_PHASE_PROPAGATION);
+    cf_par_set_phase(CF_PHASE_PROPAGATION);
     propagation_back(&model->propagation, &model->gradient, sink);
-    cf_par_end_phase(before);
+    cf_par_restore_phase(before);
 }
 
-cf_status pairwise_step(cf_model *model, const cf_batch *batch, const cf_sink *sink, cf_loss *loss)
+cf_status pairwise_step(cf_model *model, const cf_batch *batch, const cf_gradient_consumer *sink, cf_loss *loss)
 {
     cf_exact sums[PAIRWISE_SUMS];
     cf_status status;

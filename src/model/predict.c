@@ -63,7 +63,7 @@ static void begin_nearness(nearness *n)
 /* What is within k steps of a row is within k - 1 of its neighbours, and all of these have what is
  * within k - 2 of the row itself in common. (What they have in common beside is counted more than
  * once.) One step: all samples with a neighbour, and the row as a negative. */
-static void visit_nearness(void *context, const cf_visit *visit)
+static void visit_nearness(void *context, const cf_rows *visit)
 {
     const nearness *n = context;
     const int64_t width = n->p.field[0].width;
@@ -115,9 +115,9 @@ static double count_sent(const nearness *n)
     return sum;
 }
 
-/* As cf_graph_find_reach() does: sent[k], rows that are sent of those within k steps, for as many
+/* As cf_graph_find_hops() does: sent[k], rows that are sent of those within k steps, for as many
  * steps as are returned; `tried`: the steps tried. Collective. */
-static int foresee_reach(const forecast *f, double sent[CF_REACH_STEPS + 1], int *tried)
+static int foresee_reach(const forecast *f, double sent[CF_MAX_HOPS + 1], int *tried)
 {
     nearness n = {.f = f, .p = f->model->propagation};
     double share;
@@ -144,7 +144,7 @@ static void add_halo(forecast *f)
     const cf_model *model = f->model;
     const int layers = model->propagation.layers, others = model->grid->n_rows - 1;
     const double row_bytes = 4.0 * (double)model->table[0]->width;
-    double sent[CF_REACH_STEPS + 1], rows, all = 0, halo = 0;
+    double sent[CF_MAX_HOPS + 1], rows, all = 0, halo = 0;
     int tried, depth;
 
     if (layers == 0 || others == 0) return;
@@ -220,7 +220,7 @@ static void add_rows(forecast *f, int64_t crossing)
 {
     const cf_grid *grid = f->model->grid;
     const cf_shard *shard = f->model->shard;
-    const cf_dense *table = f->model->table[0];
+    const cf_table *table = f->model->table[0];
     const double row_bytes = 4.0 * (double)table->width, others = grid->n_rows - 1;
     double wanted = 0, asked = 0, occurrences;
 

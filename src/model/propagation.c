@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-cf_status propagation_create(cf_graph *graph, cf_dense *const table[2], int layers, double share,
+cf_status propagation_create(cf_graph *graph, cf_table *const table[2], int layers, double share,
                              propagation *out)
 {
     cf_status status = CF_OK;
@@ -12,7 +12,7 @@ cf_status propagation_create(cf_graph *graph, cf_dense *const table[2], int laye
     if (layers == 0) return CF_OK;
     CF_TRY(cf_graph_create_field(graph, table[0]->width, &out->field[0]));
     CF_TRY(cf_graph_create_field(graph, table[0]->width, &out->field[1]));
-    CF_TRY(cf_graph_create_reach(graph, layers, &out->reach));
+    CF_TRY(cf_graph_create_hops(graph, layers, &out->reach));
 done:
     return status;
 }
@@ -21,7 +21,7 @@ void propagation_destroy(propagation *p)
 {
     cf_graph_destroy_field(&p->field[0]);
     cf_graph_destroy_field(&p->field[1]);
-    cf_graph_destroy_reach(&p->reach);
+    cf_graph_destroy_hops(&p->reach);
 }
 
 void propagation_swap(propagation *p)
@@ -75,7 +75,7 @@ static void scale_table(propagation *p)
 }
 
 /* G_k = S (E0 + S sum(G_{k+1})) into the next field */
-static void visit_layer(void *context, const cf_visit *visit)
+static void visit_layer(void *context, const cf_rows *visit)
 {
     const propagation *p = context;
     const float *scale = cf_graph_scale(p->graph, visit->side),
@@ -98,7 +98,7 @@ static void compute_layers(propagation *p)
 {
     scale_table(p);
     for (int layer = p->layers - 1; layer >= 1; layer--) {
-        cf_graph_sum_reach(p->graph, &p->reach, (cf_within){layer, layer + 1}, p->field[0],
+        cf_graph_sum_hops(p->graph, &p->reach, (cf_hop_limit){layer, layer + 1}, p->field[0],
                            visit_layer, p);
         propagation_swap(p);
     }
@@ -112,7 +112,7 @@ typedef struct final_rows {
 } final_rows;
 
 /* F = (E0 + S sum(G_1)) / (L + 1) */
-static void visit_final(void *context, const cf_visit *visit)
+static void visit_final(void *context, const cf_rows *visit)
 {
     const final_rows *target = context;
     const propagation *p = target->p;
@@ -149,9 +149,9 @@ void propagation_rows(propagation *p, int32_t *const rows[2], const int64_t coun
         copy_rows(p, rows, count, out);
         return;
     }
-    cf_graph_find_reach(p->graph, rows, count, p->share, &p->reach);
+    cf_graph_find_hops(p->graph, rows, count, p->share, &p->reach);
     compute_layers(p);
-    cf_graph_sum_reach(p->graph, &p->reach, (cf_within){0, 1}, p->field[0], visit_final, &target);
+    cf_graph_sum_hops(p->graph, &p->reach, (cf_hop_limit){0, 1}, p->field[0], visit_final, &target);
 }
 
 void propagation_all(propagation *p, float *out[2])
@@ -173,7 +173,7 @@ void propagation_all(propagation *p, float *out[2])
 typedef struct backward {
     propagation *p;
     const gradient *g;
-    const cf_sink *sink;
+    const cf_gradient_consumer *sink;
 } backward;
 
 /* Row of g, or NULL where it is zero. */
@@ -185,7 +185,7 @@ static const float *gradient_row(const gradient *g, cf_side side, int64_t row)
 }
 
 /* S (g + S sum) into the next field */
-static void visit_back_layer(void *context, const cf_visit *visit)
+static void visit_back_layer(void *context, const cf_rows *visit)
 {
     const backward *b = context;
     const int64_t width = b->g->scaled.width;
@@ -226,7 +226,7 @@ static void add_decay(const backward *b, cf_side side, int64_t row, float *out)
 }
 
 /* (g + S sum) / (L + 1), and the row is finished: over to the sink. */
-static void visit_back_last(void *context, const cf_visit *visit)
+static void visit_back_last(void *context, const cf_rows *visit)
 {
     const backward *b = context;
     const int64_t width = b->g->scaled.width;
@@ -253,12 +253,12 @@ static void visit_rows(backward *b)
         const int64_t n = cf_graph_rows(b->p->graph, (cf_side)side);
 
 #pragma omp parallel for schedule(static)
-        for (int64_t first = 0; first < n; first += CF_VISIT_ROWS) {
-            int32_t rows[CF_VISIT_ROWS];
-            cf_visit visit = {.side = (cf_side)side,
+        for (int64_t first = 0; first < n; first += CF_ROWS_PER_CALL) {
+            int32_t rows[CF_ROWS_PER_CALL];
+            cf_rows visit = {.side = (cf_side)side,
                               .rows = rows,
                               .first = first,
-                              .count = (int)(n - first < CF_VISIT_ROWS ? n - first : CF_VISIT_ROWS),
+                              .count = (int)(n - first < CF_ROWS_PER_CALL ? n - first : CF_ROWS_PER_CALL),
                               .sums = cf_graph_scratch(b->p->graph)};
 
             for (int k = 0; k < visit.count; k++)
@@ -269,7 +269,7 @@ static void visit_rows(backward *b)
     }
 }
 
-void propagation_back(propagation *p, gradient *g, const cf_sink *sink)
+void propagation_back(propagation *p, gradient *g, const cf_gradient_consumer *sink)
 {
     backward b = {.p = p, .g = g, .sink = sink};
 
@@ -278,16 +278,16 @@ void propagation_back(propagation *p, gradient *g, const cf_sink *sink)
     if (p->layers == 0) {
         visit_rows(&b);
     } else if (p->layers == 1) {
-        cf_graph_sum_sparse(p->graph, &p->reach, CF_EVERYWHERE, &g->scaled, visit_back_last, &b);
+        cf_graph_sum_sparse(p->graph, &p->reach, CF_ALL_HOPS, &g->scaled, visit_back_last, &b);
     } else {
         cf_graph_sum_sparse(p->graph, &p->reach, 1, &g->scaled, visit_back_layer, &b);
         propagation_swap(p);
         for (int layer = 2; layer < p->layers; layer++) {
-            cf_graph_sum_reach(p->graph, &p->reach, (cf_within){layer, layer - 1}, p->field[0],
+            cf_graph_sum_hops(p->graph, &p->reach, (cf_hop_limit){layer, layer - 1}, p->field[0],
                                visit_back_layer, &b);
             propagation_swap(p);
         }
-        cf_graph_sum_reach(p->graph, &p->reach, (cf_within){CF_EVERYWHERE, p->layers - 1},
+        cf_graph_sum_hops(p->graph, &p->reach, (cf_hop_limit){CF_ALL_HOPS, p->layers - 1},
                            p->field[0], visit_back_last, &b);
     }
     cf_graph_close_sparse(&g->scaled);

@@ -156,8 +156,8 @@ void batch_rows_find(batch_rows *rows, const cf_batch *batch)
     find_users(rows, batch);
     find_wanted(rows, batch);
     MPI_Alltoall(rows->want_count, 1, MPI_INT, rows->ask_count, 1, MPI_INT, column->comm);
-    cf_par_starts(rows->want_count, rows->want_start, column->size);
-    cf_par_starts(rows->ask_count, rows->ask_start, column->size);
+    cf_par_displacements(rows->want_count, rows->want_start, column->size);
+    cf_par_displacements(rows->ask_count, rows->ask_start, column->size);
     MPI_Alltoallv(rows->wanted, rows->want_count, rows->want_start, MPI_INT64_T, rows->asked,
                   rows->ask_count, rows->ask_start, MPI_INT64_T, column->comm);
     find_asked(rows, rows->item_blocks->start[column->rank]);
@@ -213,12 +213,12 @@ static void exchange_occurrences(batch_rows *rows)
 {
     const cf_par *column = rows->column;
 
-    cf_par_starts(rows->ask_count, rows->ask_start, column->size);
-    cf_par_starts(rows->user_count, rows->user_base, column->size);
+    cf_par_displacements(rows->ask_count, rows->ask_start, column->size);
+    cf_par_displacements(rows->user_count, rows->user_base, column->size);
     MPI_Alltoall(rows->ask_count, 1, MPI_INT, rows->want_count, 1, MPI_INT, column->comm);
     MPI_Alltoall(rows->user_count, 1, MPI_INT, rows->row_count, 1, MPI_INT, column->comm);
-    cf_par_starts(rows->want_count, rows->want_start, column->size);
-    cf_par_starts(rows->row_count, rows->row_start, column->size);
+    cf_par_displacements(rows->want_count, rows->want_start, column->size);
+    cf_par_displacements(rows->row_count, rows->row_start, column->size);
     MPI_Alltoallv(rows->sent, rows->ask_count, rows->ask_start, rows->occurrence_type, rows->came,
                   rows->want_count, rows->want_start, rows->occurrence_type, column->comm);
     if (column->size == 1) return;

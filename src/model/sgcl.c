@@ -65,21 +65,21 @@ static void gather_rows(cf_model *model, const cf_batch *batch)
     sgcl *s = model->own;
     batch_rows *rows = &model->rows;
     cf_batch positives = *batch; /* whose items are the positives alone */
-    const cf_phase before = cf_par_begin_phase(CF_PHASE_BATCH);
+    const cf_phase before = cf_par_set_phase(CF_PHASE_BATCH);
 
     positives.negative = batch->positive;
     batch_rows_find(rows, &positives);
     whole_batch_find(&s->whole, batch);
-    cf_par_begin_phase(CF_PHASE_PROPAGATION);
+    cf_par_set_phase(CF_PHASE_PROPAGATION);
     propagation_rows(&model->propagation, rows->rows, rows->n_rows, rows->final);
-    cf_par_begin_phase(CF_PHASE_CONTRAST);
+    cf_par_set_phase(CF_PHASE_CONTRAST);
     for (int side = 0; side < 2; side++) {
         CF_ASSERT(rows->n_rows[side] == s->whole.n_mine[side]);
         memcpy(s->whole.packed, rows->final[side],
                (size_t)(rows->n_rows[side] * rows->width) * sizeof(float));
         whole_batch_gather(&s->whole, (cf_side)side);
     }
-    cf_par_end_phase(before);
+    cf_par_restore_phase(before);
 }
 
 /* My slice of my rows' gradient to where propagation takes it. */
@@ -101,7 +101,7 @@ static void keep_gradient(cf_model *model)
     }
 }
 
-static cf_status step(cf_model *model, const cf_batch *batch, const cf_sink *sink, cf_loss *loss)
+static cf_status step(cf_model *model, const cf_batch *batch, const cf_gradient_consumer *sink, cf_loss *loss)
 {
     sgcl *s = model->own;
     batch_contrast *term = &s->term;
@@ -109,7 +109,7 @@ static cf_status step(cf_model *model, const cf_batch *batch, const cf_sink *sin
     double found;
 
     gather_rows(model, batch);
-    before = cf_par_begin_phase(CF_PHASE_CONTRAST);
+    before = cf_par_set_phase(CF_PHASE_CONTRAST);
     term->size = s->whole.size;
     for (int side = 0; side < 2; side++) {
         term->slot[side] = s->whole.slot[side];
@@ -118,13 +118,13 @@ static cf_status step(cf_model *model, const cf_batch *batch, const cf_sink *sin
         term->rows[side] = s->whole.rows[side];
     }
     found = contrast_batch(&s->contrast, term);
-    cf_par_end_phase(before);
+    cf_par_restore_phase(before);
     if (!isfinite(found)) return CF_FAIL(CF_ERR_NUMERIC, "the loss is not finite (%g)", found);
-    cf_par_begin_phase(CF_PHASE_GRADIENT);
+    cf_par_set_phase(CF_PHASE_GRADIENT);
     keep_gradient(model);
-    cf_par_begin_phase(CF_PHASE_PROPAGATION);
+    cf_par_set_phase(CF_PHASE_PROPAGATION);
     propagation_back(&model->propagation, &model->gradient, sink);
-    cf_par_end_phase(before);
+    cf_par_restore_phase(before);
     *loss = (cf_loss){.total = found, .contrast = found};
     return CF_OK;
 }

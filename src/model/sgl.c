@@ -151,7 +151,7 @@ static cf_status create(cf_model *model, const cf_config *config, int64_t max_ba
     s->weight = cf_config_real(config, "ssl_weight");
     CF_TRY(cf_par_agree(world, cf_graph_number_edges(model->graph, model->shard)));
     for (int side = 0; side < 2; side++)
-        CF_TRY(cf_dense_create_tiles(model->table[side], CONTRAST_COLUMNS, &s->tiles[side]));
+        CF_TRY(cf_table_create_tiles(model->table[side], CONTRAST_COLUMNS, &s->tiles[side]));
     CF_TRY(cf_par_agree(world, allocate(model, config, max_batch, s)));
     for (int side = 0; side < 2; side++)
         model->gradient.more[side] = s->more[side];
@@ -167,7 +167,7 @@ static void destroy(void *own)
         for (int k = 0; k < MAX_LAYERS; k++)
             cf_graph_destroy_view(&s->view[view][k]);
     for (int side = 0; side < 2; side++) {
-        cf_dense_destroy_tiles(&s->tiles[side]);
+        cf_table_destroy_tiles(&s->tiles[side]);
         cf_free(&s->final[side]);
         cf_free(&s->more[side]);
     }
@@ -237,10 +237,10 @@ static void contrast_side(cf_model *model, int side, cf_exact *loss)
                     .column_length = s->column_length,
                     .weight = s->weight};
 
-    cf_dense_to_tiles(s->tiles[side], s->final[side], s->columns);
+    cf_table_to_tiles(s->tiles[side], s->final[side], s->columns);
     memset(s->columns + used, 0, (size_t)(s->tiles[side]->capacity * full - used) * sizeof(float));
     contrast_infonce(&s->contrast, &term, loss);
-    cf_dense_from_tiles(s->tiles[side], s->gradient, s->final[side]);
+    cf_table_from_tiles(s->tiles[side], s->gradient, s->final[side]);
 }
 
 /* The contrast's loss, and its gradient with respect to the raw tables into more. */
@@ -248,30 +248,30 @@ static void contrast_views(cf_model *model, const cf_batch *batch, cf_exact *los
 {
     sgl *s = model->own;
     propagation *p = &model->propagation;
-    const cf_phase before = cf_par_begin_phase(CF_PHASE_BATCH);
+    const cf_phase before = cf_par_set_phase(CF_PHASE_BATCH);
 
     whole_batch_find(&s->whole, batch);
-    cf_par_begin_phase(CF_PHASE_PROPAGATION);
+    cf_par_set_phase(CF_PHASE_PROPAGATION);
     propagation_view(p, s->layer[0], s->final);
-    cf_par_begin_phase(CF_PHASE_CONTRAST);
+    cf_par_set_phase(CF_PHASE_CONTRAST);
     gather_rows(model);
-    cf_par_begin_phase(CF_PHASE_PROPAGATION);
+    cf_par_set_phase(CF_PHASE_PROPAGATION);
     propagation_view(p, s->layer[1], s->final);
-    cf_par_begin_phase(CF_PHASE_CONTRAST);
+    cf_par_set_phase(CF_PHASE_CONTRAST);
     for (int side = 0; side < 2; side++) {
         contrast_side(model, side, loss);
         memset(s->more[side], 0,
                (size_t)(model->table[side]->local_rows * model->table[side]->width) *
                    sizeof(float));
     }
-    cf_par_begin_phase(CF_PHASE_PROPAGATION);
+    cf_par_set_phase(CF_PHASE_PROPAGATION);
     propagation_view_back(p, s->layer[1], s->final, s->more);
     scatter_rows(model);
     propagation_view_back(p, s->layer[0], s->final, s->more);
-    cf_par_end_phase(before);
+    cf_par_restore_phase(before);
 }
 
-static cf_status step(cf_model *model, const cf_batch *batch, const cf_sink *sink, cf_loss *loss)
+static cf_status step(cf_model *model, const cf_batch *batch, const cf_gradient_consumer *sink, cf_loss *loss)
 {
     cf_exact sums[PAIRWISE_SUMS];
     cf_status status;

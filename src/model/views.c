@@ -27,7 +27,7 @@ static void scale_into_field(propagation *p, const float *const scale[2], float 
 }
 
 /* E_k = s sum; out += E_k, over L + 1 at the last; the next layer takes s' E_k. */
-static void visit_forward(void *context, const cf_visit *visit)
+static void visit_forward(void *context, const cf_rows *visit)
 {
     const view_layer *l = context;
     const int64_t width = l->p->table[visit->side]->width;
@@ -50,7 +50,7 @@ static void visit_forward(void *context, const cf_visit *visit)
 }
 
 /* h = g + s sum; the next layer takes s' h; the last adds h over L + 1 to what there is. */
-static void visit_back(void *context, const cf_visit *visit)
+static void visit_back(void *context, const cf_rows *visit)
 {
     const view_layer *l = context;
     const int64_t width = l->p->table[visit->side]->width;

@@ -9,10 +9,10 @@ typedef struct whole_sample {
     int64_t place;
 } whole_sample;
 
-cf_status whole_batch_create(cf_dense *const table[2], int64_t max_batch, int64_t tile,
+cf_status whole_batch_create(cf_table *const table[2], int64_t max_batch, int64_t tile,
                              whole_batch *out)
 {
-    const cf_dense *users = table[CF_USERS];
+    const cf_table *users = table[CF_USERS];
     const int64_t padded = (max_batch + tile - 1) / tile * tile, n_ranks = users->grid->world.size;
     cf_status status;
 
@@ -72,7 +72,7 @@ static void gather_samples(whole_batch *w, const cf_batch *batch)
             {w->blocks[CF_USERS]->start[column->rank] + batch->user[n], batch->positive[n]},
             batch->place[n]};
     MPI_Allgather(&bytes, 1, MPI_INT, w->byte_count, 1, MPI_INT, column->comm);
-    sum = cf_par_starts(w->byte_count, w->byte_start, column->size);
+    sum = cf_par_displacements(w->byte_count, w->byte_start, column->size);
     CF_ASSERT(sum == batch->size * (int64_t)sizeof(whole_sample));
     MPI_Allgatherv(w->mine, bytes, MPI_BYTE, w->all, w->byte_count, w->byte_start, MPI_BYTE,
                    column->comm);
@@ -113,7 +113,7 @@ void whole_batch_find(whole_batch *w, const cf_batch *batch)
 
 static int64_t slice_offset(const whole_batch *w, int column)
 {
-    return cf_dense_slice_start(w->dim, w->grid->n_columns, column) * CF_LANES;
+    return cf_table_slice_start(w->dim, w->grid->n_columns, column) * CF_LANES;
 }
 
 /* Rows of all blocks and slices, one rank's after the other, to their places. */
@@ -130,7 +130,7 @@ static void join(whole_batch *w, cf_side side)
         w->row_count[rank] =
             cf_par_count(rows * (slice_offset(w, column + 1) - slice_offset(w, column)));
     }
-    cf_par_starts(w->row_count, w->row_start, grid->world.size);
+    cf_par_displacements(w->row_count, w->row_start, grid->world.size);
     MPI_Allgatherv(w->packed, w->row_count[grid->world.rank], MPI_FLOAT, w->joined, w->row_count,
                    w->row_start, MPI_FLOAT, grid->world.comm);
     for (int rank = 0; rank < grid->world.size; rank++) {

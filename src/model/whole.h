@@ -27,7 +27,7 @@ typedef struct whole_batch {
 
 /** Rows are rounded up to a multiple of `tile`. Local. Errors: MEMORY. Free with
  * whole_batch_destroy(). */
-cf_status whole_batch_create(cf_dense *const table[2], int64_t max_batch, int64_t tile,
+cf_status whole_batch_create(cf_table *const table[2], int64_t max_batch, int64_t tile,
                              whole_batch *out);
 /** Bytes that it will take. Local. */
 double whole_batch_memory(const memory_shape *shape, int64_t tile);

@@ -37,8 +37,8 @@ typedef struct tally {
 } tally;
 
 struct cf_optim {
-    cf_dense *table[2];
-    cf_dense *moment[2][MAX_MOMENTS];
+    cf_table *table[2];
+    cf_table *moment[2][MAX_MOMENTS];
     int n_moments;
     int64_t steps;
     double learning_rate;
@@ -49,7 +49,7 @@ struct cf_optim {
     int n_threads;
 };
 
-cf_status cf_optim_create(const cf_config *config, cf_dense *const table[2], cf_optim **out)
+cf_status cf_optim_create(const cf_config *config, cf_table *const table[2], cf_optim **out)
 {
     cf_optim *optim = NULL;
     cf_status status = cf_par_agree(&table[0]->grid->world, CF_ALLOC(optim, 1));
@@ -63,7 +63,7 @@ cf_status cf_optim_create(const cf_config *config, cf_dense *const table[2], cf_
     for (int side = 0; side < 2; side++) {
         optim->table[side] = table[side];
         for (int k = 0; k < optim->n_moments; k++)
-            CF_TRY(cf_dense_create(table[side]->grid, &table[side]->blocks, table[side]->dim,
+            CF_TRY(cf_table_create(table[side]->grid, &table[side]->blocks, table[side]->dim,
                                    &optim->moment[side][k]));
     }
     *out = optim;
@@ -78,7 +78,7 @@ void cf_optim_destroy(cf_optim **optim)
     if (*optim == NULL) return;
     for (int side = 0; side < 2; side++)
         for (int k = 0; k < MAX_MOMENTS; k++)
-            cf_dense_destroy(&(*optim)->moment[side][k]);
+            cf_table_destroy(&(*optim)->moment[side][k]);
     cf_free(&(*optim)->tally);
     cf_free(optim);
 }
@@ -213,7 +213,7 @@ int cf_optim_n_moments(const cf_optim *optim)
     return optim->n_moments;
 }
 
-cf_dense *cf_optim_moment(const cf_optim *optim, cf_side side, int which)
+cf_table *cf_optim_moment(const cf_optim *optim, cf_side side, int which)
 {
     return optim->moment[side][which];
 }

@@ -67,7 +67,7 @@ int cf_par_count(int64_t count)
     return (int)count;
 }
 
-int64_t cf_par_starts(const int *count, int *start, int n)
+int64_t cf_par_displacements(const int *count, int *start, int n)
 {
     int64_t total = 0;
 

@@ -57,7 +57,7 @@ done:
     return status;
 }
 
-void cf_par_locate(const cf_par *par, int64_t count, int64_t *before, int64_t *total)
+void cf_par_exscan(const cf_par *par, int64_t count, int64_t *before, int64_t *total)
 {
     int64_t ends = 0;
 

@@ -38,7 +38,7 @@ static void change_to(cf_phase phase)
     now.phase = phase;
 }
 
-cf_phase cf_par_begin_phase(cf_phase phase)
+cf_phase cf_par_set_phase(cf_phase phase)
 {
     const cf_phase before = now.phase;
 
@@ -46,7 +46,7 @@ cf_phase cf_par_begin_phase(cf_phase phase)
     return before;
 }
 
-void cf_par_end_phase(cf_phase before)
+void cf_par_restore_phase(cf_phase before)
 {
     change_to(before);
 }

@@ -80,7 +80,7 @@ static cf_status add_all(pass *p)
                                          p->read_present));
         for (int from = 0; from < par->size && tile + from < n_tiles; from++) {
             share_tile(p, tile + from, from);
-            cf_dense_add_to_panels(p->to, p->centred);
+            cf_linalg_add_to_panels(p->to, p->centred);
         }
     }
     CF_TRY(cf_dataset_verify_embedding(p->dataset));
@@ -94,13 +94,13 @@ static cf_status take(const cf_dataset *dataset, const double *mean, cf_panels *
     pass p = {.dataset = dataset, .mean = mean};
     cf_status status;
 
-    CF_TRY(cf_dense_create_panels(par, dataset->embedding_dim, &p.to));
+    CF_TRY(cf_linalg_create_panels(par, dataset->embedding_dim, &p.to));
     CF_TRY(cf_par_agree(par, create_pass(&p)));
     CF_TRY(add_all(&p));
     *out = p.to;
     p.to = NULL;
 done:
-    cf_dense_destroy_panels(&p.to);
+    cf_linalg_destroy_panels(&p.to);
     destroy_pass(&p);
     return status;
 }
@@ -111,7 +111,7 @@ cf_status select_covariance_take(const cf_dataset *dataset, const double *mean, 
     cf_status status;
 
     CF_TRY(take(dataset, mean, out));
-    cf_dense_divide_panels(*out, (double)(count - 1));
+    cf_linalg_divide_panels(*out, (double)(count - 1));
 done:
     return status;
 }
@@ -125,9 +125,9 @@ cf_status cf_select_spectrum(const cf_dataset *dataset, const cf_config *config,
         CF_TRY(CF_FAIL(CF_ERR_USAGE, "%s: has no language-model vectors",
                        cf_store_path(dataset->store)));
     CF_TRY(take(dataset, NULL, &gram));
-    CF_TRY(cf_dense_singular_panels(gram, cf_config_int(config, "pca_one_rank"), singular));
+    CF_TRY(cf_linalg_singular_panels(gram, cf_config_int(config, "pca_one_rank"), singular));
 done:
-    cf_dense_destroy_panels(&gram);
+    cf_linalg_destroy_panels(&gram);
     return status;
 }
 
@@ -140,7 +140,7 @@ cf_status select_covariance_eigen(const cf_panels *c, int64_t one_rank, int64_t 
     cf_status status;
 
     CF_TRY(cf_par_agree(c->par, CF_ALLOC(all, c->dim)));
-    CF_TRY(cf_dense_eigen_panels(c, one_rank, n, all, directions));
+    CF_TRY(cf_linalg_eigen_panels(c, one_rank, n, all, directions));
     for (int64_t k = 0; k < n; k++)
         values[k] = fmax(all[c->dim - 1 - k], 0);
 done:
@@ -205,12 +205,12 @@ cf_status select_covariance_pivots(const cf_panels *c, int64_t n, int64_t *pivot
     cf_status status;
 
     CF_TRY(cf_par_agree(c->par, create_unexplained(c->dim, n, &r)));
-    cf_dense_get_panels_diagonal(c, r.left);
+    cf_linalg_get_panels_diagonal(c, r.left);
     least = r.left[next_pivot(&r, 0)] * (double)c->dim * 0x1p-52;
     for (int64_t k = 0; k < n; k++) {
         pivots[k] = next_pivot(&r, least);
         if (r.left[pivots[k]] > least) {
-            cf_dense_get_panels_column(c, pivots[k], r.column);
+            cf_linalg_get_panels_column(c, pivots[k], r.column);
             eliminate(&r, pivots[k]);
         }
         r.left[pivots[k]] = -1;

@@ -157,7 +157,7 @@ static cf_status pick_by_pivots(const cf_dataset *dataset, const select_survey *
     CF_TRY(select_covariance_pivots(covariance, selection->n_dims, selection->dims));
     qsort(selection->dims, (size_t)selection->n_dims, sizeof *selection->dims, compare_dims);
 done:
-    cf_dense_destroy_panels(&covariance);
+    cf_linalg_destroy_panels(&covariance);
     cf_free(&mean);
     return status;
 }

@@ -4,7 +4,7 @@
  * change hands. */
 typedef struct filling {
     const cf_dataset *dataset;
-    cf_dense *items;
+    cf_table *items;
     select_reducer reducer;
     float *send; /* C packed slices of the rows that I read */
     float
@@ -48,13 +48,13 @@ static double multiplier(const filling *f, int64_t r)
 /** Put each slice of row `r` of the `count` that were reduced where it is sent from. */
 static void place_row(const filling *f, int64_t r, int64_t count)
 {
-    const cf_dense *items = f->items;
+    const cf_table *items = f->items;
     const double *row = f->reducer.values + r * items->dim;
     double times = multiplier(f, r);
 
     for (int c = 0; c < items->grid->n_columns; c++) {
-        int64_t begin = cf_dense_slice_start(items->dim, items->grid->n_columns, c) * CF_LANES;
-        int64_t end = cf_dense_slice_start(items->dim, items->grid->n_columns, c + 1) * CF_LANES;
+        int64_t begin = cf_table_slice_start(items->dim, items->grid->n_columns, c) * CF_LANES;
+        int64_t end = cf_table_slice_start(items->dim, items->grid->n_columns, c + 1) * CF_LANES;
         float *out = f->send + count * begin + r * (end - begin);
 
         for (int64_t k = begin; k < end; k++)
@@ -79,7 +79,7 @@ static void rows_of_round(const filling *f, int column, int64_t at, int64_t *fir
  * into the table. */
 static void exchange(const filling *f, int64_t at)
 {
-    cf_dense *items = f->items;
+    cf_table *items = f->items;
     const cf_grid *grid = items->grid;
     const int n = grid->n_columns;
     int *sent = f->counts, *sent_at = sent + n, *received = sent + 2 * n,
@@ -88,8 +88,8 @@ static void exchange(const filling *f, int64_t at)
 
     rows_of_round(f, grid->my_column, at, &first, &mine);
     for (int c = 0; c < n; c++) {
-        int64_t begin = cf_dense_slice_start(items->dim, n, c) * CF_LANES;
-        int64_t end = cf_dense_slice_start(items->dim, n, c + 1) * CF_LANES;
+        int64_t begin = cf_table_slice_start(items->dim, n, c) * CF_LANES;
+        int64_t end = cf_table_slice_start(items->dim, n, c + 1) * CF_LANES;
         rows_of_round(f, c, at, &first, &count);
         sent[c] = cf_par_count(mine * (end - begin));
         sent_at[c] = cf_par_count(mine * begin);
@@ -109,7 +109,7 @@ static void exchange(const filling *f, int64_t at)
 /** Read, reduce and place all rows. Collective. */
 static cf_status fill(const filling *f)
 {
-    const cf_dense *items = f->items;
+    const cf_table *items = f->items;
     int64_t most = cf_par_even_start(items->local_rows, items->grid->n_columns, 1);
     cf_status status = CF_OK;
 
@@ -133,7 +133,7 @@ done:
 }
 
 cf_status cf_select_fill_items(const cf_dataset *dataset, const cf_selection *selection,
-                               const cf_config *config, cf_dense *items)
+                               const cf_config *config, cf_table *items)
 {
     const bool stand_in = cf_config_is(config, "missing_embedding", "mean");
     const bool random = cf_config_is(config, "missing_embedding", "random");
@@ -145,7 +145,7 @@ cf_status cf_select_fill_items(const cf_dataset *dataset, const cf_selection *se
     CF_ASSERT(dataset->n_missing == 0 || !stand_in || selection->mean || selection->center);
     CF_TRY(cf_par_agree(dataset->world, create_filling(&f, selection, config)));
     CF_TRY(fill(&f));
-    CF_TRY(cf_dense_check_finite(items, "starting item vectors"));
+    CF_TRY(cf_table_check_finite(items, "starting item vectors"));
 done:
     destroy_filling(&f);
     return status;

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "cf/linalg.h"
 #include "cf/select.h"
 
 /** Exact sums of the values and of their squares, for each of D dimensions, over `count` rows. */
@@ -49,7 +50,7 @@ bool select_is_map(const cf_config *config);
 
 /** The covariance of all vectors, D x D. `mean`: D numbers; `count`: items that have a vector, at
  * least 2. Reads every vector once, verified. Collective. Errors: MEMORY, those of reading. Free
- * with cf_dense_destroy_panels(). */
+ * with cf_linalg_destroy_panels(). */
 cf_status select_covariance_take(const cf_dataset *dataset, const double *mean, int64_t count,
                                  cf_panels **out);
 /**

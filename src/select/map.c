@@ -40,7 +40,7 @@ static cf_status find_principal(const cf_dataset *dataset, const cf_config *conf
             s->scales[k] = s->variances[k] > least ? pow(s->variances[k], -power / 2) : 0;
     }
 done:
-    cf_dense_destroy_panels(&covariance);
+    cf_linalg_destroy_panels(&covariance);
     return status;
 }
 

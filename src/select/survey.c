@@ -108,7 +108,7 @@ static void widen(const select_survey *survey, const float *row, int64_t first, 
 static void add_block(pass *p, const uint8_t *marked, int64_t count)
 {
     const select_survey *survey = p->survey;
-    const int64_t segments = cf_dense_segments(survey->dim);
+    const int64_t segments = cf_table_segments(survey->dim);
 
 #pragma omp parallel
     {

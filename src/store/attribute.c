@@ -47,17 +47,17 @@ done:
     return status;
 }
 
-cf_status cf_store_set_int(cf_store *store, const char *name, int64_t value)
+cf_status cf_store_write_int(cf_store *store, const char *name, int64_t value)
 {
     return end_write(store, name, write_attribute(store->file, name, store->types[CF_I64], &value));
 }
 
-cf_status cf_store_set_real(cf_store *store, const char *name, double value)
+cf_status cf_store_write_real(cf_store *store, const char *name, double value)
 {
     return end_write(store, name, write_attribute(store->file, name, store->types[CF_F64], &value));
 }
 
-cf_status cf_store_set_text(cf_store *store, const char *name, const char *value)
+cf_status cf_store_write_text(cf_store *store, const char *name, const char *value)
 {
     CF_ASSERT(strlen(value) <= MOST_TEXT);
     return end_write(store, name, store_write_text(store->file, name, value));
@@ -101,7 +101,7 @@ done:
     return end_read(store, status, attribute, type);
 }
 
-cf_status cf_store_get_int(cf_store *store, const char *name, int64_t *value)
+cf_status cf_store_read_int(cf_store *store, const char *name, int64_t *value)
 {
     int64_t number = 0;
     cf_status status = get_number(store, name, CF_I64, &number);
@@ -110,7 +110,7 @@ cf_status cf_store_get_int(cf_store *store, const char *name, int64_t *value)
     return status;
 }
 
-cf_status cf_store_get_real(cf_store *store, const char *name, double *value)
+cf_status cf_store_read_real(cf_store *store, const char *name, double *value)
 {
     double number = 0;
     cf_status status = get_number(store, name, CF_F64, &number);
@@ -119,7 +119,7 @@ cf_status cf_store_get_real(cf_store *store, const char *name, double *value)
     return status;
 }
 
-cf_status cf_store_get_text(cf_store *store, const char *name, char **value)
+cf_status cf_store_read_text(cf_store *store, const char *name, char **value)
 {
     hid_t attribute = -1, type = -1;
     char *text = NULL;

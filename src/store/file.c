@@ -202,8 +202,8 @@ cf_status cf_store_create(const cf_par *par, const char *path, const char *kind,
     CF_TRY(make_temporary(store));
     CF_TRY(make_file(store));
     CF_TRY(store_reserve(store));
-    CF_TRY(cf_store_set_text(store, "kind", kind));
-    CF_TRY(cf_store_set_int(store, "format_version", STORE_VERSION));
+    CF_TRY(cf_store_write_text(store, "kind", kind));
+    CF_TRY(cf_store_write_int(store, "format_version", STORE_VERSION));
     *out = store;
     store = NULL;
 done:
@@ -257,14 +257,14 @@ static cf_status rename_into_place(cf_store *store)
     return CF_OK;
 }
 
-cf_status cf_store_publish(cf_store **handle)
+cf_status cf_store_commit(cf_store **handle)
 {
     cf_store *store = *handle;
     cf_status status;
 
     *handle = NULL;
     CF_TRY(store_write_checksums(store));
-    CF_TRY(cf_store_set_int(store, "complete", 1));
+    CF_TRY(cf_store_write_int(store, "complete", 1));
     CF_TRY(flush(store)); /* the first: what was left behind before is no HDF5 file */
     CF_TRY(store_read_back(store));
     CF_TRY(close_file(store));
@@ -317,8 +317,8 @@ static cf_status check_kind(cf_store *store, const char *wanted)
     int64_t version = 0, complete = 0;
     cf_status status;
 
-    status = cf_store_get_text(store, "kind", &kind);
-    if (status == CF_OK) status = cf_store_get_int(store, "format_version", &version);
+    status = cf_store_read_text(store, "kind", &kind);
+    if (status == CF_OK) status = cf_store_read_int(store, "format_version", &version);
     if (status == CF_ERR_FORMAT)
         status = CF_FAIL(CF_ERR_FORMAT, "%s: is not a file of this program", store->path);
     CF_TRY(status);
@@ -327,7 +327,7 @@ static cf_status check_kind(cf_store *store, const char *wanted)
     if (version != STORE_VERSION)
         CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: has format version %lld; this program reads %d",
                        store->path, (long long)version, STORE_VERSION));
-    status = cf_store_get_int(store, "complete", &complete);
+    status = cf_store_read_int(store, "complete", &complete);
     if (status == CF_ERR_FORMAT)
         status =
             CF_FAIL(CF_ERR_FORMAT, "%s: is not complete: its writing was cut off", store->path);

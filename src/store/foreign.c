@@ -11,7 +11,7 @@ enum {
     LISTED = 1024           /* bytes of names in a message */
 };
 
-struct cf_foreign {
+struct cf_external {
     hid_t file, dataset, space, type; /* type: in memory */
     int64_t shape[2];
     char *label;
@@ -73,7 +73,7 @@ static cf_status find_matrix(const char *path, hid_t file, candidates *all)
 /* ---- What is in it --------------------------------------------------------------------------- */
 
 /* What numbers are read as: without loss, and halves as they are, for HDF5 widens them slowly. */
-static cf_type choose_type(cf_foreign *foreign, hid_t stored)
+static cf_type choose_type(cf_external *foreign, hid_t stored)
 {
     hid_t half = store_make_half(), other = H5Tcopy(half);
     bool is_half;
@@ -90,7 +90,7 @@ static cf_type choose_type(cf_foreign *foreign, hid_t stored)
     return H5Tget_size(stored) <= 4 ? CF_F32 : CF_F64;
 }
 
-static cf_status check_type(cf_foreign *foreign, cf_type *type)
+static cf_status check_type(cf_external *foreign, cf_type *type)
 {
     hid_t stored = H5Dget_type(foreign->dataset);
     bool numbers = H5Tget_class(stored) == H5T_FLOAT;
@@ -104,7 +104,7 @@ static cf_status check_type(cf_foreign *foreign, cf_type *type)
                    foreign->label);
 }
 
-static cf_status check_shape(cf_foreign *foreign)
+static cf_status check_shape(cf_external *foreign)
 {
     hsize_t shape[H5S_MAX_RANK] = {0};
     const int rank = H5Sget_simple_extent_ndims(foreign->space);
@@ -121,7 +121,7 @@ static cf_status check_shape(cf_foreign *foreign)
 }
 
 /* HDF5 gives zeros for what was never written, as of a program that was killed. */
-static cf_status check_written(const cf_foreign *foreign)
+static cf_status check_written(const cf_external *foreign)
 {
     hid_t creation = H5Dget_create_plist(foreign->dataset);
     const bool elsewhere = H5Pget_layout(creation) == H5D_VIRTUAL;
@@ -132,7 +132,7 @@ static cf_status check_written(const cf_foreign *foreign)
     return CF_FAIL(CF_ERR_FORMAT, "%s: was never written, expected numbers", foreign->label);
 }
 
-static cf_status open_dataset(cf_foreign *foreign, const char *path, const char *name)
+static cf_status open_dataset(cf_external *foreign, const char *path, const char *name)
 {
     char reason[STORE_REASON_SIZE];
     const size_t size = strlen(path) + strlen(name) + 2;
@@ -162,12 +162,12 @@ bool cf_store_is_hdf5(const char *path)
     return H5Fis_hdf5(path) > 0;
 }
 
-cf_status cf_store_open_foreign(const char *path, const char *dataset, cf_foreign **out,
+cf_status cf_store_open_external(const char *path, const char *dataset, cf_external **out,
                                 cf_type *type, int64_t shape[2])
 {
     char reason[STORE_REASON_SIZE];
     candidates all = {0};
-    cf_foreign *foreign = NULL;
+    cf_external *foreign = NULL;
     cf_type found = CF_F32;
     cf_status status;
 
@@ -188,16 +188,16 @@ cf_status cf_store_open_foreign(const char *path, const char *dataset, cf_foreig
     *out = foreign;
     foreign = NULL;
 done:
-    cf_store_close_foreign(&foreign);
+    cf_store_close_external(&foreign);
     return status;
 }
 
-const char *cf_store_foreign_name(const cf_foreign *foreign)
+const char *cf_store_external_name(const cf_external *foreign)
 {
     return foreign->label;
 }
 
-cf_status cf_store_read_foreign(cf_foreign *foreign, int64_t first, int64_t count, void *rows)
+cf_status cf_store_read_external(cf_external *foreign, int64_t first, int64_t count, void *rows)
 {
     char reason[STORE_REASON_SIZE];
     const hsize_t start[2] = {(hsize_t)first, 0},
@@ -213,9 +213,9 @@ cf_status cf_store_read_foreign(cf_foreign *foreign, int64_t first, int64_t coun
     return status;
 }
 
-void cf_store_close_foreign(cf_foreign **foreign)
+void cf_store_close_external(cf_external **foreign)
 {
-    cf_foreign *f = *foreign;
+    cf_external *f = *foreign;
 
     if (!f) return;
     if (f->type >= 0) H5Tclose(f->type);

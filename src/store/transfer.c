@@ -206,7 +206,7 @@ done:
 
 /* ---- Small arrays ---- */
 
-cf_status cf_store_put(cf_store *store, const char *name, cf_type type, int64_t count,
+cf_status cf_store_write_whole(cf_store *store, const char *name, cf_type type, int64_t count,
                        const void *data)
 {
     int64_t shape[2] = {count, 1};
@@ -219,7 +219,7 @@ done:
     return status;
 }
 
-cf_status cf_store_get(cf_store *store, const char *name, cf_type type, int64_t *count, void *out)
+cf_status cf_store_read_whole(cf_store *store, const char *name, cf_type type, int64_t *count, void *out)
 {
     size_t size = cf_store_type_size(type);
     store_array *array = NULL;

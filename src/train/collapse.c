@@ -11,15 +11,15 @@ bool collapse_is_due(const cf_config *config, int64_t epoch)
     return step > 0 && epoch % step == 0;
 }
 
-static cf_status measure(const cf_dense *table, const char *name, int64_t one_rank, collapse *out)
+static cf_status measure(const cf_table *table, const char *name, int64_t one_rank, collapse *out)
 {
     double *singular = NULL;
     cf_status status;
 
     CF_TRY(cf_par_agree(&table->grid->world, CF_ALLOC(singular, table->dim)));
-    CF_TRY(cf_dense_singular(table, one_rank, singular));
+    CF_TRY(cf_linalg_singular(table, one_rank, singular));
     out->table[out->count++] =
-        (collapse_table){name, table->dim, cf_dense_measure_spectrum(singular, table->dim)};
+        (collapse_table){name, table->dim, cf_linalg_measure_spectrum(singular, table->dim)};
 done:
     cf_free(&singular);
     return status;
@@ -31,7 +31,7 @@ cf_status collapse_measure(cf_model *model, const cf_config *config, collapse *o
                                             {"user_final", "item_final"}};
     const int64_t one_rank = cf_config_int(config, "pca_one_rank");
     const double started = cf_clock_now();
-    const cf_dense *final[2];
+    const cf_table *final[2];
     collapse found = {0};
     cf_status status = CF_OK;
 

@@ -256,7 +256,7 @@ static json_t *rank_json(const rank_costs *rank, int number)
                      sum_phases(rank, get_seconds, CF_N_PHASES), "phases", phases);
 }
 
-static json_t *whole_json(const run_costs *c, const cf_train_scene *scene, const step_costs *steps,
+static json_t *whole_json(const run_costs *c, const cf_report_context *scene, const step_costs *steps,
                           int n_nodes)
 {
     const cf_dataset *dataset = scene->dataset;
@@ -323,7 +323,7 @@ done:
     return status;
 }
 
-cf_status costs_write(const run_costs *c, const cf_train_scene *scene, const step_costs *steps,
+cf_status costs_write(const run_costs *c, const cf_report_context *scene, const step_costs *steps,
                       const char *path)
 {
     const cf_par *world = &scene->grid->world;
@@ -339,7 +339,7 @@ cf_status costs_write(const run_costs *c, const cf_train_scene *scene, const ste
     return cf_par_agree(world, status);
 }
 
-cf_status cf_train_write_profile(const cf_train_scene *scene, const char *path)
+cf_status cf_train_write_profile(const cf_report_context *scene, const char *path)
 {
     run_costs all = {0};
     cf_status status;

@@ -6,7 +6,7 @@
 
 static int64_t segments_of(const cf_dataset *dataset, const cf_config *config)
 {
-    return cf_dense_segments(cf_model_dim(config, dataset->n_items));
+    return cf_table_segments(cf_model_dim(config, dataset->n_items));
 }
 
 double grid_predict_bytes(const cf_dataset *dataset, const cf_config *config, int n_rows,

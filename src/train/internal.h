@@ -79,7 +79,7 @@ typedef struct collapse {
 /** Is it to be measured after the epoch: at every collapse_every-th evaluation? Local. */
 bool collapse_is_due(const cf_config *config, int64_t epoch);
 /** Collective. Changes no table; ends the validity of the model's final ones. Errors: those of
- * cf_dense_singular(). */
+ * cf_linalg_singular(). */
 cf_status collapse_measure(cf_model *model, const cf_config *config, collapse *out);
 /** A few words for the progress line, from ", " on: the effective ranks that scores are made of. */
 void collapse_describe(const collapse *c, char *text, size_t size);
@@ -119,7 +119,7 @@ json_t *costs_predicted(const step_costs *steps);
  */
 cf_status costs_check(const cf_par *world, const char *path);
 /** All of it, by rank, into `path`. Collective; `c` is rank 0's. Errors: IO. */
-cf_status costs_write(const run_costs *c, const cf_train_scene *scene, const step_costs *steps,
+cf_status costs_write(const run_costs *c, const cf_report_context *scene, const step_costs *steps,
                       const char *path);
 
 /** The run's log: one JSON object a line, written by rank 0 and flushed at once. */

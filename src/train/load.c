@@ -56,7 +56,7 @@ cf_status cf_train_load(const cf_par *world, const cf_train_source *source, cf_t
     CF_TRY(cf_model_create(t->config, &place, &t->model));
     CF_TRY(cf_ckpt_read(
         t->file,
-        (cf_dense *[]){cf_model_table(t->model, CF_USERS), cf_model_table(t->model, CF_ITEMS)},
+        (cf_table *[]){cf_model_table(t->model, CF_USERS), cf_model_table(t->model, CF_ITEMS)},
         NULL));
     cf_model_final(t->model, t->final);
     *out = t;

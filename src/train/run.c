@@ -99,7 +99,7 @@ static cf_status create_sampler(struct run *run)
 
 static cf_status create_optim(struct run *run)
 {
-    cf_dense *tables[] = {cf_model_table(run->model, CF_USERS),
+    cf_table *tables[] = {cf_model_table(run->model, CF_USERS),
                           cf_model_table(run->model, CF_ITEMS)};
 
     return cf_optim_create(run->config, tables, &run->optim);
@@ -172,7 +172,7 @@ static void log_start(const struct run *run)
 /* Starting tables; a closed form has none, only conditions. */
 static cf_status start_tables(struct run *run)
 {
-    cf_dense *items = cf_model_table(run->model, CF_ITEMS);
+    cf_table *items = cf_model_table(run->model, CF_ITEMS);
     cf_status status = CF_OK;
 
     if (cf_model_is_closed(run->config)) return cf_model_check_dataset(run->config, run->dataset);
@@ -192,7 +192,7 @@ static const char changeable[] = "epochs,stopping_step,eval_step,collapse_every"
 
 static cf_status load_latest(struct run *run)
 {
-    cf_dense *tables[] = {cf_model_table(run->model, CF_USERS),
+    cf_table *tables[] = {cf_model_table(run->model, CF_USERS),
                           cf_model_table(run->model, CF_ITEMS)};
     cf_ckpt_file *file = NULL;
     const char *differs;
@@ -293,13 +293,13 @@ static cf_status save(struct run *run, const char *path, bool with_optim)
         .n_users = run->dataset->n_users,
         .n_items = run->dataset->n_items};
 
-    const cf_phase before = cf_par_begin_phase(CF_PHASE_OUTPUT);
+    const cf_phase before = cf_par_set_phase(CF_PHASE_OUTPUT);
     cf_status status;
 
     update_seconds(run);
     state.progress = run->progress;
     status = cf_ckpt_save(run->world, path, &state);
-    cf_par_end_phase(before);
+    cf_par_restore_phase(before);
     return status;
 }
 
@@ -315,7 +315,7 @@ static cf_status save_latest(struct run *run)
 /* The table of phases, the profile, and the last line of the log. Collective. */
 static cf_status close_books(struct run *run, const char *why)
 {
-    const cf_train_scene scene = {"train", run->config, run->dataset, run->grid, run->shard};
+    const cf_report_context scene = {"train", run->config, run->dataset, run->grid, run->shard};
     run_costs all = {0};
     cf_status status;
 
@@ -350,14 +350,14 @@ done:
 
 static cf_status step(struct run *run, int64_t index)
 {
-    const cf_sink sink = {cf_optim_update, run->optim};
-    const cf_phase before = cf_par_begin_phase(CF_PHASE_BATCH);
+    const cf_gradient_consumer sink = {cf_optim_update, run->optim};
+    const cf_phase before = cf_par_set_phase(CF_PHASE_BATCH);
     const cf_batch *batch = sampler_draw(&run->sampler, index);
     cf_loss loss;
     cf_status status;
     char note[128];
 
-    cf_par_end_phase(before);
+    cf_par_restore_phase(before);
     cf_optim_begin(run->optim);
     status = cf_model_step(run->model, batch, &sink, &loss);
     cf_par_move_seconds(CF_PHASE_PROPAGATION, CF_PHASE_OPTIMIZER, cf_optim_seconds(run->optim));
@@ -407,14 +407,14 @@ done:
 
 static cf_status evaluate(struct run *run, cf_split split, cf_metrics *out)
 {
-    const cf_phase before = cf_par_begin_phase(CF_PHASE_EVALUATION);
-    const cf_dense *final[2];
+    const cf_phase before = cf_par_set_phase(CF_PHASE_EVALUATION);
+    const cf_table *final[2];
     cf_status status;
 
     cf_model_final(run->model, final);
     status = cf_eval_run(&(cf_eval_tables){final[CF_USERS], final[CF_ITEMS], run->shard}, split,
                          cf_config_bool(run->config, "mask_history"), run->config, out);
-    cf_par_end_phase(before);
+    cf_par_restore_phase(before);
     return status;
 }
 
@@ -448,11 +448,11 @@ done:
 /* How many dimensions do the tables really use? `epoch`: what they are of. */
 static cf_status look_for_collapse(struct run *run, int64_t epoch)
 {
-    const cf_phase before = cf_par_begin_phase(CF_PHASE_EVALUATION);
+    const cf_phase before = cf_par_set_phase(CF_PHASE_EVALUATION);
     collapse found;
     cf_status status = collapse_measure(run->model, run->config, &found);
 
-    cf_par_end_phase(before);
+    cf_par_restore_phase(before);
     CF_TRY(status);
     collapse_describe(&found, run->collapse, sizeof run->collapse);
     run_log_collapse(&run->log, epoch, &found);
@@ -495,9 +495,9 @@ static cf_status solve(struct run *run)
     cf_status status = CF_OK;
 
     if (run->progress.epoch > 0) return CF_OK;
-    before = cf_par_begin_phase(CF_PHASE_SOLVE);
+    before = cf_par_set_phase(CF_PHASE_SOLVE);
     status = cf_model_solve(run->model, run->dataset, run->config, &seconds);
-    cf_par_end_phase(before);
+    cf_par_restore_phase(before);
     CF_TRY(status);
     run->progress.epoch = 1;
     run_log_solve(&run->log, &seconds);
@@ -509,7 +509,7 @@ done:
 /* Test metrics of the best epoch; without a valid part the last one is the best. */
 static cf_status finish(struct run *run, cf_train_result *result)
 {
-    cf_dense *tables[] = {cf_model_table(run->model, CF_USERS),
+    cf_table *tables[] = {cf_model_table(run->model, CF_USERS),
                           cf_model_table(run->model, CF_ITEMS)};
     cf_ckpt_file *file = NULL;
     cf_status status;
@@ -549,9 +549,9 @@ cf_status cf_train_run(const cf_par *world, const cf_config *config, const cf_tr
 
     watch_start(&run.watch, world, config, job->time_limit);
     cf_par_start_profile();
-    before = cf_par_begin_phase(CF_PHASE_INPUT);
+    before = cf_par_set_phase(CF_PHASE_INPUT);
     status = set_up(&run);
-    cf_par_end_phase(before);
+    cf_par_restore_phase(before);
     CF_TRY(status);
     CF_TRY(cf_model_is_closed(config) ? solve(&run) : train(&run));
     CF_TRY(finish(&run, &found));

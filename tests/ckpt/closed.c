@@ -4,13 +4,13 @@
 static const char settings_of_closed[] = "model: EASE\n";
 
 /* A matrix of zeros, N_ITEMS x N_ITEMS, on n_rows x (size / n_rows) ranks. */
-static cf_dense *new_matrix(const cf_grid *grid)
+static cf_table *new_matrix(const cf_grid *grid)
 {
-    cf_dense *matrix = NULL;
+    cf_table *matrix = NULL;
     cf_blocks blocks;
 
     assert_ok(cf_par_create_blocks(N_ITEMS, grid->n_rows, &blocks));
-    assert_ok(cf_dense_create(grid, &blocks, N_ITEMS, &matrix));
+    assert_ok(cf_table_create(grid, &blocks, N_ITEMS, &matrix));
     cf_par_destroy_blocks(&blocks);
     return matrix;
 }
@@ -23,7 +23,7 @@ static float matrix_value(int64_t row, int64_t column)
 static void save(const char *path, int n_rows)
 {
     cf_grid *grid = NULL;
-    cf_dense *matrix;
+    cf_table *matrix;
     cf_ckpt state = {.progress = progress,
                      .settings = settings_of_closed,
                      .dataset_digest = digest,
@@ -38,18 +38,18 @@ static void save(const char *path, int n_rows)
                 matrix_value(matrix->first_row + r, matrix->first_dim + k);
     state.table[CF_ITEMS] = matrix;
     assert_ok(cf_ckpt_save(&world, path, &state));
-    cf_dense_destroy(&matrix);
+    cf_table_destroy(&matrix);
     cf_par_destroy_grid(&grid);
 }
 
 static void check_loaded(cf_ckpt_file *file, int n_rows)
 {
     cf_grid *grid = NULL;
-    cf_dense *matrix;
+    cf_table *matrix;
 
     assert_ok(cf_par_create_grid(&world, n_rows, world.size / n_rows, &grid));
     matrix = new_matrix(grid);
-    assert_ok(cf_ckpt_read(file, (cf_dense *[]){NULL, matrix}, NULL));
+    assert_ok(cf_ckpt_read(file, (cf_table *[]){NULL, matrix}, NULL));
     for (int64_t r = 0; r < matrix->local_rows; r++)
         for (int64_t k = 0; k < matrix->width; k++) {
             const int64_t column = matrix->first_dim + k;
@@ -57,7 +57,7 @@ static void check_loaded(cf_ckpt_file *file, int n_rows)
 
             assert_true(matrix->data[r * matrix->width + k] == want);
         }
-    cf_dense_destroy(&matrix);
+    cf_table_destroy(&matrix);
     cf_par_destroy_grid(&grid);
 }
 

@@ -128,7 +128,7 @@ static void nan_in_any_table_is_refused(void **state)
     saved = test_state(&run);
     for (int side = 0; side < 2; side++)
         for (int which = 0; which < 3; which++) {
-            cf_dense *table = test_table(&run, side, which);
+            cf_table *table = test_table(&run, side, which);
             float *place = &table->data[3 * table->width], before = *place;
 
             if (world.rank == world.size - 1) *place = NAN; /* in the last slice of row 3 */
@@ -150,16 +150,16 @@ static cf_status put_facts(cf_store *store)
     static const char *const reals[] = {"loss_sum", "best_value", "seconds"};
     cf_status status;
 
-    CF_TRY(cf_store_set_text(store, "program_version", "0"));
-    CF_TRY(cf_store_set_text(store, "dataset_digest", "0123456789abcdef"));
-    CF_TRY(cf_store_set_int(store, "n_users", 3));
-    CF_TRY(cf_store_set_int(store, "n_items", 2));
-    CF_TRY(cf_store_set_int(store, "dim", 1));
-    CF_TRY(cf_store_put(store, "/settings", CF_U8, 1, "\n"));
+    CF_TRY(cf_store_write_text(store, "program_version", "0"));
+    CF_TRY(cf_store_write_text(store, "dataset_digest", "0123456789abcdef"));
+    CF_TRY(cf_store_write_int(store, "n_users", 3));
+    CF_TRY(cf_store_write_int(store, "n_items", 2));
+    CF_TRY(cf_store_write_int(store, "dim", 1));
+    CF_TRY(cf_store_write_whole(store, "/settings", CF_U8, 1, "\n"));
     for (int k = 0; k < 4; k++)
-        CF_TRY(cf_store_set_int(store, integers[k], 0));
+        CF_TRY(cf_store_write_int(store, integers[k], 0));
     for (int k = 0; k < 3; k++)
-        CF_TRY(cf_store_set_real(store, reals[k], 0));
+        CF_TRY(cf_store_write_real(store, reals[k], 0));
 done:
     return status;
 }
@@ -175,7 +175,7 @@ static cf_status put_bad_digest(cf_store *store)
     cf_status status;
 
     CF_TRY(put_facts(store));
-    CF_TRY(cf_store_set_text(store, "dataset_digest", "0x23456789abcdef"));
+    CF_TRY(cf_store_write_text(store, "dataset_digest", "0x23456789abcdef"));
 done:
     return status;
 }
@@ -186,8 +186,8 @@ static cf_status put_short_items(cf_store *store)
     cf_status status;
 
     CF_TRY(put_facts(store));
-    CF_TRY(cf_store_put(store, "/user_embedding", CF_F32, 3, numbers));
-    CF_TRY(cf_store_put(store, "/item_embedding", CF_F32, 1, numbers));
+    CF_TRY(cf_store_write_whole(store, "/user_embedding", CF_F32, 3, numbers));
+    CF_TRY(cf_store_write_whole(store, "/item_embedding", CF_F32, 1, numbers));
 done:
     return status;
 }
@@ -198,7 +198,7 @@ static cf_status put_double_users(cf_store *store)
     cf_status status;
 
     CF_TRY(put_facts(store));
-    CF_TRY(cf_store_put(store, "/user_embedding", CF_F64, 3, numbers));
+    CF_TRY(cf_store_write_whole(store, "/user_embedding", CF_F64, 3, numbers));
 done:
     return status;
 }
@@ -208,9 +208,9 @@ static cf_status put_short_shift(cf_store *store)
     cf_status status;
 
     CF_TRY(put_facts(store));
-    CF_TRY(cf_store_put(store, "/selection/dims", CF_I64, 3, selection_dims));
-    CF_TRY(cf_store_put(store, "/selection/variances", CF_F64, 3, selection_variances));
-    CF_TRY(cf_store_put(store, "/selection/shift", CF_F64, 2, selection_shift));
+    CF_TRY(cf_store_write_whole(store, "/selection/dims", CF_I64, 3, selection_dims));
+    CF_TRY(cf_store_write_whole(store, "/selection/variances", CF_F64, 3, selection_variances));
+    CF_TRY(cf_store_write_whole(store, "/selection/shift", CF_F64, 2, selection_shift));
 done:
     return status;
 }
@@ -241,7 +241,7 @@ static void other_files_are_refused(void **state)
 
         assert_ok(cf_store_create(&world, bad, others[k].kind, &store));
         assert_ok(others[k].put(store));
-        assert_ok(cf_store_publish(&store));
+        assert_ok(cf_store_commit(&store));
         assert_refused(cf_ckpt_open(&world, bad, &file), CF_ERR_FORMAT, others[k].words);
         assert_null(file);
     }

@@ -134,7 +134,7 @@ static void another_learner_is_refused_before_a_table_is_touched(void **state)
             test_check(&run, test_n_tables(&run));
             assert_int_equal(cf_optim_steps(run.optim), STEPS);
         } else {
-            const cf_dense *users = run.table[CF_USERS];
+            const cf_table *users = run.table[CF_USERS];
 
             assert_refused(test_load(path, &run, true), CF_ERR_FORMAT, learners[k].words);
             for (int64_t i = 0; i < users->local_rows * users->width; i++)

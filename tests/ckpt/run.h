@@ -53,13 +53,13 @@ static const cf_selection selection = {
 
 typedef struct test_run {
     cf_grid *grid;
-    cf_dense *table[2];
+    cf_table *table[2];
     cf_config *config;
     cf_optim *optim;
 } test_run;
 
 /* The tables of a side: the raw one, then its moments. */
-static inline cf_dense *test_table(const test_run *run, int side, int which)
+static inline cf_table *test_table(const test_run *run, int side, int which)
 {
     return which == 0 ? run->table[side] : cf_optim_moment(run->optim, (cf_side)side, which - 1);
 }
@@ -94,7 +94,7 @@ static inline void test_create(int n_rows, const char *learner, test_run *run)
 
         assert_ok(cf_par_create_blocks(n[side], n_rows, &blocks));
         if (side == CF_USERS && n_rows > 1) blocks.start[n_rows - 1] = n[side];
-        assert_ok(cf_dense_create(run->grid, &blocks, DIM, &run->table[side]));
+        assert_ok(cf_table_create(run->grid, &blocks, DIM, &run->table[side]));
         cf_par_destroy_blocks(&blocks);
     }
     assert_ok(cf_optim_create(run->config, run->table, &run->optim));
@@ -104,7 +104,7 @@ static inline void test_fill(const test_run *run)
 {
     for (int side = 0; side < 2; side++)
         for (int which = 0; which < test_n_tables(run); which++) {
-            cf_dense *table = test_table(run, side, which);
+            cf_table *table = test_table(run, side, which);
 
             for (int64_t r = 0; r < table->local_rows; r++)
                 for (int64_t k = 0; k < table->local_dim; k++)
@@ -119,7 +119,7 @@ static inline void test_check(const test_run *run, int n_tables)
 {
     for (int side = 0; side < 2; side++)
         for (int which = 0; which < n_tables; which++) {
-            const cf_dense *table = test_table(run, side, which);
+            const cf_table *table = test_table(run, side, which);
 
             for (int64_t r = 0; r < table->local_rows; r++)
                 for (int64_t k = 0; k < table->width; k++) {
@@ -136,8 +136,8 @@ static inline void test_check(const test_run *run, int n_tables)
 static inline void test_destroy(test_run *run)
 {
     cf_optim_destroy(&run->optim);
-    cf_dense_destroy(&run->table[CF_USERS]);
-    cf_dense_destroy(&run->table[CF_ITEMS]);
+    cf_table_destroy(&run->table[CF_USERS]);
+    cf_table_destroy(&run->table[CF_ITEMS]);
     cf_par_destroy_grid(&run->grid);
     cf_config_destroy(&run->config);
 }

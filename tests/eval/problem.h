@@ -21,7 +21,7 @@ typedef struct shape {
 
 typedef struct problem {
     cf_grid *grid;
-    cf_dense *users, *items;
+    cf_table *users, *items;
     cf_shard shard;
     cf_eval_tables tables;
 } problem;
@@ -36,7 +36,7 @@ static inline void cut(int64_t n, int count, cf_blocks *out)
         out->start[b] = b >= used ? n : cf_par_even_start(n, used, b);
 }
 
-static inline void fill_table(const shape *of, bool is_item, cf_dense *table)
+static inline void fill_table(const shape *of, bool is_item, cf_table *table)
 {
     for (int64_t r = 0; r < table->local_rows; r++)
         for (int64_t k = 0; k < table->local_dim; k++)
@@ -82,8 +82,8 @@ static inline void create_problem(const shape *of, const cf_par *par, int n_rows
     shard->first_item = shard->items.start[p->grid->my_row];
     shard->n_items = shard->items.start[p->grid->my_row + 1] - shard->first_item;
     fill_lists(of, shard);
-    assert_int_equal(cf_dense_create(p->grid, &shard->users, of->dim, &p->users), CF_OK);
-    assert_int_equal(cf_dense_create(p->grid, &shard->items, of->dim, &p->items), CF_OK);
+    assert_int_equal(cf_table_create(p->grid, &shard->users, of->dim, &p->users), CF_OK);
+    assert_int_equal(cf_table_create(p->grid, &shard->items, of->dim, &p->items), CF_OK);
     fill_table(of, false, p->users);
     fill_table(of, true, p->items);
     p->tables = (cf_eval_tables){of->history ? NULL : p->users, p->items, shard};
@@ -97,8 +97,8 @@ static inline void destroy_problem(problem *p)
         cf_free(&lists[k]->start);
         cf_free(&lists[k]->index);
     }
-    cf_dense_destroy(&p->users);
-    cf_dense_destroy(&p->items);
+    cf_table_destroy(&p->users);
+    cf_table_destroy(&p->items);
     cf_par_destroy_blocks(&p->shard.users);
     cf_par_destroy_blocks(&p->shard.items);
     cf_par_destroy_grid(&p->grid);

@@ -47,7 +47,7 @@ static void the_halo_has_each_needed_row_once(void **state)
     cf_test_graph_destroy(&pairs);
 }
 
-static void count_sums(void *context, const cf_visit *visit)
+static void count_sums(void *context, const cf_rows *visit)
 {
     int64_t *sum = context;
 

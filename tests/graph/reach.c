@@ -42,7 +42,7 @@ static void search_serially(const setup *s, findings *out)
 {
     for (int side = 0; side < 2; side++)
         for (int64_t row = 0; row < s->n_rows[side]; row++)
-            out->steps[side][row] = out->begins[side][row] ? 0 : CF_EVERYWHERE;
+            out->steps[side][row] = out->begins[side][row] ? 0 : CF_ALL_HOPS;
     for (int step = 1; step <= MOST; step++)
         for (int64_t e = 0; e < s->pairs.n_pairs; e++)
             for (int side = 0; side < 2; side++) {
@@ -64,14 +64,14 @@ static void draw_begins(const setup *s, uint64_t seed, double density, findings 
 }
 
 static void find(const setup *s, const findings *found, double share, int32_t *const list[2],
-                 cf_reach *reach)
+                 cf_hops *reach)
 {
     int64_t count[2] = {0, 0};
 
     for (int side = 0; side < 2; side++)
         for (int64_t row = 0; row < cf_graph_rows(s->graph, (cf_side)side); row++)
             if (found->begins[side][s->first[side] + row]) list[side][count[side]++] = (int32_t)row;
-    cf_graph_find_reach(s->graph, list, count, share, reach);
+    cf_graph_find_hops(s->graph, list, count, share, reach);
 }
 
 /* Edges of the rows within so many steps, over all edges. */
@@ -85,7 +85,7 @@ static double share_within(const setup *s, const findings *found, int steps)
     return (double)n / (2 * (double)s->pairs.n_pairs);
 }
 
-static void check_lists(const setup *s, const findings *found, const cf_reach *reach)
+static void check_lists(const setup *s, const findings *found, const cf_hops *reach)
 {
     for (int side = 0; side < 2; side++) {
         int64_t n = 0;
@@ -114,10 +114,10 @@ static void rows_and_steps_are_those_of_a_serial_search(void **state)
             for (uint64_t d = 0; d < 4; d++)
                 for (int n = 0; n < 5; n++) {
                     int32_t users[MANY], items[MANY], *list[2] = {users, items};
-                    cf_reach reach = {0};
+                    cf_hops reach = {0};
                     int depth = 0;
 
-                    assert_int_equal(cf_graph_create_reach(s.graph, MOST, &reach), CF_OK);
+                    assert_int_equal(cf_graph_create_hops(s.graph, MOST, &reach), CF_OK);
                     draw_begins(&s, d, densities[d], &found);
                     search_serially(&s, &found);
                     while (shares[n] > 0 && depth < MOST &&
@@ -128,7 +128,7 @@ static void rows_and_steps_are_those_of_a_serial_search(void **state)
                     assert_int_equal(reach.depth, depth);
                     depths[depth]++;
                     check_lists(&s, &found, &reach);
-                    cf_graph_destroy_reach(&reach);
+                    cf_graph_destroy_hops(&reach);
                 }
     for (int depth = 0; depth <= MOST; depth++)
         assert_true(depths[depth] > 0);
@@ -157,11 +157,11 @@ static cf_field new_field_within(setup *s, const findings *found, int steps)
     return field;
 }
 
-static void check_sums(setup *s, const findings *found, const cf_reach *reach, cf_within within)
+static void check_sums(setup *s, const findings *found, const cf_hops *reach, cf_hop_limit within)
 {
     bool of_users[MANY], of_items[MANY], *listed[2] = {of_users, of_items};
-    const bool all = within.neighbours == CF_EVERYWHERE || within.neighbours > reach->depth;
-    cf_field field = new_field_within(s, found, all ? CF_EVERYWHERE : within.neighbours);
+    const bool all = within.neighbours == CF_ALL_HOPS || within.neighbours > reach->depth;
+    cf_field field = new_field_within(s, found, all ? CF_ALL_HOPS : within.neighbours);
 
     for (int side = 0; side < 2; side++) {
         for (int64_t row = 0; row < s->n_rows[side]; row++)
@@ -169,7 +169,7 @@ static void check_sums(setup *s, const findings *found, const cf_reach *reach, c
                 within.rows > reach->depth || found->steps[side][row] <= within.rows;
         s->list[side] = within.rows > reach->depth ? NULL : reach->rows[side];
     }
-    cf_graph_sum_reach(s->graph, reach, within, field, keep, s);
+    cf_graph_sum_hops(s->graph, reach, within, field, keep, s);
     check_rows(s, listed);
     s->list[CF_USERS] = s->list[CF_ITEMS] = NULL;
     cf_graph_destroy_field(&field);
@@ -177,7 +177,7 @@ static void check_sums(setup *s, const findings *found, const cf_reach *reach, c
 }
 
 /* The same sums of the rows where the reach begins, as a sparse field. */
-static void check_sparse(setup *s, const findings *found, const cf_reach *reach, int rows)
+static void check_sparse(setup *s, const findings *found, const cf_hops *reach, int rows)
 {
     int32_t users[MANY], items[MANY], *list[2] = {users, items};
     bool of_users[MANY], of_items[MANY], *listed[2] = {of_users, of_items};
@@ -203,7 +203,7 @@ static void check_sparse(setup *s, const findings *found, const cf_reach *reach,
 
 static void sums_near_a_few_rows_are_those_of_a_serial_loop(void **state)
 {
-    static const int steps[] = {0, 1, 2, 3, CF_EVERYWHERE};
+    static const int steps[] = {0, 1, 2, 3, CF_ALL_HOPS};
     findings found;
     setup s = {0};
 
@@ -212,20 +212,20 @@ static void sums_near_a_few_rows_are_those_of_a_serial_loop(void **state)
         for (int g = 0; g < N_GRAPHS; g++)
             for (int k = 0; next_setup(&s, graphs[g], threads, &k);) {
                 int32_t users[MANY], items[MANY], *list[2] = {users, items};
-                cf_reach reach = {0};
+                cf_hops reach = {0};
 
-                assert_int_equal(cf_graph_create_reach(s.graph, 3, &reach), CF_OK);
+                assert_int_equal(cf_graph_create_hops(s.graph, 3, &reach), CF_OK);
                 draw_begins(&s, 7, 0.03, &found);
                 search_serially(&s, &found);
                 find(&s, &found, 2, list, &reach);
                 assert_true(reach.depth >= 2);
                 for (int to = 0; to < 5; to++) {
                     for (int from = 0; from < 5; from++)
-                        if (steps[from] <= steps[to] + 1 || steps[from] == CF_EVERYWHERE)
-                            check_sums(&s, &found, &reach, (cf_within){steps[to], steps[from]});
+                        if (steps[from] <= steps[to] + 1 || steps[from] == CF_ALL_HOPS)
+                            check_sums(&s, &found, &reach, (cf_hop_limit){steps[to], steps[from]});
                     check_sparse(&s, &found, &reach, steps[to]);
                 }
-                cf_graph_destroy_reach(&reach);
+                cf_graph_destroy_hops(&reach);
             }
 }
 

@@ -55,7 +55,7 @@ static void listed_rows_have_the_sums_of_a_serial_loop(void **state)
         bool of_users[USERS] = {0}, of_items[ITEMS] = {0}, *listed[2] = {of_users, of_items};
         int64_t count[2];
         cf_field field;
-        cf_reach reach = {0};
+        cf_hops reach = {0};
 
         set_width(&s, 144, NULL);
         for (int side = 0; side < 2; side++) {
@@ -63,13 +63,13 @@ static void listed_rows_have_the_sums_of_a_serial_loop(void **state)
             s.list[side] = rows[side];
         }
         field = new_field(&s);
-        assert_int_equal(cf_graph_create_reach(s.graph, 1, &reach), CF_OK);
-        cf_graph_find_reach(s.graph, rows, count, 0, &reach);
-        cf_graph_sum_reach(s.graph, &reach, (cf_within){0, CF_EVERYWHERE}, field, keep, &s);
+        assert_int_equal(cf_graph_create_hops(s.graph, 1, &reach), CF_OK);
+        cf_graph_find_hops(s.graph, rows, count, 0, &reach);
+        cf_graph_sum_hops(s.graph, &reach, (cf_hop_limit){0, CF_ALL_HOPS}, field, keep, &s);
         check_rows(&s, listed);
         s.list[CF_USERS] = s.list[CF_ITEMS] = NULL;
         cf_graph_destroy_field(&field);
-        cf_graph_destroy_reach(&reach);
+        cf_graph_destroy_hops(&reach);
         drop_width(&s);
     }
 }
@@ -90,7 +90,7 @@ static void check_sparse(setup *s, int64_t width, double density)
         fill_sparse(s, kept, rows, &sparse);
         cf_graph_open_sparse(&sparse);
         cf_graph_exchange_sparse(s->graph, &sparse);
-        cf_graph_sum_sparse(s->graph, NULL, CF_EVERYWHERE, &sparse, keep, s);
+        cf_graph_sum_sparse(s->graph, NULL, CF_ALL_HOPS, &sparse, keep, s);
         cf_graph_close_sparse(&sparse);
         check_rows(s, NULL);
         drop_width(s);

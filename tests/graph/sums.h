@@ -115,7 +115,7 @@ static inline cf_field new_field(setup *s)
 }
 
 /** Runs on any thread: notes what is wrong, and leaves it to check_rows() to fail. */
-static inline void keep(void *context, const cf_visit *visit)
+static inline void keep(void *context, const cf_rows *visit)
 {
     setup *s = context;
 

@@ -54,7 +54,7 @@ typedef struct seen {
 } seen;
 
 /* Runs on any thread: notes what is wrong. */
-static void compare(void *context, const cf_visit *visit)
+static void compare(void *context, const cf_rows *visit)
 {
     seen *s = context;
 

@@ -154,11 +154,11 @@ static void the_file_says_where_it_is_from(void **state)
     for (size_t k = 0; k < sizeof want / sizeof *want; k++) {
         char *text = NULL;
 
-        assert_int_equal(cf_store_get_text(store, want[k].name, &text), CF_OK);
+        assert_int_equal(cf_store_read_text(store, want[k].name, &text), CF_OK);
         if (!strstr(text, want[k].part)) fail_msg("%s is \"%s\"", want[k].name, text);
         cf_free(&text);
     }
-    assert_int_equal(cf_store_get_int(store, "seed", &seed), CF_OK);
+    assert_int_equal(cf_store_read_int(store, "seed", &seed), CF_OK);
     assert_int_equal(seed, 5);
     cf_store_close(&store);
 }

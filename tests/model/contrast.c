@@ -112,13 +112,13 @@ static void set_row(float *out, const double *row)
 static cf_tiles *new_tiles(const cf_grid *grid)
 {
     cf_blocks blocks;
-    cf_dense *table = NULL;
+    cf_table *table = NULL;
     cf_tiles *tiles = NULL;
 
     assert_int_equal(cf_par_create_blocks(COLUMNS, grid->n_rows, &blocks), CF_OK);
-    assert_int_equal(cf_dense_create(grid, &blocks, DIM, &table), CF_OK);
-    assert_int_equal(cf_dense_create_tiles(table, CONTRAST_COLUMNS, &tiles), CF_OK);
-    cf_dense_destroy(&table);
+    assert_int_equal(cf_table_create(grid, &blocks, DIM, &table), CF_OK);
+    assert_int_equal(cf_table_create_tiles(table, CONTRAST_COLUMNS, &tiles), CF_OK);
+    cf_table_destroy(&table);
     cf_par_destroy_blocks(&blocks);
     return tiles;
 }
@@ -162,7 +162,7 @@ static void solve(const cf_grid *grid, double tau, double weight, int64_t memory
     cf_free(&term.gradient);
     cf_free(&term.row_length);
     cf_free(&term.column_length);
-    cf_dense_destroy_tiles(&tiles);
+    cf_table_destroy_tiles(&tiles);
 }
 
 /* Within 1e-5 of the largest entry: a score over tau has an error of some 1e-7 / tau. */

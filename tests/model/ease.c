@@ -118,7 +118,7 @@ static cf_status solve_on(const data *d, const cf_grid *grid, const char *const 
     const cf_model_place place = {grid, &shard, 0};
     cf_model *model = NULL;
     cf_solved seconds = {0};
-    const cf_dense *final[2];
+    const cf_table *final[2];
     cf_status status;
 
     for (; *sets != NULL; sets++)

@@ -40,7 +40,7 @@ static void count_call(void *context, cf_side side, const int32_t *rows, int cou
 }
 
 /* The place in memory of a number of a table, on the rank that has it; else NULL. */
-static float *find(cf_dense *table, int64_t row, int64_t d)
+static float *find(cf_table *table, int64_t row, int64_t d)
 {
     row -= table->first_row;
     d -= table->first_dim;
@@ -53,7 +53,7 @@ static void check_bad_number(setup *s, cf_side side, int64_t row, double want)
 {
     sample samples[BATCH];
     int calls = 0;
-    const cf_sink sink = {count_call, &calls};
+    const cf_gradient_consumer sink = {count_call, &calls};
     cf_loss loss = {.total = 77};
 
     draw_samples(samples);
@@ -78,7 +78,7 @@ static void a_bad_number_stops_every_rank_before_the_sink(void **state)
     cf_grid *grid = NULL;
     sample samples[BATCH];
     int calls = 0;
-    const cf_sink sink = {count_call, &calls};
+    const cf_gradient_consumer sink = {count_call, &calls};
 
     (void)state;
     draw_samples(samples);

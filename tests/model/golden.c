@@ -122,7 +122,7 @@ static bool next_golden(int m, setup *s, int *k)
     return true;
 }
 
-static void check_golden(const cf_dense *table, const char *name, int side)
+static void check_golden(const cf_table *table, const char *name, int side)
 {
     double *want = load(side_count[side], "%s_%s", name, side_name[side]);
 
@@ -155,7 +155,7 @@ static void final_tables_are_propagated_or_raw(void **state)
     (void)state;
     for (int m = 0; m < N_MODELS; m++)
         for (int k = 0; next_golden(m, &s, &k);) {
-            const cf_dense *final[2];
+            const cf_table *final[2];
 
             cf_model_final(s.model, final);
             for (int side = 0; side < 2; side++) {
@@ -221,7 +221,7 @@ static void check_trajectory(setup *s, int m)
 
     assert_int_equal(cf_optim_create(s->config, s->table, &optim), CF_OK);
     for (int step = 0; step < steps; step++) {
-        const cf_sink sink = {cf_optim_update, optim};
+        const cf_gradient_consumer sink = {cf_optim_update, optim};
         const cf_batch *batch = setup_batch(s, samples[step], BATCH);
         cf_loss loss;
 

@@ -61,17 +61,17 @@ typedef struct outcome {
 
 static outcome run(const problem *p, const variant *v, const cf_grid *grid)
 {
-    outcome out = {.steps_reached = CF_REACH_STEPS};
+    outcome out = {.steps_reached = CF_MAX_HOPS};
     setup s;
     cf_optim *optim = NULL;
-    const cf_dense *final[2];
+    const cf_table *final[2];
 
     setup_open(&s, p, grid, cf_optim_settings);
     cf_model_fill_noise(s.model, s.config, 5);
     if (v->pool) assert_int_equal(cf_model_pool_users(s.model), CF_OK);
     assert_int_equal(cf_optim_create(s.config, s.table, &optim), CF_OK);
     for (uint64_t step = 0; step < STEPS; step++) {
-        const cf_sink sink = {cf_optim_update, optim};
+        const cf_gradient_consumer sink = {cf_optim_update, optim};
         sample samples[BATCH];
         const int64_t size = draw_samples(p, step, samples);
         cf_loss loss;

@@ -36,7 +36,7 @@ typedef struct setup {
     cf_shard shard;
     cf_config *config;
     cf_model *model;
-    cf_dense *table[2]; /* the model's */
+    cf_table *table[2]; /* the model's */
     cf_batch batch;
 } setup;
 
@@ -114,7 +114,7 @@ static inline const cf_batch *setup_batch(setup *s, const sample *samples, int64
 
 /** Copies gradients; counts how often each row came. */
 typedef struct catcher {
-    cf_dense *gradient[2];
+    cf_table *gradient[2];
     int32_t *visits[2];
 } catcher;
 
@@ -136,7 +136,7 @@ static inline catcher catcher_open(const setup *s)
     catcher c = {0};
 
     for (int side = 0; side < 2; side++) {
-        assert_int_equal(cf_dense_create(s->grid, side ? &s->shard.items : &s->shard.users,
+        assert_int_equal(cf_table_create(s->grid, side ? &s->shard.items : &s->shard.users,
                                          s->problem->dim, &c.gradient[side]),
                          CF_OK);
         assert_int_equal(CF_ALLOC(c.visits[side], c.gradient[side]->local_rows), CF_OK);
@@ -147,7 +147,7 @@ static inline catcher catcher_open(const setup *s)
 static inline void catcher_close(catcher *c)
 {
     for (int side = 0; side < 2; side++) {
-        cf_dense_destroy(&c->gradient[side]);
+        cf_table_destroy(&c->gradient[side]);
         cf_free(&c->visits[side]);
     }
 }
@@ -155,7 +155,7 @@ static inline void catcher_close(catcher *c)
 /** Step once, see that each row came once, and leave the gradients in `c`. */
 static inline cf_loss catcher_step(catcher *c, setup *s, const sample *samples, int64_t size)
 {
-    const cf_sink sink = {catch_rows, c};
+    const cf_gradient_consumer sink = {catch_rows, c};
     cf_loss loss;
 
     for (int side = 0; side < 2; side++)
@@ -170,7 +170,7 @@ static inline cf_loss catcher_step(catcher *c, setup *s, const sample *samples, 
 }
 
 /** Fail unless the whole table is within tolerance x (its largest entry) of `want`. */
-static inline void check_table(const cf_dense *table, const double *want, double tolerance)
+static inline void check_table(const cf_table *table, const double *want, double tolerance)
 {
     const int64_t count = table->n_rows * table->dim;
     float *got = cf_test_table_get(table);

@@ -44,7 +44,7 @@ static float gradient_of(int side, int64_t step, int64_t row, int64_t d)
 typedef struct setup {
     cf_grid *grid; /* borrowed */
     cf_blocks blocks[2];
-    cf_dense *table[2];
+    cf_table *table[2];
     cf_optim *optim;
 } setup;
 
@@ -68,7 +68,7 @@ static setup open_setup(cf_grid *grid, const variant *v)
         double *values = noise(side);
 
         assert_int_equal(cf_par_create_blocks(n_rows[side], grid->n_rows, &s.blocks[side]), CF_OK);
-        assert_int_equal(cf_dense_create(grid, &s.blocks[side], DIM, &s.table[side]), CF_OK);
+        assert_int_equal(cf_table_create(grid, &s.blocks[side], DIM, &s.table[side]), CF_OK);
         cf_test_table_set(s.table[side], values);
         free(values);
     }
@@ -81,7 +81,7 @@ static void close_setup(setup *s)
 {
     cf_optim_destroy(&s->optim);
     for (int side = 0; side < 2; side++) {
-        cf_dense_destroy(&s->table[side]);
+        cf_table_destroy(&s->table[side]);
         cf_par_destroy_blocks(&s->blocks[side]);
     }
 }
@@ -91,7 +91,7 @@ static void take_step(setup *s, int64_t step)
 {
     cf_optim_begin(s->optim);
     for (int side = 0; side < 2; side++) {
-        const cf_dense *t = s->table[side];
+        const cf_table *t = s->table[side];
         float *gradient = NULL;
         int32_t rows[3];
 
@@ -173,9 +173,9 @@ static void check_same(const setup *got, const setup *want)
 {
     for (int side = 0; side < 2; side++)
         for (int t = 0; t <= cf_optim_n_moments(got->optim); t++) {
-            const cf_dense *a =
+            const cf_table *a =
                 t ? cf_optim_moment(got->optim, (cf_side)side, t - 1) : got->table[side];
-            const cf_dense *b =
+            const cf_table *b =
                 t ? cf_optim_moment(want->optim, (cf_side)side, t - 1) : want->table[side];
             float *x = cf_test_table_get(a), *y = cf_test_table_get(b);
 

@@ -67,7 +67,7 @@ static void parts_follow_one_another(void **state)
     int64_t before = -1, total = -1;
 
     (void)state;
-    cf_par_locate(&world, world.rank == 1 ? 0 : world.rank + 5, &before, &total);
+    cf_par_exscan(&world, world.rank == 1 ? 0 : world.rank + 5, &before, &total);
     for (int rank = 0; rank < world.size; rank++) {
         const int64_t count = rank == 1 ? 0 : rank + 5;
 

@@ -26,15 +26,15 @@ static void every_second_is_one_phases(void **state)
 
     (void)state;
     cf_par_start_profile();
-    outer = cf_par_begin_phase(CF_PHASE_PROPAGATION);
+    outer = cf_par_set_phase(CF_PHASE_PROPAGATION);
     work(0.01);
-    inner = cf_par_begin_phase(CF_PHASE_HALO);
+    inner = cf_par_set_phase(CF_PHASE_HALO);
     work(0.02);
-    cf_par_begin_phase(CF_PHASE_SCORES); /* the halo ends here */
+    cf_par_set_phase(CF_PHASE_SCORES); /* the halo ends here */
     work(0.03);
-    cf_par_end_phase(inner);
+    cf_par_restore_phase(inner);
     work(0.01);
-    cf_par_end_phase(outer);
+    cf_par_restore_phase(outer);
     profile = cf_par_read_profile();
     all = cf_clock_now() - began;
     assert_true(profile.phase[CF_PHASE_PROPAGATION].seconds >= 0.02);
@@ -51,12 +51,12 @@ static void inside_of_a_whole_phase_nothing_is_told_apart(void **state)
 
     (void)state;
     cf_par_start_profile();
-    outer = cf_par_begin_phase(CF_PHASE_EVALUATION);
-    inner = cf_par_begin_phase(CF_PHASE_HALO);
+    outer = cf_par_set_phase(CF_PHASE_EVALUATION);
+    inner = cf_par_set_phase(CF_PHASE_HALO);
     work(0.01);
     cf_par_move_seconds(CF_PHASE_EVALUATION, CF_PHASE_OPTIMIZER, 1.0);
-    cf_par_end_phase(inner);
-    cf_par_end_phase(outer);
+    cf_par_restore_phase(inner);
+    cf_par_restore_phase(outer);
     profile = cf_par_read_profile();
     assert_true(profile.phase[CF_PHASE_EVALUATION].seconds >= 0.01);
     assert_true(profile.phase[CF_PHASE_HALO].seconds == 0);
@@ -86,7 +86,7 @@ static void check(cf_phase before, int64_t bytes, int64_t messages, const char *
 {
     cf_profile profile;
 
-    cf_par_end_phase(before);
+    cf_par_restore_phase(before);
     profile = cf_par_read_profile();
     if (profile.phase[CF_PHASE_HALO].bytes != bytes ||
         profile.phase[CF_PHASE_HALO].messages != messages)
@@ -102,7 +102,7 @@ static void check(cf_phase before, int64_t bytes, int64_t messages, const char *
 static cf_phase begin(void)
 {
     cf_par_start_profile();
-    return cf_par_begin_phase(CF_PHASE_HALO);
+    return cf_par_set_phase(CF_PHASE_HALO);
 }
 
 enum { MOST = 4, LENGTH = 10 };
@@ -151,8 +151,8 @@ static void calls_with_counts_are_counted(void **state)
         sum += pairs[p];
         n_peers++;
     }
-    cf_par_starts(counts, starts, world.size);
-    cf_par_starts(pairs, pair_starts, world.size);
+    cf_par_displacements(counts, starts, world.size);
+    cf_par_displacements(pairs, pair_starts, world.size);
     before = begin();
     MPI_Gatherv(data, counts[world.rank], MPI_INT64_T, all, counts, starts, MPI_INT64_T, 0,
                 world.comm);
@@ -187,7 +187,7 @@ static void messages_are_counted(void **state)
     if (world.rank == 0) MPI_Send(data, 2, MPI_DOUBLE, 1, 0, world.comm);
     if (world.rank == 1) MPI_Recv(came, 2, MPI_DOUBLE, 0, 0, world.comm, MPI_STATUS_IGNORE);
     if (world.rank < 2) check(before, world.rank == 0 ? 16 : 0, world.rank == 0, "Send");
-    cf_par_end_phase(before);
+    cf_par_restore_phase(before);
 }
 
 static const struct CMUnitTest tests[] = {

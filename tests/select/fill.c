@@ -25,21 +25,21 @@ static void make_data(void)
 }
 
 /** A table on a grid of `n_rows` rows of ranks; the second block is empty. */
-static cf_dense *new_table(int n_rows, int64_t n_items, int64_t dim)
+static cf_table *new_table(int n_rows, int64_t n_items, int64_t dim)
 {
-    cf_dense *items = NULL;
+    cf_table *items = NULL;
 
     assert_int_equal(cf_par_create_grid(&world, n_rows, world.size / n_rows, &grid), CF_OK);
     assert_int_equal(cf_par_create_blocks(n_items, n_rows, &blocks), CF_OK);
     for (int b = 1; b < n_rows && b <= 2; b++)
         blocks.start[b] = n_items / 3;
-    assert_int_equal(cf_dense_create(grid, &blocks, dim, &items), CF_OK);
+    assert_int_equal(cf_table_create(grid, &blocks, dim, &items), CF_OK);
     return items;
 }
 
-static void drop_table(cf_dense **items)
+static void drop_table(cf_table **items)
 {
-    cf_dense_destroy(items);
+    cf_table_destroy(items);
     cf_par_destroy_blocks(&blocks);
     cf_par_destroy_grid(&grid);
 }
@@ -72,7 +72,7 @@ static double plain_y(const cf_config *config, const cf_selection *s, int64_t it
     return y * times;
 }
 
-static void check_table(const cf_config *config, const cf_selection *s, const cf_dense *items)
+static void check_table(const cf_config *config, const cf_selection *s, const cf_table *items)
 {
     for (int64_t r = 0; r < items->local_rows; r++)
         for (int64_t k = 0; k < items->width; k++) {
@@ -93,7 +93,7 @@ static void check_on_every_grid(const char *settings)
     assert_int_equal(cf_select_dims(dataset, config, &selection), CF_OK);
     for (int r = 1; r <= world.size; r++) {
         if (world.size % r) continue;
-        cf_dense *items = new_table(r, ITEMS, SIZE);
+        cf_table *items = new_table(r, ITEMS, SIZE);
         assert_int_equal(cf_select_fill_items(dataset, selection, config, items), CF_OK);
         check_table(config, selection, items);
         drop_table(&items);
@@ -136,7 +136,7 @@ static void minmax_ends_at_0_and_1(void **state)
          k++) /* far from the zeros that stand for missing vectors */
         data.vectors[k] += data.present[k / DIM] ? 10 : 0;
     write_plain(cf_test_scratch("data.h5"), &data);
-    cf_dense *items = new_table(world.size, ITEMS, SIZE);
+    cf_table *items = new_table(world.size, ITEMS, SIZE);
     assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &dataset), CF_OK);
     assert_int_equal(cf_select_dims(dataset, config, &selection), CF_OK);
     assert_int_equal(cf_select_fill_items(dataset, selection, config, items), CF_OK);
@@ -175,7 +175,7 @@ static void the_golden_tables_come_out_exactly(void **state)
         cf_config *config = new_config(settings[n]);
         cf_selection *s = NULL;
         cf_dataset *dataset = NULL;
-        cf_dense *items = new_table(world.size, dims[0], 16);
+        cf_table *items = new_table(world.size, dims[0], 16);
 
         assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &dataset), CF_OK);
         assert_int_equal(cf_select_dims(dataset, config, &s), CF_OK);
@@ -204,7 +204,7 @@ static void damaged_vectors_are_refused(void **state)
 
     (void)state;
     make_data();
-    cf_dense *items = new_table(world.size, ITEMS, SIZE);
+    cf_table *items = new_table(world.size, ITEMS, SIZE);
     assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &dataset), CF_OK);
     assert_int_equal(cf_select_dims(dataset, config, &selection), CF_OK);
     cf_dataset_close(&dataset);
@@ -231,7 +231,7 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
 
     (void)state;
     make_data();
-    cf_dense *items = new_table(1, ITEMS, SIZE);
+    cf_table *items = new_table(1, ITEMS, SIZE);
     assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &dataset), CF_OK);
     assert_int_equal(cf_select_dims(dataset, config, &selection), CF_OK);
     cf_dataset_close(&dataset);

@@ -9,7 +9,7 @@ static cf_status write_file(const char *path, const cf_selection *selection)
 
     CF_TRY(cf_store_create(&world, path, "test", &store));
     CF_TRY(cf_select_write(&world, selection, store));
-    CF_TRY(cf_store_publish(&store));
+    CF_TRY(cf_store_commit(&store));
 done:
     cf_store_close(&store);
     return status;

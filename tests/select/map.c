@@ -1,3 +1,4 @@
+#include "cf/linalg.h"
 #include "result.h"
 
 #include <math.h>
@@ -145,16 +146,16 @@ static void qr_takes_the_pivots_of_qr(void **state)
         for (int64_t k = 0; k < DIM && data.present[i]; k++)
             rows[i * DIM + k] = (double)data.vectors[i * DIM + k] - pca.selection->center[k];
     const cf_slab all = {0, world.rank == 0 ? ITEMS : 0, 0, DIM, DIM};
-    assert_int_equal(cf_dense_create_mesh(&world, 0, 0, &mesh), CF_OK);
-    assert_int_equal(cf_dense_create_cyclic(mesh, CF_F64, (int64_t[]){ITEMS, DIM}, 32, &a), CF_OK);
-    assert_int_equal(cf_dense_put_cyclic(a, &all, CF_F64, rows), CF_OK);
-    assert_int_equal(cf_dense_pivot_columns(a, order, diagonal), CF_OK);
+    assert_int_equal(cf_linalg_create_mesh(&world, 0, 0, &mesh), CF_OK);
+    assert_int_equal(cf_linalg_create_cyclic(mesh, CF_F64, (int64_t[]){ITEMS, DIM}, 32, &a), CF_OK);
+    assert_int_equal(cf_linalg_put_cyclic(a, &all, CF_F64, rows), CF_OK);
+    assert_int_equal(cf_linalg_pivot_columns(a, order, diagonal), CF_OK);
     for (int k = 0; k < SIZE; k++)
         taken[order[k]] = true;
     for (int k = 0; k < SIZE; k++)
         assert_true(taken[r.selection->dims[k]]);
-    cf_dense_destroy_cyclic(&a);
-    cf_dense_destroy_mesh(&mesh);
+    cf_linalg_destroy_cyclic(&a);
+    cf_linalg_destroy_mesh(&mesh);
     drop(&r);
     drop(&pca);
     drop_data();

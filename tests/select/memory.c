@@ -46,7 +46,7 @@ static void no_rank_holds_its_share_of_the_vectors(void **state)
     cf_config *map = new_config("embedding_size=16 select_memory=4 emb_selection=pca emb_norm=1");
     cf_selection *selection = NULL, *of_map = NULL;
     cf_dataset *dataset = NULL;
-    cf_dense *items = NULL;
+    cf_table *items = NULL;
     cf_blocks blocks;
     cf_grid *grid = NULL;
 
@@ -60,11 +60,11 @@ static void no_rank_holds_its_share_of_the_vectors(void **state)
     assert_true(cf_alloc_peak() < 20 << 20);
     assert_int_equal(cf_par_create_grid(&world, world.size, 1, &grid), CF_OK);
     assert_int_equal(cf_par_create_blocks(ITEMS, world.size, &blocks), CF_OK);
-    assert_int_equal(cf_dense_create(grid, &blocks, 16, &items), CF_OK);
+    assert_int_equal(cf_table_create(grid, &blocks, 16, &items), CF_OK);
     assert_int_equal(cf_select_fill_items(dataset, selection, config, items), CF_OK);
     assert_int_equal(cf_select_fill_items(dataset, of_map, map, items), CF_OK);
     assert_true(cf_alloc_peak() < (20 << 20) + table_bytes);
-    cf_dense_destroy(&items);
+    cf_table_destroy(&items);
     cf_par_destroy_blocks(&blocks);
     cf_par_destroy_grid(&grid);
     cf_select_destroy(&selection);

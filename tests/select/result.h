@@ -13,7 +13,7 @@ typedef struct result {
     cf_dataset *dataset;
     cf_selection *selection;
     cf_grid *grid;
-    cf_dense *items;
+    cf_table *items;
 } result;
 
 static inline result start(const cf_par *par, const char *settings, int n_rows)
@@ -27,7 +27,7 @@ static inline result start(const cf_par *par, const char *settings, int n_rows)
     assert_int_equal(cf_par_create_grid(par, n_rows, par->size / n_rows, &r.grid), CF_OK);
     assert_int_equal(cf_par_create_blocks(data.n_items, n_rows, &blocks), CF_OK);
     if (n_rows > 1) blocks.start[1] = 0; /* an empty block */
-    assert_int_equal(cf_dense_create(r.grid, &blocks, r.selection->n_dims, &r.items), CF_OK);
+    assert_int_equal(cf_table_create(r.grid, &blocks, r.selection->n_dims, &r.items), CF_OK);
     assert_int_equal(cf_select_fill_items(r.dataset, r.selection, r.config, r.items), CF_OK);
     cf_par_destroy_blocks(&blocks);
     return r;
@@ -35,7 +35,7 @@ static inline result start(const cf_par *par, const char *settings, int n_rows)
 
 static inline void drop(result *r)
 {
-    cf_dense_destroy(&r->items);
+    cf_table_destroy(&r->items);
     cf_par_destroy_grid(&r->grid);
     cf_select_destroy(&r->selection);
     cf_dataset_close(&r->dataset);

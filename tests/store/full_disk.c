@@ -27,7 +27,7 @@ static cf_status publish_table(const char *path, int64_t rows)
     CF_TRY(cf_store_create(&world, path, "checkpoint", &store));
     CF_TRY(cf_store_add(store, table.name, table.type, table.shape, "users, embedding_size"));
     CF_TRY(sample_write(store, &table, sample_rows(&table)));
-    CF_TRY(cf_store_publish(&store));
+    CF_TRY(cf_store_commit(&store));
 done:
     cf_store_close(&store);
     return status;
@@ -41,7 +41,7 @@ static cf_status open_table(const char *path)
     cf_status status;
 
     CF_TRY(cf_store_open(&world, path, "checkpoint", &store));
-    CF_TRY(cf_store_get(store, "/user_embedding", CF_F32, &count, &all));
+    CF_TRY(cf_store_read_whole(store, "/user_embedding", CF_F32, &count, &all));
 done:
     cf_free(&all);
     cf_store_close(&store);
@@ -134,7 +134,7 @@ static void writes_that_are_lost_are_noticed(void **state)
         limit_file_size(limits[k], &before);
         status = sample_write(store, &table, sample_rows(&table));
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
-        if (status == CF_OK) status = cf_store_publish(&store);
+        if (status == CF_OK) status = cf_store_commit(&store);
         cf_store_close(&store);
         assert_int_equal(status, CF_ERR_IO);
         assert_non_null(strstr(cf_error_message(), "lost.h5: "));

@@ -29,7 +29,7 @@ static cf_status get_halves(void)
     cf_status status;
 
     CF_TRY(cf_store_open(&world, path, "dataset", &store));
-    CF_TRY(cf_store_get(store, "/half", CF_F32, &count, &values));
+    CF_TRY(cf_store_read_whole(store, "/half", CF_F32, &count, &values));
 done:
     cf_free(&values);
     cf_store_close(&store);
@@ -64,10 +64,10 @@ static cf_status write_small(void)
 
     snprintf(other, sizeof other, "%s.new", path);
     CF_TRY(cf_store_create(&world, other, "dataset", &store));
-    CF_TRY(cf_store_put(store, "/a/b/numbers", CF_F64, 3, numbers));
-    CF_TRY(cf_store_put(store, "/a/b/none", CF_F64, 0, NULL));
+    CF_TRY(cf_store_write_whole(store, "/a/b/numbers", CF_F64, 3, numbers));
+    CF_TRY(cf_store_write_whole(store, "/a/b/none", CF_F64, 0, NULL));
     CF_TRY(cf_store_digest(store, &digest));
-    CF_TRY(cf_store_publish(&store));
+    CF_TRY(cf_store_commit(&store));
 done:
     cf_store_close(&store);
     return status;

@@ -102,7 +102,7 @@ static void damaged_rows_are_named(void **state)
     make_good();
     damage(-1, place_of(&table) + 32900 * 80); /* row 65900 */
     assert_ok(cf_store_open(&world, bad, "dataset", &store));
-    assert_refused(cf_store_get(store, "/table", CF_F32, &count, &all), CF_ERR_FORMAT,
+    assert_refused(cf_store_read_whole(store, "/table", CF_F32, &count, &all), CF_ERR_FORMAT,
                    "/table is damaged (rows 65536 to 65999)");
     assert_null(all);
     cf_store_close(&store);
@@ -226,8 +226,8 @@ static void another_format_version_is_refused(void **state)
 
     (void)state;
     assert_ok(cf_store_create(&world, path, "dataset", &store));
-    assert_ok(cf_store_set_int(store, "format_version", 99));
-    assert_ok(cf_store_publish(&store));
+    assert_ok(cf_store_write_int(store, "format_version", 99));
+    assert_ok(cf_store_commit(&store));
     assert_refused(cf_store_open(&world, path, "dataset", &store), CF_ERR_FORMAT,
                    "version.h5: has format version 99; this program reads 1");
     assert_null(store);
@@ -294,7 +294,7 @@ static void a_rename_that_fails_removes_the_new_file(void **state)
     if (world.rank == 0) remove(path); /* of a run that was killed */
     assert_ok(sample_create(path, "dataset", &store));
     if (world.rank == 0) assert_int_equal(mkdir(path, 0755), 0);
-    assert_refused(cf_store_publish(&store), CF_ERR_IO, "taken.h5: cannot write (Is a directory)");
+    assert_refused(cf_store_commit(&store), CF_ERR_IO, "taken.h5: cannot write (Is a directory)");
     assert_null(store);
     assert_int_not_equal(access(temporary, F_OK), 0);
     MPI_Barrier(world.comm);

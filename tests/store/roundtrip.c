@@ -79,7 +79,7 @@ static void any_cut_gives_the_same_file(void **state)
         for (int call = 0; call < 3; call++)
             assert_ok(sample_write(store, &small, cuts[cut](call)));
         assert_ok(cf_store_digest(store, &digest));
-        assert_ok(cf_store_publish(&store));
+        assert_ok(cf_store_commit(&store));
         if (cut == 0) first = digest;
         assert_true(digest == first);
 
@@ -127,7 +127,7 @@ static void any_grid_gives_the_same_file(void **state)
         assert_ok(cf_store_create(&world, path, "dataset", &store));
         assert_ok(cf_store_add(store, "/wide", CF_F32, wide.shape, "rows, columns"));
         assert_ok(sample_write(store, &wide, grid_part(columns, 5)));
-        assert_ok(cf_store_publish(&store));
+        assert_ok(cf_store_commit(&store));
         assert_ok(cf_store_open(&world, path, "dataset", &store));
         assert_ok(cf_store_digest(store, &digest));
         if (columns == 1) first = digest;
@@ -154,7 +154,7 @@ static void slices_may_come_in_any_call(void **state)
 
         assert_ok(sample_write(store, &small, part));
     }
-    assert_ok(cf_store_publish(&store));
+    assert_ok(cf_store_commit(&store));
     assert_ok(cf_store_open(&world, path, "dataset", &store));
     assert_ok(sample_compare(store, &small, sample_rows(&small), true));
     cf_store_close(&store);
@@ -210,19 +210,19 @@ static void small_arrays_are_read_whole_on_every_rank(void **state)
 
     (void)state;
     assert_ok(cf_store_create(&world, path, "dataset", &store));
-    assert_ok(cf_store_put(store, "/selection/dims", CF_I64, 3, numbers));
-    assert_ok(cf_store_put(store, "/selection/none", CF_U8, 0, NULL));
-    assert_ok(cf_store_publish(&store));
+    assert_ok(cf_store_write_whole(store, "/selection/dims", CF_I64, 3, numbers));
+    assert_ok(cf_store_write_whole(store, "/selection/none", CF_U8, 0, NULL));
+    assert_ok(cf_store_commit(&store));
 
     assert_ok(cf_store_open(&world, path, "dataset", &store));
-    assert_ok(cf_store_get(store, "/selection/dims", CF_I64, &count, &got));
+    assert_ok(cf_store_read_whole(store, "/selection/dims", CF_I64, &count, &got));
     assert_int_equal(count, 3);
     assert_memory_equal(got, numbers, sizeof numbers);
     cf_free(&got);
-    assert_ok(cf_store_get(store, "/selection/none", CF_U8, &count, &got));
+    assert_ok(cf_store_read_whole(store, "/selection/none", CF_U8, &count, &got));
     assert_int_equal(count, 0);
     cf_free(&got);
-    assert_int_equal(cf_store_get(store, "/selection/dims", CF_F32, &count, &table_row),
+    assert_int_equal(cf_store_read_whole(store, "/selection/dims", CF_F32, &count, &table_row),
                      CF_ERR_FORMAT);
     assert_null(table_row);
     cf_store_close(&store);
@@ -240,29 +240,29 @@ static void attributes_come_back(void **state)
     assert_ok(cf_store_create(&world, path, "dataset", &store));
     for (int k = 0; k < 40; k++) { /* more than HDF5 keeps in the header */
         snprintf(name, sizeof name, "number_%d", k);
-        assert_ok(cf_store_set_int(store, name, INT64_MIN + k));
+        assert_ok(cf_store_write_int(store, name, INT64_MIN + k));
     }
-    assert_ok(cf_store_set_real(store, "seconds", 1.0 / 3));
-    assert_ok(cf_store_set_text(store, "empty", ""));
-    assert_ok(cf_store_set_text(store, "text", "first"));
-    assert_ok(cf_store_set_text(store, "text", "d\xc3\xa9j\xc3\xa0 vu\nfine"));
-    assert_ok(cf_store_publish(&store));
+    assert_ok(cf_store_write_real(store, "seconds", 1.0 / 3));
+    assert_ok(cf_store_write_text(store, "empty", ""));
+    assert_ok(cf_store_write_text(store, "text", "first"));
+    assert_ok(cf_store_write_text(store, "text", "d\xc3\xa9j\xc3\xa0 vu\nfine"));
+    assert_ok(cf_store_commit(&store));
 
     assert_ok(cf_store_open(&world, path, "dataset", &store));
-    assert_ok(cf_store_get_int(store, "number_39", &number));
+    assert_ok(cf_store_read_int(store, "number_39", &number));
     assert_true(number == INT64_MIN + 39);
-    assert_ok(cf_store_get_real(store, "seconds", &real));
+    assert_ok(cf_store_read_real(store, "seconds", &real));
     assert_true(real == 1.0 / 3);
-    assert_ok(cf_store_get_text(store, "empty", &text));
+    assert_ok(cf_store_read_text(store, "empty", &text));
     assert_string_equal(text, "");
     cf_free(&text);
-    assert_ok(cf_store_get_text(store, "text", &text));
+    assert_ok(cf_store_read_text(store, "text", &text));
     assert_string_equal(text, "d\xc3\xa9j\xc3\xa0 vu\nfine");
     cf_free(&text);
-    assert_int_equal(cf_store_get_int(store, "seconds", &number), CF_ERR_FORMAT);
+    assert_int_equal(cf_store_read_int(store, "seconds", &number), CF_ERR_FORMAT);
     assert_non_null(strstr(cf_error_message(), "attribute seconds is not an integer"));
-    assert_int_equal(cf_store_get_real(store, "nothing", &real), CF_ERR_FORMAT);
-    assert_int_equal(cf_store_get_text(store, "number_1", &text), CF_ERR_FORMAT);
+    assert_int_equal(cf_store_read_real(store, "nothing", &real), CF_ERR_FORMAT);
+    assert_int_equal(cf_store_read_text(store, "number_1", &text), CF_ERR_FORMAT);
     assert_null(text);
     cf_store_close(&store);
 }
@@ -323,7 +323,7 @@ static void what_is_not_written_is_not_published(void **state)
     assert_ok(cf_store_create(&world, path, "dataset", &store));
     assert_ok(cf_store_add(store, "/real", CF_F64, real.shape, "rows"));
     assert_ok(sample_write(store, &real, rows));
-    assert_int_equal(cf_store_publish(&store), CF_ERR_BUG);
+    assert_int_equal(cf_store_commit(&store), CF_ERR_BUG);
     assert_non_null(strstr(cf_error_message(), "/real: 6 of 7 elements were written"));
     assert_null(store);
     assert_int_not_equal(access(path, F_OK), 0);

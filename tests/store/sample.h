@@ -130,7 +130,7 @@ static inline cf_status sample_create(const char *path, const char *kind, cf_sto
                             sample_arrays[k].shape, "rows, columns"));
         CF_TRY(sample_write(*store, &sample_arrays[k], sample_rows(&sample_arrays[k])));
     }
-    CF_TRY(cf_store_set_int(*store, "epoch", -3));
+    CF_TRY(cf_store_write_int(*store, "epoch", -3));
 done:
     return status;
 }
@@ -142,7 +142,7 @@ static inline cf_status sample_publish(const char *path, const char *kind)
     cf_status status;
 
     CF_TRY(sample_create(path, kind, &store));
-    CF_TRY(cf_store_publish(&store));
+    CF_TRY(cf_store_commit(&store));
 done:
     cf_store_close(&store);
     return status;

@@ -148,7 +148,7 @@ bool cf_test_next_grid(const cf_par *par, int64_t max_columns, int *k, cf_grid *
 
 /* ---- Tables --------------------------------------------------------------------------------- */
 
-void cf_test_table_set(cf_dense *table, const double *values)
+void cf_test_table_set(cf_table *table, const double *values)
 {
     for (int64_t r = 0; r < table->local_rows; r++)
         for (int64_t d = 0; d < table->local_dim; d++)
@@ -156,7 +156,7 @@ void cf_test_table_set(cf_dense *table, const double *values)
                 (float)values[(table->first_row + r) * table->dim + table->first_dim + d];
 }
 
-float *cf_test_table_get(const cf_dense *table)
+float *cf_test_table_get(const cf_table *table)
 {
     const int64_t count = table->n_rows * table->dim;
     float *whole = calloc((size_t)count, sizeof *whole);
@@ -171,7 +171,7 @@ float *cf_test_table_get(const cf_dense *table)
     return whole;
 }
 
-void cf_test_table_check_padding(const cf_dense *table)
+void cf_test_table_check_padding(const cf_table *table)
 {
     for (int64_t r = 0; r < table->local_rows; r++)
         for (int64_t d = table->local_dim; d < table->width; d++)

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "cf/dataset.h"
-#include "cf/dense.h"
+#include "cf/table.h"
 
 /** A bipartite graph that every rank holds whole. */
 typedef struct cf_test_graph {
@@ -35,11 +35,11 @@ void cf_test_shard_destroy(cf_shard *shard);
 bool cf_test_next_grid(const cf_par *par, int64_t max_columns, int *k, cf_grid **grid);
 
 /** Fill a table from n_rows x dim numbers. Local. */
-void cf_test_table_set(cf_dense *table, const double *values);
+void cf_test_table_set(cf_table *table, const double *values);
 /** The whole table, n_rows x dim, on every rank, bit for bit. Collective. Free with free(). */
-float *cf_test_table_get(const cf_dense *table);
+float *cf_test_table_get(const cf_table *table);
 /** Fail unless the numbers behind the last dimension are all zero. Local. */
-void cf_test_table_check_padding(const cf_dense *table);
+void cf_test_table_check_padding(const cf_table *table);
 
 /** Fail unless two arrays of floats have the same bits; names the first that differs. */
 void cf_test_same_bits(const float *got, const float *want, int64_t count, const char *what);

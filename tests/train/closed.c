@@ -26,7 +26,7 @@ static float *read_matrix(const char *folder, const char *file, cf_run_progress 
     cf_ckpt_file *in = NULL;
     cf_grid *alone = NULL;
     cf_blocks blocks;
-    cf_dense *table[2] = {NULL, NULL};
+    cf_table *table[2] = {NULL, NULL};
     char path[1100];
     float *out;
 
@@ -37,11 +37,11 @@ static float *read_matrix(const char *folder, const char *file, cf_run_progress 
     assert_true(in->closed);
     assert_int_equal(in->dim, ITEMS);
     assert_ok(cf_par_create_blocks(ITEMS, 1, &blocks));
-    assert_ok(cf_dense_create(alone, &blocks, ITEMS, &table[CF_ITEMS]));
+    assert_ok(cf_table_create(alone, &blocks, ITEMS, &table[CF_ITEMS]));
     assert_ok(cf_ckpt_read(in, table, NULL));
     *progress = in->progress;
     out = cf_test_table_get(table[CF_ITEMS]);
-    cf_dense_destroy(&table[CF_ITEMS]);
+    cf_table_destroy(&table[CF_ITEMS]);
     cf_par_destroy_blocks(&blocks);
     cf_ckpt_close(&in);
     cf_par_destroy_grid(&alone);

@@ -217,7 +217,7 @@ static inline saved read_saved(const char *folder, const char *file)
     cf_ckpt_file *in = NULL;
     cf_grid *alone = NULL;
     cf_blocks blocks[2];
-    cf_dense *table[2] = {NULL, NULL};
+    cf_table *table[2] = {NULL, NULL};
     char path[1100];
     saved out;
 
@@ -227,13 +227,13 @@ static inline saved read_saved(const char *folder, const char *file)
     assert_ok(cf_ckpt_open(&cf_test_self, path, &in));
     for (int side = 0; side < 2; side++) {
         assert_ok(cf_par_create_blocks(saved_rows[side], 1, &blocks[side]));
-        assert_ok(cf_dense_create(alone, &blocks[side], DIM, &table[side]));
+        assert_ok(cf_table_create(alone, &blocks[side], DIM, &table[side]));
     }
     assert_ok(cf_ckpt_read(in, table, NULL));
     out.progress = in->progress;
     for (int side = 0; side < 2; side++) {
         out.table[side] = cf_test_table_get(table[side]);
-        cf_dense_destroy(&table[side]);
+        cf_table_destroy(&table[side]);
         cf_par_destroy_blocks(&blocks[side]);
     }
     cf_ckpt_close(&in);

@@ -62,15 +62,15 @@ static cf_status create(const cf_par *world, int64_t rows, int64_t columns, int6
 {
     const int64_t padded = (rows + CONTRAST_ROWS - 1) / CONTRAST_ROWS * CONTRAST_ROWS;
     cf_blocks blocks = {0};
-    cf_dense *table = NULL;
+    cf_table *table = NULL;
     int64_t before;
     cf_status status;
 
     CF_TRY(cf_par_create_grid(world, world->size, 1, &b->grid));
     CF_TRY(cf_par_create_blocks(columns, world->size, &blocks));
-    CF_TRY(cf_dense_create(b->grid, &blocks, dim, &table));
-    CF_TRY(cf_dense_create_tiles(table, CONTRAST_COLUMNS, &b->tiles));
-    cf_dense_destroy(&table);
+    CF_TRY(cf_table_create(b->grid, &blocks, dim, &table));
+    CF_TRY(cf_table_create_tiles(table, CONTRAST_COLUMNS, &b->tiles));
+    cf_table_destroy(&table);
     CF_TRY(CF_ALLOC(b->id, rows));
     CF_TRY(CF_ALLOC(b->times, rows));
     CF_TRY(CF_ALLOC(b->term.rows, padded * b->tiles->full_width));
@@ -94,7 +94,7 @@ static cf_status create(const cf_par *world, int64_t rows, int64_t columns, int6
     fill(b);
     b->scratch = cf_alloc_peak() - before;
 done:
-    cf_dense_destroy(&table);
+    cf_table_destroy(&table);
     cf_par_destroy_blocks(&blocks);
     return status;
 }
@@ -109,7 +109,7 @@ static void destroy(bench *b)
     cf_free(&b->term.row_length);
     cf_free(&b->term.column_length);
     contrast_destroy(&b->contrast);
-    cf_dense_destroy_tiles(&b->tiles);
+    cf_table_destroy_tiles(&b->tiles);
     cf_par_destroy_grid(&b->grid);
 }
 

@@ -10,6 +10,7 @@
  * vectors as 9 n^3 (Demmel, Applied Numerical Linear Algebra, section 5.3.3). BLOCK 0: what
  * the program takes.
  */
+#include "cf/linalg.h"
 #include "cf/model.h"
 
 #include <cblas.h>
@@ -110,9 +111,9 @@ static cf_status add_users(const bench *b, cf_cyclic *gram)
     }
     for (int64_t u = 0; status == CF_OK && u <= users; u++)
         start[u] = u * PER_USER;
-    if (status == CF_OK) status = cf_dense_add_pairs(gram, start, index, users);
+    if (status == CF_OK) status = cf_linalg_add_pairs(gram, start, index, users);
     CF_TRY(cf_par_agree(&b->world, status));
-    cf_dense_add_diagonal(gram, 100);
+    cf_linalg_add_diagonal(gram, 100);
 done:
     cf_free(&start);
     cf_free(&index);
@@ -126,7 +127,7 @@ static int64_t ease_block(const bench *b)
 
 static cf_status new_matrix(const bench *b, cf_type type, int64_t n, int64_t block, cf_cyclic **out)
 {
-    return cf_dense_create_cyclic(b->mesh, type, (const int64_t[]){n, n}, block, out);
+    return cf_linalg_create_cyclic(b->mesh, type, (const int64_t[]){n, n}, block, out);
 }
 
 /* The Gram matrix times its inverse is the identity. */
@@ -142,17 +143,17 @@ static cf_status check(const bench *b)
     CF_TRY(cf_par_agree(&b->world, CF_ALLOC(diagonal, CHECKED)));
     CF_TRY(add_users(b, gram));
     CF_TRY(add_users(b, inverse));
-    CF_TRY(cf_dense_invert(inverse));
-    CF_TRY(cf_dense_add_product(gram, inverse, 1, product));
-    cf_dense_get_diagonal(product, diagonal);
+    CF_TRY(cf_linalg_invert(inverse));
+    CF_TRY(cf_linalg_add_product(gram, inverse, 1, product));
+    cf_linalg_get_diagonal(product, diagonal);
     for (int64_t i = 0; i < CHECKED; i++)
         if (!(fabs(diagonal[i] - 1) < 1e-12))
             CF_TRY(CF_FAIL(CF_ERR_NUMERIC, "row %lld of the matrix times its inverse: %g, not 1",
                            (long long)i, diagonal[i]));
 done:
-    cf_dense_destroy_cyclic(&gram);
-    cf_dense_destroy_cyclic(&inverse);
-    cf_dense_destroy_cyclic(&product);
+    cf_linalg_destroy_cyclic(&gram);
+    cf_linalg_destroy_cyclic(&inverse);
+    cf_linalg_destroy_cyclic(&product);
     cf_free(&diagonal);
     return status;
 }
@@ -171,9 +172,9 @@ static cf_status time_ease(const bench *b, cf_type type, measure *out)
         if (status == CF_OK) status = add_users(b, gram);
         first[run] = lap(&b->world, started);
         started = cf_clock_now();
-        if (status == CF_OK) status = cf_dense_invert(gram);
+        if (status == CF_OK) status = cf_linalg_invert(gram);
         second[run] = lap(&b->world, started);
-        cf_dense_destroy_cyclic(&gram);
+        cf_linalg_destroy_cyclic(&gram);
     }
     CF_TRY(status);
     CF_TRY(measure_gemm(b, type, &out->gemm));
@@ -212,18 +213,18 @@ static cf_status time_pca(const bench *b, measure *out)
         cf_panels *panels = NULL;
         double started;
 
-        status = cf_dense_create_panels(&b->world, b->dim, &panels);
+        status = cf_linalg_create_panels(&b->world, b->dim, &panels);
         for (int64_t row = 0; row < b->items && status == CF_OK; row += CF_TILE_ROWS) {
             fill_tile(b, row, tile);
             started = cf_clock_now();
-            cf_dense_add_to_panels(panels, tile);
+            cf_linalg_add_to_panels(panels, tile);
             first[run] += lap(&b->world, started);
         }
         started = cf_clock_now();
         if (status == CF_OK)
-            status = cf_dense_eigen_panels(panels, 0, DIRECTIONS, values, directions);
+            status = cf_linalg_eigen_panels(panels, 0, DIRECTIONS, values, directions);
         second[run] = lap(&b->world, started);
-        cf_dense_destroy_panels(&panels);
+        cf_linalg_destroy_panels(&panels);
     }
     CF_TRY(status);
     CF_TRY(measure_gemm(b, CF_F64, &out->gemm));
@@ -258,7 +259,7 @@ static cf_status run(bench *b)
     measure m;
     cf_status status;
 
-    CF_TRY(cf_dense_create_mesh(&b->world, 0, 0, &b->mesh));
+    CF_TRY(cf_linalg_create_mesh(&b->world, 0, 0, &b->mesh));
     CF_TRY(check(b));
     if (b->dim > 0) {
         CF_TRY(time_pca(b, &m));
@@ -269,7 +270,7 @@ static cf_status run(bench *b)
     CF_TRY(time_ease(b, CF_F64, &m));
     print(b, "ease_float64", b->items, ease_block(b), &m, n * n * n);
 done:
-    cf_dense_destroy_mesh(&b->mesh);
+    cf_linalg_destroy_mesh(&b->mesh);
     return status;
 }
 

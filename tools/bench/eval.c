@@ -18,7 +18,7 @@ typedef struct bench {
     cf_par world;
     int64_t n_users, n_items, dim;
     cf_grid *grid;
-    cf_dense *users, *items;
+    cf_table *users, *items;
     cf_shard shard;
     cf_eval_tables tables;
     cf_config *config;
@@ -61,10 +61,10 @@ static cf_status create(bench *b, int n_rows)
     CF_TRY(make_lists(b, TRAIN_ITEMS, &shard->train));
     CF_TRY(make_lists(b, TEST_ITEMS - 1, &shard->valid));
     CF_TRY(make_lists(b, TEST_ITEMS, &shard->test));
-    CF_TRY(cf_dense_create(b->grid, &shard->users, b->dim, &b->users));
-    CF_TRY(cf_dense_create(b->grid, &shard->items, b->dim, &b->items));
-    cf_dense_fill_uniform(b->users, 1, 0, 1);
-    cf_dense_fill_uniform(b->items, 1, b->n_users, 1);
+    CF_TRY(cf_table_create(b->grid, &shard->users, b->dim, &b->users));
+    CF_TRY(cf_table_create(b->grid, &shard->items, b->dim, &b->items));
+    cf_table_fill_uniform(b->users, 1, 0, 1);
+    cf_table_fill_uniform(b->items, 1, b->n_users, 1);
     b->tables = (cf_eval_tables){b->users, b->items, shard};
 done:
     return status;
@@ -78,8 +78,8 @@ static void destroy(bench *b)
         cf_free(&lists[k]->start);
         cf_free(&lists[k]->index);
     }
-    cf_dense_destroy(&b->users);
-    cf_dense_destroy(&b->items);
+    cf_table_destroy(&b->users);
+    cf_table_destroy(&b->items);
     cf_par_destroy_blocks(&b->shard.users);
     cf_par_destroy_blocks(&b->shard.items);
     cf_par_destroy_grid(&b->grid);
@@ -115,8 +115,8 @@ static cf_status check(const bench *b)
     CF_TRY(cf_eval_topk(&b->tables, &request, items, scores));
     CF_TRY(cf_par_agree(&b->world, CF_ALLOC(rows, CHECKED * width)));
     CF_TRY(cf_par_agree(&b->world, CF_ALLOC(all, b->n_items * width)));
-    CF_TRY(cf_dense_gather_own(b->users, users, count, rows));
-    CF_TRY(cf_dense_gather(b->items, 0, b->n_items, all));
+    CF_TRY(cf_table_gather_own(b->users, users, count, rows));
+    CF_TRY(cf_table_gather(b->items, 0, b->n_items, all));
     for (int64_t u = 0; u < count && status == CF_OK; u++) {
         double want = best_score(b, rows + u * width, all), off = want - (double)scores[u];
 

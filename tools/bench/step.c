@@ -28,7 +28,7 @@ static void add_row_bits(void *context, cf_side side, const int32_t *rows, int c
                          const float *values)
 {
     bench *b = context;
-    const cf_dense *table = b->model->table[side];
+    const cf_table *table = b->model->table[side];
     uint64_t sum = 0;
 
     for (int k = 0; k < count; k++)
@@ -45,7 +45,7 @@ static void add_row_bits(void *context, cf_side side, const int32_t *rows, int c
 
 static void take_step(bench *b)
 {
-    const cf_sink sink = {cf_optim_update, b->optim};
+    const cf_gradient_consumer sink = {cf_optim_update, b->optim};
     cf_loss loss;
 
     cf_optim_begin(b->optim);
@@ -77,7 +77,7 @@ static void time_steps(const cf_par *world, bench *b, const double share[2], dou
 
 static uint64_t gradient_bits(bench *b, double share)
 {
-    const cf_sink sink = {add_row_bits, b};
+    const cf_gradient_consumer sink = {add_row_bits, b};
     cf_loss loss;
 
     b->checksum = 0;
@@ -116,7 +116,7 @@ done:
 
 static double share_reached(const bench *b)
 {
-    const cf_reach *reach = &b->model->propagation.reach;
+    const cf_hops *reach = &b->model->propagation.reach;
     int64_t n[2] = {0, 0}; /* near, all */
 
     for (int side = 0; side < 2; side++) {

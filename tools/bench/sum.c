@@ -21,7 +21,7 @@ typedef struct bench {
     float sink;
 } bench;
 
-static void keep_sums(void *context, const cf_visit *visit)
+static void keep_sums(void *context, const cf_rows *visit)
 {
     bench *b = context;
     const int64_t width = b->in.width;

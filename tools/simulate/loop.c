@@ -145,7 +145,7 @@ static cf_status set_up(loop *l, const cf_par *world, char **argv, int argc)
     CF_TRY(cf_model_create(l->config, &place, &l->model));
     CF_TRY(cf_optim_create(
         l->config,
-        (cf_dense *[]){cf_model_table(l->model, CF_USERS), cf_model_table(l->model, CF_ITEMS)},
+        (cf_table *[]){cf_model_table(l->model, CF_USERS), cf_model_table(l->model, CF_ITEMS)},
         &l->optim));
     cf_model_fill_noise(l->model, l->config, l->sampler.seed);
     sampler_start_epoch(&l->sampler, 0);
@@ -157,7 +157,7 @@ done:
 /* As train/run.c does it, with what the ranks agree on before it. */
 static cf_status step(loop *l, int64_t index, double *loss_sum)
 {
-    const cf_sink sink = {cf_optim_update, l->optim};
+    const cf_gradient_consumer sink = {cf_optim_update, l->optim};
     int duty[2] = {0, 0};
     const cf_batch *batch;
     cf_phase before;
@@ -165,9 +165,9 @@ static cf_status step(loop *l, int64_t index, double *loss_sum)
     cf_status status;
 
     MPI_Allreduce(MPI_IN_PLACE, duty, 2, MPI_INT, MPI_MAX, l->grid->world.comm);
-    before = cf_par_begin_phase(CF_PHASE_BATCH);
+    before = cf_par_set_phase(CF_PHASE_BATCH);
     batch = sampler_draw(&l->sampler, index % sampler_n_batches(&l->sampler));
-    cf_par_end_phase(before);
+    cf_par_restore_phase(before);
     cf_optim_begin(l->optim);
     status = cf_model_step(l->model, batch, &sink, &loss);
     if (status == CF_OK) *loss_sum += loss.total;

@@ -12,11 +12,11 @@ static void the_mesh_is_as_square_as_the_ranks_allow(void **state)
 
     (void)state;
     assert_in_range(world.size, 1, 6);
-    assert_ok(cf_dense_create_mesh(&world, 0, 0, &mesh));
+    assert_ok(cf_linalg_create_mesh(&world, 0, 0, &mesh));
     assert_int_equal(mesh->n_rows, want[world.size - 1][0]);
     assert_int_equal(mesh->n_columns, want[world.size - 1][1]);
     assert_int_equal(mesh->my_row < 0, world.rank >= mesh->n_rows * mesh->n_columns);
-    cf_dense_destroy_mesh(&mesh);
+    cf_linalg_destroy_mesh(&mesh);
 }
 
 /* Each element once, and where the formula says. */
@@ -27,7 +27,7 @@ static void check_layout(const cf_mesh *mesh)
         cf_cyclic *a = new_cyclic(mesh, CF_F64, sizes[s][0], sizes[s][1], block);
         int64_t n = 0, total;
 
-        cf_dense_fill_cyclic(a, noise, NULL);
+        cf_linalg_fill_cyclic(a, noise, NULL);
         for (int64_t j = 0; j < a->n_columns; j++)
             for (int64_t i = 0; i < a->n_rows; i++)
                 if (i / block % mesh->n_rows == mesh->my_row &&
@@ -36,7 +36,7 @@ static void check_layout(const cf_mesh *mesh)
         assert_int_equal(n, a->local_rows * a->local_columns);
         MPI_Allreduce(&n, &total, 1, MPI_INT64_T, MPI_SUM, world.comm);
         assert_int_equal(total, a->n_rows * a->n_columns);
-        cf_dense_destroy_cyclic(&a);
+        cf_linalg_destroy_cyclic(&a);
     }
 }
 
@@ -74,17 +74,17 @@ static void check_moves_of(const cf_mesh *mesh, int s, cf_type type, cf_type in_
             else
                 ((float *)(void *)mine)[r * part.stride + k] = (float)x;
         }
-    assert_ok(cf_dense_put_cyclic(a, &part, in_memory, mine));
+    assert_ok(cf_linalg_put_cyclic(a, &part, in_memory, mine));
     double *all = whole(a);
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < columns; j++)
             assert_true(all[i * columns + j] == (j < first ? 0 : (double)(float)noise(NULL, i, j)));
-    assert_ok(cf_dense_get_cyclic(a, &part, in_memory, back));
+    assert_ok(cf_linalg_get_cyclic(a, &part, in_memory, back));
     assert_memory_equal(back, mine, (size_t)(n * size)); /* what is beyond the columns, too */
     free(all);
     free(mine);
     free(back);
-    cf_dense_destroy_cyclic(&a);
+    cf_linalg_destroy_cyclic(&a);
 }
 
 static void check_moves(const cf_mesh *mesh)
@@ -109,20 +109,20 @@ static void large_parts_go_in_rounds(void **state)
     cf_mesh *mesh = NULL;
 
     (void)state;
-    assert_ok(cf_dense_create_mesh(&world, 0, 0, &mesh));
+    assert_ok(cf_linalg_create_mesh(&world, 0, 0, &mesh));
     cf_cyclic *a = new_cyclic(mesh, CF_F32, ROWS, COLUMNS, 0);
     for (int64_t r = 0; r < part.n_rows; r++)
         for (int64_t k = 0; k < COLUMNS; k++)
             rows[r * part.stride + k] = (float)((part.first_row + r) * COLUMNS + k);
-    assert_ok(cf_dense_put_cyclic(a, &part, CF_F32, rows));
+    assert_ok(cf_linalg_put_cyclic(a, &part, CF_F32, rows));
     memset(rows, 0, (size_t)(part.n_rows * part.stride) * sizeof *rows);
-    assert_ok(cf_dense_get_cyclic(a, &part, CF_F32, rows));
+    assert_ok(cf_linalg_get_cyclic(a, &part, CF_F32, rows));
     for (int64_t r = 0; r < part.n_rows; r++)
         for (int64_t k = 0; k < COLUMNS; k++)
             assert_true(rows[r * part.stride + k] == (float)((part.first_row + r) * COLUMNS + k));
     free(rows);
-    cf_dense_destroy_cyclic(&a);
-    cf_dense_destroy_mesh(&mesh);
+    cf_linalg_destroy_cyclic(&a);
+    cf_linalg_destroy_mesh(&mesh);
 }
 
 static void check_tables(const cf_mesh *mesh)
@@ -131,23 +131,23 @@ static void check_tables(const cf_mesh *mesh)
     for (int n_rows = 1; n_rows <= world.size; n_rows++) {
         cf_grid *grid = NULL;
         cf_blocks blocks;
-        cf_dense *table = NULL, *back = NULL;
+        cf_table *table = NULL, *back = NULL;
 
         if (world.size % n_rows || world.size / n_rows > 5) continue;
         assert_ok(cf_par_create_grid(&world, n_rows, world.size / n_rows, &grid));
         assert_ok(cf_par_create_blocks(ROWS, n_rows, &blocks));
         if (n_rows > 1) blocks.start[1] = 0;
-        assert_ok(cf_dense_create(grid, &blocks, DIM, &table));
-        assert_ok(cf_dense_create(grid, &blocks, DIM, &back));
-        cf_dense_fill_normal(table, 3, 0, 1);
+        assert_ok(cf_table_create(grid, &blocks, DIM, &table));
+        assert_ok(cf_table_create(grid, &blocks, DIM, &back));
+        cf_table_fill_normal(table, 3, 0, 1);
         cf_cyclic *a = new_cyclic(mesh, CF_F64, ROWS, DIM, 8);
-        assert_ok(cf_dense_put_table(a, table));
-        assert_ok(cf_dense_get_table(a, back));
+        assert_ok(cf_linalg_put_table(a, table));
+        assert_ok(cf_linalg_get_table(a, back));
         assert_memory_equal(back->data, table->data,
                             (size_t)(table->local_rows * table->width) * sizeof(float));
-        cf_dense_destroy_cyclic(&a);
-        cf_dense_destroy(&table);
-        cf_dense_destroy(&back);
+        cf_linalg_destroy_cyclic(&a);
+        cf_table_destroy(&table);
+        cf_table_destroy(&back);
         cf_par_destroy_blocks(&blocks);
         cf_par_destroy_grid(&grid);
     }
@@ -170,10 +170,10 @@ static void check_parts(const cf_mesh *mesh)
 
         for (int64_t j = 0; j < columns; j++)
             factors[j] = noise(NULL, j, 1000);
-        cf_dense_fill_cyclic(a, noise, NULL);
-        cf_dense_scale_columns(a, factors);
-        cf_dense_add_diagonal(a, 3);
-        cf_dense_get_diagonal(a, diagonal);
+        cf_linalg_fill_cyclic(a, noise, NULL);
+        cf_linalg_scale_columns(a, factors);
+        cf_linalg_add_diagonal(a, 3);
+        cf_linalg_get_diagonal(a, diagonal);
         double *all = whole(a);
         for (int64_t i = 0; i < rows; i++)
             for (int64_t j = 0; j < columns; j++)
@@ -184,7 +184,7 @@ static void check_parts(const cf_mesh *mesh)
         free(all);
         free(diagonal);
         free(factors);
-        cf_dense_destroy_cyclic(&a);
+        cf_linalg_destroy_cyclic(&a);
     }
 }
 
@@ -205,11 +205,11 @@ static void check_rows(const cf_mesh *mesh)
 
         for (int64_t i = 0; i < rows; i++)
             factors[i] = noise(NULL, i, 1000);
-        cf_dense_fill_cyclic(a, noise, NULL);
-        cf_dense_scale_rows(a, factors);
-        cf_dense_fill_cyclic(c, noise, NULL);
-        cf_dense_add_cyclic(a, c);
-        cf_dense_fill_diagonal(c, 5);
+        cf_linalg_fill_cyclic(a, noise, NULL);
+        cf_linalg_scale_rows(a, factors);
+        cf_linalg_fill_cyclic(c, noise, NULL);
+        cf_linalg_add_cyclic(a, c);
+        cf_linalg_fill_diagonal(c, 5);
         double *all = whole(c);
         for (int64_t i = 0; i < rows; i++)
             for (int64_t j = 0; j < columns; j++) {
@@ -218,8 +218,8 @@ static void check_rows(const cf_mesh *mesh)
             }
         free(all);
         free(factors);
-        cf_dense_destroy_cyclic(&a);
-        cf_dense_destroy_cyclic(&c);
+        cf_linalg_destroy_cyclic(&a);
+        cf_linalg_destroy_cyclic(&c);
     }
 }
 
@@ -247,8 +247,8 @@ static void check_pairs_of(const cf_mesh *mesh, cf_type type, int64_t n, int64_t
         for (int64_t i = 0; i < n; i++)
             if (has(k, i)) index[start[k + 1]++] = i;
     }
-    assert_ok(cf_dense_add_pairs(a, start, index, 10));
-    assert_ok(cf_dense_add_pairs(a, start + 10, index, VECTORS - 10));
+    assert_ok(cf_linalg_add_pairs(a, start, index, 10));
+    assert_ok(cf_linalg_add_pairs(a, start + 10, index, VECTORS - 10));
     double *all = whole(a);
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < n; j++) {
@@ -259,7 +259,7 @@ static void check_pairs_of(const cf_mesh *mesh, cf_type type, int64_t n, int64_t
         }
     free(all);
     free(index);
-    cf_dense_destroy_cyclic(&a);
+    cf_linalg_destroy_cyclic(&a);
 }
 
 static void check_pairs(const cf_mesh *mesh)
@@ -283,13 +283,13 @@ static void sizes_beyond_32_bits_are_refused(void **state)
     cf_cyclic *a = NULL;
 
     (void)state;
-    assert_ok(cf_dense_create_mesh(&world, 0, 0, &mesh));
+    assert_ok(cf_linalg_create_mesh(&world, 0, 0, &mesh));
     for (int s = 0; s < 4; s++) {
-        assert_int_equal(cf_dense_create_cyclic(mesh, CF_F32, shapes[s], 0, &a), CF_ERR_USAGE);
+        assert_int_equal(cf_linalg_create_cyclic(mesh, CF_F32, shapes[s], 0, &a), CF_ERR_USAGE);
         assert_non_null(strstr(cf_error_message(), "use more ranks"));
         assert_null(a);
     }
-    cf_dense_destroy_mesh(&mesh);
+    cf_linalg_destroy_mesh(&mesh);
 }
 
 static void no_memory_on_one_rank_stops_every_rank(void **state)
@@ -302,12 +302,12 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
     (void)state;
     for (int bad = 0; bad < world.size; bad++) {
         if (world.rank == bad) cf_alloc_fail_at(1);
-        assert_int_equal(cf_dense_create_mesh(&world, 0, 0, &mesh), CF_ERR_MEMORY);
+        assert_int_equal(cf_linalg_create_mesh(&world, 0, 0, &mesh), CF_ERR_MEMORY);
         assert_null(mesh);
-        assert_ok(cf_dense_create_mesh(&world, 0, 0, &mesh));
+        assert_ok(cf_linalg_create_mesh(&world, 0, 0, &mesh));
         for (int n = 1; n <= 2; n++) {
             if (world.rank == bad) cf_alloc_fail_at(n);
-            assert_int_equal(cf_dense_create_cyclic(mesh, CF_F64, (int64_t[]){5, 5}, 2, &a),
+            assert_int_equal(cf_linalg_create_cyclic(mesh, CF_F64, (int64_t[]){5, 5}, 2, &a),
                              CF_ERR_MEMORY);
             assert_null(a);
         }
@@ -315,13 +315,13 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
         for (int n = 1; n <= 4; n++) {
             const cf_slab mine = {0, world.rank == bad ? 5 : 0, 0, 5, 5};
             if (world.rank == bad) cf_alloc_fail_at(n);
-            assert_int_equal(cf_dense_get_cyclic(a, &all, CF_F64, out), CF_ERR_MEMORY);
+            assert_int_equal(cf_linalg_get_cyclic(a, &all, CF_F64, out), CF_ERR_MEMORY);
             if (world.rank == bad) cf_alloc_fail_at(n);
-            assert_int_equal(cf_dense_put_cyclic(a, &mine, CF_F64, out), CF_ERR_MEMORY);
+            assert_int_equal(cf_linalg_put_cyclic(a, &mine, CF_F64, out), CF_ERR_MEMORY);
             assert_non_null(strstr(cf_error_message(), "out of memory"));
         }
-        cf_dense_destroy_cyclic(&a);
-        cf_dense_destroy_mesh(&mesh);
+        cf_linalg_destroy_cyclic(&a);
+        cf_linalg_destroy_mesh(&mesh);
     }
 }
 

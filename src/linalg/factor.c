@@ -54,22 +54,22 @@ static void destroy_workspace(workspace *w)
 static int eigen_call(const cf_cyclic *a, void *values, cf_cyclic *vectors, workspace *w)
 {
     const int n = (int)a->n_rows;
-    const dense_descriptor of_a = dense_describe(a), of_v = dense_describe(vectors ? vectors : a);
+    const linalg_descriptor of_a = linalg_describe(a), of_v = linalg_describe(vectors ? vectors : a);
     int info = 0;
 
     if (vectors == NULL && a->type == CF_F64)
-        pdsyev_("N", "L", &n, a->data, &dense_one, &dense_one, of_a.word, values, NULL, &dense_one,
-                &dense_one, of_v.word, w->reals, &w->n_reals, &info);
+        pdsyev_("N", "L", &n, a->data, &linalg_one, &linalg_one, of_a.word, values, NULL, &linalg_one,
+                &linalg_one, of_v.word, w->reals, &w->n_reals, &info);
     else if (vectors == NULL)
-        pssyev_("N", "L", &n, a->data, &dense_one, &dense_one, of_a.word, values, NULL, &dense_one,
-                &dense_one, of_v.word, w->reals, &w->n_reals, &info);
+        pssyev_("N", "L", &n, a->data, &linalg_one, &linalg_one, of_a.word, values, NULL, &linalg_one,
+                &linalg_one, of_v.word, w->reals, &w->n_reals, &info);
     else if (a->type == CF_F64)
-        pdsyevd_("V", "L", &n, a->data, &dense_one, &dense_one, of_a.word, values, vectors->data,
-                 &dense_one, &dense_one, of_v.word, w->reals, &w->n_reals, w->ints, &w->n_ints,
+        pdsyevd_("V", "L", &n, a->data, &linalg_one, &linalg_one, of_a.word, values, vectors->data,
+                 &linalg_one, &linalg_one, of_v.word, w->reals, &w->n_reals, w->ints, &w->n_ints,
                  &info);
     else
-        pssyevd_("V", "L", &n, a->data, &dense_one, &dense_one, of_a.word, values, vectors->data,
-                 &dense_one, &dense_one, of_v.word, w->reals, &w->n_reals, w->ints, &w->n_ints,
+        pssyevd_("V", "L", &n, a->data, &linalg_one, &linalg_one, of_a.word, values, vectors->data,
+                 &linalg_one, &linalg_one, of_v.word, w->reals, &w->n_reals, w->ints, &w->n_ints,
                  &info);
     return info;
 }
@@ -83,8 +83,8 @@ static int eigen_call(const cf_cyclic *a, void *values, cf_cyclic *vectors, work
 static int64_t eigen_reals(const cf_cyclic *a, bool vectors, int row, int column)
 {
     const int64_t n = a->n_rows, block = a->block;
-    const int64_t np = dense_dealt(n, block, a->mesh->n_rows, row),
-                  nq = dense_dealt(n, block, a->mesh->n_columns, column);
+    const int64_t np = linalg_dealt(n, block, a->mesh->n_rows, row),
+                  nq = linalg_dealt(n, block, a->mesh->n_columns, column);
     const int64_t tridiagonal =
         3 * n + (block * (np + 1) > 3 * block ? block * (np + 1) : 3 * block);
     const int64_t tree = 1 + 6 * n + 2 * np * nq;
@@ -106,7 +106,7 @@ static cf_status eigen_workspace(const cf_cyclic *a, cf_cyclic *vectors, void *v
     workspace query = {few_reals, few_ints, -1, -1, 0};
 
     eigen_call(a, values, vectors, &query);
-    reals = (int64_t)ceil(dense_read(a->type, few_reals, 0)) + 2 * a->n_rows + 64;
+    reals = (int64_t)ceil(linalg_read(a->type, few_reals, 0)) + 2 * a->n_rows + 64;
     if (eigen_reals(a, vectors != NULL, mesh->my_row, mesh->my_column) > reals)
         reals = eigen_reals(a, vectors != NULL, mesh->my_row, mesh->my_column);
     ints = 7 * a->n_rows + 8 * (int64_t)mesh->n_columns + 2;
@@ -118,14 +118,14 @@ static cf_status eigen_workspace(const cf_cyclic *a, cf_cyclic *vectors, void *v
 static void share_values(const cf_cyclic *a, const void *own, double *values)
 {
     for (int64_t i = 0; i < a->n_rows; i++)
-        values[i] = dense_read(a->type, own, i);
+        values[i] = linalg_read(a->type, own, i);
     cf_par_broadcast(&a->mesh->world, values, a->n_rows * (int64_t)sizeof *values, 0);
 }
 
-cf_status cf_dense_eigen(cf_cyclic *a, double *values, cf_cyclic *vectors)
+cf_status cf_linalg_eigen(cf_cyclic *a, double *values, cf_cyclic *vectors)
 {
     const cf_par *world = &a->mesh->world;
-    const bool works = dense_on_mesh(a->mesh);
+    const bool works = linalg_on_mesh(a->mesh);
     workspace w = {0};
     void *own = NULL;
     int info = 0;
@@ -185,7 +185,7 @@ done:
     return status;
 }
 
-cf_status cf_dense_eigen_one(const cf_par *par, int64_t n, bool vectors, double *matrix,
+cf_status cf_linalg_eigen_one(const cf_par *par, int64_t n, bool vectors, double *matrix,
                              double *values)
 {
     cf_status status = CF_OK;
@@ -207,14 +207,14 @@ done:
 static void pivot_call(const cf_cyclic *a, int *pivots, void *tau, workspace *w)
 {
     const int m = (int)a->n_rows, n = (int)a->n_columns;
-    const dense_descriptor of_a = dense_describe(a);
+    const linalg_descriptor of_a = linalg_describe(a);
     int info = 0;
 
     if (a->type == CF_F64)
-        pdgeqpf_(&m, &n, a->data, &dense_one, &dense_one, of_a.word, pivots, tau, w->reals,
+        pdgeqpf_(&m, &n, a->data, &linalg_one, &linalg_one, of_a.word, pivots, tau, w->reals,
                  &w->n_reals, &info);
     else
-        psgeqpf_(&m, &n, a->data, &dense_one, &dense_one, of_a.word, pivots, tau, w->reals,
+        psgeqpf_(&m, &n, a->data, &linalg_one, &linalg_one, of_a.word, pivots, tau, w->reals,
                  &w->n_reals, &info);
     CF_ASSERT(info == 0);
 }
@@ -228,7 +228,7 @@ static cf_status pivot_workspace(const cf_cyclic *a, int *pivots, void *tau, wor
     int64_t reals;
 
     pivot_call(a, pivots, tau, &query);
-    reals = (int64_t)ceil(dense_read(a->type, few_reals, 0));
+    reals = (int64_t)ceil(linalg_read(a->type, few_reals, 0));
     return create_workspace(a->type, reals + 2 * a->block, 0, w);
 }
 
@@ -246,10 +246,10 @@ static void share_order(const cf_cyclic *a, const int *pivots, int64_t *order)
                   mesh->world.comm);
 }
 
-cf_status cf_dense_pivot_columns(cf_cyclic *a, int64_t *order, double *diagonal)
+cf_status cf_linalg_pivot_columns(cf_cyclic *a, int64_t *order, double *diagonal)
 {
     const cf_par *world = &a->mesh->world;
-    const bool works = dense_on_mesh(a->mesh);
+    const bool works = linalg_on_mesh(a->mesh);
     const int64_t room = a->local_columns + a->block;
     workspace w = {0};
     int *pivots = NULL;
@@ -262,7 +262,7 @@ cf_status cf_dense_pivot_columns(cf_cyclic *a, int64_t *order, double *diagonal)
     CF_TRY(cf_par_agree(world, status));
     if (works) pivot_call(a, pivots, tau, &w);
     share_order(a, pivots, order);
-    cf_dense_get_diagonal(a, diagonal);
+    cf_linalg_get_diagonal(a, diagonal);
 done:
     destroy_workspace(&w);
     cf_free(&pivots);

@@ -1,4 +1,4 @@
-#include "cf/dense.h"
+#include "cf/table.h"
 
 #include <limits.h>
 #include <string.h>
@@ -24,7 +24,7 @@ static int64_t overlap(int64_t a, int64_t a_end, int64_t b, int64_t b_end)
 }
 
 /* Who has which part of whose rows. False if a count does not fit. */
-static bool plan(cf_tiles *t, const cf_dense *like)
+static bool plan(cf_tiles *t, const cf_table *like)
 {
     const cf_grid *grid = t->grid;
     const cf_blocks *blocks = &like->blocks;
@@ -35,8 +35,8 @@ static bool plan(cf_tiles *t, const cf_dense *like)
         const int64_t theirs = first_row_of(t, blocks, rank);
         const int64_t begin = blocks->start[row], end = blocks->start[row + 1];
 
-        t->offset[rank] = cf_dense_slice_start(like->dim, grid->n_columns, column) * CF_LANES;
-        t->width[rank] = cf_dense_slice_start(like->dim, grid->n_columns, column + 1) * CF_LANES -
+        t->offset[rank] = cf_table_slice_start(like->dim, grid->n_columns, column) * CF_LANES;
+        t->width[rank] = cf_table_slice_start(like->dim, grid->n_columns, column + 1) * CF_LANES -
                          t->offset[rank];
         t->from[rank] = begin > t->first_row ? begin - t->first_row : 0;
         t->rows[rank] = overlap(begin, end, t->first_row, t->first_row + t->count);
@@ -53,7 +53,7 @@ static bool plan(cf_tiles *t, const cf_dense *like)
     return true;
 }
 
-static cf_status fill(cf_tiles *t, const cf_dense *like, int64_t tile_rows)
+static cf_status fill(cf_tiles *t, const cf_table *like, int64_t tile_rows)
 {
     const int64_t n = like->grid->world.size;
     cf_status status;
@@ -81,7 +81,7 @@ done:
     return status;
 }
 
-cf_status cf_dense_create_tiles(const cf_dense *like, int64_t tile_rows, cf_tiles **out)
+cf_status cf_table_create_tiles(const cf_table *like, int64_t tile_rows, cf_tiles **out)
 {
     cf_tiles *tiles = NULL;
     cf_status status = CF_ALLOC(tiles, 1);
@@ -91,11 +91,11 @@ cf_status cf_dense_create_tiles(const cf_dense *like, int64_t tile_rows, cf_tile
     *out = tiles;
     tiles = NULL;
 done:
-    cf_dense_destroy_tiles(&tiles);
+    cf_table_destroy_tiles(&tiles);
     return status;
 }
 
-void cf_dense_destroy_tiles(cf_tiles **tiles)
+void cf_table_destroy_tiles(cf_tiles **tiles)
 {
     if (*tiles == NULL) return;
     cf_free(&(*tiles)->table_count);
@@ -128,7 +128,7 @@ static void pack(cf_tiles *t, const float *whole)
                    (size_t)t->width[rank] * sizeof(float));
 }
 
-void cf_dense_to_tiles(cf_tiles *t, const float *table, float *whole)
+void cf_table_to_tiles(cf_tiles *t, const float *table, float *whole)
 {
     if (t->grid->world.size == 1) {
         memcpy(whole, table, (size_t)(t->count * t->full_width) * sizeof(float));
@@ -139,7 +139,7 @@ void cf_dense_to_tiles(cf_tiles *t, const float *table, float *whole)
     unpack(t, whole);
 }
 
-void cf_dense_from_tiles(cf_tiles *t, const float *whole, float *table)
+void cf_table_from_tiles(cf_tiles *t, const float *whole, float *table)
 {
     if (t->grid->world.size == 1) {
         memcpy(table, whole, (size_t)(t->count * t->full_width) * sizeof(float));

@@ -1,6 +1,6 @@
 /**
- * The Fortran routines of ScaLAPACK, LAPACK and the C interface of BLACS that dense calls: none of
- * them comes with a header. Nothing outside src/dense sees them. Names: dense_* is shared inside
+ * The Fortran routines of ScaLAPACK, LAPACK and the C interface of BLACS that linalg calls: none of
+ * them comes with a header. Nothing outside src/linalg sees them. Names: linalg_* is shared inside
  * this folder only.
  *
  * Integers are 32 bits. A matrix is passed as its local part, the place of its first element (1, 1)
@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "cf/dense.h"
+#include "cf/linalg.h"
 
 #include <limits.h>
 
@@ -28,7 +28,7 @@ enum { BLACS_REPEATABLE = 15, BLACS_COHERENT = 16 };
 void dsyevd_(const char *job, const char *triangle, const int *n, double *a, const int *lda,
              double *w, double *work, const int *lwork, int *iwork, const int *liwork, int *info);
 
-#define DENSE_DECLARE(letter, real)                                                                \
+#define LINALG_DECLARE(letter, real)                                                                \
     void p##letter##tradd_(const char *, const char *, const int *, const int *, const real *,     \
                            const real *, const int *, const int *, const int *, const real *,      \
                            real *, const int *, const int *, const int *);                         \
@@ -43,33 +43,33 @@ void dsyevd_(const char *job, const char *triangle, const int *n, double *a, con
     void p##letter##geqpf_(const int *, const int *, real *, const int *, const int *,             \
                            const int *, int *, real *, real *, const int *, int *)
 
-DENSE_DECLARE(s, float);
-DENSE_DECLARE(d, double);
+LINALG_DECLARE(s, float);
+LINALG_DECLARE(d, double);
 
 /* ---- What the files share ---- */
 
-static const int dense_one = 1;
+static const int linalg_one = 1;
 
-static inline int64_t dense_smaller(int64_t a, int64_t b)
+static inline int64_t linalg_smaller(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }
 
 /** Number `place` of an array of `type`. */
-static inline double dense_read(cf_type type, const void *array, int64_t place)
+static inline double linalg_read(cf_type type, const void *array, int64_t place)
 {
     return type == CF_F64 ? ((const double *)array)[place] : (double)((const float *)array)[place];
 }
 
 /** True on the ranks that hold a part of matrices: the others skip the call, and agree afterwards.
  */
-static inline bool dense_on_mesh(const cf_mesh *mesh)
+static inline bool linalg_on_mesh(const cf_mesh *mesh)
 {
     return mesh->my_row >= 0;
 }
 
 /** How many of 0 .. n - 1 process `p` of `n_processes` has, dealt out in blocks (NUMROC). */
-static inline int64_t dense_dealt(int64_t n, int64_t block, int n_processes, int p)
+static inline int64_t linalg_dealt(int64_t n, int64_t block, int n_processes, int p)
 {
     const int64_t whole = n / block, rest = n % block, turn = whole % n_processes;
 
@@ -77,14 +77,14 @@ static inline int64_t dense_dealt(int64_t n, int64_t block, int n_processes, int
 }
 
 /** A matrix's descriptor. */
-typedef struct dense_descriptor {
+typedef struct linalg_descriptor {
     int word[9];
-} dense_descriptor;
+} linalg_descriptor;
 
-static inline dense_descriptor dense_describe(const cf_cyclic *a)
+static inline linalg_descriptor linalg_describe(const cf_cyclic *a)
 {
     const int rows = (int)a->local_rows > 1 ? (int)a->local_rows : 1;
 
-    return (dense_descriptor){{1, a->mesh->context, (int)a->n_rows, (int)a->n_columns,
+    return (linalg_descriptor){{1, a->mesh->context, (int)a->n_rows, (int)a->n_columns,
                                (int)a->block, (int)a->block, 0, 0, rows}};
 }

@@ -1,9 +1,9 @@
 /* Tables in files; apart from table.c, which thus needs no HDF5. */
-#include "cf/dense.h"
+#include "cf/table.h"
 
 #include <stdio.h>
 
-static cf_slab my_slab(const cf_dense *table)
+static cf_slab my_slab(const cf_table *table)
 {
     return (cf_slab){.first_row = table->first_row,
                      .n_rows = table->local_rows,
@@ -12,7 +12,7 @@ static cf_slab my_slab(const cf_dense *table)
                      .stride = table->width};
 }
 
-cf_status cf_dense_write(const cf_dense *table, cf_store *store, const char *name, const char *dims)
+cf_status cf_table_write(const cf_table *table, cf_store *store, const char *name, const char *dims)
 {
     const int64_t shape[2] = {table->n_rows, table->dim};
     const cf_slab slab = my_slab(table);
@@ -24,7 +24,7 @@ done:
     return status;
 }
 
-cf_status cf_dense_read(cf_dense *table, cf_store *store, const char *name)
+cf_status cf_table_read(cf_table *table, cf_store *store, const char *name)
 {
     const cf_slab slab = my_slab(table);
     char what[1024];
@@ -40,7 +40,7 @@ cf_status cf_dense_read(cf_dense *table, cf_store *store, const char *name)
     CF_TRY(cf_store_read(store, name, CF_F32, &slab, table->data));
     CF_TRY(cf_store_verify(store, name));
     snprintf(what, sizeof what, "%s: %s", cf_store_path(store), name);
-    CF_TRY(cf_dense_check_finite(table, what));
+    CF_TRY(cf_table_check_finite(table, what));
 done:
     return status;
 }

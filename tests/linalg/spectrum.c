@@ -1,4 +1,4 @@
-#include "cf/dense.h"
+#include "cf/linalg.h"
 #include "cf_test.h"
 
 #include <math.h>
@@ -17,7 +17,7 @@ static void equal_values_count_all(void **state)
     (void)state;
     for (int k = 0; k < 40; k++)
         s[k] = 1e200; /* its fourth power is not a number of double */
-    const cf_spectrum m = cf_dense_measure_spectrum(s, 40);
+    const cf_spectrum m = cf_linalg_measure_spectrum(s, 40);
     assert_close(m.effective_rank, 40, 1e-12);
     assert_close(m.participation_ratio, 40, 1e-12);
     assert_close(m.information_abundance, 40, 1e-12);
@@ -30,10 +30,10 @@ static void one_value_counts_one(void **state)
     const double one[9] = {3}, none[9] = {0};
 
     (void)state;
-    const cf_spectrum m = cf_dense_measure_spectrum(one, 9);
+    const cf_spectrum m = cf_linalg_measure_spectrum(one, 9);
     assert_true(m.effective_rank == 1 && m.participation_ratio == 1 &&
                 m.information_abundance == 1 && m.share[0] == 1 && m.share[4] == 1);
-    const cf_spectrum zero = cf_dense_measure_spectrum(none, 9);
+    const cf_spectrum zero = cf_linalg_measure_spectrum(none, 9);
     assert_true(zero.effective_rank == 0 && zero.participation_ratio == 0 &&
                 zero.information_abundance == 0 && zero.share[0] == 0 && zero.share[4] == 0);
 }
@@ -46,7 +46,7 @@ static void a_geometric_series_has_its_closed_forms(void **state)
     (void)state;
     for (int k = 0; k < 50; k++)
         s[k] = ldexp(1, -k);
-    const cf_spectrum m = cf_dense_measure_spectrum(s, 50);
+    const cf_spectrum m = cf_linalg_measure_spectrum(s, 50);
     assert_close(m.effective_rank, 4, 1e-12); /* the rest beyond 50 is about 1e-13 */
     assert_close(m.participation_ratio, (16.0 / 9) / (16.0 / 15), 1e-12);
     assert_close(m.information_abundance, 2, 1e-12);
@@ -56,14 +56,14 @@ static void a_geometric_series_has_its_closed_forms(void **state)
 
 /* ---- Tables ---- */
 
-static cf_dense *new_table(const cf_grid *grid, const double *values, int64_t n_rows, int64_t dim)
+static cf_table *new_table(const cf_grid *grid, const double *values, int64_t n_rows, int64_t dim)
 {
     cf_blocks blocks;
-    cf_dense *table = NULL;
+    cf_table *table = NULL;
 
     assert_int_equal(cf_par_create_blocks(n_rows, grid->n_rows, &blocks), CF_OK);
     if (grid->n_rows > 1) blocks.start[1] = 0; /* an empty block */
-    assert_int_equal(cf_dense_create(grid, &blocks, dim, &table), CF_OK);
+    assert_int_equal(cf_table_create(grid, &blocks, dim, &table), CF_OK);
     cf_par_destroy_blocks(&blocks);
     for (int64_t r = 0; r < table->local_rows; r++)
         for (int64_t k = 0; k < table->local_dim; k++)
@@ -91,19 +91,19 @@ static void tables_have_the_golden_spectra(void **state)
         want = cf_test_npy(path, count);
         snprintf(path, sizeof path, GOLDEN "%s_collapse.npy", names[n]);
         measures = cf_test_npy(path, count);
-        cf_dense *table = new_table(grid, values, dims[0], dims[1]);
+        cf_table *table = new_table(grid, values, dims[0], dims[1]);
         for (int all = 0; all < 2; all++) {
-            assert_int_equal(cf_dense_singular(table, all ? 0 : 2048, singular), CF_OK);
+            assert_int_equal(cf_linalg_singular(table, all ? 0 : 2048, singular), CF_OK);
             for (int64_t k = 0; k < dims[1]; k++) /* float32 input: 6e-8 of a row's entries */
                 assert_close(singular[k], want[k], 2e-7 * want[0]);
-            const cf_spectrum m = cf_dense_measure_spectrum(singular, dims[1]);
+            const cf_spectrum m = cf_linalg_measure_spectrum(singular, dims[1]);
             assert_close(m.effective_rank, measures[0], 1e-5); /* zeros come as 1e-8 of the first */
             assert_close(m.participation_ratio, measures[1], 1e-5);
             assert_close(m.information_abundance, measures[2], 1e-5);
             for (int t = 0; t < CF_SPECTRUM_TOPS; t++)
                 assert_close(m.share[t], measures[3 + t], 1e-6);
         }
-        cf_dense_destroy(&table);
+        cf_table_destroy(&table);
         free(values);
         free(want);
         free(measures);
@@ -129,24 +129,24 @@ static void ranks_and_grid_change_no_bit(void **state)
     const cf_par self = {MPI_COMM_SELF, 0, 1};
     double *values = new_values(), want[DIM], got[DIM];
     cf_grid *grid = NULL;
-    cf_dense *table;
+    cf_table *table;
 
     (void)state;
     assert_int_equal(cf_par_create_grid(&self, 1, 1, &grid), CF_OK);
     table = new_table(grid, values, ROWS, DIM);
-    assert_int_equal(cf_dense_singular(table, DIM, want), CF_OK);
-    cf_dense_destroy(&table);
+    assert_int_equal(cf_linalg_singular(table, DIM, want), CF_OK);
+    cf_table_destroy(&table);
     cf_par_destroy_grid(&grid);
     for (int columns = 1; columns <= world.size; columns++) {
         if (world.size % columns != 0) continue;
         assert_int_equal(cf_par_create_grid(&world, world.size / columns, columns, &grid), CF_OK);
         table = new_table(grid, values, ROWS, DIM);
-        assert_int_equal(cf_dense_singular(table, DIM, got), CF_OK);
+        assert_int_equal(cf_linalg_singular(table, DIM, got), CF_OK);
         assert_memory_equal(got, want, sizeof want);
-        assert_int_equal(cf_dense_singular(table, DIM - 1, got), CF_OK); /* by all ranks */
+        assert_int_equal(cf_linalg_singular(table, DIM - 1, got), CF_OK); /* by all ranks */
         for (int k = 0; k < DIM; k++)
             assert_close(got[k], want[k], 1e-7 * want[0]);
-        cf_dense_destroy(&table);
+        cf_table_destroy(&table);
         cf_par_destroy_grid(&grid);
     }
     free(values);
@@ -157,7 +157,7 @@ static void fewer_rows_than_ranks_are_enough(void **state)
 {
     double row[20], singular[20], sum = 0;
     cf_grid *grid = NULL;
-    cf_dense *table;
+    cf_table *table;
 
     (void)state;
     for (int k = 0; k < 20; k++) {
@@ -167,12 +167,12 @@ static void fewer_rows_than_ranks_are_enough(void **state)
     assert_int_equal(cf_par_create_grid(&world, world.size, 1, &grid), CF_OK);
     table = new_table(grid, row, 1, 20);
     for (int one_rank = 0; one_rank <= 20; one_rank += 20) {
-        assert_int_equal(cf_dense_singular(table, one_rank, singular), CF_OK);
+        assert_int_equal(cf_linalg_singular(table, one_rank, singular), CF_OK);
         assert_close(singular[0], sqrt(sum), 1e-13 * sqrt(sum));
         for (int k = 1; k < 20; k++) /* rounding of the sum */
             assert_close(singular[k], 0, 1e-6 * singular[0]);
     }
-    cf_dense_destroy(&table);
+    cf_table_destroy(&table);
     cf_par_destroy_grid(&grid);
 }
 
@@ -182,7 +182,7 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
 {
     double *values = new_values(), singular[DIM];
     cf_grid *grid = NULL;
-    cf_dense *table;
+    cf_table *table;
 
     (void)state;
     assert_int_equal(cf_par_create_grid(&world, world.size, 1, &grid), CF_OK);
@@ -194,14 +194,14 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
 
                 if (world.rank == bad) cf_alloc_fail_at(n);
                 singular[0] = -1;
-                status = cf_dense_singular(table, one_rank, singular);
+                status = cf_linalg_singular(table, one_rank, singular);
                 cf_alloc_fail_at(0);
                 if (status == CF_OK) break;
                 assert_int_equal(status, CF_ERR_MEMORY);
                 assert_non_null(strstr(cf_error_message(), "out of memory"));
                 assert_true(singular[0] == -1);
             }
-    cf_dense_destroy(&table);
+    cf_table_destroy(&table);
     cf_par_destroy_grid(&grid);
     free(values);
 }
@@ -210,15 +210,15 @@ static void what_is_not_finite_is_refused_by_all(void **state)
 {
     double *values = new_values(), singular[DIM];
     cf_grid *grid = NULL;
-    cf_dense *table;
+    cf_table *table;
 
     (void)state;
     values[(ROWS - 1) * DIM + 3] = (double)NAN;
     assert_int_equal(cf_par_create_grid(&world, world.size, 1, &grid), CF_OK);
     table = new_table(grid, values, ROWS, DIM);
-    assert_int_equal(cf_dense_singular(table, DIM, singular), CF_ERR_NUMERIC);
+    assert_int_equal(cf_linalg_singular(table, DIM, singular), CF_ERR_NUMERIC);
     assert_non_null(strstr(cf_error_message(), "row 699 has a NaN"));
-    cf_dense_destroy(&table);
+    cf_table_destroy(&table);
     cf_par_destroy_grid(&grid);
     free(values);
 }

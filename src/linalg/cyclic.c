@@ -6,7 +6,7 @@
 
 enum { BLOCK = 64 };
 
-cf_status cf_dense_create_mesh(const cf_par *world, int n_rows, int n_columns, cf_mesh **out)
+cf_status cf_linalg_create_mesh(const cf_par *world, int n_rows, int n_columns, cf_mesh **out)
 {
     cf_mesh *mesh = NULL;
     cf_status status = cf_par_agree(world, CF_ALLOC(mesh, 1));
@@ -26,8 +26,8 @@ cf_status cf_dense_create_mesh(const cf_par *world, int n_rows, int n_columns, c
     mesh->handle = mesh->context = Csys2blacs_handle(world->comm);
     Cblacs_gridinit(&mesh->context, "Row", n_rows, n_columns);
     if (world->rank < n_rows * n_columns) {
-        Cblacs_set(mesh->context, BLACS_REPEATABLE, &dense_one);
-        Cblacs_set(mesh->context, BLACS_COHERENT, &dense_one);
+        Cblacs_set(mesh->context, BLACS_REPEATABLE, &linalg_one);
+        Cblacs_set(mesh->context, BLACS_COHERENT, &linalg_one);
     }
     mesh->my_row = world->rank < n_rows * n_columns ? world->rank / n_columns : -1;
     mesh->my_column = world->rank < n_rows * n_columns ? world->rank % n_columns : -1;
@@ -35,15 +35,15 @@ cf_status cf_dense_create_mesh(const cf_par *world, int n_rows, int n_columns, c
     return CF_OK;
 }
 
-void cf_dense_destroy_mesh(cf_mesh **mesh)
+void cf_linalg_destroy_mesh(cf_mesh **mesh)
 {
     if (*mesh == NULL) return;
-    if (dense_on_mesh(*mesh)) Cblacs_gridexit((*mesh)->context);
+    if (linalg_on_mesh(*mesh)) Cblacs_gridexit((*mesh)->context);
     Cfree_blacs_system_handle((*mesh)->handle);
     cf_free(mesh);
 }
 
-cf_status cf_dense_create_cyclic(const cf_mesh *mesh, cf_type type, const int64_t shape[2],
+cf_status cf_linalg_create_cyclic(const cf_mesh *mesh, cf_type type, const int64_t shape[2],
                                  int64_t block, cf_cyclic **out)
 {
     cf_cyclic *a = NULL;
@@ -53,8 +53,8 @@ cf_status cf_dense_create_cyclic(const cf_mesh *mesh, cf_type type, const int64_
     if (block == 0) block = BLOCK;
     /* process (0, 0) has most */
     if (shape[0] > INT_MAX || shape[1] > INT_MAX ||
-        dense_dealt(shape[0], block, mesh->n_rows, 0) >
-            INT_MAX / dense_dealt(shape[1], block, mesh->n_columns, 0))
+        linalg_dealt(shape[0], block, mesh->n_rows, 0) >
+            INT_MAX / linalg_dealt(shape[1], block, mesh->n_columns, 0))
         return CF_FAIL(CF_ERR_USAGE,
                        "a matrix of %lld x %lld on %d x %d ranks: ScaLAPACK takes at most %d rows, "
                        "columns, and numbers on a rank: use more ranks",
@@ -63,9 +63,9 @@ cf_status cf_dense_create_cyclic(const cf_mesh *mesh, cf_type type, const int64_
     status = CF_ALLOC(a, 1);
     if (status == CF_OK) {
         *a = (cf_cyclic){mesh, type, shape[0], shape[1], block, 0, 0, NULL};
-        if (dense_on_mesh(mesh)) {
-            a->local_rows = dense_dealt(shape[0], block, mesh->n_rows, mesh->my_row);
-            a->local_columns = dense_dealt(shape[1], block, mesh->n_columns, mesh->my_column);
+        if (linalg_on_mesh(mesh)) {
+            a->local_rows = linalg_dealt(shape[0], block, mesh->n_rows, mesh->my_row);
+            a->local_columns = linalg_dealt(shape[1], block, mesh->n_columns, mesh->my_column);
         }
         status = cf_alloc(&a->data, a->local_rows * a->local_columns, cf_store_type_size(type));
     }
@@ -73,11 +73,11 @@ cf_status cf_dense_create_cyclic(const cf_mesh *mesh, cf_type type, const int64_
     *out = a;
     a = NULL;
 done:
-    cf_dense_destroy_cyclic(&a);
+    cf_linalg_destroy_cyclic(&a);
     return status;
 }
 
-void cf_dense_destroy_cyclic(cf_cyclic **a)
+void cf_linalg_destroy_cyclic(cf_cyclic **a)
 {
     if (*a == NULL) return;
     cf_free(&(*a)->data);
@@ -92,7 +92,7 @@ static int64_t global_of(int64_t k, int64_t block, int n_processes, int p)
 
 static double read_at(const cf_cyclic *a, int64_t place)
 {
-    return dense_read(a->type, a->data, place);
+    return linalg_read(a->type, a->data, place);
 }
 
 static void write_at(cf_cyclic *a, int64_t place, double value)
@@ -103,7 +103,7 @@ static void write_at(cf_cyclic *a, int64_t place, double value)
         ((float *)a->data)[place] = (float)value;
 }
 
-void cf_dense_fill_cyclic(cf_cyclic *a, double (*at)(const void *context, int64_t i, int64_t j),
+void cf_linalg_fill_cyclic(cf_cyclic *a, double (*at)(const void *context, int64_t i, int64_t j),
                           const void *context)
 {
     const cf_mesh *mesh = a->mesh;
@@ -118,7 +118,7 @@ void cf_dense_fill_cyclic(cf_cyclic *a, double (*at)(const void *context, int64_
     }
 }
 
-void cf_dense_scale_columns(cf_cyclic *a, const double *factors)
+void cf_linalg_scale_columns(cf_cyclic *a, const double *factors)
 {
 #pragma omp parallel for schedule(static)
     for (int64_t c = 0; c < a->local_columns; c++) {
@@ -129,7 +129,7 @@ void cf_dense_scale_columns(cf_cyclic *a, const double *factors)
     }
 }
 
-void cf_dense_scale_rows(cf_cyclic *a, const double *factors)
+void cf_linalg_scale_rows(cf_cyclic *a, const double *factors)
 {
 #pragma omp parallel for schedule(static)
     for (int64_t c = 0; c < a->local_columns; c++)
@@ -140,7 +140,7 @@ void cf_dense_scale_rows(cf_cyclic *a, const double *factors)
         }
 }
 
-void cf_dense_add_cyclic(const cf_cyclic *a, cf_cyclic *c)
+void cf_linalg_add_cyclic(const cf_cyclic *a, cf_cyclic *c)
 {
     const int64_t n = a->local_rows * a->local_columns;
 
@@ -168,7 +168,7 @@ static int64_t diagonal_length(const cf_cyclic *a)
     return a->n_rows < a->n_columns ? a->n_rows : a->n_columns;
 }
 
-void cf_dense_add_diagonal(cf_cyclic *a, double value)
+void cf_linalg_add_diagonal(cf_cyclic *a, double value)
 {
     int64_t place;
 
@@ -176,7 +176,7 @@ void cf_dense_add_diagonal(cf_cyclic *a, double value)
         if (find_diagonal(a, i, &place)) write_at(a, place, read_at(a, place) + value);
 }
 
-void cf_dense_fill_diagonal(cf_cyclic *a, double value)
+void cf_linalg_fill_diagonal(cf_cyclic *a, double value)
 {
     int64_t place;
 
@@ -184,7 +184,7 @@ void cf_dense_fill_diagonal(cf_cyclic *a, double value)
         if (find_diagonal(a, i, &place)) write_at(a, place, value);
 }
 
-void cf_dense_get_diagonal(const cf_cyclic *a, double *out)
+void cf_linalg_get_diagonal(const cf_cyclic *a, double *out)
 {
     const int64_t n = diagonal_length(a);
     int64_t place;
@@ -210,7 +210,7 @@ static int64_t keep_dealt(const int64_t *list, int64_t n, int64_t block, const i
     return count;
 }
 
-cf_status cf_dense_add_pairs(cf_cyclic *a, const int64_t *start, const int64_t *index,
+cf_status cf_linalg_add_pairs(cf_cyclic *a, const int64_t *start, const int64_t *index,
                              int64_t count)
 {
     const int down[2] = {a->mesh->my_row, a->mesh->n_rows},
@@ -219,7 +219,7 @@ cf_status cf_dense_add_pairs(cf_cyclic *a, const int64_t *start, const int64_t *
     cf_status status = CF_OK;
 
     CF_ASSERT(a->n_rows == a->n_columns);
-    if (!dense_on_mesh(a->mesh)) return CF_OK;
+    if (!linalg_on_mesh(a->mesh)) return CF_OK;
     for (int64_t k = 0; k < count; k++)
         longest = start[k + 1] - start[k] > longest ? start[k + 1] - start[k] : longest;
     CF_TRY(CF_ALLOC(rows, longest));

@@ -1,5 +1,5 @@
 /* Sums of products of columns, dealt out by panels, and what is found of them. */
-#include "cf/dense.h"
+#include "cf/linalg.h"
 
 #include <cblas.h>
 #include <string.h>
@@ -33,7 +33,7 @@ done:
     return status;
 }
 
-cf_status cf_dense_create_panels(const cf_par *par, int64_t dim, cf_panels **out)
+cf_status cf_linalg_create_panels(const cf_par *par, int64_t dim, cf_panels **out)
 {
     cf_panels *panels = NULL;
     cf_status status = CF_ALLOC(panels, 1);
@@ -43,11 +43,11 @@ cf_status cf_dense_create_panels(const cf_par *par, int64_t dim, cf_panels **out
     *out = panels;
     panels = NULL;
 done:
-    cf_dense_destroy_panels(&panels);
+    cf_linalg_destroy_panels(&panels);
     return status;
 }
 
-void cf_dense_destroy_panels(cf_panels **panels)
+void cf_linalg_destroy_panels(cf_panels **panels)
 {
     cf_panels *c = *panels;
 
@@ -59,7 +59,7 @@ void cf_dense_destroy_panels(cf_panels **panels)
 }
 
 /* panel += (columns first.. of the tile)' (columns of the panel), for my panels. */
-void cf_dense_add_to_panels(cf_panels *c, const double *tile)
+void cf_linalg_add_to_panels(cf_panels *c, const double *tile)
 {
     const int dim = cf_par_count(c->dim);
 
@@ -73,14 +73,14 @@ void cf_dense_add_to_panels(cf_panels *c, const double *tile)
     }
 }
 
-void cf_dense_divide_panels(cf_panels *c, double divisor)
+void cf_linalg_divide_panels(cf_panels *c, double divisor)
 {
     for (int64_t p = c->par->rank; p < c->n_panels; p += c->par->size)
         for (int64_t k = 0; k < (c->dim - first_of(p)) * width_of(c, p); k++)
             c->panel[p][k] /= divisor;
 }
 
-void cf_dense_get_panels_column(const cf_panels *c, int64_t j, double *out)
+void cf_linalg_get_panels_column(const cf_panels *c, int64_t j, double *out)
 {
     const int64_t of_j = j / PANEL;
 
@@ -97,7 +97,7 @@ void cf_dense_get_panels_column(const cf_panels *c, int64_t j, double *out)
     MPI_Allreduce(MPI_IN_PLACE, out, cf_par_count(c->dim), MPI_DOUBLE, MPI_SUM, c->par->comm);
 }
 
-void cf_dense_get_panels_diagonal(const cf_panels *c, double *out)
+void cf_linalg_get_panels_diagonal(const cf_panels *c, double *out)
 {
     memset(out, 0, (size_t)c->dim * sizeof *out);
     for (int64_t p = c->par->rank; p < c->n_panels; p += c->par->size)
@@ -142,7 +142,7 @@ static cf_status eigen_on_one(const cf_panels *c, int64_t n, double *values, dou
     if (status == CF_OK) status = CF_ALLOC(buffer, here * PANEL);
     CF_TRY(cf_par_agree(par, status));
     gather_whole(c, buffer, matrix);
-    CF_TRY(cf_dense_eigen_one(par, dim, n > 0, matrix, values));
+    CF_TRY(cf_linalg_eigen_one(par, dim, n > 0, matrix, values));
     for (int64_t k = 0; k < n && par->rank == 0; k++)
         for (int64_t j = 0; j < dim; j++)
             directions[j * n + k] = matrix[(dim - 1 - k) * dim + j];
@@ -173,27 +173,27 @@ static cf_status eigen_on_all(const cf_panels *c, int64_t n, double *values, dou
     cf_cyclic *matrix = NULL, *vectors = NULL;
     cf_status status;
 
-    CF_TRY(cf_dense_create_mesh(c->par, 0, 0, &mesh));
-    CF_TRY(cf_dense_create_cyclic(mesh, CF_F64, (const int64_t[]){dim, dim}, 0, &matrix));
+    CF_TRY(cf_linalg_create_mesh(c->par, 0, 0, &mesh));
+    CF_TRY(cf_linalg_create_cyclic(mesh, CF_F64, (const int64_t[]){dim, dim}, 0, &matrix));
     if (n > 0)
-        CF_TRY(cf_dense_create_cyclic(mesh, CF_F64, (const int64_t[]){dim, dim}, 0, &vectors));
+        CF_TRY(cf_linalg_create_cyclic(mesh, CF_F64, (const int64_t[]){dim, dim}, 0, &vectors));
     for (int64_t p = 0; p < c->n_panels; p++) {
         const int64_t first = first_of(p), rows = c->panel[p] ? dim - first : 0;
         const cf_slab panel = {first, rows, first, width_of(c, p), width_of(c, p)};
 
-        CF_TRY(cf_dense_put_cyclic(matrix, &panel, CF_F64, c->panel[p]));
+        CF_TRY(cf_linalg_put_cyclic(matrix, &panel, CF_F64, c->panel[p]));
     }
-    CF_TRY(cf_dense_eigen(matrix, values, vectors));
-    if (n > 0) CF_TRY(cf_dense_get_cyclic(vectors, &last, CF_F64, directions));
+    CF_TRY(cf_linalg_eigen(matrix, values, vectors));
+    if (n > 0) CF_TRY(cf_linalg_get_cyclic(vectors, &last, CF_F64, directions));
     reverse_columns(dim, n, directions);
 done:
-    cf_dense_destroy_cyclic(&matrix);
-    cf_dense_destroy_cyclic(&vectors);
-    cf_dense_destroy_mesh(&mesh);
+    cf_linalg_destroy_cyclic(&matrix);
+    cf_linalg_destroy_cyclic(&vectors);
+    cf_linalg_destroy_mesh(&mesh);
     return status;
 }
 
-cf_status cf_dense_eigen_panels(const cf_panels *c, int64_t one_rank, int64_t n, double *values,
+cf_status cf_linalg_eigen_panels(const cf_panels *c, int64_t one_rank, int64_t n, double *values,
                                 double *directions)
 {
     return c->dim <= one_rank ? eigen_on_one(c, n, values, directions)

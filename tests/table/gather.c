@@ -1,4 +1,4 @@
-#include "cf/dense.h"
+#include "cf/table.h"
 #include "cf_test.h"
 
 #include <string.h>
@@ -13,16 +13,16 @@ static float value_at(int64_t row, int64_t k)
 
 /** A table of value_at() on a grid with `n_grid_rows` rows of ranks; the first block is the
  * smallest. */
-static cf_dense *new_table(int n_grid_rows, int64_t n_rows, int64_t dim)
+static cf_table *new_table(int n_grid_rows, int64_t n_rows, int64_t dim)
 {
-    cf_dense *table = NULL;
+    cf_table *table = NULL;
 
     assert_int_equal(cf_par_create_grid(&world, n_grid_rows, world.size / n_grid_rows, &grid),
                      CF_OK);
     assert_int_equal(cf_par_create_blocks(n_rows, n_grid_rows, &blocks), CF_OK);
     for (int b = 1; b < n_grid_rows; b++)
         blocks.start[b] = n_rows * b * b / (n_grid_rows * n_grid_rows);
-    assert_int_equal(cf_dense_create(grid, &blocks, dim, &table), CF_OK);
+    assert_int_equal(cf_table_create(grid, &blocks, dim, &table), CF_OK);
     for (int64_t r = 0; r < table->local_rows; r++)
         for (int64_t k = 0; k < table->local_dim; k++)
             table->data[r * table->width + k] =
@@ -30,28 +30,28 @@ static cf_dense *new_table(int n_grid_rows, int64_t n_rows, int64_t dim)
     return table;
 }
 
-static void drop(cf_dense **table)
+static void drop(cf_table **table)
 {
-    cf_dense_destroy(table);
+    cf_table_destroy(table);
     cf_par_destroy_blocks(&blocks);
     cf_par_destroy_grid(&grid);
 }
 
 /** True if `out` is the whole row `row`, zeros behind its dimensions. */
-static bool is_row(const cf_dense *table, int64_t row, const float *out)
+static bool is_row(const cf_table *table, int64_t row, const float *out)
 {
     for (int64_t k = 0; k < table->full_width; k++)
         if (out[k] != (k < table->dim ? value_at(row, k) : 0)) return false;
     return true;
 }
 
-static void check_gather(const cf_dense *table, int64_t first, int64_t count)
+static void check_gather(const cf_table *table, int64_t first, int64_t count)
 {
     float *out = NULL;
 
     assert_int_equal(CF_ALLOC(out, count * table->full_width), CF_OK);
     memset(out, 0xff, (size_t)(count * table->full_width) * sizeof *out);
-    assert_int_equal(cf_dense_gather(table, first, count, out), CF_OK);
+    assert_int_equal(cf_table_gather(table, first, count, out), CF_OK);
     for (int64_t r = 0; r < count; r++)
         assert_true(is_row(table, first + r, out + r * table->full_width));
     cf_free(&out);
@@ -64,7 +64,7 @@ static void any_range_of_rows_comes_whole(void **state)
     (void)state;
     for (int r = 1; r <= world.size; r++) {
         if (world.size % r) continue;
-        cf_dense *table = new_table(r, 30, 70);
+        cf_table *table = new_table(r, 30, 70);
         for (size_t k = 0; k < sizeof ranges / sizeof *ranges; k++)
             check_gather(table, ranges[k][0], ranges[k][1]);
         drop(&table);
@@ -76,14 +76,14 @@ static void more_rows_than_a_piece_come_whole(void **state)
     (void)state;
     for (int r = 1; r <= world.size; r++) {
         if (world.size % r) continue;
-        cf_dense *table = new_table(r, 3000, 4000);
+        cf_table *table = new_table(r, 3000, 4000);
         check_gather(table, 1, 2500);
         drop(&table);
     }
 }
 
 /** Each rank asks for `count` of its own rows, in an order of its own. */
-static void check_gather_own(const cf_dense *table, int64_t count)
+static void check_gather_own(const cf_table *table, int64_t count)
 {
     const cf_random key = {(uint64_t)world.rank, CF_STREAM_TEST};
     int64_t *rows = NULL;
@@ -94,7 +94,7 @@ static void check_gather_own(const cf_dense *table, int64_t count)
     assert_int_equal(CF_ALLOC(out, count * table->full_width), CF_OK);
     for (int64_t k = 0; k < count; k++)
         rows[k] = cf_random_below(key, (uint64_t)k, 0, 0, table->local_rows);
-    assert_int_equal(cf_dense_gather_own(table, rows, count, out), CF_OK);
+    assert_int_equal(cf_table_gather_own(table, rows, count, out), CF_OK);
     for (int64_t k = 0; k < count; k++)
         assert_true(is_row(table, table->first_row + rows[k], out + k * table->full_width));
     cf_free(&rows);
@@ -106,7 +106,7 @@ static void each_rank_gets_the_rows_it_asks_for(void **state)
     (void)state;
     for (int r = 1; r <= world.size; r++) {
         if (world.size % r) continue;
-        cf_dense *table = new_table(r, 30, 70);
+        cf_table *table = new_table(r, 30, 70);
         check_gather_own(table, 0);
         check_gather_own(table, 11);
         check_gather_own(table, 5 * world.rank);
@@ -119,7 +119,7 @@ static void each_rank_gets_more_rows_than_a_piece(void **state)
     (void)state;
     for (int r = 1; r <= world.size; r++) {
         if (world.size % r) continue;
-        cf_dense *table = new_table(r, 40, 4000);
+        cf_table *table = new_table(r, 40, 4000);
         check_gather_own(table, world.rank % 2 ? 1500 : 300);
         drop(&table);
     }
@@ -132,16 +132,16 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
 
     (void)state;
     if (world.size == 1) return; /* nothing is exchanged in one grid column */
-    cf_dense *table = new_table(1, 30, 70);
+    cf_table *table = new_table(1, 30, 70);
     for (int bad = 0; bad < world.size; bad++) {
         for (int n = 1; n <= 2; n++) {
             if (world.rank == bad) cf_alloc_fail_at(n);
-            assert_int_equal(cf_dense_gather(table, 0, 4, out), CF_ERR_MEMORY);
+            assert_int_equal(cf_table_gather(table, 0, 4, out), CF_ERR_MEMORY);
             assert_non_null(strstr(cf_error_message(), "out of memory"));
         }
         for (int n = 1; n <= 4; n++) {
             if (world.rank == bad) cf_alloc_fail_at(n);
-            assert_int_equal(cf_dense_gather_own(table, &row, 1, out), CF_ERR_MEMORY);
+            assert_int_equal(cf_table_gather_own(table, &row, 1, out), CF_ERR_MEMORY);
         }
     }
     drop(&table);

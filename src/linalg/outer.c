@@ -4,23 +4,23 @@
 #include <cblas.h>
 #include <string.h>
 
-int dense_in_column(const cf_mesh *mesh, int64_t i, int64_t k)
+int linalg_in_column(const cf_mesh *mesh, int64_t i, int64_t k)
 {
     return (int)(i % mesh->n_rows * mesh->n_columns + k % mesh->n_columns);
 }
 
-int dense_in_row(const cf_mesh *mesh, int64_t i, int64_t k)
+int linalg_in_row(const cf_mesh *mesh, int64_t i, int64_t k)
 {
-    return dense_in_column(mesh, k, i);
+    return linalg_in_column(mesh, k, i);
 }
 
-static cf_status fill(cf_cyclic *c, dense_outer *o)
+static cf_status fill(cf_cyclic *c, linalg_outer *o)
 {
     const int64_t b = c->block, ranks = c->mesh->world.size;
     const int64_t longest = c->n_rows > c->n_columns ? c->n_rows : c->n_columns;
     cf_status status;
 
-    *o = (dense_outer){.c = c, .size = cf_store_type_size(c->type)};
+    *o = (linalg_outer){.c = c, .size = cf_store_type_size(c->type)};
     CF_TRY(cf_alloc(&o->down, c->local_rows * b, o->size));
     CF_TRY(cf_alloc(&o->across, c->local_columns * b, o->size));
     CF_TRY(cf_alloc(&o->all, longest * b, o->size));
@@ -31,12 +31,12 @@ done:
     return status;
 }
 
-cf_status dense_create_outer(cf_cyclic *c, dense_outer *out)
+cf_status linalg_create_outer(cf_cyclic *c, linalg_outer *out)
 {
     return cf_par_agree(&c->mesh->world, fill(c, out));
 }
 
-void dense_destroy_outer(dense_outer *o)
+void linalg_destroy_outer(linalg_outer *o)
 {
     cf_free(&o->down);
     cf_free(&o->across);
@@ -46,22 +46,22 @@ void dense_destroy_outer(dense_outer *o)
     cf_free(&o->next);
 }
 
-bool dense_next_inner(dense_outer *o, int64_t n_inner, int64_t k)
+bool linalg_next_inner(linalg_outer *o, int64_t n_inner, int64_t k)
 {
     o->k = k;
     o->first = k * o->c->block;
-    o->width = dense_smaller(n_inner - o->first, o->c->block);
+    o->width = linalg_smaller(n_inner - o->first, o->c->block);
     return o->width > 0;
 }
 
 /* ---- Sharing rows ---- */
 
-static int64_t block_length(const dense_outer *o, int64_t i)
+static int64_t block_length(const linalg_outer *o, int64_t i)
 {
-    return dense_smaller(o->n - i * o->c->block, o->c->block);
+    return linalg_smaller(o->n - i * o->c->block, o->c->block);
 }
 
-void dense_plan_rows(dense_outer *o, int64_t n, dense_owner *owner)
+void linalg_plan_rows(linalg_outer *o, int64_t n, linalg_owner *owner)
 {
     const cf_par *world = &o->c->mesh->world;
 
@@ -75,9 +75,9 @@ void dense_plan_rows(dense_outer *o, int64_t n, dense_owner *owner)
     }
     for (int rank = 0; rank < world->size; rank++)
         o->count[rank] = cf_par_count(o->next[rank] * o->width);
-    cf_par_starts(o->count, o->start, world->size);
+    cf_par_displacements(o->count, o->start, world->size);
     o->n_mine = o->next[world->rank];
-    o->mine = dense_at(o->c, o->all, o->start[world->rank]);
+    o->mine = linalg_at(o->c, o->all, o->start[world->rank]);
 }
 
 #define COPY(real)                                                                                 \
@@ -91,7 +91,7 @@ void dense_plan_rows(dense_outer *o, int64_t n, dense_owner *owner)
                 *of_rows = *of_a;                                                                  \
         }
 
-void dense_copy_rows(const dense_outer *o, int64_t n, void *rows, void *a, int64_t across,
+void linalg_copy_rows(const linalg_outer *o, int64_t n, void *rows, void *a, int64_t across,
                      int64_t along, bool back)
 {
     if (o->c->type == CF_F64)
@@ -100,7 +100,7 @@ void dense_copy_rows(const dense_outer *o, int64_t n, void *rows, void *a, int64
         COPY(float)
 }
 
-void dense_share_rows(dense_outer *o)
+void linalg_share_rows(linalg_outer *o)
 {
     const MPI_Datatype type = o->c->type == CF_F64 ? MPI_DOUBLE : MPI_FLOAT;
 
@@ -109,31 +109,31 @@ void dense_share_rows(dense_outer *o)
 }
 
 /* Those of the blocks that process p of n_processes has. */
-static void place(dense_outer *o, int n_processes, int p, void *out)
+static void place(linalg_outer *o, int n_processes, int p, void *out)
 {
     for (int rank = 0; rank < o->c->mesh->world.size; rank++)
         o->next[rank] = o->start[rank];
     for (int64_t i = 0; i * o->c->block < o->n; i++) {
         const int rank = o->owner(o->c->mesh, i, o->k);
         const int64_t numbers = block_length(o, i) * o->width;
-        void *to = dense_at(o->c, out, i / n_processes * o->c->block * o->width);
+        void *to = linalg_at(o->c, out, i / n_processes * o->c->block * o->width);
 
         if (i % n_processes == p) {
             if (rank < 0)
                 memset(to, 0, (size_t)numbers * o->size);
             else
-                memcpy(to, dense_at(o->c, o->all, o->next[rank]), (size_t)numbers * o->size);
+                memcpy(to, linalg_at(o->c, o->all, o->next[rank]), (size_t)numbers * o->size);
         }
         if (rank >= 0) o->next[rank] += numbers;
     }
 }
 
-void dense_place_down(dense_outer *o)
+void linalg_place_down(linalg_outer *o)
 {
     place(o, o->c->mesh->n_rows, o->c->mesh->my_row, o->down);
 }
 
-void dense_place_across(dense_outer *o)
+void linalg_place_across(linalg_outer *o)
 {
     place(o, o->c->mesh->n_columns, o->c->mesh->my_column, o->across);
 }
@@ -141,15 +141,15 @@ void dense_place_across(dense_outer *o)
 /* ---- The product ---- */
 
 /* Of one block, from my `row` and `column` on. */
-static void add_block(const dense_outer *o, double alpha, int64_t row, int64_t column)
+static void add_block(const linalg_outer *o, double alpha, int64_t row, int64_t column)
 {
     const cf_cyclic *c = o->c;
-    const int m = (int)dense_smaller(c->local_rows - row, c->block),
-              n = (int)dense_smaller(c->local_columns - column, c->block), width = (int)o->width,
+    const int m = (int)linalg_smaller(c->local_rows - row, c->block),
+              n = (int)linalg_smaller(c->local_columns - column, c->block), width = (int)o->width,
               ld = (int)c->local_rows;
-    const void *down = dense_at(c, o->down, row * width),
-               *across = dense_at(c, o->across, column * width);
-    void *out = dense_element(c, row, column);
+    const void *down = linalg_at(c, o->down, row * width),
+               *across = linalg_at(c, o->across, column * width);
+    void *out = linalg_element(c, row, column);
 
     if (c->type == CF_F64)
         cblas_dgemm(CblasColMajor, CblasTrans, CblasNoTrans, m, n, width, alpha, down, width,
@@ -159,7 +159,7 @@ static void add_block(const dense_outer *o, double alpha, int64_t row, int64_t c
                     across, width, 1, out, ld);
 }
 
-void dense_add_outer(const dense_outer *o, double alpha, bool lower)
+void linalg_add_outer(const linalg_outer *o, double alpha, bool lower)
 {
     const cf_cyclic *c = o->c;
     const cf_mesh *mesh = c->mesh;
@@ -168,7 +168,7 @@ void dense_add_outer(const dense_outer *o, double alpha, bool lower)
     for (int64_t column = 0; column < c->local_columns; column += c->block) {
         const int64_t diagonal = (column / c->block * mesh->n_columns + mesh->my_column) * c->block;
 
-        for (int64_t row = lower ? dense_rows_before(c, diagonal) : 0; row < c->local_rows;
+        for (int64_t row = lower ? linalg_rows_before(c, diagonal) : 0; row < c->local_rows;
              row += c->block)
             add_block(o, alpha, row, column);
     }

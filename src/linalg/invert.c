@@ -19,7 +19,7 @@
 
 typedef struct sweep {
     cf_cyclic *a;
-    dense_outer outer; /* rows are those of V */
+    linalg_outer outer; /* rows are those of V */
     void *factor;      /* L, width x width, column by column, with zeros above the diagonal */
 } sweep;
 
@@ -41,9 +41,9 @@ static void *find_block(const sweep *s, int *owner)
     const cf_cyclic *a = s->a;
     const int64_t first = s->outer.first;
 
-    *owner = dense_in_column(a->mesh, s->outer.k, s->outer.k);
+    *owner = linalg_in_column(a->mesh, s->outer.k, s->outer.k);
     if (a->mesh->world.rank != *owner) return NULL;
-    return dense_element(a, dense_rows_before(a, first), dense_columns_before(a, first));
+    return linalg_element(a, linalg_rows_before(a, first), linalg_columns_before(a, first));
 }
 
 /* The factor in place, and a copy. Gives the order of the first leading minor that is not positive,
@@ -61,9 +61,9 @@ static int factor_block(const sweep *s, void *block)
     for (int64_t j = 0; j < n; j++) {
         const int64_t pivot = j * ld + j;
 
-        memcpy(dense_at(s->a, s->factor, j * n + j), dense_at(s->a, block, pivot),
+        memcpy(linalg_at(s->a, s->factor, j * n + j), linalg_at(s->a, block, pivot),
                (size_t)(n - j) * s->outer.size);
-        if (info == 0 && !isfinite(dense_read(s->a->type, block, pivot))) info = (int)j + 1;
+        if (info == 0 && !isfinite(linalg_read(s->a->type, block, pivot))) info = (int)j + 1;
     }
     return info;
 }
@@ -80,7 +80,7 @@ static void invert_block(const sweep *s, void *block)
         spotri_("L", &n, block, &ld, &info);
     CF_ASSERT(info == 0);
     for (int64_t j = 0; j < n; j++)
-        negate(s->a, dense_at(s->a, block, j * ld + j), n - j);
+        negate(s->a, linalg_at(s->a, block, j * ld + j), n - j);
 }
 
 /* ---- Block column k ---- */
@@ -88,36 +88,36 @@ static void invert_block(const sweep *s, void *block)
 /* Above the block on the diagonal only the mirror image of a block column is kept. */
 static int owner_of(const cf_mesh *mesh, int64_t i, int64_t k)
 {
-    return i == k ? -1 : i < k ? dense_in_row(mesh, i, k) : dense_in_column(mesh, i, k);
+    return i == k ? -1 : i < k ? linalg_in_row(mesh, i, k) : linalg_in_column(mesh, i, k);
 }
 
 /* Between what I have of block column k in the matrix, and my rows. */
 static void copy_mine(const sweep *s, bool back)
 {
     const cf_cyclic *a = s->a;
-    const dense_outer *o = &s->outer;
-    const int64_t row = dense_rows_before(a, o->first), column = dense_columns_before(a, o->first);
+    const linalg_outer *o = &s->outer;
+    const int64_t row = linalg_rows_before(a, o->first), column = linalg_columns_before(a, o->first);
     const int64_t left = a->mesh->my_row == o->k % a->mesh->n_rows ? column : 0;
     const int64_t below = o->n_mine - left;
 
     if (left > 0)
-        dense_copy_rows(o, left, o->mine, dense_element(a, row, 0), a->local_rows, 1, back);
+        linalg_copy_rows(o, left, o->mine, linalg_element(a, row, 0), a->local_rows, 1, back);
     if (below > 0)
-        dense_copy_rows(o, below, dense_at(a, o->mine, left * o->width),
-                        dense_element(a, a->local_rows - below, column), 1, a->local_rows, back);
+        linalg_copy_rows(o, below, linalg_at(a, o->mine, left * o->width),
+                        linalg_element(a, a->local_rows - below, column), 1, a->local_rows, back);
 }
 
 /* x = x L'^-1, or x L^-1, for each of my rows. */
 static void solve_mine(const sweep *s, bool transpose)
 {
-    const dense_outer *o = &s->outer;
+    const linalg_outer *o = &s->outer;
     const CBLAS_TRANSPOSE of_factor = transpose ? CblasNoTrans : CblasTrans; /* of columns x' */
     const int width = (int)o->width;
 
 #pragma omp parallel for schedule(static)
     for (int64_t row = 0; row < o->n_mine; row += s->a->block) {
-        const int n = (int)dense_smaller(o->n_mine - row, s->a->block);
-        void *x = dense_at(s->a, o->mine, row * width);
+        const int n = (int)linalg_smaller(o->n_mine - row, s->a->block);
+        void *x = linalg_at(s->a, o->mine, row * width);
 
         if (s->a->type == CF_F64)
             cblas_dtrsm(CblasColMajor, CblasLeft, CblasLower, of_factor, CblasNonUnit, width, n, 1,
@@ -134,7 +134,7 @@ static void solve_mine(const sweep *s, bool transpose)
 static int sweep_block(sweep *s)
 {
     const cf_par *world = &s->a->mesh->world;
-    dense_outer *o = &s->outer;
+    linalg_outer *o = &s->outer;
     int owner, info = 0;
     void *block = find_block(s, &owner);
 
@@ -142,28 +142,28 @@ static int sweep_block(sweep *s)
     cf_par_broadcast(world, &info, sizeof info, owner);
     if (info > 0) return (int)o->first + info;
     cf_par_broadcast(world, s->factor, o->width * o->width * (int64_t)o->size, owner);
-    dense_plan_rows(o, s->a->n_rows, owner_of);
+    linalg_plan_rows(o, s->a->n_rows, owner_of);
     copy_mine(s, false);
     solve_mine(s, true);
-    dense_share_rows(o);
-    dense_place_down(o);
-    dense_place_across(o);
-    dense_add_outer(o, -1, true);
+    linalg_share_rows(o);
+    linalg_place_down(o);
+    linalg_place_across(o);
+    linalg_add_outer(o, -1, true);
     solve_mine(s, false);
     copy_mine(s, true);
     if (block != NULL) invert_block(s, block);
     return 0;
 }
 
-cf_status cf_dense_invert(cf_cyclic *a)
+cf_status cf_linalg_invert(cf_cyclic *a)
 {
     sweep s = {.a = a};
     cf_status status;
 
     CF_ASSERT(a->n_rows == a->n_columns);
-    CF_TRY(dense_create_outer(a, &s.outer));
+    CF_TRY(linalg_create_outer(a, &s.outer));
     CF_TRY(cf_par_agree(&a->mesh->world, cf_alloc(&s.factor, a->block * a->block, s.outer.size)));
-    for (int64_t k = 0; dense_next_inner(&s.outer, a->n_rows, k); k++) {
+    for (int64_t k = 0; linalg_next_inner(&s.outer, a->n_rows, k); k++) {
         const int order = sweep_block(&s);
 
         if (order > 0)
@@ -173,9 +173,9 @@ cf_status cf_dense_invert(cf_cyclic *a)
                            (long long)a->n_rows, (long long)a->n_rows, order));
     }
     negate(a, a->data, a->local_rows * a->local_columns);
-    cf_dense_mirror(a);
+    cf_linalg_mirror(a);
 done:
-    dense_destroy_outer(&s.outer);
+    linalg_destroy_outer(&s.outer);
     cf_free(&s.factor);
     return status;
 }

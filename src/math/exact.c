@@ -1,4 +1,5 @@
 #include "cf/core.h"
+#include "cf/math.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,22 +1,22 @@
-#include "cf/dense.h"
+#include "cf/table.h"
 
 #include <string.h>
 
-int64_t cf_dense_segments(int64_t dim)
+int64_t cf_table_segments(int64_t dim)
 {
     return (dim + CF_LANES - 1) / CF_LANES;
 }
 
-int64_t cf_dense_slice_start(int64_t dim, int n_columns, int column)
+int64_t cf_table_slice_start(int64_t dim, int n_columns, int column)
 {
-    return cf_par_even_start(cf_dense_segments(dim), n_columns, column);
+    return cf_par_even_start(cf_table_segments(dim), n_columns, column);
 }
 
 /** Everything of the table but its memory. */
-static void lay_out(cf_dense *table, const cf_grid *grid, const cf_blocks *blocks, int64_t dim)
+static void lay_out(cf_table *table, const cf_grid *grid, const cf_blocks *blocks, int64_t dim)
 {
-    int64_t first = cf_dense_slice_start(dim, grid->n_columns, grid->my_column);
-    int64_t next = cf_dense_slice_start(dim, grid->n_columns, grid->my_column + 1);
+    int64_t first = cf_table_slice_start(dim, grid->n_columns, grid->my_column);
+    int64_t next = cf_table_slice_start(dim, grid->n_columns, grid->my_column + 1);
 
     table->grid = grid;
     table->n_rows = blocks->start[blocks->count];
@@ -28,10 +28,10 @@ static void lay_out(cf_dense *table, const cf_grid *grid, const cf_blocks *block
     table->local_dim =
         (table->first_dim + table->width < dim ? table->first_dim + table->width : dim) -
         table->first_dim;
-    table->full_width = cf_dense_segments(dim) * CF_LANES;
+    table->full_width = cf_table_segments(dim) * CF_LANES;
 }
 
-static cf_status allocate(cf_dense *table, const cf_blocks *blocks)
+static cf_status allocate(cf_table *table, const cf_blocks *blocks)
 {
     cf_status status;
 
@@ -43,18 +43,18 @@ done:
     return status;
 }
 
-cf_status cf_dense_create(const cf_grid *grid, const cf_blocks *blocks, int64_t dim, cf_dense **out)
+cf_status cf_table_create(const cf_grid *grid, const cf_blocks *blocks, int64_t dim, cf_table **out)
 {
-    cf_dense *table = NULL;
+    cf_table *table = NULL;
     cf_status status;
 
     CF_ASSERT(blocks->count == grid->n_rows && dim > 0);
-    if (grid->n_columns > cf_dense_segments(dim))
+    if (grid->n_columns > cf_table_segments(dim))
         return CF_FAIL(CF_ERR_USAGE,
                        "grid %dx%d: %lld dimensions have %lld segments of %d, so at most as many "
                        "grid columns",
                        grid->n_rows, grid->n_columns, (long long)dim,
-                       (long long)cf_dense_segments(dim), CF_LANES);
+                       (long long)cf_table_segments(dim), CF_LANES);
     status = CF_ALLOC(table, 1);
     if (status == CF_OK) {
         lay_out(table, grid, blocks, dim);
@@ -64,11 +64,11 @@ cf_status cf_dense_create(const cf_grid *grid, const cf_blocks *blocks, int64_t 
     *out = table;
     table = NULL;
 done:
-    cf_dense_destroy(&table);
+    cf_table_destroy(&table);
     return status;
 }
 
-void cf_dense_destroy(cf_dense **table)
+void cf_table_destroy(cf_table **table)
 {
     if (!*table) return;
     cf_par_destroy_blocks(&(*table)->blocks);
@@ -76,7 +76,7 @@ void cf_dense_destroy(cf_dense **table)
     cf_free(table);
 }
 
-void cf_dense_fill_uniform(cf_dense *table, uint64_t seed, int64_t row_offset, double limit)
+void cf_table_fill_uniform(cf_table *table, uint64_t seed, int64_t row_offset, double limit)
 {
     const cf_random key = {seed, CF_STREAM_INIT};
 
@@ -90,7 +90,7 @@ void cf_dense_fill_uniform(cf_dense *table, uint64_t seed, int64_t row_offset, d
     }
 }
 
-void cf_dense_fill_normal(cf_dense *table, uint64_t seed, int64_t row_offset, double std)
+void cf_table_fill_normal(cf_table *table, uint64_t seed, int64_t row_offset, double std)
 {
     const cf_random key = {seed, CF_STREAM_INIT};
 
@@ -105,7 +105,7 @@ void cf_dense_fill_normal(cf_dense *table, uint64_t seed, int64_t row_offset, do
 }
 
 /** The first local row with a NaN or an infinity; local_rows if none. */
-static int64_t first_bad_row(const cf_dense *table)
+static int64_t first_bad_row(const cf_table *table)
 {
     const uint32_t exponent = 0x7f800000; /* all ones: NaN or infinity */
     int64_t first = table->local_rows;
@@ -124,7 +124,7 @@ static int64_t first_bad_row(const cf_dense *table)
     return first;
 }
 
-cf_status cf_dense_check_finite(const cf_dense *table, const char *what)
+cf_status cf_table_check_finite(const cf_table *table, const char *what)
 {
     int64_t row = first_bad_row(table);
 

@@ -1,4 +1,4 @@
-#include "cf/dense.h"
+#include "cf/table.h"
 #include "cf_test.h"
 
 #include <math.h>
@@ -13,21 +13,21 @@ static cf_blocks blocks;
 
 /** A grid of `n_rows` rows of ranks and a table on it; blocks are uneven and the second is empty.
  */
-static cf_dense *new_table(int n_rows, int64_t dim)
+static cf_table *new_table(int n_rows, int64_t dim)
 {
-    cf_dense *table = NULL;
+    cf_table *table = NULL;
 
     assert_int_equal(cf_par_create_grid(&world, n_rows, world.size / n_rows, &grid), CF_OK);
     assert_int_equal(cf_par_create_blocks(ROWS, n_rows, &blocks), CF_OK);
     for (int b = 1; b < n_rows; b++)
         blocks.start[b] = b <= 2 ? 5 : blocks.start[b];
-    assert_int_equal(cf_dense_create(grid, &blocks, dim, &table), CF_OK);
+    assert_int_equal(cf_table_create(grid, &blocks, dim, &table), CF_OK);
     return table;
 }
 
-static void drop(cf_dense **table)
+static void drop(cf_table **table)
 {
-    cf_dense_destroy(table);
+    cf_table_destroy(table);
     assert_null(*table);
     cf_par_destroy_blocks(&blocks);
     cf_par_destroy_grid(&grid);
@@ -37,11 +37,11 @@ static void slices_are_whole_segments_that_cover_the_row(void **state)
 {
     (void)state;
     for (int64_t dim = 1; dim < 200; dim += 13)
-        for (int n = 1; n <= cf_dense_segments(dim); n++) {
-            assert_int_equal(cf_dense_slice_start(dim, n, 0), 0);
-            assert_int_equal(cf_dense_slice_start(dim, n, n), cf_dense_segments(dim));
+        for (int n = 1; n <= cf_table_segments(dim); n++) {
+            assert_int_equal(cf_table_slice_start(dim, n, 0), 0);
+            assert_int_equal(cf_table_slice_start(dim, n, n), cf_table_segments(dim));
             for (int c = 0; c < n; c++)
-                assert_true(cf_dense_slice_start(dim, n, c) < cf_dense_slice_start(dim, n, c + 1));
+                assert_true(cf_table_slice_start(dim, n, c) < cf_table_slice_start(dim, n, c + 1));
         }
 }
 
@@ -50,7 +50,7 @@ static void the_parts_of_a_table_cover_it(void **state)
     (void)state;
     for (int r = 1; r <= world.size; r++) {
         if (world.size % r) continue;
-        cf_dense *table = new_table(r, DIM);
+        cf_table *table = new_table(r, DIM);
         int64_t cells = table->local_rows * table->local_dim;
 
         assert_int_equal(table->width % CF_LANES, 0);
@@ -73,7 +73,7 @@ static double normal_at(int64_t row, int64_t k)
     return cf_random_normal((cf_random){7, CF_STREAM_INIT}, (uint64_t)row, (uint64_t)k, 0);
 }
 
-static void check_noise(const cf_dense *table, double (*at)(int64_t, int64_t), double scale)
+static void check_noise(const cf_table *table, double (*at)(int64_t, int64_t), double scale)
 {
     for (int64_t r = 0; r < table->local_rows; r++)
         for (int64_t k = 0; k < table->width; k++) {
@@ -89,11 +89,11 @@ static void noise_depends_on_the_global_place_alone(void **state)
     (void)state;
     for (int r = 1; r <= world.size; r++) {
         if (world.size % r) continue;
-        cf_dense *table = new_table(r, DIM);
+        cf_table *table = new_table(r, DIM);
 
-        cf_dense_fill_uniform(table, 7, OFFSET, 0.25);
+        cf_table_fill_uniform(table, 7, OFFSET, 0.25);
         check_noise(table, uniform_at, 0.25);
-        cf_dense_fill_normal(table, 7, OFFSET, 0.1);
+        cf_table_fill_normal(table, 7, OFFSET, 0.1);
         check_noise(table, normal_at, 0.1);
         drop(&table);
     }
@@ -101,13 +101,13 @@ static void noise_depends_on_the_global_place_alone(void **state)
 
 static void more_columns_than_segments_are_refused(void **state)
 {
-    cf_dense *table = NULL;
+    cf_table *table = NULL;
 
     (void)state;
     if (world.size == 1) return;
     assert_int_equal(cf_par_create_grid(&world, 1, world.size, &grid), CF_OK);
     assert_int_equal(cf_par_create_blocks(ROWS, 1, &blocks), CF_OK);
-    assert_int_equal(cf_dense_create(grid, &blocks, 16, &table), CF_ERR_USAGE);
+    assert_int_equal(cf_table_create(grid, &blocks, 16, &table), CF_ERR_USAGE);
     assert_non_null(strstr(cf_error_message(), "16 dimensions"));
     drop(&table);
 }
@@ -117,12 +117,12 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
     (void)state;
     for (int bad = 0; bad < world.size; bad++)
         for (int n = 1; n <= 3; n++) {
-            cf_dense *table = NULL;
+            cf_table *table = NULL;
 
             assert_int_equal(cf_par_create_grid(&world, world.size, 1, &grid), CF_OK);
             assert_int_equal(cf_par_create_blocks(ROWS, world.size, &blocks), CF_OK);
             if (world.rank == bad) cf_alloc_fail_at(n);
-            assert_int_equal(cf_dense_create(grid, &blocks, DIM, &table), CF_ERR_MEMORY);
+            assert_int_equal(cf_table_create(grid, &blocks, DIM, &table), CF_ERR_MEMORY);
             assert_non_null(strstr(cf_error_message(), "out of memory"));
             drop(&table);
         }
@@ -134,14 +134,14 @@ static void the_first_bad_row_is_named_on_every_rank(void **state)
 
     (void)state;
     for (int k = 0; k < 3; k++) {
-        cf_dense *table = new_table(world.size, DIM);
+        cf_table *table = new_table(world.size, DIM);
 
-        cf_dense_fill_normal(table, 1, 0, 1);
-        assert_int_equal(cf_dense_check_finite(table, "table"), CF_OK);
+        cf_table_fill_normal(table, 1, 0, 1);
+        assert_int_equal(cf_table_check_finite(table, "table"), CF_OK);
         for (int64_t row = 9; row < ROWS; row += 4) /* on several ranks */
             if (row >= table->first_row && row < table->first_row + table->local_rows)
                 table->data[(row - table->first_row) * table->width + 60] = bad[k];
-        assert_int_equal(cf_dense_check_finite(table, "table"), CF_ERR_NUMERIC);
+        assert_int_equal(cf_table_check_finite(table, "table"), CF_ERR_NUMERIC);
         assert_string_equal(cf_error_message(), "table: row 9 has a NaN or an infinity");
         drop(&table);
     }
@@ -149,14 +149,14 @@ static void the_first_bad_row_is_named_on_every_rank(void **state)
 
 static void write_file(int n_rows, float bad)
 {
-    cf_dense *table = new_table(n_rows, DIM);
+    cf_table *table = new_table(n_rows, DIM);
     cf_store *store = NULL;
 
-    cf_dense_fill_normal(table, 7, OFFSET, 0.1);
+    cf_table_fill_normal(table, 7, OFFSET, 0.1);
     if (!isfinite(bad) && table->local_rows && table->first_row == 0) table->data[0] = bad;
     assert_int_equal(cf_store_create(&world, cf_test_scratch("table.h5"), "test", &store), CF_OK);
-    assert_int_equal(cf_dense_write(table, store, "/table", "items, embedding_size"), CF_OK);
-    assert_int_equal(cf_store_publish(&store), CF_OK);
+    assert_int_equal(cf_table_write(table, store, "/table", "items, embedding_size"), CF_OK);
+    assert_int_equal(cf_store_commit(&store), CF_OK);
     drop(&table);
 }
 
@@ -169,10 +169,10 @@ static void a_table_written_on_one_grid_is_read_on_another(void **state)
 
             if (world.size % from || world.size % to) continue;
             write_file(from, 0);
-            cf_dense *table = new_table(to, DIM);
+            cf_table *table = new_table(to, DIM);
             assert_int_equal(cf_store_open(&world, cf_test_scratch("table.h5"), "test", &store),
                              CF_OK);
-            assert_int_equal(cf_dense_read(table, store, "/table"), CF_OK);
+            assert_int_equal(cf_table_read(table, store, "/table"), CF_OK);
             check_noise(table, normal_at, 0.1);
             cf_store_close(&store);
             drop(&table);
@@ -181,11 +181,11 @@ static void a_table_written_on_one_grid_is_read_on_another(void **state)
 
 static void expect_refused(int64_t dim, cf_status want, const char *message)
 {
-    cf_dense *table = new_table(world.size, dim);
+    cf_table *table = new_table(world.size, dim);
     cf_store *store = NULL;
 
     assert_int_equal(cf_store_open(&world, cf_test_scratch("table.h5"), "test", &store), CF_OK);
-    assert_int_equal(cf_dense_read(table, store, "/table"), want);
+    assert_int_equal(cf_table_read(table, store, "/table"), want);
     assert_non_null(strstr(cf_error_message(), message));
     cf_store_close(&store);
     drop(&table);

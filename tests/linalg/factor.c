@@ -18,9 +18,9 @@ static void check_eigen(const cf_mesh *mesh, const int64_t shape[2], cf_type typ
     double *values = calloc((size_t)n, sizeof *values), *one = calloc((size_t)(n * n), sizeof *one);
     double *alone = calloc((size_t)n, sizeof *alone); /* without vectors */
 
-    cf_dense_fill_cyclic(a, symmetric_noise, NULL);
+    cf_linalg_fill_cyclic(a, symmetric_noise, NULL);
     double *before = whole(a);
-    assert_ok(cf_dense_eigen(a, values, v));
+    assert_ok(cf_linalg_eigen(a, values, v));
     double *vectors = whole(v), *scaled = whole(v);
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < n; j++) {
@@ -30,8 +30,8 @@ static void check_eigen(const cf_mesh *mesh, const int64_t shape[2], cf_type typ
     for (int64_t j = 1; j < n; j++)
         assert_true(values[j - 1] <= values[j]);
     const double norm = fmax(fabs(values[0]), fabs(values[n - 1]));
-    cf_dense_fill_cyclic(a, symmetric_noise, NULL);
-    assert_ok(cf_dense_eigen(a, alone, NULL));
+    cf_linalg_fill_cyclic(a, symmetric_noise, NULL);
+    assert_ok(cf_linalg_eigen(a, alone, NULL));
     for (int64_t j = 0; j < n; j++)
         assert_close(alone[j], values[j], 30 * unit * norm);
     assert_true(product_error(before, vectors, false, scaled, square) <= 30 * unit * norm);
@@ -42,8 +42,8 @@ static void check_eigen(const cf_mesh *mesh, const int64_t shape[2], cf_type typ
     free(values);
     free(alone);
     free(one);
-    cf_dense_destroy_cyclic(&a);
-    cf_dense_destroy_cyclic(&v);
+    cf_linalg_destroy_cyclic(&a);
+    cf_linalg_destroy_cyclic(&v);
 }
 
 static void check_eigen_cases(const cf_mesh *mesh)
@@ -68,15 +68,15 @@ static void the_same_matrix_gives_the_same_bits_again(void **state)
     double *first = NULL, first_alone[N];
 
     (void)state;
-    assert_ok(cf_dense_create_mesh(&world, 0, 0, &mesh));
+    assert_ok(cf_linalg_create_mesh(&world, 0, 0, &mesh));
     for (int t = 0; t < TIMES; t++) {
         cf_cyclic *a = new_cyclic(mesh, CF_F64, N, N, 0), *v = new_cyclic(mesh, CF_F64, N, N, 0);
         double values[N], alone[N];
 
-        cf_dense_fill_cyclic(a, symmetric_noise, NULL);
-        assert_ok(cf_dense_eigen(a, values, v));
-        cf_dense_fill_cyclic(a, symmetric_noise, NULL);
-        assert_ok(cf_dense_eigen(a, alone, NULL));
+        cf_linalg_fill_cyclic(a, symmetric_noise, NULL);
+        assert_ok(cf_linalg_eigen(a, values, v));
+        cf_linalg_fill_cyclic(a, symmetric_noise, NULL);
+        assert_ok(cf_linalg_eigen(a, alone, NULL));
         double *vectors = whole(v);
         if (t == 0) {
             first = vectors;
@@ -86,11 +86,11 @@ static void the_same_matrix_gives_the_same_bits_again(void **state)
             assert_memory_equal(alone, first_alone, sizeof alone);
         }
         if (t > 0) free(vectors);
-        cf_dense_destroy_cyclic(&a);
-        cf_dense_destroy_cyclic(&v);
+        cf_linalg_destroy_cyclic(&a);
+        cf_linalg_destroy_cyclic(&v);
     }
     free(first);
-    cf_dense_destroy_mesh(&mesh);
+    cf_linalg_destroy_mesh(&mesh);
 }
 
 /* The same values from one rank and from all. */
@@ -102,15 +102,15 @@ static void one_rank_finds_the_same_values(void **state)
     cf_mesh *mesh = NULL;
 
     (void)state;
-    assert_ok(cf_dense_create_mesh(&world, 0, 0, &mesh));
+    assert_ok(cf_linalg_create_mesh(&world, 0, 0, &mesh));
     cf_cyclic *a = new_cyclic(mesh, CF_F64, N, N, 8), *v = new_cyclic(mesh, CF_F64, N, N, 8);
     for (int64_t i = 0; i < N; i++)
         for (int64_t j = 0; j < N; j++)
             copy[i * N + j] = matrix[i * N + j] = symmetric_noise(NULL, i, j);
-    cf_dense_fill_cyclic(a, symmetric_noise, NULL);
-    assert_ok(cf_dense_eigen_one(&world, N, true, world.rank == 0 ? matrix : NULL, one));
-    assert_ok(cf_dense_eigen_one(&world, N, false, world.rank == 0 ? copy : NULL, alone));
-    assert_ok(cf_dense_eigen(a, all, v));
+    cf_linalg_fill_cyclic(a, symmetric_noise, NULL);
+    assert_ok(cf_linalg_eigen_one(&world, N, true, world.rank == 0 ? matrix : NULL, one));
+    assert_ok(cf_linalg_eigen_one(&world, N, false, world.rank == 0 ? copy : NULL, alone));
+    assert_ok(cf_linalg_eigen(a, all, v));
     for (int k = 0; k < N; k++) {
         assert_close(all[k], one[k], 1e-13);
         assert_close(alone[k], one[k], 1e-13);
@@ -127,9 +127,9 @@ static void one_rank_finds_the_same_values(void **state)
     }
     free(matrix);
     free(copy);
-    cf_dense_destroy_cyclic(&a);
-    cf_dense_destroy_cyclic(&v);
-    cf_dense_destroy_mesh(&mesh);
+    cf_linalg_destroy_cyclic(&a);
+    cf_linalg_destroy_cyclic(&v);
+    cf_linalg_destroy_mesh(&mesh);
 }
 
 /* ---- Products ---- */
@@ -141,7 +141,7 @@ static cf_mesh *mesh_of_one(void)
 {
     cf_mesh *mesh = NULL;
 
-    assert_ok(cf_dense_create_mesh(&cf_test_self, 1, 1, &mesh));
+    assert_ok(cf_linalg_create_mesh(&cf_test_self, 1, 1, &mesh));
     return mesh;
 }
 
@@ -153,14 +153,14 @@ static double *find_product(const cf_mesh *mesh, cf_type type, const int64_t sha
     cf_cyclic *b = new_cyclic(mesh, type, shape[1], shape[2], BLOCK);
     cf_cyclic *c = new_cyclic(mesh, type, shape[0], shape[2], BLOCK);
 
-    cf_dense_fill_cyclic(a, noise, &seeds[0]);
-    cf_dense_fill_cyclic(b, noise, &seeds[1]);
-    cf_dense_fill_cyclic(c, noise, &seeds[2]);
-    assert_ok(cf_dense_add_product(a, b, -2, c));
+    cf_linalg_fill_cyclic(a, noise, &seeds[0]);
+    cf_linalg_fill_cyclic(b, noise, &seeds[1]);
+    cf_linalg_fill_cyclic(c, noise, &seeds[2]);
+    assert_ok(cf_linalg_add_product(a, b, -2, c));
     double *found = whole(c);
-    cf_dense_destroy_cyclic(&a);
-    cf_dense_destroy_cyclic(&b);
-    cf_dense_destroy_cyclic(&c);
+    cf_linalg_destroy_cyclic(&a);
+    cf_linalg_destroy_cyclic(&b);
+    cf_linalg_destroy_cyclic(&c);
     return found;
 }
 
@@ -181,7 +181,7 @@ static void check_product(const cf_mesh *mesh, cf_type type, const int64_t shape
         }
     free(got);
     free(alone);
-    cf_dense_destroy_mesh(&one);
+    cf_linalg_destroy_mesh(&one);
 }
 
 /* The lower triangle of c + aa', mirrored; row by row; free with free(). */
@@ -190,13 +190,13 @@ static double *find_gram(const cf_mesh *mesh, cf_type type, int64_t n, int64_t k
     cf_cyclic *a = new_cyclic(mesh, type, n, k, block);
     cf_cyclic *c = new_cyclic(mesh, type, n, n, block);
 
-    cf_dense_fill_cyclic(a, noise, NULL);
-    cf_dense_fill_cyclic(c, noise, &seeds[2]);
-    assert_ok(cf_dense_add_gram(a, c));
-    cf_dense_mirror(c);
+    cf_linalg_fill_cyclic(a, noise, NULL);
+    cf_linalg_fill_cyclic(c, noise, &seeds[2]);
+    assert_ok(cf_linalg_add_gram(a, c));
+    cf_linalg_mirror(c);
     double *found = whole(c);
-    cf_dense_destroy_cyclic(&a);
-    cf_dense_destroy_cyclic(&c);
+    cf_linalg_destroy_cyclic(&a);
+    cf_linalg_destroy_cyclic(&c);
     return found;
 }
 
@@ -217,7 +217,7 @@ static void check_gram(const cf_mesh *mesh, cf_type type, const int64_t shape[2]
         }
     free(got);
     free(alone);
-    cf_dense_destroy_mesh(&one);
+    cf_linalg_destroy_mesh(&one);
 }
 
 static void check_products(const cf_mesh *mesh)
@@ -252,10 +252,10 @@ static double *find_inverse(const cf_mesh *mesh, const int64_t shape[2], cf_type
 {
     cf_cyclic *a = new_cyclic(mesh, type, shape[0], shape[0], shape[1]);
 
-    cf_dense_fill_cyclic(a, definite, NULL);
-    assert_ok(cf_dense_invert(a));
+    cf_linalg_fill_cyclic(a, definite, NULL);
+    assert_ok(cf_linalg_invert(a));
     double *inverse = whole(a);
-    cf_dense_destroy_cyclic(&a);
+    cf_linalg_destroy_cyclic(&a);
     return inverse;
 }
 
@@ -281,7 +281,7 @@ static void check_inverse(const cf_mesh *mesh, const int64_t shape[2], cf_type t
     free(inverse);
     free(alone);
     free(one);
-    cf_dense_destroy_mesh(&one_rank);
+    cf_linalg_destroy_mesh(&one_rank);
 }
 
 /* Not positive definite from `bad` on, as in a matrix of one NaN. */
@@ -292,16 +292,16 @@ static void check_refused(const cf_mesh *mesh, int64_t n, int64_t block, int64_t
     double number = -40;
     char words[64];
 
-    cf_dense_fill_cyclic(a, definite, NULL);
-    assert_ok(cf_dense_put_cyclic(a, &place, CF_F64, &number));
-    assert_int_equal(cf_dense_invert(a), CF_ERR_NUMERIC);
+    cf_linalg_fill_cyclic(a, definite, NULL);
+    assert_ok(cf_linalg_put_cyclic(a, &place, CF_F64, &number));
+    assert_int_equal(cf_linalg_invert(a), CF_ERR_NUMERIC);
     snprintf(words, sizeof words, "leading minor of order %lld", (long long)bad + 1);
     assert_non_null(strstr(cf_error_message(), words));
-    cf_dense_fill_cyclic(a, definite, NULL);
+    cf_linalg_fill_cyclic(a, definite, NULL);
     number = NAN;
-    assert_ok(cf_dense_put_cyclic(a, &place, CF_F64, &number));
-    assert_int_equal(cf_dense_invert(a), CF_ERR_NUMERIC);
-    cf_dense_destroy_cyclic(&a);
+    assert_ok(cf_linalg_put_cyclic(a, &place, CF_F64, &number));
+    assert_int_equal(cf_linalg_invert(a), CF_ERR_NUMERIC);
+    cf_linalg_destroy_cyclic(&a);
 }
 
 static void check_inverses(const cf_mesh *mesh)
@@ -357,9 +357,9 @@ static void check_pivots_of(const cf_mesh *mesh, cf_type type, const int64_t sha
     int64_t *order = calloc((size_t)n, sizeof *order), *want = calloc((size_t)n, sizeof *want);
     double *r = calloc((size_t)least, sizeof *r), *want_r = calloc((size_t)least, sizeof *want_r);
 
-    cf_dense_fill_cyclic(a, noise, NULL);
+    cf_linalg_fill_cyclic(a, noise, NULL);
     double *before = whole(a);
-    assert_ok(cf_dense_pivot_columns(a, order, r));
+    assert_ok(cf_linalg_pivot_columns(a, order, r));
     plain_order(m, n, before, want, want_r);
     for (int64_t k = 0; k < least; k++) {
         assert_int_equal(order[k], want[k]);
@@ -370,7 +370,7 @@ static void check_pivots_of(const cf_mesh *mesh, cf_type type, const int64_t sha
     free(want);
     free(r);
     free(want_r);
-    cf_dense_destroy_cyclic(&a);
+    cf_linalg_destroy_cyclic(&a);
 }
 
 /* Few blocks: on 1 x 4 some processes have no column, where p?geqpf's own workspace is overrun. */
@@ -400,7 +400,7 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
     cf_mesh *mesh = NULL;
 
     (void)state;
-    assert_ok(cf_dense_create_mesh(&world, 0, 0, &mesh));
+    assert_ok(cf_linalg_create_mesh(&world, 0, 0, &mesh));
     for (int kind = 0; kind < 6; kind++)
         for (int bad = 0; bad < mesh->n_rows * mesh->n_columns; bad++) {
             cf_status status = CF_ERR_MEMORY;
@@ -410,21 +410,21 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
                 double values[N], matrix[N * N] = {0};
                 int64_t order[N];
 
-                cf_dense_fill_cyclic(a, definite, NULL);
+                cf_linalg_fill_cyclic(a, definite, NULL);
                 if (world.rank == bad) cf_alloc_fail_at(n);
-                status = kind == 0   ? cf_dense_eigen(a, values, v)
-                         : kind == 1 ? cf_dense_eigen(a, values, NULL)
-                         : kind == 2 ? cf_dense_invert(a)
-                         : kind == 3 ? cf_dense_pivot_columns(a, order, values)
-                                     : cf_dense_eigen_one(&world, N, kind == 4, matrix, values);
+                status = kind == 0   ? cf_linalg_eigen(a, values, v)
+                         : kind == 1 ? cf_linalg_eigen(a, values, NULL)
+                         : kind == 2 ? cf_linalg_invert(a)
+                         : kind == 3 ? cf_linalg_pivot_columns(a, order, values)
+                                     : cf_linalg_eigen_one(&world, N, kind == 4, matrix, values);
                 cf_alloc_fail_at(0);
                 if (n == 1 && (kind < 4 || bad == 0)) assert_int_equal(status, CF_ERR_MEMORY);
                 if (status != CF_OK) assert_int_equal(status, CF_ERR_MEMORY);
-                cf_dense_destroy_cyclic(&a);
-                cf_dense_destroy_cyclic(&v);
+                cf_linalg_destroy_cyclic(&a);
+                cf_linalg_destroy_cyclic(&v);
             }
         }
-    cf_dense_destroy_mesh(&mesh);
+    cf_linalg_destroy_mesh(&mesh);
 }
 
 static void workspaces_beyond_32_bits_are_refused(void **state)
@@ -432,7 +432,7 @@ static void workspaces_beyond_32_bits_are_refused(void **state)
     double value;
 
     (void)state;
-    assert_int_equal(cf_dense_eigen_one(&world, 40000, true, &value, &value), CF_ERR_USAGE);
+    assert_int_equal(cf_linalg_eigen_one(&world, 40000, true, &value, &value), CF_ERR_USAGE);
     assert_non_null(strstr(cf_error_message(), "40000 x 40000"));
 }
 

@@ -1,4 +1,4 @@
-#include "cf/dense.h"
+#include "cf/table.h"
 #include "cf_test.h"
 
 #include <string.h>
@@ -9,15 +9,15 @@ static float value_at(int64_t row, int64_t k)
 }
 
 /* The first block is the smallest. */
-static cf_dense *new_table(cf_grid *grid, int64_t n_rows, int64_t dim)
+static cf_table *new_table(cf_grid *grid, int64_t n_rows, int64_t dim)
 {
     cf_blocks blocks;
-    cf_dense *table = NULL;
+    cf_table *table = NULL;
 
     assert_int_equal(cf_par_create_blocks(n_rows, grid->n_rows, &blocks), CF_OK);
     for (int b = 1; b < grid->n_rows; b++)
         blocks.start[b] = n_rows * b * b / (grid->n_rows * grid->n_rows);
-    assert_int_equal(cf_dense_create(grid, &blocks, dim, &table), CF_OK);
+    assert_int_equal(cf_table_create(grid, &blocks, dim, &table), CF_OK);
     cf_par_destroy_blocks(&blocks);
     for (int64_t r = 0; r < table->local_rows; r++)
         for (int64_t k = 0; k < table->local_dim; k++)
@@ -27,7 +27,7 @@ static cf_dense *new_table(cf_grid *grid, int64_t n_rows, int64_t dim)
 }
 
 /* My tiles have whole rows, and all tiles together each row once. */
-static void check_tiles(const cf_tiles *tiles, const float *whole, const cf_dense *table)
+static void check_tiles(const cf_tiles *tiles, const float *whole, const cf_table *table)
 {
     int64_t total = tiles->count;
 
@@ -45,22 +45,22 @@ static void check_tiles(const cf_tiles *tiles, const float *whole, const cf_dens
 
 static void check_way_and_back(cf_grid *grid, int64_t n_rows, int64_t dim, int64_t tile_rows)
 {
-    cf_dense *table = new_table(grid, n_rows, dim);
+    cf_table *table = new_table(grid, n_rows, dim);
     const int64_t size = table->local_rows * table->width;
     cf_tiles *tiles = NULL;
     float *whole = NULL, *back = NULL;
 
-    assert_int_equal(cf_dense_create_tiles(table, tile_rows, &tiles), CF_OK);
+    assert_int_equal(cf_table_create_tiles(table, tile_rows, &tiles), CF_OK);
     assert_int_equal(CF_ALLOC(whole, tiles->capacity * tiles->full_width), CF_OK);
     assert_int_equal(CF_ALLOC(back, size), CF_OK);
-    cf_dense_to_tiles(tiles, table->data, whole);
+    cf_table_to_tiles(tiles, table->data, whole);
     check_tiles(tiles, whole, table);
-    cf_dense_from_tiles(tiles, whole, back);
+    cf_table_from_tiles(tiles, whole, back);
     assert_memory_equal(back, table->data, (size_t)size * sizeof(float));
     cf_free(&whole);
     cf_free(&back);
-    cf_dense_destroy_tiles(&tiles);
-    cf_dense_destroy(&table);
+    cf_table_destroy_tiles(&tiles);
+    cf_table_destroy(&table);
 }
 
 static void whole_rows_come_in_tiles_and_go_back(void **state)
@@ -77,7 +77,7 @@ static void whole_rows_come_in_tiles_and_go_back(void **state)
         for (int n = 0; n < 4; n++)
             for (int d = 0; d < 3; d++)
                 for (int t = 0; t < 3; t++)
-                    if (cf_dense_segments(dims[d]) >= columns)
+                    if (cf_table_segments(dims[d]) >= columns)
                         check_way_and_back(grid, n_rows[n], dims[d], tile_rows[t]);
         cf_par_destroy_grid(&grid);
     }
@@ -86,7 +86,7 @@ static void whole_rows_come_in_tiles_and_go_back(void **state)
 static void no_memory_on_one_rank_stops_every_rank(void **state)
 {
     cf_grid *grid = NULL;
-    cf_dense *table;
+    cf_table *table;
     cf_tiles *tiles = NULL;
 
     (void)state;
@@ -95,11 +95,11 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
     for (int bad = 0; bad < world.size; bad++)
         for (int64_t n = 1; n <= (world.size > 1 ? 4 : 3); n++) {
             if (world.rank == bad) cf_alloc_fail_at(n);
-            assert_int_equal(cf_dense_create_tiles(table, 8, &tiles), CF_ERR_MEMORY);
+            assert_int_equal(cf_table_create_tiles(table, 8, &tiles), CF_ERR_MEMORY);
             assert_non_null(strstr(cf_error_message(), "out of memory"));
             assert_null(tiles);
         }
-    cf_dense_destroy(&table);
+    cf_table_destroy(&table);
     cf_par_destroy_grid(&grid);
 }
 

@@ -1,4 +1,4 @@
-#include "cf/dense.h"
+#include "cf/table.h"
 
 #include <string.h>
 
@@ -17,24 +17,24 @@ static int64_t larger(int64_t a, int64_t b)
 }
 
 /** Rows of a whole table that one exchange takes. */
-static int64_t piece_rows(const cf_dense *table)
+static int64_t piece_rows(const cf_table *table)
 {
     return larger(1, piece_floats / table->full_width);
 }
 
 /** First float of slice `column` in a whole row. */
-static int64_t slice_offset(const cf_dense *table, int column)
+static int64_t slice_offset(const cf_table *table, int column)
 {
-    return cf_dense_slice_start(table->dim, table->grid->n_columns, column) * CF_LANES;
+    return cf_table_slice_start(table->dim, table->grid->n_columns, column) * CF_LANES;
 }
 
-static int64_t slice_width(const cf_dense *table, int column)
+static int64_t slice_width(const cf_table *table, int column)
 {
     return slice_offset(table, column + 1) - slice_offset(table, column);
 }
 
 /** Copy `count` packed rows of slice `column` to their place in whole rows. */
-static void place_slice(const cf_dense *table, int column, const float *packed, int64_t count,
+static void place_slice(const cf_table *table, int column, const float *packed, int64_t count,
                         float *out)
 {
     int64_t width = slice_width(table, column), offset = slice_offset(table, column);
@@ -49,7 +49,7 @@ typedef struct part {
     int64_t first, count;
 } part;
 
-static part part_of_block(const cf_dense *table, int row, int64_t first, int64_t last)
+static part part_of_block(const cf_table *table, int row, int64_t first, int64_t last)
 {
     int64_t from = larger(first, table->blocks.start[row]);
     int64_t to = smaller(last, table->blocks.start[row + 1]);
@@ -59,7 +59,7 @@ static part part_of_block(const cf_dense *table, int row, int64_t first, int64_t
 
 /** Rows first .. first + count - 1, at most a piece. `packed` (NULL with one grid column): room for
  * as many floats as `out`. */
-static void gather_piece(const cf_dense *table, part rows, int *counts, float *packed, float *out)
+static void gather_piece(const cf_table *table, part rows, int *counts, float *packed, float *out)
 {
     const cf_grid *grid = table->grid;
     const int64_t last = rows.first + rows.count;
@@ -86,7 +86,7 @@ static void gather_piece(const cf_dense *table, part rows, int *counts, float *p
     }
 }
 
-cf_status cf_dense_gather(const cf_dense *table, int64_t first, int64_t count, float *out)
+cf_status cf_table_gather(const cf_table *table, int64_t first, int64_t count, float *out)
 {
     const cf_grid *grid = table->grid;
     const int64_t step = piece_rows(table);
@@ -125,7 +125,7 @@ static void exchange_destroy(exchange *buffers)
     cf_free(&buffers->receive);
 }
 
-static cf_status exchange_create(const cf_dense *table, int64_t step, exchange *buffers)
+static cf_status exchange_create(const cf_table *table, int64_t step, exchange *buffers)
 {
     const int64_t n_columns = table->grid->n_columns;
     cf_status status;
@@ -144,7 +144,7 @@ done:
 }
 
 /** Tell the grid row which rows I want, and hear theirs. */
-static void exchange_lists(const cf_dense *table, exchange *buffers, const int64_t *rows,
+static void exchange_lists(const cf_table *table, exchange *buffers, const int64_t *rows,
                            int64_t count)
 {
     const cf_par *par = &table->grid->row;
@@ -160,7 +160,7 @@ static void exchange_lists(const cf_dense *table, exchange *buffers, const int64
 }
 
 /** One round: at most a piece of rows for each rank of the grid row. */
-static void exchange_rows(const cf_dense *table, exchange *buffers, const int64_t *rows,
+static void exchange_rows(const cf_table *table, exchange *buffers, const int64_t *rows,
                           int64_t count, float *out)
 {
     const cf_par *par = &table->grid->row;
@@ -184,7 +184,7 @@ static void exchange_rows(const cf_dense *table, exchange *buffers, const int64_
         place_slice(table, c, buffers->receive + buffers->placed[c], count, out);
 }
 
-cf_status cf_dense_gather_own(const cf_dense *table, const int64_t *rows, int64_t count, float *out)
+cf_status cf_table_gather_own(const cf_table *table, const int64_t *rows, int64_t count, float *out)
 {
     const cf_par *par = &table->grid->row;
     exchange buffers = {0};

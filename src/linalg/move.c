@@ -39,9 +39,9 @@ static cf_slab piece_of(const move *m, int rank, int64_t round)
     cf_slab piece = m->parts[rank];
     const int64_t width = piece.n_columns > 0 ? piece.n_columns : 1;
     const int64_t rows = m->most / width > 1 ? m->most / width : 1;
-    const int64_t first = dense_smaller(round * rows, piece.n_rows);
+    const int64_t first = linalg_smaller(round * rows, piece.n_rows);
 
-    piece.n_rows = dense_smaller(rows, piece.n_rows - first);
+    piece.n_rows = linalg_smaller(rows, piece.n_rows - first);
     piece.first_row += first;
     return piece;
 }
@@ -52,10 +52,10 @@ static int64_t numbers_on(const cf_cyclic *a, const cf_slab *piece, int p, int q
     const cf_mesh *mesh = a->mesh;
     const int64_t row = piece->first_row, column = piece->first_column;
 
-    return (dense_dealt(row + piece->n_rows, a->block, mesh->n_rows, p) -
-            dense_dealt(row, a->block, mesh->n_rows, p)) *
-           (dense_dealt(column + piece->n_columns, a->block, mesh->n_columns, q) -
-            dense_dealt(column, a->block, mesh->n_columns, q));
+    return (linalg_dealt(row + piece->n_rows, a->block, mesh->n_rows, p) -
+            linalg_dealt(row, a->block, mesh->n_rows, p)) *
+           (linalg_dealt(column + piece->n_columns, a->block, mesh->n_columns, q) -
+            linalg_dealt(column, a->block, mesh->n_columns, q));
 }
 
 /* Numbers of rank `of`'s part in a round that rank `on` has. */
@@ -102,7 +102,7 @@ static void pack(const cf_cyclic *a, const cf_slab *piece, const int process[2],
 
         for (int64_t j = next_dealt(piece->first_column, a->block, mesh->n_columns, process[1]);
              j < last_column;) {
-            const int64_t n = dense_smaller((j / a->block + 1) * a->block, last_column) - j;
+            const int64_t n = linalg_smaller((j / a->block + 1) * a->block, last_column) - j;
             const int64_t column = j / a->block / mesh->n_columns * a->block + j % a->block;
             const int64_t place =
                 e->local ? row + column * e->stride : row + j - piece->first_column;
@@ -125,7 +125,7 @@ static void pack_all(const move *m, int64_t round, bool local, const end *e, boo
     const int me = mesh->world.rank;
     const int64_t size = (int64_t)cf_store_type_size(m->a->type);
 
-    if (local && !dense_on_mesh(mesh)) return;
+    if (local && !linalg_on_mesh(mesh)) return;
     for (int rank = 0; rank < mesh->world.size; rank++) {
         const int owner = local ? me : rank;
         const int process[2] = {owner / mesh->n_columns, owner % mesh->n_columns};
@@ -260,33 +260,33 @@ done:
     return status;
 }
 
-cf_status cf_dense_get_cyclic(const cf_cyclic *a, const cf_slab *part, cf_type type, void *data)
+cf_status cf_linalg_get_cyclic(const cf_cyclic *a, const cf_slab *part, cf_type type, void *data)
 {
     return move_part(a, part, (end){data, type, part->stride, false}, false);
 }
 
-cf_status cf_dense_put_cyclic(cf_cyclic *a, const cf_slab *part, cf_type type, const void *data)
+cf_status cf_linalg_put_cyclic(cf_cyclic *a, const cf_slab *part, cf_type type, const void *data)
 {
     return move_part(a, part, (end){(void *)(uintptr_t)data, type, part->stride, false}, true);
 }
 
-static cf_slab part_of_table(const cf_cyclic *a, const cf_dense *table)
+static cf_slab part_of_table(const cf_cyclic *a, const cf_table *table)
 {
     CF_ASSERT(table->n_rows == a->n_rows && table->dim == a->n_columns);
     return (cf_slab){table->first_row, table->local_rows, table->first_dim, table->local_dim,
                      table->width};
 }
 
-cf_status cf_dense_get_table(const cf_cyclic *a, cf_dense *table)
+cf_status cf_linalg_get_table(const cf_cyclic *a, cf_table *table)
 {
     const cf_slab part = part_of_table(a, table);
 
-    return cf_dense_get_cyclic(a, &part, CF_F32, table->data);
+    return cf_linalg_get_cyclic(a, &part, CF_F32, table->data);
 }
 
-cf_status cf_dense_put_table(cf_cyclic *a, const cf_dense *table)
+cf_status cf_linalg_put_table(cf_cyclic *a, const cf_table *table)
 {
     const cf_slab part = part_of_table(a, table);
 
-    return cf_dense_put_cyclic(a, &part, CF_F32, table->data);
+    return cf_linalg_put_cyclic(a, &part, CF_F32, table->data);
 }

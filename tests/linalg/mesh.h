@@ -1,7 +1,7 @@
 /** Meshes and matrices for the tests of linear algebra. */
 #pragma once
 
-#include "cf/dense.h"
+#include "cf/linalg.h"
 #include "cf_test.h"
 
 #include <math.h>
@@ -24,9 +24,9 @@ static inline void on_every_mesh(void (*check)(const cf_mesh *mesh))
 
             if (rows * columns < world.size - 1) continue;
             if (world.size > 4 && (rows == 1 || columns == 1)) continue;
-            assert_ok(cf_dense_create_mesh(&world, rows, columns, &mesh));
+            assert_ok(cf_linalg_create_mesh(&world, rows, columns, &mesh));
             check(mesh);
-            cf_dense_destroy_mesh(&mesh);
+            cf_linalg_destroy_mesh(&mesh);
             assert_null(mesh);
         }
 }
@@ -36,7 +36,7 @@ static inline cf_cyclic *new_cyclic(const cf_mesh *mesh, cf_type type, int64_t r
 {
     cf_cyclic *a = NULL;
 
-    assert_ok(cf_dense_create_cyclic(mesh, type, (const int64_t[]){rows, columns}, block, &a));
+    assert_ok(cf_linalg_create_cyclic(mesh, type, (const int64_t[]){rows, columns}, block, &a));
     return a;
 }
 
@@ -61,7 +61,7 @@ static inline double *whole(const cf_cyclic *a)
     double *out = calloc((size_t)(a->n_rows * a->n_columns), sizeof *out);
 
     assert_non_null(out);
-    assert_ok(cf_dense_get_cyclic(a, &all, CF_F64, out));
+    assert_ok(cf_linalg_get_cyclic(a, &all, CF_F64, out));
     return out;
 }
 

@@ -1,4 +1,4 @@
-#include "cf/core.h"
+#include "cf/math.h"
 
 #include <string.h>
 

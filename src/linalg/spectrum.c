@@ -1,18 +1,18 @@
 /* Singular values of tables, and what they say about collapse. */
-#include "cf/dense.h"
+#include "cf/linalg.h"
 
 #include <math.h>
 
 /* ---- From the sum of products ---- */
 
-cf_status cf_dense_singular_panels(const cf_panels *panels, int64_t one_rank, double *singular)
+cf_status cf_linalg_singular_panels(const cf_panels *panels, int64_t one_rank, double *singular)
 {
     const int64_t dim = panels->dim;
     double *values = NULL;
     cf_status status;
 
     CF_TRY(cf_par_agree(panels->par, CF_ALLOC(values, dim)));
-    CF_TRY(cf_dense_eigen_panels(panels, one_rank, 0, values, NULL));
+    CF_TRY(cf_linalg_eigen_panels(panels, one_rank, 0, values, NULL));
     for (int64_t k = 0; k < dim; k++)
         singular[k] = sqrt(fmax(values[dim - 1 - k], 0));
 done:
@@ -21,7 +21,7 @@ done:
 }
 
 /* Add all rows of the table, tile by tile. `rows`: a tile of whole rows; `tile`: it in double. */
-static cf_status add_table(const cf_dense *table, float *rows, double *tile, cf_panels *to)
+static cf_status add_table(const cf_table *table, float *rows, double *tile, cf_panels *to)
 {
     cf_status status = CF_OK;
 
@@ -29,17 +29,17 @@ static cf_status add_table(const cf_dense *table, float *rows, double *tile, cf_
         const int64_t left = table->n_rows - first;
         const int64_t count = left < CF_TILE_ROWS ? left : CF_TILE_ROWS;
 
-        CF_TRY(cf_dense_gather(table, first, count, rows));
+        CF_TRY(cf_table_gather(table, first, count, rows));
         for (int64_t r = 0; r < CF_TILE_ROWS; r++)
             for (int64_t k = 0; k < table->dim; k++)
                 tile[r * table->dim + k] = r < count ? (double)rows[r * table->full_width + k] : 0;
-        cf_dense_add_to_panels(to, tile);
+        cf_linalg_add_to_panels(to, tile);
     }
 done:
     return status;
 }
 
-cf_status cf_dense_singular(const cf_dense *table, int64_t one_rank, double *singular)
+cf_status cf_linalg_singular(const cf_table *table, int64_t one_rank, double *singular)
 {
     const cf_par *par = &table->grid->world;
     cf_panels *gram = NULL;
@@ -49,12 +49,12 @@ cf_status cf_dense_singular(const cf_dense *table, int64_t one_rank, double *sin
 
     if (status == CF_OK) status = CF_ALLOC(tile, CF_TILE_ROWS * table->dim);
     CF_TRY(cf_par_agree(par, status));
-    CF_TRY(cf_dense_check_finite(table, "a table whose singular values are asked for"));
-    CF_TRY(cf_dense_create_panels(par, table->dim, &gram));
+    CF_TRY(cf_table_check_finite(table, "a table whose singular values are asked for"));
+    CF_TRY(cf_linalg_create_panels(par, table->dim, &gram));
     CF_TRY(add_table(table, rows, tile, gram));
-    CF_TRY(cf_dense_singular_panels(gram, one_rank, singular));
+    CF_TRY(cf_linalg_singular_panels(gram, one_rank, singular));
 done:
-    cf_dense_destroy_panels(&gram);
+    cf_linalg_destroy_panels(&gram);
     cf_free(&rows);
     cf_free(&tile);
     return status;
@@ -65,7 +65,7 @@ done:
 const int cf_spectrum_top[CF_SPECTRUM_TOPS] = {1, 8, 16, 32, 64};
 
 /* Sums of s / most, of its square and of its fourth power: no scale overflows. */
-cf_spectrum cf_dense_measure_spectrum(const double *singular, int64_t count)
+cf_spectrum cf_linalg_measure_spectrum(const double *singular, int64_t count)
 {
     const double most = count > 0 ? singular[0] : 0;
     double sum = 0, squares = 0, fourth = 0, entropy = 0, held = 0;

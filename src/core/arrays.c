@@ -1,0 +1,36 @@
+/* Arrays of an object from one table: the list of its arrays stands once, and allocation, release
+ * and the predicted bytes all walk it. */
+#include "cf/core.h"
+
+static void *member(void *object, const cf_array *array)
+{
+    return (char *)object + array->offset;
+}
+
+cf_status cf_arrays_create(void *object, const cf_array *arrays, int n, const int64_t *counts)
+{
+    cf_status status = CF_OK;
+
+    for (int k = 0; k < n; k++)
+        CF_TRY(cf_alloc(member(object, &arrays[k]),
+                        counts[arrays[k].count] * arrays[k].times + arrays[k].more,
+                        arrays[k].size));
+done:
+    return status;
+}
+
+void cf_arrays_destroy(void *object, const cf_array *arrays, int n)
+{
+    for (int k = 0; k < n; k++)
+        cf_free(member(object, &arrays[k]));
+}
+
+double cf_arrays_bytes(const cf_array *arrays, int n, const double *counts)
+{
+    double bytes = 0;
+
+    for (int k = 0; k < n; k++)
+        bytes += (counts[arrays[k].count] * (double)arrays[k].times + (double)arrays[k].more) *
+                 (double)arrays[k].size;
+    return bytes;
+}

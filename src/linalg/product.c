@@ -1,0 +1,91 @@
+/* Products of matrices that are dealt out. */
+#include "outer.h"
+
+static void check_alike(const cf_cyclic *a, const cf_cyclic *c)
+{
+    CF_ASSERT(a->mesh == c->mesh && a->type == c->type && a->block == c->block);
+}
+
+/* Block column k of `a`, from those who have it. */
+static void share_column(linalg_outer *o, const cf_cyclic *a)
+{
+    linalg_plan_rows(o, a->n_rows, linalg_in_column);
+    if (o->n_mine > 0)
+        linalg_copy_rows(o, o->n_mine, o->mine,
+                        linalg_element(a, 0, linalg_columns_before(a, o->first)), 1, a->local_rows,
+                        false);
+    linalg_share_rows(o);
+}
+
+/* Block row k of `b`, transposed. */
+static void share_row(linalg_outer *o, const cf_cyclic *b)
+{
+    linalg_plan_rows(o, b->n_columns, linalg_in_row);
+    if (o->n_mine > 0)
+        linalg_copy_rows(o, o->n_mine, o->mine, linalg_element(b, linalg_rows_before(b, o->first), 0),
+                        b->local_rows, 1, false);
+    linalg_share_rows(o);
+}
+
+cf_status cf_linalg_add_product(const cf_cyclic *a, const cf_cyclic *b, double alpha, cf_cyclic *c)
+{
+    linalg_outer outer = {0};
+    cf_status status;
+
+    check_alike(a, c);
+    check_alike(b, c);
+    CF_ASSERT(a->n_rows == c->n_rows && b->n_columns == c->n_columns && a->n_columns == b->n_rows);
+    CF_TRY(linalg_create_outer(c, &outer));
+    for (int64_t k = 0; linalg_next_inner(&outer, a->n_columns, k); k++) {
+        share_column(&outer, a);
+        linalg_place_down(&outer);
+        share_row(&outer, b);
+        linalg_place_across(&outer);
+        linalg_add_outer(&outer, alpha, false);
+    }
+done:
+    linalg_destroy_outer(&outer);
+    return status;
+}
+
+cf_status cf_linalg_add_gram(const cf_cyclic *a, cf_cyclic *c)
+{
+    linalg_outer outer = {0};
+    cf_status status;
+
+    check_alike(a, c);
+    CF_ASSERT(a->n_rows == c->n_rows && a->n_rows == c->n_columns);
+    CF_TRY(linalg_create_outer(c, &outer));
+    for (int64_t k = 0; linalg_next_inner(&outer, a->n_columns, k); k++) {
+        share_column(&outer, a);
+        linalg_place_down(&outer);
+        linalg_place_across(&outer);
+        linalg_add_outer(&outer, 1, true);
+    }
+done:
+    linalg_destroy_outer(&outer);
+    return status;
+}
+
+/* What lies strictly below the diagonal is the lower triangle, diagonal included, of rows 2.. and
+ * columns 1 .. n - 1; its transpose goes to rows 1 .. n - 1 and columns 2.., so that the two do not
+ * overlap. */
+#define MIRROR(letter, real)                                                                       \
+    do {                                                                                           \
+        const real times = 1, keep = 0;                                                            \
+        p##letter##tradd_("U", "T", &n, &n, &times, a->data, &two, &linalg_one, of_a.word, &keep,   \
+                          a->data, &linalg_one, &two, of_a.word);                                   \
+    } while (0)
+
+void cf_linalg_mirror(cf_cyclic *a)
+{
+    const int n = (int)a->n_rows - 1, two = 2;
+    const linalg_descriptor of_a = linalg_describe(a);
+
+    CF_ASSERT(a->n_rows == a->n_columns);
+    if (!linalg_on_mesh(a->mesh) || n == 0) return;
+    if (a->type == CF_F64)
+        MIRROR(d, double);
+    else
+        MIRROR(s, float);
+}

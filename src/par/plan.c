@@ -1,0 +1,50 @@
+/* Exchange plans: counts and displacements of an Alltoallv, kept together, so that whoever
+ * exchanges rows writes down only how many elements go to each rank. What hypre calls a
+ * communication package, and PETSc a star forest. */
+#include "cf/par.h"
+
+cf_status cf_par_create_plan(const cf_par *par, cf_plan *out)
+{
+    cf_status status;
+
+    *out = (cf_plan){.par = par};
+    CF_TRY(CF_ALLOC(out->send_count, par->size));
+    CF_TRY(CF_ALLOC(out->send_start, par->size));
+    CF_TRY(CF_ALLOC(out->recv_count, par->size));
+    CF_TRY(CF_ALLOC(out->recv_start, par->size));
+done:
+    if (status != CF_OK) cf_par_destroy_plan(out);
+    return status;
+}
+
+void cf_par_destroy_plan(cf_plan *plan)
+{
+    cf_free(&plan->send_count);
+    cf_free(&plan->send_start);
+    cf_free(&plan->recv_count);
+    cf_free(&plan->recv_start);
+}
+
+void cf_par_order_plan(cf_plan *plan)
+{
+    plan->n_send = cf_par_displacements(plan->send_count, plan->send_start, plan->par->size);
+    plan->n_recv = cf_par_displacements(plan->recv_count, plan->recv_start, plan->par->size);
+}
+
+void cf_par_complete_plan(cf_plan *plan)
+{
+    MPI_Alltoall(plan->send_count, 1, MPI_INT, plan->recv_count, 1, MPI_INT, plan->par->comm);
+    cf_par_order_plan(plan);
+}
+
+void cf_par_send(const cf_plan *plan, const void *send, void *recv, MPI_Datatype type)
+{
+    MPI_Alltoallv(send, plan->send_count, plan->send_start, type, recv, plan->recv_count,
+                  plan->recv_start, type, plan->par->comm);
+}
+
+void cf_par_reply(const cf_plan *plan, const void *reply, void *out, MPI_Datatype type)
+{
+    MPI_Alltoallv(reply, plan->recv_count, plan->recv_start, type, out, plan->send_count,
+                  plan->send_start, type, plan->par->comm);
+}
