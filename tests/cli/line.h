@@ -1,7 +1,7 @@
 /** Running a command line inside a test. */
 #pragma once
 
-#include "../../src/cli/cli.h"
+#include "cli/cli.h"
 #include "cf_test.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "../../src/model/contrast.h"
+#include "model/contrast.h"
 #include "cf_test.h"
 #include "cf_test_graph.h"
 

@@ -1,6 +1,6 @@
 #include "problem.h"
 
-#include "../../src/model/sgl.h"
+#include "model/sgl.h"
 #include "cf/optim.h"
 
 #include <math.h>

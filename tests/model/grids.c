@@ -1,6 +1,6 @@
 #include "problem.h"
 
-#include "../../src/model/internal.h"
+#include "model/internal.h"
 #include "cf/optim.h"
 
 #include <omp.h>

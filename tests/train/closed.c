@@ -1,5 +1,5 @@
 /* Runs of models that are solved for. */
-#include "../../src/train/internal.h"
+#include "train/internal.h"
 #include "run.h"
 
 #include <jansson.h>

@@ -1,4 +1,4 @@
-#include "../../src/train/internal.h"
+#include "train/internal.h"
 #include "run.h"
 
 enum { EPOCHS = 3 };

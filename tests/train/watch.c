@@ -1,5 +1,5 @@
 /* When a run is to save, and to stop for its time limit. */
-#include "../../src/train/internal.h"
+#include "train/internal.h"
 #include "run.h"
 
 static const run_spec short_run = {

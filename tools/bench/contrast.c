@@ -9,7 +9,7 @@
  */
 #include "bench.h"
 
-#include "../../src/model/contrast.h"
+#include "model/contrast.h"
 
 #include <cblas.h>
 #include <math.h>

@@ -6,8 +6,8 @@
  */
 #include "bench.h"
 
-#include "../../src/model/internal.h"
-#include "../../src/train/internal.h"
+#include "model/internal.h"
+#include "train/internal.h"
 
 #include <string.h>
 

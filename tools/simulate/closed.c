@@ -1,6 +1,6 @@
 /* The closed forms by name, without the linear algebra that they need: they have no steps to
  * simulate. In place of model/ease.c. */
-#include "../../src/model/internal.h"
+#include "model/internal.h"
 
 static cf_status refuse(const model_kind *kind)
 {

@@ -2,4 +2,4 @@
 #include "clock.h"
 #undef clock_gettime
 #define clock_gettime clock_read
-#include "../../src/core/log.c"
+#include "core/log.c"

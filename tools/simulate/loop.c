@@ -13,7 +13,7 @@
 #include "lists.h"
 #include "network.h"
 
-#include "../../src/train/internal.h"
+#include "train/internal.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -28,4 +28,4 @@ static int go_on(int error)
 #define PMPI_Allgatherv(...) LEFT(PMPI_Allgatherv(__VA_ARGS__))
 #define PMPI_Alltoall(...) LEFT(PMPI_Alltoall(__VA_ARGS__))
 
-#include "../../src/par/profile.c"
+#include "par/profile.c"
