@@ -129,8 +129,7 @@ def refuse_other_run(folder, settings, digest, machine):
 
 def machine_settings(options):
     """Names of those that change no result."""
-    tables = ask(options, "settings", "--markdown")
-    return re.findall(r"^\| `(\w+)` .*\(may change when a run is resumed\)", tables, re.M)
+    return [setting["name"] for setting in json.loads(ask(options, "settings", "--json"))["train"] if setting["machine"]]
 
 
 # ---- Trainings -------------------------------------------------------------------------------------------------------

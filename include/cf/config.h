@@ -30,9 +30,13 @@ typedef struct cf_setting {
     double min, max;     /* range of numbers and of list elements, both ends allowed */
     const char *choices; /* CHOICE: "uni|rand|var"; else NULL */
     const char *help;    /* one line, lower case, no full stop; units where any */
-    bool machine; /* does not change the trained model (grid, memory): may differ when a run is
-                     resumed */
+    /* What may differ when a run is resumed; these two flags are the only list of it. */
+    bool machine;    /* how the ranks do the work (grid, memory): never changes the trained model */
+    bool changeable; /* how long the run goes and what it reports (epochs) */
 } cf_setting;
+
+/** The flags of a setting, as bits. */
+enum { CF_SETTING_MACHINE = 1, CF_SETTING_CHANGEABLE = 2 };
 
 /** The settings of a run: name, value, and where the value came from. */
 typedef struct cf_config cf_config;
@@ -80,10 +84,16 @@ bool cf_config_given(const cf_config *config, const char *name);
 /** All settings as YAML text that cf_config_load() takes back with the same values. Errors: MEMORY.
  * Free with cf_free(). */
 cf_status cf_config_to_yaml(const cf_config *config, char **out);
-/** Compare with the YAML text of another run: the name of the first setting that is not `machine`
- * and differs; NULL if none; some words if the text cannot be read. Names in `except` (comma
- * separated) are skipped. */
-const char *cf_config_differs(const cf_config *config, const char *yaml, const char *except);
+/** Compare with the YAML text of the run that is resumed: the name of the first setting that
+ * differs and is neither `machine` nor `changeable`; NULL if none; a phrase if the text cannot be
+ * read. */
+const char *cf_config_differs(const cf_config *config, const char *yaml);
+/** The names, ", " between them, of the settings with one of `flags` (CF_SETTING_MACHINE |
+ * CF_SETTING_CHANGEABLE). Errors: MEMORY. New text, freed with cf_free(). */
+cf_status cf_config_list(const cf_config *config, int flags, char **out);
+/** True if `assignment` ("name=value", as for cf_config_set) names a setting with one of `flags`.
+ */
+bool cf_config_sets(const cf_config *config, const char *assignment, int flags);
 /** The names, ", " between them, of the settings that are neither `machine` nor at their default;
  * "" if none. Names in `except` (comma separated) are skipped. Errors: MEMORY. New text, freed with
  * cf_free(). */

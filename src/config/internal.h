@@ -94,6 +94,10 @@ cf_status cf_config_fail(const cf_config_source *source, const yaml_node_t *node
  * twice), MEMORY. */
 cf_status cf_config_take(cf_config_batch *batch, const char *name, const yaml_node_t *node);
 
+/** The row of the setting that `assignment` ("name=value") names, and that name without its module;
+ * -1 if there is none, with an empty name if the assignment is malformed. */
+int cf_config_assigned(const cf_config *config, const char *assignment, char name[80]);
+
 /* recbole.c */
 /** True for keys of RecBole that have no meaning here. */
 bool cf_config_recbole_ignores(const char *name);

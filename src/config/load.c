@@ -231,28 +231,33 @@ static cf_status append_value(cf_config_buffer *text, const cf_setting *row, con
     return cf_config_append_quoted(text, value);
 }
 
-cf_status cf_config_set(cf_config *config, const char *assignment)
+int cf_config_assigned(const cf_config *config, const char *assignment, char name[80])
 {
-    const char *equals = strchr(assignment, '=');
-    char name[80], got[80];
-    const char *short_name = name, *dot;
-    cf_config_buffer text = {0};
-    cf_status status = CF_OK;
-    size_t length = equals ? (size_t)(equals - assignment) : 0;
-    int row;
+    const size_t length = strcspn(assignment, "=");
+    const char *dot;
 
-    if (length == 0 || length >= sizeof name ||
+    name[0] = '\0';
+    if (assignment[length] == '\0' || length == 0 || length >= 80 ||
         strcspn(assignment, " \t\r\n:\"'#[]{},&*!|>%@`") < length)
-        return CF_FAIL(CF_ERR_USAGE, "--set %s: expected name=value",
-                       cf_config_excerpt(assignment, got));
+        return -1;
     memcpy(name, assignment, length);
     name[length] = '\0';
-    dot = strrchr(name, '.');
-    if (dot && cf_config_find(config, name) < 0) short_name = dot + 1;
-    row = cf_config_find(config, short_name);
+    dot = strrchr(name, '.'); /* of "model.name" the module is dropped */
+    if (dot && cf_config_find(config, name) < 0) memmove(name, dot + 1, strlen(dot));
+    return cf_config_find(config, name);
+}
 
-    CF_TRY(cf_config_append(&text, "%s: ", short_name));
-    CF_TRY(append_value(&text, row < 0 ? NULL : config->rows[row], equals + 1));
+cf_status cf_config_set(cf_config *config, const char *assignment)
+{
+    char name[80], got[80];
+    const int row = cf_config_assigned(config, assignment, name);
+    cf_config_buffer text = {0};
+    cf_status status = CF_OK;
+
+    CF_REQUIRE(name[0] != '\0', CF_ERR_USAGE, "--set %s: expected name=value",
+               cf_config_excerpt(assignment, got));
+    CF_TRY(cf_config_append(&text, "%s: ", name));
+    CF_TRY(append_value(&text, row < 0 ? NULL : config->rows[row], strchr(assignment, '=') + 1));
     CF_TRY(
         load_bytes(config, text.text, (size_t)text.length, &(cf_config_source){.origin = "--set"}));
 done:

@@ -112,7 +112,13 @@ static bool is_listed(const char *list, const char *name)
     return false;
 }
 
-const char *cf_config_differs(const cf_config *config, const char *yaml, const char *except)
+static bool has_flag(const cf_setting *row, int flags)
+{
+    return ((flags & CF_SETTING_MACHINE) && row->machine) ||
+           ((flags & CF_SETTING_CHANGEABLE) && row->changeable);
+}
+
+const char *cf_config_differs(const cf_config *config, const char *yaml)
 {
     const char *name = NULL;
     cf_config *other = NULL;
@@ -123,7 +129,7 @@ const char *cf_config_differs(const cf_config *config, const char *yaml, const c
     for (int k = 0; !name && k < config->count; k++) {
         const cf_setting *row = config->rows[k];
 
-        if (!row->machine && !is_listed(except, row->name) &&
+        if (!has_flag(row, CF_SETTING_MACHINE | CF_SETTING_CHANGEABLE) &&
             !cf_config_equal_values(row, &config->values[k], &other->values[k]))
             name = row->name;
     }
@@ -154,7 +160,39 @@ done:
     return status;
 }
 
+cf_status cf_config_list(const cf_config *config, int flags, char **out)
+{
+    cf_config_buffer text = {0};
+    cf_status status;
+
+    CF_TRY(cf_config_append(&text, "%s", "")); /* a text, even of no names */
+    for (int k = 0; k < config->count; k++)
+        if (has_flag(config->rows[k], flags))
+            CF_TRY(cf_config_append(&text, "%s%s", text.length > 0 ? ", " : "",
+                                    config->rows[k]->name));
+    *out = text.text;
+    text.text = NULL;
+done:
+    cf_free(&text.text);
+    return status;
+}
+
+bool cf_config_sets(const cf_config *config, const char *assignment, int flags)
+{
+    char name[80];
+    int row = cf_config_assigned(config, assignment, name);
+
+    return row >= 0 && has_flag(config->rows[row], flags);
+}
+
 /* ---- The table for people ------------------------------------------------------------------- */
+
+/* What is said of a setting that may differ when a run is resumed. */
+static const char *resume_mark(const cf_setting *row)
+{
+    if (row->machine) return " (machine: may change at resume)";
+    return row->changeable ? " (may change at resume)" : "";
+}
 
 static void print_markdown(const cf_setting *row, FILE *stream)
 {
@@ -163,15 +201,14 @@ static void print_markdown(const cf_setting *row, FILE *stream)
 
     fprintf(stream, "| `%s` | %s | %s%s%s | %s%s |\n", row->name, cf_config_describe(row, want),
             *row->initial ? "`" : "", initial, *row->initial ? "`" : "", row->help,
-            row->machine ? " (may change when a run is resumed)" : "");
+            resume_mark(row));
 }
 
 static void print_plain(const cf_setting *row, int width, FILE *stream)
 {
     char want[400];
 
-    fprintf(stream, "  %-*s  %s%s\n", width, row->name, row->help,
-            row->machine ? " (may change when a run is resumed)" : "");
+    fprintf(stream, "  %-*s  %s%s\n", width, row->name, row->help, resume_mark(row));
     fprintf(stream, "  %-*s  %s; default %s\n", width, "", cf_config_describe(row, want),
             *row->initial ? row->initial : "empty");
 }

@@ -1,38 +1,27 @@
 #include "internal.h"
 
-#include <string.h>
-
-static bool is_machine_setting(const char *assignment)
-{
-    static const char *const names[] = {"grid=", "eval_memory=", "select_memory="};
-
-    for (size_t k = 0; k < sizeof names / sizeof names[0]; k++)
-        if (strncmp(assignment, names[k], strlen(names[k])) == 0) return true;
-    return false;
-}
-
 /* The run's settings with those of the machine as given now: the grid of the run need not fit these
  * ranks. */
 static cf_status load_settings(const cf_ckpt_file *file, const char *path, const char *const *sets,
                                int n_sets, cf_config **out)
 {
     cf_config *config = NULL;
+    char *machine = NULL;
     cf_status status;
 
     CF_TRY(cf_config_create(cf_train_tables, cf_train_n_tables, &config));
     CF_TRY(cf_config_load_text(config, file->settings, path));
     CF_TRY(cf_config_set(config, "grid=auto"));
+    CF_TRY(cf_config_list(config, CF_SETTING_MACHINE, &machine));
     for (int k = 0; k < n_sets; k++) {
-        if (!is_machine_setting(sets[k]))
-            CF_TRY(CF_FAIL(CF_ERR_USAGE,
-                           "--set %s: the model is trained: only grid, eval_memory and "
-                           "select_memory can be set",
-                           sets[k]));
+        CF_REQUIRE(cf_config_sets(config, sets[k], CF_SETTING_MACHINE), CF_ERR_USAGE,
+                   "--set %s: the model is trained: only %s can be set", sets[k], machine);
         CF_TRY(cf_config_set(config, sets[k]));
     }
     *out = config;
     config = NULL;
 done:
+    cf_free(&machine);
     cf_config_destroy(&config);
     return status;
 }

@@ -187,26 +187,24 @@ done:
     return status;
 }
 
-/* Settings that may change when a run goes on, beside those of the machine. */
-static const char changeable[] = "epochs,stopping_step,eval_step,collapse_every";
-
 static cf_status load_latest(struct run *run)
 {
     cf_table *tables[] = {cf_model_table(run->model, CF_USERS),
                           cf_model_table(run->model, CF_ITEMS)};
     cf_ckpt_file *file = NULL;
     const char *differs;
+    char *changeable = NULL;
     cf_status status;
 
     CF_TRY(cf_ckpt_open(run->world, run->latest, &file));
     CF_TRY(cf_ckpt_check_dataset(file, run->job->data, run->dataset->digest,
                                  (int64_t[]){run->dataset->n_users, run->dataset->n_items}));
-    differs = cf_config_differs(run->config, file->settings, changeable);
-    if (differs != NULL)
-        CF_TRY(
-            CF_FAIL(CF_ERR_USAGE,
-                    "%s: %s differs from the run's: only %s and settings of the machine may change",
-                    run->latest, differs, changeable));
+    CF_TRY(
+        cf_par_agree(run->world, cf_config_list(run->config, CF_SETTING_CHANGEABLE, &changeable)));
+    differs = cf_config_differs(run->config, file->settings);
+    CF_REQUIRE(differs == NULL, CF_ERR_USAGE,
+               "%s: %s differs from the run's: only %s and settings of the machine may change",
+               run->latest, differs, changeable);
     CF_TRY(cf_ckpt_read(file, tables, run->optim));
     run->progress = file->progress;
     run->selection = file->selection;
@@ -214,6 +212,7 @@ static cf_status load_latest(struct run *run)
     cf_log("goes on from %s: epoch %lld, batch %lld", run->latest, (long long)run->progress.epoch,
            (long long)run->progress.batch);
 done:
+    cf_free(&changeable);
     cf_ckpt_close(&file);
     return status;
 }

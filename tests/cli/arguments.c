@@ -32,7 +32,9 @@ static const char *const bad[][2] = {
     {"llminit select x --set emb_selection=False", "emb_selection is False"},
     {"llminit info", "info: FILE.h5 is missing"},
     {"llminit info a b", "info: unexpected \"b\""},
-    {"llminit settings --json", "settings: unknown option --json"},
+    {"llminit settings --json --yaml",
+     "settings: --markdown, --yaml and --json exclude each other"},
+    {"llminit settings --json --set epochs=3", "settings: a file and --set go with --yaml"},
     {"llminit settings --set epochs=3", "settings: a file and --set go with --yaml"},
     {"llminit settings a.yaml", "settings: a file and --set go with --yaml"},
     {"llminit settings --yaml --set epochs=x", "epochs"},
@@ -164,6 +166,66 @@ static void all_settings_are_listed(void **state)
     free(text);
 }
 
+static const json_t *find_setting(const json_t *settings, const char *command, const char *name)
+{
+    const json_t *list = json_object_get(settings, command);
+
+    for (size_t k = 0; k < json_array_size(list); k++) {
+        const json_t *setting = json_array_get(list, k);
+
+        if (strcmp(json_string_value(json_object_get(setting, "name")), name) == 0) return setting;
+    }
+    fail_msg("%s: %s is not listed", command, name);
+    return NULL;
+}
+
+static void assert_setting(const json_t *settings, const char *command, const char *expected)
+{
+    json_t *object = json_loads(expected, 0, NULL), *value;
+    const json_t *found;
+    const char *key;
+
+    assert_non_null(object);
+    found = find_setting(settings, command, json_string_value(json_object_get(object, "name")));
+    assert_true(strlen(json_string_value(json_object_get(found, "help"))) > 0);
+    assert_int_equal(json_object_size(found), 10);
+    json_object_foreach(object, key, value)
+    {
+        if (!json_equal(value, json_object_get(found, key))) fail_msg("%s of %s", key, expected);
+    }
+    json_decref(object);
+}
+
+static void settings_are_printed_as_json(void **state)
+{
+    json_t *settings;
+    char *text = NULL;
+
+    (void)state;
+    assert_int_equal(run_line("llminit settings --json", &text), CF_OK);
+    if (world.rank == 0) {
+        settings = json_loads(text, 0, NULL);
+        assert_non_null(settings);
+        assert_setting(settings, "train",
+                       "{\"name\": \"embedding_size\", \"module\": \"select\", \"kind\": \"int\", "
+                       "\"default\": 64, \"min\": 1, \"max\": 65536, \"choices\": null, "
+                       "\"machine\": false, \"changeable\": false}");
+        assert_setting(settings, "train",
+                       "{\"name\": \"learner\", \"module\": \"optim\", \"kind\": \"choice\", "
+                       "\"default\": \"adam\", \"min\": null, \"choices\": [\"adam\", \"sgd\"]}");
+        assert_setting(settings, "train", "{\"name\": \"grid\", \"machine\": true}");
+        assert_setting(settings, "train", "{\"name\": \"epochs\", \"changeable\": true}");
+        assert_setting(settings, "train",
+                       "{\"name\": \"topk\", \"kind\": \"int_list\", \"default\": [10, 20]}");
+        assert_setting(settings, "prepare",
+                       "{\"name\": \"val_interval\", \"kind\": \"map\", \"default\": {}}");
+        assert_setting(settings, "synthesize",
+                       "{\"name\": \"titles\", \"kind\": \"bool\", \"default\": false}");
+        json_decref(settings);
+    }
+    free(text);
+}
+
 /* The files of settings that come with the program load, on the command that they are for. */
 static void shipped_settings_are_accepted(void **state)
 {
@@ -261,6 +323,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(files_that_are_not_there_are_named),
     cmocka_unit_test(help_lists_commands_options_and_settings),
     cmocka_unit_test(all_settings_are_listed),
+    cmocka_unit_test(settings_are_printed_as_json),
     cmocka_unit_test(shipped_settings_are_accepted),
     cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
     cmocka_unit_test(ids_are_read_one_a_line),

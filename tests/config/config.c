@@ -150,7 +150,7 @@ static void what_is_written_is_read_back(void **state)
             fail_msg("%s: %s", hard[k], cf_error_message());
         assert_int_equal(cf_config_to_yaml(copy, &again), CF_OK);
         assert_string_equal(yaml, again);
-        assert_null(cf_config_differs(config, again, NULL));
+        assert_null(cf_config_differs(config, again));
         cf_free(&yaml);
         cf_free(&again);
         cf_config_destroy(&copy);
@@ -160,17 +160,16 @@ static void what_is_written_is_read_back(void **state)
 
 static void another_run_is_compared(void **state)
 {
-    static const char *const changes[][3] = {
-        /* setting changed, names not compared, what differs */
-        {"embedding_size=128", NULL, "embedding_size"},
-        {"embedding_size=128", "seed, embedding_size", NULL},
-        {"embedding_size=128", "embedding", "embedding_size"},
-        {"learning_rate=0.1", "", "learning_rate"},
-        {"topk=10", NULL, "topk"},
-        {"topk=10,21", NULL, "topk"},
-        {"val_interval={a: b}", NULL, "val_interval"},
-        {"valid_metric=Recall@10", NULL, "valid_metric"},
-        {"grid=2x2", NULL, NULL}, /* of the machine */
+    static const char *const changes[][2] = {
+        /* setting changed, what differs */
+        {"embedding_size=128", "embedding_size"},
+        {"learning_rate=0.1", "learning_rate"},
+        {"topk=10", "topk"},
+        {"topk=10,21", "topk"},
+        {"val_interval={a: b}", "val_interval"},
+        {"valid_metric=Recall@10", "valid_metric"},
+        {"grid=2x2", NULL}, /* machine */
+        {"epochs=7", NULL}, /* changeable */
     };
     cf_config *config = new_config();
     char *yaml = NULL;
@@ -182,14 +181,14 @@ static void another_run_is_compared(void **state)
         const char *name;
 
         set(changed, changes[k][0]);
-        name = cf_config_differs(changed, yaml, changes[k][1]);
-        if (changes[k][2])
-            assert_string_equal(name, changes[k][2]);
+        name = cf_config_differs(changed, yaml);
+        if (changes[k][1])
+            assert_string_equal(name, changes[k][1]);
         else
             assert_null(name);
         cf_config_destroy(&changed);
     }
-    assert_non_null(cf_config_differs(config, "nonsense: 1\n", NULL));
+    assert_non_null(cf_config_differs(config, "nonsense: 1\n"));
     cf_free(&yaml);
     cf_config_destroy(&config);
 }
@@ -212,6 +211,35 @@ static void settings_that_are_not_at_their_default_are_listed(void **state)
     assert_int_equal(cf_config_changed(config, "order,seed", &names), CF_OK);
     assert_string_equal(names, "embedding_size");
     cf_free(&names);
+    cf_config_destroy(&config);
+}
+
+static void settings_that_may_change_at_resume_are_listed(void **state)
+{
+    static const struct {
+        int flags;
+        const char *names;
+    } cases[] = {{0, ""},
+                 {CF_SETTING_MACHINE, "grid"},
+                 {CF_SETTING_CHANGEABLE, "epochs"},
+                 {CF_SETTING_MACHINE | CF_SETTING_CHANGEABLE, "epochs, grid"}};
+    cf_config *config = new_config();
+
+    (void)state;
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        char *names = NULL;
+
+        assert_int_equal(cf_config_list(config, cases[k].flags, &names), CF_OK);
+        assert_string_equal(names, cases[k].names);
+        cf_free(&names);
+    }
+    assert_true(cf_config_sets(config, "grid=2x2", CF_SETTING_MACHINE));
+    assert_true(cf_config_sets(config, "train.grid=", CF_SETTING_MACHINE));
+    assert_false(cf_config_sets(config, "grid", CF_SETTING_MACHINE));
+    assert_false(cf_config_sets(config, "gird=2x2", CF_SETTING_MACHINE));
+    assert_false(cf_config_sets(config, "seed=1", CF_SETTING_MACHINE | CF_SETTING_CHANGEABLE));
+    assert_false(cf_config_sets(config, "epochs=1", CF_SETTING_MACHINE));
+    assert_true(cf_config_sets(config, "epochs=1", CF_SETTING_CHANGEABLE));
     cf_config_destroy(&config);
 }
 
@@ -264,6 +292,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_is_written_is_read_back),
     cmocka_unit_test(another_run_is_compared),
     cmocka_unit_test(settings_that_are_not_at_their_default_are_listed),
+    cmocka_unit_test(settings_that_may_change_at_resume_are_listed),
     cmocka_unit_test(the_nearest_name_is_suggested),
     cmocka_unit_test(every_setting_is_in_the_printed_table),
 };
