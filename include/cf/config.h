@@ -1,7 +1,7 @@
 /**
  * config: the settings of a run. Each module lists its own in one table; a cf_config is the union
- * of the tables given to it. The tables serve the YAML file, --set, the help, the README's table
- * and the copy kept with every run. Everything is Local.
+ * of the tables given to it. The tables serve the YAML file, --set, the help, the page of settings
+ * (configs/README.md) and the copy kept with every run. Everything is Local.
  */
 #pragma once
 
@@ -10,23 +10,23 @@
 #include <stdio.h>
 
 typedef enum cf_setting_kind {
-    CF_SETTING_INT,    /* whole number in [min, max] */
-    CF_SETTING_REAL,   /* number in [min, max] */
-    CF_SETTING_BOOL,   /* true or false, as YAML 1.1 writes them (yes, no, on, off too) */
-    CF_SETTING_CHOICE, /* one of `choices`; case does not matter, the spelling of the table is kept
-                        */
-    CF_SETTING_TEXT,   /* any text */
+    CF_SETTING_INT,  /* whole number in [min, max] */
+    CF_SETTING_REAL, /* number in [min, max] */
+    CF_SETTING_BOOL, /* true or false, as YAML 1.1 writes them (yes, no, on, off too) */
+    /* one of `choices`; case does not matter, the spelling of the table is kept */
+    CF_SETTING_CHOICE,
+    CF_SETTING_TEXT,      /* any text */
     CF_SETTING_INT_LIST,  /* [10, 20]; a single number is a list of one */
     CF_SETTING_REAL_LIST, /* [0.8, 0.1, 0.1] */
-    CF_SETTING_MAP /* one level of {key: text}, as RecBole's val_interval: {rating: "[3,inf)"} */
+    /* one level of {key: text}, as RecBole's val_interval: {rating: "[3,inf)"} */
+    CF_SETTING_MAP
 } cf_setting_kind;
 
 /** One setting. A table is an array of these that ends with a NULL name. */
 typedef struct cf_setting {
     const char *name;
     cf_setting_kind kind;
-    const char *
-        initial; /* the default, as it would stand in the file; "" for an empty text, list or map */
+    const char *initial; /* the default, as in a file; "" for an empty text, list or map */
     double min, max;     /* range of numbers and of list elements, both ends allowed */
     const char *choices; /* CHOICE: "uni|rand|var"; else NULL */
     const char *help;    /* one line, lower case, no full stop; units where any */
@@ -38,31 +38,30 @@ typedef struct cf_setting {
 /** The flags of a setting, as bits. */
 enum { CF_SETTING_MACHINE = 1, CF_SETTING_CHANGEABLE = 2 };
 
-/** The settings of a run: name, value, and where the value came from. */
+/** The settings of a run: for each row of its tables a value, and whether it was given. */
 typedef struct cf_config cf_config;
 
 /** All settings of `tables[0..n_tables)` at their defaults. The tables are borrowed. Errors:
  * MEMORY. A default that its own row refuses is a bug. */
 cf_status cf_config_create(const cf_setting *const *tables, int n_tables, cf_config **out);
 void cf_config_destroy(cf_config **config);
-/** Names of `table` belong to another command: where they stand in a file they are passed over,
- * with a warning. The table is borrowed; at most 8. */
-void cf_config_pass_over(cf_config *config, const cf_setting *table);
+/** Ignore the names of `table` in files, with a warning: they are settings of another command. The
+ * table is borrowed; at most 8 of them. */
+void cf_config_ignore(cf_config *config, const cf_setting *table);
 
 /**
- * Take the values of a YAML file (one mapping). RecBole's nested `eval_args: {split: {RS: [0.8,
+ * Read the values of a YAML file (one mapping). RecBole's nested `eval_args: {split: {RS: [0.8,
  * 0.1, 0.1]}, order: RO}` is understood as split, split_ratios and order, USER_ID_FIELD as
- * user_field (ITEM_ID, RATING, TIME alike); keys of RecBole without meaning here (gpu_id, worker,
- * show_progress,
- * ...) are collected into one warning; any other unknown key is an error that suggests the nearest
- * name. Errors: IO (cannot read), USAGE ("FILE:LINE: name: "abc" is not a whole number from 1 to
- * ..."). On error nothing has changed.
+ * user_field (ITEM_ID, RATING, TIME alike). RecBole's keys without a meaning here (gpu_id, worker,
+ * show_progress, ...) are listed in one warning; any other unknown key is an error that suggests
+ * the nearest name. On error nothing has changed. Errors: IO (cannot read), USAGE ("FILE:LINE:
+ * name: "abc" is not a whole number from 1 to ..."), MEMORY.
  */
 cf_status cf_config_load(cf_config *config, const char *path);
-/** The same from YAML text; `origin` stands for the file name in messages. */
+/** The same from YAML text; `origin` takes the place of the file name in messages. */
 cf_status cf_config_load_text(cf_config *config, const char *text, const char *origin);
-/** Take one "name=value" of the command line ("model.name=value" is accepted too). Errors: USAGE.
- */
+/** Read one "name=value" of the command line; "model.name=value" is accepted too. Errors: USAGE,
+ * MEMORY. */
 cf_status cf_config_set(cf_config *config, const char *assignment);
 
 /** Values. An unknown name or another kind is a bug (CF_ASSERT). Texts and lists are owned by the
@@ -98,7 +97,7 @@ bool cf_config_sets(const cf_config *config, const char *assignment, int flags);
  * "" if none. Names in `except` (comma separated) are skipped. Errors: MEMORY. New text, freed with
  * cf_free(). */
 cf_status cf_config_changed(const cf_config *config, const char *except, char **out);
-/** The settings table, as plain text for --help or as a Markdown table for the README. */
+/** The settings table, as plain text for --help or as a Markdown table. */
 void cf_config_print(const cf_config *config, FILE *stream, bool markdown);
 
 /** The index of the text in `names[0..n)` nearest to `name` (Levenshtein, case ignored), or -1 if

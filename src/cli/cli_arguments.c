@@ -254,7 +254,7 @@ static void pass_over_others(cf_config *config, cli_settings settings)
     const cf_setting *const *tables = cli_tables(other, &n);
 
     for (int t = 0; t < n; t++)
-        cf_config_pass_over(config, tables[t]);
+        cf_config_ignore(config, tables[t]);
 }
 
 static cf_status create_config(const cli_arguments *arguments, const char *path, cf_config **out)

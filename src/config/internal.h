@@ -1,4 +1,18 @@
-/** Inside config: how values are held, and how a YAML node becomes one. */
+/** Inside config: how values are held, and how a YAML node becomes one.
+ *
+ * Files, each of which calls only those above it:
+ *   text     text that grows, quoted scalars, excerpts for messages
+ *   nearest  the nearest name, for "did you mean"
+ *   value    one value: from a YAML node, equality, what a setting may be
+ *   lookup   rows and values by name
+ *   update   values on their way into a config: all of a document, or none of it
+ *   recbole  RecBole's names
+ *   load     documents, files, --set
+ *   config   create and destroy
+ *   write    a config as YAML text
+ *   compare  two configs; what may change at resume
+ *   print    the table for people
+ */
 #pragma once
 
 #include "cf/config.h"
@@ -10,99 +24,105 @@
  * texts[0], the lists in ints or reals [0..count), a MAP in texts[2 k] (key) and texts[2 k + 1]
  * (text) for k in 0..count-1.
  */
-typedef struct cf_config_value {
+typedef struct config_value {
     int64_t *ints;
     double *reals;
     char **texts;
-    int count;
-    int n_texts;
-    bool given; /* by a file or --set */
-} cf_config_value;
+    int count;   /* elements of a list, entries of a MAP; else 1 */
+    int n_texts; /* length of `texts`; pointers that are not used are NULL */
+    bool given;  /* by a file or --set */
+} config_value;
 
-enum { CF_CONFIG_MAX_PASSED = 8 };
+enum { CONFIG_MAX_IGNORED = 8 };
 
 struct cf_config {
-    const cf_setting **rows;
-    cf_config_value *values;
+    const cf_setting **rows; /* count rows of the tables; borrowed */
+    config_value *values;    /* count */
     int count;
-    const cf_setting *passed[CF_CONFIG_MAX_PASSED]; /* tables of other commands */
-    int n_passed;
+    const cf_setting *ignored[CONFIG_MAX_IGNORED]; /* tables of other commands; borrowed */
+    int n_ignored;
 };
 
 /** Text that grows at its end. Starts zeroed; `text` is NULL until something was added, and is the
  * caller's to free. */
-typedef struct cf_config_buffer {
+typedef struct config_buffer {
     char *text;
-    int64_t length, capacity;
-} cf_config_buffer;
+    int64_t length, capacity; /* bytes, without and with the final zero */
+} config_buffer;
 
-/** Where values come from. `line_numbers` is false for the command line. */
-typedef struct cf_config_source {
-    const char *origin;
-    bool line_numbers;
-    const char *bytes; /* all of the text */
-    yaml_document_t *document;
-} cf_config_source;
+/** Where values come from, for messages. */
+typedef struct config_source {
+    const char *origin;        /* file name, or "--set" */
+    bool line_numbers;         /* false for the command line */
+    const char *bytes;         /* the whole text */
+    yaml_document_t *document; /* the same, parsed */
+} config_source;
 
 /** Values on their way into a config: all of a document, or none of it. */
-typedef struct cf_config_batch {
+typedef struct config_update {
     const cf_config *config;
-    cf_config_source source;
-    cf_config_value *fresh; /* one per setting; taken if line[k] > 0 */
-    int *line;              /* 1.. : where a setting was given */
-    cf_config_buffer ignored;
-} cf_config_batch;
+    config_source source;
+    config_value *values;  /* one per setting; valid if line[k] > 0 */
+    int *line;             /* from 1: where the setting is given; 0: it is not */
+    config_buffer ignored; /* names without a meaning here, ", " between them */
+} config_update;
 
 /* text.c */
-cf_status cf_config_append(cf_config_buffer *buffer, const char *format, ...)
+/** Append formatted text. Errors: MEMORY. */
+cf_status config_append(config_buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/** Append `text` as a YAML double-quoted scalar: ASCII only, whatever is not ASCII or not printable
- * is escaped. */
-cf_status cf_config_append_quoted(cf_config_buffer *buffer, const char *text);
-cf_status cf_config_copy_text(const char *text, char **out);
-/** `text` made fit for a message: one line, cut after some 60 bytes. */
-const char *cf_config_excerpt(const char *text, char out[80]);
+/** Append `text` as a YAML double-quoted scalar: ASCII only, every other character is escaped. */
+cf_status config_append_quoted(config_buffer *buffer, const char *text);
+cf_status config_copy_text(const char *text, char **out);
+/** `text` made fit for a message: one line, cut after 60 bytes. */
+const char *config_excerpt(const char *text, char out[80]);
 
-/* config.c */
-int cf_config_find(const cf_config *config, const char *name); /* index of its row, or -1 */
-cf_status cf_config_create_like(const cf_config *config, cf_config **out);
+/* nearest.c */
 /** A hint like ` (did you mean "x"?)`, or "". `out` has 120 bytes. */
-const char *cf_config_hint(const char *name, const char *const *names, int n, char *out);
+const char *config_hint(const char *name, const char *const *names, int n, char *out);
 
 /* value.c */
-/** Take the value of `node` for the setting `row`. Errors: USAGE, MEMORY; then `value` is as it
+/** Read the value of `node` for the setting `row`. Errors: USAGE, MEMORY; then `value` is as it
  * was. */
-cf_status cf_config_take_value(const cf_config_source *source, const yaml_node_t *node,
-                               const cf_setting *row, cf_config_value *value);
-void cf_config_clear_value(cf_config_value *value);
-bool cf_config_equal_values(const cf_setting *row, const cf_config_value *a,
-                            const cf_config_value *b);
+cf_status config_read_value(const config_source *source, const yaml_node_t *node,
+                            const cf_setting *row, config_value *value);
+void config_clear_value(config_value *value);
+bool config_equal_values(const cf_setting *row, const config_value *a, const config_value *b);
 /** What the setting may be: "a whole number from 1 to 9", "one of a, b". `out` has 400 bytes. */
-const char *cf_config_describe(const cf_setting *row, char *out);
+const char *config_describe(const cf_setting *row, char *out);
 /** Choice number `index` of a row, copied to `out` (64 bytes); NULL past the last. */
-const char *cf_config_choice(const cf_setting *row, int index, char *out);
+const char *config_choice(const cf_setting *row, int index, char *out);
 /** The text of a scalar node, NULL for a list or a mapping. */
-const char *cf_config_scalar(const yaml_node_t *node);
+const char *config_scalar(const yaml_node_t *node);
 /** True for what YAML reads as null: an empty plain scalar, ~, null. */
-bool cf_config_is_null(const yaml_node_t *node);
+bool config_is_null(const yaml_node_t *node);
 /** Note a USAGE error "FILE:LINE: name: ...". */
-cf_status cf_config_fail(const cf_config_source *source, const yaml_node_t *node, const char *name,
-                         const char *format, ...) __attribute__((format(printf, 4, 5)));
+cf_status config_fail(const config_source *source, const yaml_node_t *node, const char *name,
+                      const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* load.c */
-/** Take the value of `node` for the setting `name`, which exists. Errors: USAGE (also: given
- * twice), MEMORY. */
-cf_status cf_config_take(cf_config_batch *batch, const char *name, const yaml_node_t *node);
-
+/* lookup.c */
+int config_find(const cf_config *config, const char *name); /* index of its row, or -1 */
 /** The row of the setting that `assignment` ("name=value") names, and that name without its module;
  * -1 if there is none, with an empty name if the assignment is malformed. */
-int cf_config_assigned(const cf_config *config, const char *assignment, char name[80]);
+int config_parse_name(const cf_config *config, const char *assignment, char name[80]);
+
+/* update.c */
+/** Read the value of `node` for the setting `name`, which exists. Errors: USAGE (also: given
+ * twice), MEMORY. */
+cf_status config_update_value(config_update *update, const char *name, const yaml_node_t *node);
+/** Move all values of the update into `config`, which it was made for. */
+void config_update_apply(config_update *update, cf_config *config);
+void config_update_clear(config_update *update);
 
 /* recbole.c */
-/** True for keys of RecBole that have no meaning here. */
-bool cf_config_recbole_ignores(const char *name);
-/** The setting that a column's key of RecBole stands for ("user_field" for USER_ID_FIELD); NULL if
+/** True for keys of RecBole without a meaning here. */
+bool config_recbole_ignores(const char *name);
+/** The setting that a column's key of RecBole names ("user_field" for USER_ID_FIELD); NULL if
  * none. */
-const char *cf_config_recbole_field(const char *name);
+const char *config_recbole_field(const char *name);
 /** Translate RecBole's `eval_args`. */
-cf_status cf_config_recbole_eval_args(cf_config_batch *batch, const yaml_node_t *node);
+cf_status config_recbole_eval_args(config_update *update, const yaml_node_t *node);
+
+/* config.c */
+/** A config with the same rows, all at their defaults. Errors: MEMORY. */
+cf_status config_create_like(const cf_config *config, cf_config **out);

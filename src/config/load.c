@@ -1,129 +1,118 @@
+/* Settings from YAML: documents, files, and --set.
+ *
+ * libyaml parses the text into a document, which must be one mapping. Each of its entries goes to a
+ * setting, to RecBole's translation (recbole.c), or to the list of names without a meaning here.
+ * One "name=value" of --set becomes a document of one line, so that it is read like a file. */
 #include "internal.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { LARGEST_FILE = 1 << 20 }; /* bytes; what is larger is not a file of settings */
+enum { MAX_FILE_BYTES = 1 << 20 }; /* a larger file is not one of settings */
 
 /* ---- A document ----------------------------------------------------------------------------- */
 
-cf_status cf_config_take(cf_config_batch *batch, const char *name, const yaml_node_t *node)
-{
-    int k = cf_config_find(batch->config, name);
-
-    CF_ASSERT(k >= 0);
-    if (batch->line[k] > 0)
-        return batch->source.line_numbers
-                   ? cf_config_fail(&batch->source, node, name, "given twice, first on line %d",
-                                    batch->line[k])
-                   : cf_config_fail(&batch->source, node, name, "given twice");
-    batch->line[k] = (int)node->start_mark.line + 1;
-    return cf_config_take_value(&batch->source, node, batch->config->rows[k], &batch->fresh[k]);
-}
-
 /* True for the settings of another command. */
-static bool is_passed_over(const cf_config *config, const char *name)
+static bool is_ignored(const cf_config *config, const char *name)
 {
-    for (int t = 0; t < config->n_passed; t++)
-        for (const cf_setting *row = config->passed[t]; row->name; row++)
+    for (int t = 0; t < config->n_ignored; t++)
+        for (const cf_setting *row = config->ignored[t]; row->name != NULL; row++)
             if (strcmp(row->name, name) == 0) return true;
     return false;
 }
 
-static cf_status fail_unknown(cf_config_batch *batch, const char *name, const yaml_node_t *key)
+/* The hint may name a setting of another command too: both may stand in one file. */
+static cf_status fail_unknown(config_update *update, const char *name, const yaml_node_t *key)
 {
-    const cf_config *config = batch->config;
+    const cf_config *config = update->config;
     const char **names = NULL;
     int64_t capacity = 0;
     int count = 0;
-    char hint[120], got[80];
+    char hint[120], excerpt[80];
     cf_status status = CF_OK;
 
-    for (int t = -1; t < config->n_passed; t++)
-        for (int k = 0; t < 0 ? k < config->count : config->passed[t][k].name != NULL; k++) {
+    CF_TRY(CF_GROW(names, capacity, config->count + 1));
+    for (int k = 0; k < config->count; k++)
+        names[count++] = config->rows[k]->name;
+    for (int t = 0; t < config->n_ignored; t++)
+        for (const cf_setting *row = config->ignored[t]; row->name != NULL; row++) {
             CF_TRY(CF_GROW(names, capacity, count + 1));
-            names[count++] = t < 0 ? config->rows[k]->name : config->passed[t][k].name;
+            names[count++] = row->name;
         }
-    status = cf_config_fail(&batch->source, key, cf_config_excerpt(name, got), "unknown setting%s",
-                            cf_config_hint(name, names, count, hint));
+    status = config_fail(&update->source, key, config_excerpt(name, excerpt), "unknown setting%s",
+                         config_hint(name, names, count, hint));
 done:
     cf_free(&names);
     return status;
 }
 
-static cf_status take_entry(cf_config_batch *batch, const yaml_node_t *key, const yaml_node_t *node)
+/* A setting's own name comes before RecBole's meaning of it. */
+static cf_status read_entry(config_update *update, const yaml_node_t *key, const yaml_node_t *node)
 {
-    const char *name = cf_config_scalar(key), *field;
+    const char *name = config_scalar(key), *field;
 
-    if (!name) return cf_config_fail(&batch->source, key, "key", "expected the name of a setting");
-    field = cf_config_recbole_field(name);
-    if (cf_config_find(batch->config, name) >= 0) return cf_config_take(batch, name, node);
-    if (field && cf_config_find(batch->config, field) >= 0)
-        return cf_config_take(batch, field, node);
-    if (strcmp(name, "eval_args") == 0 && cf_config_find(batch->config, "split") >= 0)
-        return cf_config_recbole_eval_args(batch, node);
-    if (cf_config_recbole_ignores(name) || is_passed_over(batch->config, name))
-        return cf_config_append(&batch->ignored, "%s%s", batch->ignored.length ? ", " : "", name);
-    return fail_unknown(batch, name, key);
+    if (name == NULL)
+        return config_fail(&update->source, key, "key", "expected the name of a setting");
+    field = config_recbole_field(name);
+    if (config_find(update->config, name) >= 0) return config_update_value(update, name, node);
+    if (field != NULL && config_find(update->config, field) >= 0)
+        return config_update_value(update, field, node);
+    if (strcmp(name, "eval_args") == 0 && config_find(update->config, "split") >= 0)
+        return config_recbole_eval_args(update, node);
+    if (config_recbole_ignores(name) || is_ignored(update->config, name))
+        return config_append(&update->ignored, "%s%s", update->ignored.length > 0 ? ", " : "",
+                             name);
+    return fail_unknown(update, name, key);
 }
 
-static cf_status take_mapping(cf_config_batch *batch, const yaml_node_t *root)
+static cf_status read_mapping(config_update *update, const yaml_node_t *root)
 {
     cf_status status = CF_OK;
 
     for (const yaml_node_pair_t *pair = root->data.mapping.pairs.start;
          pair < root->data.mapping.pairs.top; pair++) {
-        yaml_node_t *key = yaml_document_get_node(batch->source.document, pair->key);
-        yaml_node_t *node = yaml_document_get_node(batch->source.document, pair->value);
+        yaml_node_t *key = yaml_document_get_node(update->source.document, pair->key);
+        yaml_node_t *node = yaml_document_get_node(update->source.document, pair->value);
 
-        CF_TRY(take_entry(batch, key, node));
+        CF_TRY(read_entry(update, key, node));
     }
 done:
     return status;
 }
 
-/* Read all of `document`, then change `config`; on error nothing has changed. */
-static cf_status take_document(cf_config *config, const cf_config_source *source)
+/* Read all of the document, then change `config`; on error nothing has changed. */
+static cf_status read_document(cf_config *config, const config_source *source)
 {
-    cf_config_batch batch = {.config = config, .source = *source};
+    config_update update = {.config = config, .source = *source};
     const yaml_node_t *root = yaml_document_get_root_node(source->document);
     cf_status status = CF_OK;
 
-    if (!root || cf_config_is_null(root)) return CF_OK; /* an empty file: all defaults */
+    if (root == NULL || config_is_null(root)) return CF_OK; /* an empty file: all defaults */
     if (root->type != YAML_MAPPING_NODE)
-        return cf_config_fail(source, root, "not a file of settings",
-                              "expected lines of \"name: value\"");
-    CF_TRY(CF_ALLOC(batch.fresh, config->count));
-    CF_TRY(CF_ALLOC(batch.line, config->count));
-    CF_TRY(take_mapping(&batch, root));
-
-    for (int k = 0; k < config->count; k++)
-        if (batch.line[k] > 0) {
-            cf_config_value old = config->values[k];
-
-            config->values[k] = batch.fresh[k];
-            batch.fresh[k] = old;
-        }
-    if (batch.ignored.length)
-        cf_warn("%s: without meaning here: %s", source->origin, batch.ignored.text);
+        return config_fail(source, root, "not a file of settings",
+                           "expected lines of \"name: value\"");
+    CF_TRY(CF_ALLOC(update.values, config->count));
+    CF_TRY(CF_ALLOC(update.line, config->count));
+    CF_TRY(read_mapping(&update, root));
+    config_update_apply(&update, config);
+    if (update.ignored.length > 0)
+        cf_warn("%s: ignored, without a meaning here: %s", source->origin, update.ignored.text);
 done:
-    for (int k = 0; k < config->count && batch.fresh; k++)
-        cf_config_clear_value(&batch.fresh[k]);
-    cf_free(&batch.fresh);
-    cf_free(&batch.line);
-    cf_free(&batch.ignored.text);
+    config_update_clear(&update);
     return status;
 }
 
 /* ---- YAML ----------------------------------------------------------------------------------- */
 
-static cf_status fail_yaml(const yaml_parser_t *parser, const cf_config_source *source)
+/* The parser's own error, with its line. An error of encoding has a byte offset and no line, so the
+ * newlines before it are counted. */
+static cf_status fail_yaml(const yaml_parser_t *parser, const config_source *source)
 {
-    const char *problem = parser->problem ? parser->problem : "cannot be read";
+    const char *problem = parser->problem != NULL ? parser->problem : "cannot be read";
     size_t line = parser->problem_mark.line;
 
-    if (parser->error == YAML_READER_ERROR) { /* what is no text has an offset, not a line */
+    if (parser->error == YAML_READER_ERROR) {
         line = 0;
         for (size_t k = 0; k < parser->problem_offset; k++)
             line += source->bytes[k] == '\n';
@@ -133,11 +122,12 @@ static cf_status fail_yaml(const yaml_parser_t *parser, const cf_config_source *
     if (!source->line_numbers)
         return CF_FAIL(CF_ERR_USAGE, "%s: not valid YAML: %s", source->origin, problem);
     return CF_FAIL(CF_ERR_USAGE, "%s:%zu: not valid YAML: %s%s%s", source->origin, line + 1,
-                   problem, parser->context ? ", " : "", parser->context ? parser->context : "");
+                   problem, parser->context != NULL ? ", " : "",
+                   parser->context != NULL ? parser->context : "");
 }
 
 /* Nothing may follow the first document. */
-static cf_status check_end(yaml_parser_t *parser, const cf_config_source *source)
+static cf_status check_end(yaml_parser_t *parser, const config_source *source)
 {
     yaml_document_t second;
     const yaml_node_t *root;
@@ -145,13 +135,14 @@ static cf_status check_end(yaml_parser_t *parser, const cf_config_source *source
 
     if (!yaml_parser_load(parser, &second)) return fail_yaml(parser, source);
     root = yaml_document_get_root_node(&second);
-    if (root) status = cf_config_fail(source, root, "second document", "expected one document");
+    if (root != NULL)
+        status = config_fail(source, root, "second document", "expected one document");
     yaml_document_delete(&second);
     return status;
 }
 
 static cf_status load_bytes(cf_config *config, const char *bytes, size_t size,
-                            cf_config_source *source)
+                            config_source *source)
 {
     yaml_parser_t parser;
     yaml_document_t document;
@@ -164,9 +155,9 @@ static cf_status load_bytes(cf_config *config, const char *bytes, size_t size,
     yaml_parser_set_input_string(&parser, (const unsigned char *)bytes, size);
     loaded = yaml_parser_load(&parser, &document);
     if (!loaded) CF_TRY(fail_yaml(&parser, source));
-    if (yaml_document_get_root_node(&document)) CF_TRY(check_end(&parser, source));
+    if (yaml_document_get_root_node(&document) != NULL) CF_TRY(check_end(&parser, source));
     source->document = &document;
-    CF_TRY(take_document(config, source));
+    CF_TRY(read_document(config, source));
 done:
     if (loaded) yaml_document_delete(&document);
     yaml_parser_delete(&parser);
@@ -176,27 +167,28 @@ done:
 cf_status cf_config_load_text(cf_config *config, const char *text, const char *origin)
 {
     return load_bytes(config, text, strlen(text),
-                      &(cf_config_source){.origin = origin, .line_numbers = true});
+                      &(config_source){.origin = origin, .line_numbers = true});
 }
 
 /* ---- Files ---------------------------------------------------------------------------------- */
 
+/* All bytes of a file, which may be a pipe: its size is not known beforehand. */
 static cf_status read_file(const char *path, char **bytes, size_t *size)
 {
     FILE *file = fopen(path, "rb");
-    char *read = NULL;
+    char *content = NULL;
     cf_status status = CF_OK;
 
-    if (!file) return CF_FAIL(CF_ERR_IO, "%s: cannot open (%s)", path, strerror(errno));
-    CF_TRY(CF_ALLOC(read, LARGEST_FILE + 1));
-    *size = fread(read, 1, LARGEST_FILE + 1, file);
-    if (ferror(file)) CF_TRY(CF_FAIL(CF_ERR_IO, "%s: cannot read (%s)", path, strerror(errno)));
-    if (*size > LARGEST_FILE)
-        CF_TRY(CF_FAIL(CF_ERR_USAGE, "%s:1: not a file of settings: over 1 MiB", path));
-    *bytes = read;
-    read = NULL;
+    if (file == NULL) return CF_FAIL(CF_ERR_IO, "%s: cannot open (%s)", path, strerror(errno));
+    CF_TRY(CF_ALLOC(content, MAX_FILE_BYTES + 1));
+    *size = fread(content, 1, MAX_FILE_BYTES + 1, file);
+    CF_REQUIRE(!ferror(file), CF_ERR_IO, "%s: cannot read (%s)", path, strerror(errno));
+    CF_REQUIRE(*size <= MAX_FILE_BYTES, CF_ERR_USAGE, "%s:1: not a file of settings: over 1 MiB",
+               path);
+    *bytes = content;
+    content = NULL;
 done:
-    cf_free(&read);
+    cf_free(&content);
     fclose(file);
     return status;
 }
@@ -208,8 +200,7 @@ cf_status cf_config_load(cf_config *config, const char *path)
     cf_status status = CF_OK;
 
     CF_TRY(read_file(path, &bytes, &size));
-    CF_TRY(
-        load_bytes(config, bytes, size, &(cf_config_source){.origin = path, .line_numbers = true}));
+    CF_TRY(load_bytes(config, bytes, size, &(config_source){.origin = path, .line_numbers = true}));
 done:
     cf_free(&bytes);
     return status;
@@ -217,49 +208,32 @@ done:
 
 /* ---- The command line ----------------------------------------------------------------------- */
 
-/* `value` as the kind would be written in a file, so that the shell's quotes are all that is
- * needed. */
-static cf_status append_value(cf_config_buffer *text, const cf_setting *row, const char *value)
+/* `value` as its kind is written in YAML, so that the shell's quotes are enough: texts are quoted
+ * unless they are already, lists get brackets. */
+static cf_status append_assigned(config_buffer *text, const cf_setting *row, const char *value)
 {
     size_t length = strlen(value);
     bool quoted = length > 1 && (*value == '"' || *value == '\'') && value[length - 1] == *value;
 
-    if (!row || row->kind == CF_SETTING_MAP || (row->kind == CF_SETTING_TEXT && quoted))
-        return cf_config_append(text, "%s\n", value);
+    if (row == NULL || row->kind == CF_SETTING_MAP || (row->kind == CF_SETTING_TEXT && quoted))
+        return config_append(text, "%s\n", value);
     if (row->kind == CF_SETTING_INT_LIST || row->kind == CF_SETTING_REAL_LIST)
-        return cf_config_append(text, *value == '[' ? "%s\n" : "[%s]\n", value);
-    return cf_config_append_quoted(text, value);
-}
-
-int cf_config_assigned(const cf_config *config, const char *assignment, char name[80])
-{
-    const size_t length = strcspn(assignment, "=");
-    const char *dot;
-
-    name[0] = '\0';
-    if (assignment[length] == '\0' || length == 0 || length >= 80 ||
-        strcspn(assignment, " \t\r\n:\"'#[]{},&*!|>%@`") < length)
-        return -1;
-    memcpy(name, assignment, length);
-    name[length] = '\0';
-    dot = strrchr(name, '.'); /* of "model.name" the module is dropped */
-    if (dot && cf_config_find(config, name) < 0) memmove(name, dot + 1, strlen(dot));
-    return cf_config_find(config, name);
+        return config_append(text, *value == '[' ? "%s\n" : "[%s]\n", value);
+    return config_append_quoted(text, value);
 }
 
 cf_status cf_config_set(cf_config *config, const char *assignment)
 {
-    char name[80], got[80];
-    const int row = cf_config_assigned(config, assignment, name);
-    cf_config_buffer text = {0};
+    char name[80], excerpt[80];
+    const int row = config_parse_name(config, assignment, name);
+    config_buffer text = {0};
     cf_status status = CF_OK;
 
     CF_REQUIRE(name[0] != '\0', CF_ERR_USAGE, "--set %s: expected name=value",
-               cf_config_excerpt(assignment, got));
-    CF_TRY(cf_config_append(&text, "%s: ", name));
-    CF_TRY(append_value(&text, row < 0 ? NULL : config->rows[row], strchr(assignment, '=') + 1));
-    CF_TRY(
-        load_bytes(config, text.text, (size_t)text.length, &(cf_config_source){.origin = "--set"}));
+               config_excerpt(assignment, excerpt));
+    CF_TRY(config_append(&text, "%s: ", name));
+    CF_TRY(append_assigned(&text, row < 0 ? NULL : config->rows[row], strchr(assignment, '=') + 1));
+    CF_TRY(load_bytes(config, text.text, (size_t)text.length, &(config_source){.origin = "--set"}));
 done:
     cf_free(&text.text);
     return status;

@@ -1,12 +1,12 @@
-/* RecBole's configuration (its documentation, "Config Introduction"): what is understood, and what
- * is passed over. */
+/* RecBole's configuration (its documentation, "Config Introduction"): the keys that are translated,
+ * and those that are ignored because they concern RecBole's own machinery. */
 #include "internal.h"
 
 #include <string.h>
 #include <strings.h>
 
-/* Keys that say how RecBole runs, or name its columns. Settings of the modules are looked up before
- * this list. */
+/* Keys of how RecBole runs, and of its columns. Settings of the modules are looked up before this
+ * list, so a key may stand here and be a setting of one command (val_interval). */
 static const char *const without_meaning[] = {
     "gpu_id",
     "use_gpu",
@@ -88,14 +88,14 @@ static bool ends_with(const char *text, const char *end)
     return n > m && strcmp(text + n - m, end) == 0;
 }
 
-bool cf_config_recbole_ignores(const char *name)
+bool config_recbole_ignores(const char *name)
 {
     for (size_t k = 0; k < sizeof without_meaning / sizeof *without_meaning; k++)
         if (strcmp(without_meaning[k], name) == 0) return true;
     return ends_with(name, "_FIELD") || ends_with(name, "_SUFFIX") || ends_with(name, "_PREFIX");
 }
 
-const char *cf_config_recbole_field(const char *name)
+const char *config_recbole_field(const char *name)
 {
     static const char *const fields[][2] = {{"USER_ID_FIELD", "user_field"},
                                             {"ITEM_ID_FIELD", "item_field"},
@@ -109,95 +109,99 @@ const char *cf_config_recbole_field(const char *name)
 
 /* ---- eval_args ------------------------------------------------------------------------------ */
 
-/* `split: {RS: [0.8, 0.1, 0.1]}` or `{LS: valid_and_test}`. */
-static cf_status take_split(cf_config_batch *batch, const yaml_node_t *node)
+/* `split: {RS: [0.8, 0.1, 0.1]}` becomes split and split_ratios, `{LS: valid_and_test}` split
+ * alone. */
+static cf_status read_split(config_update *update, const yaml_node_t *node)
 {
     const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
     yaml_node_t *key, *part;
     const char *kind, *text;
 
     if (node->type != YAML_MAPPING_NODE || node->data.mapping.pairs.top - pair != 1)
-        return cf_config_fail(&batch->source, node, "eval_args: split",
-                              "expected {RS: [0.8, 0.1, 0.1]} or {LS: valid_and_test}");
-    key = yaml_document_get_node(batch->source.document, pair->key);
-    part = yaml_document_get_node(batch->source.document, pair->value);
-    kind = cf_config_scalar(key);
-    text = cf_config_scalar(part);
-    if (kind && strcmp(kind, "LS") == 0 && (!text || strcmp(text, "valid_and_test") != 0))
-        return cf_config_fail(&batch->source, part, "eval_args: split: LS",
-                              "expected valid_and_test");
-    if (kind && strcmp(kind, "RS") == 0) {
-        cf_status status = cf_config_take(batch, "split_ratios", part);
+        return config_fail(&update->source, node, "eval_args: split",
+                           "expected {RS: [0.8, 0.1, 0.1]} or {LS: valid_and_test}");
+    key = yaml_document_get_node(update->source.document, pair->key);
+    part = yaml_document_get_node(update->source.document, pair->value);
+    kind = config_scalar(key);
+    text = config_scalar(part);
+    if (kind != NULL && strcmp(kind, "LS") == 0 &&
+        (text == NULL || strcmp(text, "valid_and_test") != 0))
+        return config_fail(&update->source, part, "eval_args: split: LS",
+                           "expected valid_and_test");
+    if (kind != NULL && strcmp(kind, "RS") == 0) {
+        cf_status status = config_update_value(update, "split_ratios", part);
         if (status != CF_OK) return status;
     }
-    return cf_config_take(batch, "split", key);
+    return config_update_value(update, "split", key);
 }
 
-static cf_status take_order(cf_config_batch *batch, const yaml_node_t *node)
+/* RO and TO become random and time: the value is read from a copy of the node with our word, so
+ * that an error still names the line of the file. */
+static cf_status read_order(config_update *update, const yaml_node_t *node)
 {
     static char random[] = "random", time[] = "time";
-    const char *text = cf_config_scalar(node);
-    yaml_node_t ours = *node; /* the same place in the file, with our word */
+    const char *text = config_scalar(node);
+    yaml_node_t ours = *node;
 
-    if (!text || (strcmp(text, "RO") != 0 && strcmp(text, "TO") != 0))
-        return cf_config_fail(&batch->source, node, "eval_args: order", "expected RO or TO");
+    if (text == NULL || (strcmp(text, "RO") != 0 && strcmp(text, "TO") != 0))
+        return config_fail(&update->source, node, "eval_args: order", "expected RO or TO");
     ours.data.scalar.value = (yaml_char_t *)(text[0] == 'R' ? random : time);
     ours.data.scalar.length = strlen((const char *)ours.data.scalar.value);
-    return cf_config_take(batch, "order", &ours);
+    return config_update_value(update, "order", &ours);
 }
 
-/* `mode: full` or `mode: {valid: full, test: full}`. */
-static cf_status check_mode(cf_config_batch *batch, const yaml_node_t *node)
+/* `mode: full` or `mode: {valid: full, test: full}`: sampled negatives are not supported. */
+static cf_status check_mode(config_update *update, const yaml_node_t *node)
 {
-    const char *text = cf_config_scalar(node);
-    bool full = text && strcmp(text, "full") == 0;
+    const char *text = config_scalar(node);
+    bool full = text != NULL && strcmp(text, "full") == 0;
 
     if (node->type == YAML_MAPPING_NODE) {
         full = true;
         for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
              pair < node->data.mapping.pairs.top; pair++) {
-            text = cf_config_scalar(yaml_document_get_node(batch->source.document, pair->value));
-            full = full && text && strcmp(text, "full") == 0;
+            text = config_scalar(yaml_document_get_node(update->source.document, pair->value));
+            full = full && text != NULL && strcmp(text, "full") == 0;
         }
     }
     if (full) return CF_OK;
-    return cf_config_fail(&batch->source, node, "eval_args: mode",
-                          "expected full: the whole catalogue is ranked");
+    return config_fail(&update->source, node, "eval_args: mode",
+                       "expected full: the whole catalogue is ranked");
 }
 
-static cf_status check_group(cf_config_batch *batch, const yaml_node_t *node)
+static cf_status check_group(config_update *update, const yaml_node_t *node)
 {
-    const char *text = cf_config_scalar(node);
+    const char *text = config_scalar(node);
 
-    if (text && strcmp(text, "user") == 0) return CF_OK;
-    return cf_config_fail(&batch->source, node, "eval_args: group_by",
-                          "expected user: interactions are split within each user");
+    if (text != NULL && strcmp(text, "user") == 0) return CF_OK;
+    return config_fail(&update->source, node, "eval_args: group_by",
+                       "expected user: interactions are split within each user");
 }
 
-cf_status cf_config_recbole_eval_args(cf_config_batch *batch, const yaml_node_t *node)
+cf_status config_recbole_eval_args(config_update *update, const yaml_node_t *node)
 {
     cf_status status = CF_OK;
 
     if (node->type != YAML_MAPPING_NODE)
-        return cf_config_fail(&batch->source, node, "eval_args",
-                              "expected a mapping of split, order, group_by and mode");
+        return config_fail(&update->source, node, "eval_args",
+                           "expected a mapping of split, order, group_by and mode");
     for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
          pair < node->data.mapping.pairs.top; pair++) {
-        yaml_node_t *key = yaml_document_get_node(batch->source.document, pair->key);
-        yaml_node_t *value = yaml_document_get_node(batch->source.document, pair->value);
-        const char *name = cf_config_scalar(key) ? cf_config_scalar(key) : "";
+        yaml_node_t *key = yaml_document_get_node(update->source.document, pair->key);
+        yaml_node_t *value = yaml_document_get_node(update->source.document, pair->value);
+        const char *name = config_scalar(key) != NULL ? config_scalar(key) : "";
 
         if (strcmp(name, "split") == 0)
-            CF_TRY(take_split(batch, value));
+            CF_TRY(read_split(update, value));
         else if (strcmp(name, "order") == 0)
-            CF_TRY(take_order(batch, value));
+            CF_TRY(read_order(update, value));
         else if (strcmp(name, "group_by") == 0)
-            CF_TRY(check_group(batch, value));
+            CF_TRY(check_group(update, value));
         else if (strcmp(name, "mode") == 0)
-            CF_TRY(check_mode(batch, value));
+            CF_TRY(check_mode(update, value));
         else
-            CF_TRY(cf_config_fail(&batch->source, key, "eval_args",
-                                  "expected only split, order, group_by and mode"));
+            CF_TRY(config_fail(&update->source, key, "eval_args",
+                               "expected only split, order, group_by and mode"));
     }
 done:
     return status;

@@ -1,10 +1,12 @@
+/* Text that grows, and text made fit for YAML and for messages. */
 #include "internal.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-cf_status cf_config_append(cf_config_buffer *buffer, const char *format, ...)
+/* Formats twice: once to measure, once into the room made for it. */
+cf_status config_append(config_buffer *buffer, const char *format, ...)
 {
     cf_status status = CF_OK;
     va_list arguments;
@@ -24,56 +26,58 @@ done:
     return status;
 }
 
-/* The code point at *text, which is moved behind it; a byte that is not UTF-8 comes back as -1 -
- * byte. */
+/* Decode one UTF-8 code point (RFC 3629) and advance *text past it. A byte that is not UTF-8 is
+ * returned as -1 - byte, so that the caller can keep it. */
 static int32_t next_code_point(const unsigned char **text)
 {
     const unsigned char *t = *text;
-    int more = t[0] < 0x80   ? 0
-               : t[0] < 0xC2 ? -1
-               : t[0] < 0xE0 ? 1
-               : t[0] < 0xF0 ? 2
-               : t[0] < 0xF5 ? 3
-                             : -1;
-    int32_t point = more <= 0 ? t[0] : t[0] & (0x3F >> more);
+    int n_more = t[0] < 0x80   ? 0
+                 : t[0] < 0xC2 ? -1
+                 : t[0] < 0xE0 ? 1
+                 : t[0] < 0xF0 ? 2
+                 : t[0] < 0xF5 ? 3
+                               : -1;
+    int32_t point = n_more <= 0 ? t[0] : t[0] & (0x3F >> n_more);
 
-    for (int k = 1; k <= more; k++) {
+    for (int k = 1; k <= n_more; k++) {
         if ((t[k] & 0xC0) != 0x80) {
-            more = -1;
+            n_more = -1;
             break;
         }
         point = point << 6 | (t[k] & 0x3F);
     }
-    *text = t + 1 + (more > 0 ? more : 0);
-    return more >= 0 ? point : -1 - (int32_t)t[0];
+    *text = t + 1 + (n_more > 0 ? n_more : 0);
+    return n_more >= 0 ? point : -1 - (int32_t)t[0];
 }
 
-cf_status cf_config_append_quoted(cf_config_buffer *buffer, const char *text)
+/* Everything that is not printable ASCII becomes \UXXXXXXXX, which needs no knowledge of what YAML
+ * counts as printable. */
+cf_status config_append_quoted(config_buffer *buffer, const char *text)
 {
     const unsigned char *t = (const unsigned char *)text;
     cf_status status = CF_OK;
 
-    CF_TRY(cf_config_append(buffer, "\""));
+    CF_TRY(config_append(buffer, "\""));
     while (*t) {
         int32_t point = next_code_point(&t);
 
-        if (point < 0) /* left as it is: the YAML reader says what is wrong with it */
-            CF_TRY(cf_config_append(buffer, "%c", -1 - point));
+        if (point < 0) /* kept as it is: libyaml reports it with its line */
+            CF_TRY(config_append(buffer, "%c", -1 - point));
         else if (point == '"' || point == '\\')
-            CF_TRY(cf_config_append(buffer, "\\%c", (int)point));
+            CF_TRY(config_append(buffer, "\\%c", (int)point));
         else if (point >= 0x20 && point < 0x7F)
-            CF_TRY(cf_config_append(buffer, "%c", (int)point));
+            CF_TRY(config_append(buffer, "%c", (int)point));
         else if (point == '\t' || point == '\n')
-            CF_TRY(cf_config_append(buffer, point == '\t' ? "\\t" : "\\n"));
+            CF_TRY(config_append(buffer, point == '\t' ? "\\t" : "\\n"));
         else
-            CF_TRY(cf_config_append(buffer, "\\U%08X", (unsigned)point));
+            CF_TRY(config_append(buffer, "\\U%08X", (unsigned)point));
     }
-    CF_TRY(cf_config_append(buffer, "\""));
+    CF_TRY(config_append(buffer, "\""));
 done:
     return status;
 }
 
-cf_status cf_config_copy_text(const char *text, char **out)
+cf_status config_copy_text(const char *text, char **out)
 {
     size_t size = strlen(text) + 1;
     char *copy = NULL;
@@ -86,7 +90,7 @@ done:
     return status;
 }
 
-const char *cf_config_excerpt(const char *text, char out[80])
+const char *config_excerpt(const char *text, char out[80])
 {
     size_t length = strlen(text);
     size_t kept = length > 60 ? 60 : length;

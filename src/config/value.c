@@ -1,3 +1,8 @@
+/* One value of a setting: from a YAML node, in words, and compared.
+ *
+ * A node is a scalar, a sequence or a mapping of them; what it may be is the setting's kind. Plain
+ * scalars are read by the kind, not by YAML's own rules: "1e3" is a whole number, "no" is a text
+ * where a text is expected. */
 #include "internal.h"
 
 #include <errno.h>
@@ -7,42 +12,45 @@
 #include <string.h>
 #include <strings.h>
 
-cf_status cf_config_fail(const cf_config_source *source, const yaml_node_t *node, const char *name,
-                         const char *format, ...)
+/* ---- Nodes ---------------------------------------------------------------------------------- */
+
+cf_status config_fail(const config_source *source, const yaml_node_t *node, const char *name,
+                      const char *format, ...)
 {
-    char message[700], place[24] = "";
+    char message[700], line[24] = "";
     va_list arguments;
 
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    if (source->line_numbers) snprintf(place, sizeof place, ":%zu", node->start_mark.line + 1);
-    return CF_FAIL(CF_ERR_USAGE, "%s%s: %s: %s", source->origin, place, name, message);
+    if (source->line_numbers) snprintf(line, sizeof line, ":%zu", node->start_mark.line + 1);
+    return CF_FAIL(CF_ERR_USAGE, "%s%s: %s: %s", source->origin, line, name, message);
 }
 
-const char *cf_config_scalar(const yaml_node_t *node)
+const char *config_scalar(const yaml_node_t *node)
 {
     return node->type == YAML_SCALAR_NODE ? (const char *)node->data.scalar.value : NULL;
 }
 
-bool cf_config_is_null(const yaml_node_t *node)
+bool config_is_null(const yaml_node_t *node)
 {
-    const char *text = cf_config_scalar(node);
+    const char *text = config_scalar(node);
 
     return text && node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
            (strcmp(text, "") == 0 || strcmp(text, "~") == 0 || strcasecmp(text, "null") == 0);
 }
 
-const char *cf_config_choice(const cf_setting *row, int index, char *out)
+/* Choices are separated by '|'. */
+const char *config_choice(const cf_setting *row, int index, char *out)
 {
     const char *choice = row->choices;
     size_t length;
 
-    for (; index > 0 && choice; index--) {
+    for (; index > 0 && choice != NULL; index--) {
         choice = strchr(choice, '|');
-        if (choice) choice++;
+        if (choice != NULL) choice++;
     }
-    if (!choice) return NULL;
+    if (choice == NULL) return NULL;
     length = strcspn(choice, "|");
     CF_ASSERT(length < 64);
     memcpy(out, choice, length);
@@ -52,8 +60,8 @@ const char *cf_config_choice(const cf_setting *row, int index, char *out)
 
 /* ---- What a setting may be ------------------------------------------------------------------ */
 
-/* " from 1 to 9", " of at least 1", or nothing: ends beyond what a double counts exactly are no
- * limits. */
+/* " from 1 to 9", " of at least 1", or nothing. A limit beyond 9e15, where a double no longer
+ * counts exactly, is not worth a word. */
 static void describe_range(const cf_setting *row, char *out, size_t size)
 {
     bool low = row->min > -9e15, high = row->max < 9e15;
@@ -68,7 +76,7 @@ static void describe_range(const cf_setting *row, char *out, size_t size)
         out[0] = '\0';
 }
 
-const char *cf_config_describe(const cf_setting *row, char *out)
+const char *config_describe(const cf_setting *row, char *out)
 {
     static const char *const kind[] = {
         [CF_SETTING_INT] = "a whole number",
@@ -87,7 +95,7 @@ const char *cf_config_describe(const cf_setting *row, char *out)
         describe_range(row, range, sizeof range);
     snprintf(out, 400, "%s%s", kind[row->kind], range);
     if (row->kind == CF_SETTING_CHOICE)
-        for (int k = 0; cf_config_choice(row, k, choice); k++) {
+        for (int k = 0; config_choice(row, k, choice) != NULL; k++) {
             size_t used = strlen(out);
             snprintf(out + used, 400 - used, "%s%s", k > 0 ? ", " : "", choice);
         }
@@ -96,7 +104,8 @@ const char *cf_config_describe(const cf_setting *row, char *out)
 
 /* ---- Scalars -------------------------------------------------------------------------------- */
 
-/* A decimal number, or an infinity; not what else strtod() takes (hexadecimal, NaN, blanks). */
+/* A finite decimal number or an infinity. strtod() alone would also take hexadecimal numbers, NaN
+ * and leading blanks. */
 static bool parse_real(const char *text, double *out)
 {
     const char *t = text + (*text == '-' || *text == '+');
@@ -114,8 +123,8 @@ static bool parse_real(const char *text, double *out)
     return true;
 }
 
-/* Digits, or a number like 1e3 that is whole and small enough to be exact. YAML 1.1 reads 010 as
- * octal: refused, not guessed. */
+/* Digits, or a whole number like 1e3 that is small enough to be exact. 010 is refused: YAML 1.1
+ * reads it as octal, most people do not. */
 static bool parse_int(const char *text, int64_t *out)
 {
     const char *digits = text + (*text == '-' || *text == '+');
@@ -136,6 +145,7 @@ static bool parse_int(const char *text, int64_t *out)
     return true;
 }
 
+/* The words of YAML 1.1, in any case. */
 static bool parse_bool(const char *text, int64_t *out)
 {
     static const char *const words[2][4] = {{"false", "no", "off", "n"},
@@ -150,27 +160,28 @@ static bool parse_bool(const char *text, int64_t *out)
     return false;
 }
 
-/* The value at `node` is not what `row` takes. */
-static cf_status refuse(const cf_config_source *source, const yaml_node_t *node,
-                        const cf_setting *row)
+/* The error of a node that is not a value of `row`. */
+static cf_status fail_value(const config_source *source, const yaml_node_t *node,
+                            const cf_setting *row)
 {
-    const char *text = cf_config_scalar(node);
-    char want[400], got[80];
+    const char *text = config_scalar(node);
+    char expected[400], excerpt[80];
 
-    cf_config_describe(row, want);
-    if (!text)
-        return cf_config_fail(source, node, row->name, "expected %s, found a list or mapping",
-                              want);
-    return cf_config_fail(source, node, row->name, "\"%s\" is not %s", cf_config_excerpt(text, got),
-                          want);
+    config_describe(row, expected);
+    if (text == NULL)
+        return config_fail(source, node, row->name, "expected %s, found a list or mapping",
+                           expected);
+    return config_fail(source, node, row->name, "\"%s\" is not %s", config_excerpt(text, excerpt),
+                       expected);
 }
 
-/* Number `index` of a value of numbers: the scalar `node`, in range. */
-static cf_status take_number(const cf_config_source *source, const yaml_node_t *node,
-                             const cf_setting *row, cf_config_value *value, int index)
+/* Number `index` of a number or of a list of numbers: the scalar `node`, in range. An error in a
+ * list is described as that of a single number. */
+static cf_status read_number(const config_source *source, const yaml_node_t *node,
+                             const cf_setting *row, config_value *value, int index)
 {
     bool whole = row->kind == CF_SETTING_INT || row->kind == CF_SETTING_INT_LIST;
-    const char *text = cf_config_scalar(node);
+    const char *text = config_scalar(node);
     cf_setting one = *row;
     bool fine = text != NULL;
     double number = 0;
@@ -184,64 +195,66 @@ static cf_status take_number(const cf_config_source *source, const yaml_node_t *
         number = value->reals[index];
     }
     if (fine && number >= row->min && number <= row->max) return CF_OK;
-    return refuse(source, node, &one);
+    return fail_value(source, node, &one);
 }
 
-static cf_status take_choice(const cf_config_source *source, const yaml_node_t *node,
-                             const cf_setting *row, cf_config_value *value)
+/* The spelling of the table is kept, whatever case is given. */
+static cf_status read_choice(const config_source *source, const yaml_node_t *node,
+                             const cf_setting *row, config_value *value)
 {
-    enum { MOST = 32 };
-    const char *text = cf_config_scalar(node);
-    char choice[MOST][64], got[80], want[400], hint[120];
-    const char *names[MOST];
+    enum { MAX_CHOICES = 32 };
+    const char *text = config_scalar(node);
+    char choice[MAX_CHOICES][64], excerpt[80], expected[400], hint[120];
+    const char *names[MAX_CHOICES];
     int n = 0;
 
-    cf_config_describe(row, want);
-    if (!text) return cf_config_fail(source, node, row->name, "expected %s", want);
-    for (; n < MOST && cf_config_choice(row, n, choice[n]); n++) {
+    config_describe(row, expected);
+    if (text == NULL) return config_fail(source, node, row->name, "expected %s", expected);
+    for (; n < MAX_CHOICES && config_choice(row, n, choice[n]) != NULL; n++) {
         names[n] = choice[n];
-        if (strcasecmp(choice[n], text) == 0)
-            return cf_config_copy_text(choice[n], &value->texts[0]);
+        if (strcasecmp(choice[n], text) == 0) return config_copy_text(choice[n], &value->texts[0]);
     }
-    return cf_config_fail(source, node, row->name, "\"%s\" is not %s%s",
-                          cf_config_excerpt(text, got), want, cf_config_hint(text, names, n, hint));
+    return config_fail(source, node, row->name, "\"%s\" is not %s%s", config_excerpt(text, excerpt),
+                       expected, config_hint(text, names, n, hint));
 }
 
-/* ---- Nodes ---------------------------------------------------------------------------------- */
+/* ---- Values --------------------------------------------------------------------------------- */
 
-static cf_status take_scalar(const cf_config_source *source, const yaml_node_t *node,
-                             const cf_setting *row, cf_config_value *value)
+static cf_status read_scalar(const config_source *source, const yaml_node_t *node,
+                             const cf_setting *row, config_value *value)
 {
-    const char *text = cf_config_scalar(node);
+    const char *text = config_scalar(node);
 
     value->count = 1;
     if (row->kind == CF_SETTING_INT || row->kind == CF_SETTING_REAL)
-        return take_number(source, node, row, value, 0);
-    if (row->kind == CF_SETTING_CHOICE) return take_choice(source, node, row, value);
-    if (row->kind == CF_SETTING_BOOL && text && parse_bool(text, &value->ints[0])) return CF_OK;
-    if (row->kind == CF_SETTING_TEXT && text)
-        return cf_config_copy_text(cf_config_is_null(node) ? "" : text, &value->texts[0]);
-    return refuse(source, node, row);
+        return read_number(source, node, row, value, 0);
+    if (row->kind == CF_SETTING_CHOICE) return read_choice(source, node, row, value);
+    if (row->kind == CF_SETTING_BOOL && text != NULL && parse_bool(text, &value->ints[0]))
+        return CF_OK;
+    if (row->kind == CF_SETTING_TEXT && text != NULL)
+        return config_copy_text(config_is_null(node) ? "" : text, &value->texts[0]);
+    return fail_value(source, node, row);
 }
 
-static cf_status take_list(const cf_config_source *source, const yaml_node_t *node,
-                           const cf_setting *row, cf_config_value *value)
+/* A sequence of numbers, or one number alone. `value` has room for all elements. */
+static cf_status read_list(const config_source *source, const yaml_node_t *node,
+                           const cf_setting *row, config_value *value)
 {
     const yaml_node_item_t *items = node->data.sequence.items.start;
     cf_status status = CF_OK;
 
     if (node->type == YAML_SCALAR_NODE) {
-        if (!cf_config_is_null(node)) CF_TRY(take_number(source, node, row, value, value->count++));
+        if (!config_is_null(node)) CF_TRY(read_number(source, node, row, value, value->count++));
         goto done;
     }
     if (node->type != YAML_SEQUENCE_NODE) {
-        char want[400];
-        status = cf_config_fail(source, node, row->name, "expected %s, found a mapping",
-                                cf_config_describe(row, want));
+        char expected[400];
+        status = config_fail(source, node, row->name, "expected %s, found a mapping",
+                             config_describe(row, expected));
         goto done;
     }
     while (items + value->count < node->data.sequence.items.top) {
-        CF_TRY(take_number(source, yaml_document_get_node(source->document, items[value->count]),
+        CF_TRY(read_number(source, yaml_document_get_node(source->document, items[value->count]),
                            row, value, value->count));
         value->count++;
     }
@@ -249,93 +262,99 @@ done:
     return status;
 }
 
-static cf_status take_map(const cf_config_source *source, const yaml_node_t *node,
-                          const cf_setting *row, cf_config_value *value)
+/* One entry of a mapping, a name that is new and its text, behind those read so far. */
+static cf_status read_entry(const config_source *source, const yaml_node_t *key,
+                            const yaml_node_t *entry, const cf_setting *row, config_value *value)
 {
+    const char *name = config_scalar(key), *text = config_scalar(entry);
+    char excerpt[80];
     cf_status status = CF_OK;
 
-    if (cf_config_is_null(node)) goto done;
-    if (node->type != YAML_MAPPING_NODE) {
-        status = cf_config_fail(source, node, row->name,
-                                "expected a mapping of names to texts, {name: \"text\"}");
-        goto done;
-    }
-    for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
-         pair < node->data.mapping.pairs.top; pair++) {
-        yaml_node_t *key = yaml_document_get_node(source->document, pair->key);
-        yaml_node_t *entry = yaml_document_get_node(source->document, pair->value);
-        char got[80];
-
-        if (!cf_config_scalar(key) || !cf_config_scalar(entry)) {
-            status = cf_config_fail(source, entry, row->name, "expected one text for each name");
-            goto done;
-        }
-        for (int k = 0; k < value->count; k++)
-            if (strcmp(value->texts[2 * k], cf_config_scalar(key)) == 0) {
-                status = cf_config_fail(source, key, row->name, "\"%s\" is given twice",
-                                        cf_config_excerpt(cf_config_scalar(key), got));
-                goto done;
-            }
-        CF_TRY(cf_config_copy_text(cf_config_scalar(key), &value->texts[2 * value->count]));
-        CF_TRY(cf_config_copy_text(cf_config_scalar(entry), &value->texts[2 * value->count + 1]));
-        value->count++;
-    }
+    if (name == NULL || text == NULL)
+        return config_fail(source, entry, row->name, "expected one text for each name");
+    for (int k = 0; k < value->count; k++)
+        if (strcmp(value->texts[2 * k], name) == 0)
+            return config_fail(source, key, row->name, "\"%s\" is given twice",
+                               config_excerpt(name, excerpt));
+    CF_TRY(config_copy_text(name, &value->texts[2 * value->count]));
+    CF_TRY(config_copy_text(text, &value->texts[2 * value->count + 1]));
+    value->count++;
 done:
     return status;
 }
 
-/* A text with a zero byte would be cut silently wherever it is used. */
-static bool has_zero_byte(const yaml_node_t *node)
+/* Names and texts of a mapping, in the order of the file. */
+static cf_status read_map(const config_source *source, const yaml_node_t *node,
+                          const cf_setting *row, config_value *value)
 {
-    return cf_config_scalar(node) && strlen(cf_config_scalar(node)) != node->data.scalar.length;
+    cf_status status = CF_OK;
+
+    if (config_is_null(node)) return CF_OK;
+    if (node->type != YAML_MAPPING_NODE)
+        return config_fail(source, node, row->name,
+                           "expected a mapping of names to texts, {name: \"text\"}");
+    for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+         pair < node->data.mapping.pairs.top; pair++)
+        CF_TRY(read_entry(source, yaml_document_get_node(source->document, pair->key),
+                          yaml_document_get_node(source->document, pair->value), row, value));
+done:
+    return status;
 }
 
-cf_status cf_config_take_value(const cf_config_source *source, const yaml_node_t *node,
-                               const cf_setting *row, cf_config_value *value)
+/* A text with a zero byte would be cut silently wherever it is used as a C string. */
+static bool has_zero_byte(const yaml_node_t *node)
 {
-    cf_config_value fresh = {.given = true};
-    int64_t room = 1;
+    return config_scalar(node) != NULL && strlen(config_scalar(node)) != node->data.scalar.length;
+}
+
+/* All three arrays get room for as many elements as the node has: no kind needs more, and the
+ * readers above then never allocate more than their texts. */
+cf_status config_read_value(const config_source *source, const yaml_node_t *node,
+                            const cf_setting *row, config_value *value)
+{
+    config_value read = {.given = true};
+    int64_t capacity = 1;
     cf_status status = CF_OK;
 
     if (node->type == YAML_SEQUENCE_NODE)
-        room += node->data.sequence.items.top - node->data.sequence.items.start;
+        capacity += node->data.sequence.items.top - node->data.sequence.items.start;
     if (node->type == YAML_MAPPING_NODE)
-        room += 2 * (node->data.mapping.pairs.top - node->data.mapping.pairs.start);
-    CF_TRY(CF_ALLOC(fresh.ints, room));
-    CF_TRY(CF_ALLOC(fresh.reals, room));
-    CF_TRY(CF_ALLOC(fresh.texts, room));
-    fresh.n_texts = (int)room;
+        capacity += 2 * (node->data.mapping.pairs.top - node->data.mapping.pairs.start);
+    CF_TRY(CF_ALLOC(read.ints, capacity));
+    CF_TRY(CF_ALLOC(read.reals, capacity));
+    CF_TRY(CF_ALLOC(read.texts, capacity));
+    read.n_texts = (int)capacity;
 
     if (has_zero_byte(node))
-        status = cf_config_fail(source, node, row->name, "there is a zero byte in the text");
+        status = config_fail(source, node, row->name, "the text has a zero byte");
     else if (row->kind == CF_SETTING_INT_LIST || row->kind == CF_SETTING_REAL_LIST)
-        status = take_list(source, node, row, &fresh);
+        status = read_list(source, node, row, &read);
     else if (row->kind == CF_SETTING_MAP)
-        status = take_map(source, node, row, &fresh);
+        status = read_map(source, node, row, &read);
     else
-        status = take_scalar(source, node, row, &fresh);
+        status = read_scalar(source, node, row, &read);
     if (status != CF_OK) goto done;
 
-    cf_config_clear_value(value);
-    *value = fresh;
-    fresh = (cf_config_value){0};
+    config_clear_value(value);
+    *value = read;
+    read = (config_value){0};
 done:
-    cf_config_clear_value(&fresh);
+    config_clear_value(&read);
     return status;
 }
 
-void cf_config_clear_value(cf_config_value *value)
+void config_clear_value(config_value *value)
 {
-    for (int k = 0; k < value->n_texts && value->texts; k++)
+    for (int k = 0; k < value->n_texts && value->texts != NULL; k++)
         cf_free(&value->texts[k]);
     cf_free(&value->texts);
     cf_free(&value->reals);
     cf_free(&value->ints);
-    *value = (cf_config_value){0};
+    *value = (config_value){0};
 }
 
-bool cf_config_equal_values(const cf_setting *row, const cf_config_value *a,
-                            const cf_config_value *b)
+/* Numbers that a kind does not use are zero in both. */
+bool config_equal_values(const cf_setting *row, const config_value *a, const config_value *b)
 {
     bool texts = row->kind == CF_SETTING_TEXT || row->kind == CF_SETTING_CHOICE ||
                  row->kind == CF_SETTING_MAP;

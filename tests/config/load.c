@@ -273,7 +273,7 @@ static void settings_of_another_command_are_passed_over(void **state)
     (void)state;
     assert_int_equal(cf_config_create(own, 1, &config), CF_OK);
     assert_int_equal(cf_config_load_text(config, "split: LS\nseed: 3\n", "f"), CF_ERR_USAGE);
-    cf_config_pass_over(config, data_table);
+    cf_config_ignore(config, data_table);
     assert_int_equal(cf_config_load_text(config, "split: LS\nseed: 3\neval_args: x\n", "f"), CF_OK);
     assert_int_equal(cf_config_int(config, "seed"), 3);
     assert_int_equal(cf_config_load_text(config, "splits: LS\n", "f"), CF_ERR_USAGE);

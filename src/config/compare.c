@@ -1,0 +1,100 @@
+/* Two configs compared, and what may change at resume.
+ *
+ * The flags of the tables are the only list of settings that may differ from those of the run that
+ * is resumed; messages and help ask for it here. */
+#include "internal.h"
+
+#include <string.h>
+
+/* True if `name` stands in the comma-separated `list`. */
+static bool is_listed(const char *list, const char *name)
+{
+    size_t length = strlen(name);
+
+    while (list != NULL && *list != '\0') {
+        size_t skip = strspn(list, ", ");
+        size_t word = strcspn(list + skip, ", ");
+
+        if (word == length && strncmp(list + skip, name, length) == 0) return true;
+        list += skip + word;
+    }
+    return false;
+}
+
+static bool has_flag(const cf_setting *row, int flags)
+{
+    return ((flags & CF_SETTING_MACHINE) != 0 && row->machine) ||
+           ((flags & CF_SETTING_CHANGEABLE) != 0 && row->changeable);
+}
+
+/* Append `name` to a list with ", " between its elements. */
+static cf_status append_name(config_buffer *list, const char *name)
+{
+    return config_append(list, "%s%s", list->length > 0 ? ", " : "", name);
+}
+
+/* The YAML is read into a second config, so that what is compared is values, not spellings. */
+const char *cf_config_differs(const cf_config *config, const char *yaml)
+{
+    const char *name = NULL;
+    cf_config *other = NULL;
+
+    if (config_create_like(config, &other) != CF_OK ||
+        cf_config_load_text(other, yaml, "settings of the other run") != CF_OK)
+        name = "settings this program cannot read";
+    for (int k = 0; name == NULL && k < config->count; k++) {
+        const cf_setting *row = config->rows[k];
+
+        if (!has_flag(row, CF_SETTING_MACHINE | CF_SETTING_CHANGEABLE) &&
+            !config_equal_values(row, &config->values[k], &other->values[k]))
+            name = row->name;
+    }
+    cf_config_destroy(&other);
+    return name;
+}
+
+cf_status cf_config_changed(const cf_config *config, const char *except, char **out)
+{
+    config_buffer text = {0};
+    cf_config *initial = NULL;
+    cf_status status;
+
+    CF_TRY(config_create_like(config, &initial));
+    CF_TRY(config_append(&text, "%s", "")); /* a text, even of no names */
+    for (int k = 0; k < config->count; k++) {
+        const cf_setting *row = config->rows[k];
+
+        if (!row->machine && !is_listed(except, row->name) &&
+            !config_equal_values(row, &config->values[k], &initial->values[k]))
+            CF_TRY(append_name(&text, row->name));
+    }
+    *out = text.text;
+    text.text = NULL;
+done:
+    cf_config_destroy(&initial);
+    cf_free(&text.text);
+    return status;
+}
+
+cf_status cf_config_list(const cf_config *config, int flags, char **out)
+{
+    config_buffer text = {0};
+    cf_status status;
+
+    CF_TRY(config_append(&text, "%s", "")); /* a text, even of no names */
+    for (int k = 0; k < config->count; k++)
+        if (has_flag(config->rows[k], flags)) CF_TRY(append_name(&text, config->rows[k]->name));
+    *out = text.text;
+    text.text = NULL;
+done:
+    cf_free(&text.text);
+    return status;
+}
+
+bool cf_config_sets(const cf_config *config, const char *assignment, int flags)
+{
+    char name[80];
+    int row = config_parse_name(config, assignment, name);
+
+    return row >= 0 && has_flag(config->rows[row], flags);
+}

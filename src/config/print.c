@@ -1,0 +1,47 @@
+/* The table of settings for people: plain text for --help, Markdown for configs/README.md. */
+#include "internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Added to the help of a setting that may differ when a run is resumed. */
+static const char *resume_mark(const cf_setting *row)
+{
+    if (row->machine) return " (machine: may change at resume)";
+    return row->changeable ? " (may change at resume)" : "";
+}
+
+static void print_markdown(const cf_setting *row, FILE *stream)
+{
+    const bool empty = *row->initial == '\0';
+    const char *quote = empty ? "" : "`";
+    char values[400];
+
+    fprintf(stream, "| `%s` | %s | %s%s%s | %s%s |\n", row->name, config_describe(row, values),
+            quote, empty ? "empty" : row->initial, quote, row->help, resume_mark(row));
+}
+
+static void print_plain(const cf_setting *row, int width, FILE *stream)
+{
+    char values[400];
+
+    fprintf(stream, "  %-*s  %s%s\n", width, row->name, row->help, resume_mark(row));
+    fprintf(stream, "  %-*s  %s; default %s\n", width, "", config_describe(row, values),
+            *row->initial == '\0' ? "empty" : row->initial);
+}
+
+void cf_config_print(const cf_config *config, FILE *stream, bool markdown)
+{
+    int width = 0;
+
+    for (int k = 0; k < config->count; k++) {
+        int length = (int)strlen(config->rows[k]->name);
+        if (length > width) width = length;
+    }
+    if (markdown) fprintf(stream, "| setting | values | default | meaning |\n|---|---|---|---|\n");
+    for (int k = 0; k < config->count; k++)
+        if (markdown)
+            print_markdown(config->rows[k], stream);
+        else
+            print_plain(config->rows[k], width, stream);
+}
