@@ -46,7 +46,7 @@ enum { CF_ROW_WORK = 4 };
 int64_t cf_dataset_find_work(const int64_t *ptr, int64_t first, int64_t count, int64_t target);
 
 /** The user's own names: ids of users or items, titles of items. */
-typedef enum cf_names { CF_USER_IDS, CF_ITEM_IDS, CF_ITEM_TITLES } cf_names;
+typedef enum cf_name_kind { CF_USER_IDS, CF_ITEM_IDS, CF_ITEM_TITLES } cf_name_kind;
 typedef struct cf_strings {
     int64_t count;
     int64_t *start; /* count + 1 offsets into bytes */
@@ -91,6 +91,8 @@ cf_status cf_dataset_write(const cf_par *world, const char *path,
  * cf_dataset_close(). */
 cf_status cf_dataset_open(const cf_par *world, const char *path, cf_dataset **out);
 void cf_dataset_close(cf_dataset **dataset);
+/** The path as given. Local. */
+const char *cf_dataset_path(const cf_dataset *dataset);
 
 /** Read this rank's shard. Collective over the grid. No rank reads more than its shard and bounded
  * buffers. Errors: IO, FORMAT (damaged; indices out of range), MEMORY, USAGE (more grid rows than
@@ -113,17 +115,20 @@ cf_status cf_dataset_read_embedding(const cf_dataset *dataset, int64_t first, in
 /** Verify the vectors' checksums, once all ranks together have read all of them exactly once.
  * Collective. */
 cf_status cf_dataset_verify_embedding(const cf_dataset *dataset);
+/** Nothing if every item has a vector. Otherwise FORMAT, naming the first item without one and the
+ * values of missing_embedding that are `accepted` ("zero or mean"). Collective. */
+cf_status cf_dataset_refuse_missing(const cf_dataset *dataset, const char *accepted);
 
 /** Names first .. first + count - 1. Collective; each rank its own range. Titles of a file without
  * titles are "". Free with cf_dataset_destroy_strings(). */
-cf_status cf_dataset_read_names(const cf_dataset *dataset, cf_names which, int64_t first,
+cf_status cf_dataset_read_names(const cf_dataset *dataset, cf_name_kind which, int64_t first,
                                 int64_t count, cf_strings *out);
 void cf_dataset_destroy_strings(cf_strings *strings);
 /** Numbers of the given ids, by a pass over the file in bounded memory. Collective, same ids on
  * all. Errors: FORMAT, naming the first id that is not there and where it came from (`origin`). */
-cf_status cf_dataset_find(const cf_dataset *dataset, cf_names which, const cf_strings *ids,
+cf_status cf_dataset_find(const cf_dataset *dataset, cf_name_kind which, const cf_strings *ids,
                           const char *origin, int64_t *out);
 /** The id of one user or item for a message, e.g. `item "B001" (number 17)`. Collective. `out`: at
  * least 256 bytes. */
-void cf_dataset_describe(const cf_dataset *dataset, cf_names which, int64_t number, char *out,
+void cf_dataset_describe(const cf_dataset *dataset, cf_name_kind which, int64_t number, char *out,
                          size_t size);

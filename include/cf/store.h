@@ -1,6 +1,6 @@
 /**
  * store: parallel HDF5 files of distributed arrays. A file is complete or absent: it is written
- * under NAME.tmp, and published by rename. Every array carries checksums of fixed blocks, which do
+ * under NAME.tmp, and committed by rename. Every array carries checksums of fixed blocks, which do
  * not depend on how ranks cut the array. All functions on a store are Collective, with the same
  * name and type on every rank.
  */
@@ -87,8 +87,28 @@ cf_status cf_store_read_real(cf_store *store, const char *name, double *value);
 cf_status cf_store_read_text(cf_store *store, const char *name,
                              char **value); /* new, freed with cf_free() */
 
+/** What is in an attribute; OTHER: several values, or a type that is none of these. */
+typedef enum cf_attribute_type {
+    CF_ATTRIBUTE_INT,
+    CF_ATTRIBUTE_REAL,
+    CF_ATTRIBUTE_TEXT,
+    CF_ATTRIBUTE_OTHER
+} cf_attribute_type;
+/** An attribute of a file with its value; only the field of its type is filled. */
+typedef struct cf_attribute {
+    char *name;
+    cf_attribute_type type;
+    int64_t integer;
+    double real;
+    char *text;
+} cf_attribute;
+/** All attributes of an opened file, in order of their names: the same on every rank. `*out` is new
+ * (`*count` of them), freed with cf_store_destroy_attributes(). Errors: FORMAT, MEMORY. */
+cf_status cf_store_attributes(const cf_store *store, cf_attribute **out, int64_t *count);
+void cf_store_destroy_attributes(cf_attribute **attributes, int64_t count);
+
 /** A 64-bit digest of the checksums of all arrays of a file (of one opened, or of one about to be
- * published): names the content, whatever the ranks. */
+ * committed): names the content, whatever the ranks. */
 cf_status cf_store_digest(cf_store *store, uint64_t *out);
 
 /** Names of the arrays of an opened file, '\n'-separated, in order of their names. New text, freed
@@ -112,11 +132,11 @@ bool cf_store_is_hdf5(const char *path);
 cf_status cf_store_open_external(const char *path, const char *dataset, cf_external **out,
                                  cf_type *type, int64_t shape[2]);
 /** "FILE:/DATASET", for messages; valid until closed. */
-const char *cf_store_external_name(const cf_external *foreign);
+const char *cf_store_external_name(const cf_external *external);
 /** Rows first .. first + count - 1 (`count` x columns, of the type said). Errors: FORMAT. */
-cf_status cf_store_read_external(cf_external *foreign, int64_t first, int64_t count, void *rows);
+cf_status cf_store_read_external(cf_external *external, int64_t first, int64_t count, void *rows);
 /** NULL is fine. */
-void cf_store_close_external(cf_external **foreign);
+void cf_store_close_external(cf_external **external);
 
 /** float16 to float32 and back (round to nearest even), `count` numbers. Local. */
 void cf_store_f16_to_f32(const uint16_t *in, float *out, int64_t count);

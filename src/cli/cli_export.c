@@ -51,7 +51,7 @@ done:
     return status;
 }
 
-static cf_status write_names(const cf_dataset *dataset, cf_names which, cli_output *output)
+static cf_status write_names(const cf_dataset *dataset, cf_name_kind which, cli_output *output)
 {
     const cf_par *world = dataset->world;
     int64_t n = which == CF_USER_IDS ? dataset->n_users : dataset->n_items;

@@ -1,7 +1,6 @@
 /* info: what is in a dataset or checkpoint. */
 #include "cli.h"
 
-#include <hdf5.h>
 #include <string.h>
 
 static const char *const type_names[] = {
@@ -10,70 +9,27 @@ static const char *const type_names[] = {
 
 /* ---- Attributes ----------------------------------------------------------------------------- */
 
-/* A text of fixed or variable length. */
-static json_t *read_text(hid_t attribute, hid_t type)
+/* {"name": value}: on rank 0. Collective. */
+static cf_status read_attributes(const cf_par *world, const cf_store *store, json_t **out)
 {
-    hid_t memory = H5Tcopy(H5T_C_S1);
-    json_t *value = NULL;
+    cf_attribute *attributes = NULL;
+    int64_t count = 0;
+    cf_status status;
 
-    if (H5Tis_variable_str(type) > 0) {
-        char *text = NULL;
+    CF_TRY(cf_store_attributes(store, &attributes, &count));
+    if (world->rank == 0) *out = json_object();
+    for (int64_t k = 0; world->rank == 0 && k < count; k++) {
+        const cf_attribute *a = &attributes[k];
+        json_t *value = a->type == CF_ATTRIBUTE_INT    ? json_integer(a->integer)
+                        : a->type == CF_ATTRIBUTE_REAL ? json_real(a->real)
+                        : a->type == CF_ATTRIBUTE_TEXT ? json_string(a->text)
+                                                       : NULL;
 
-        H5Tset_size(memory, H5T_VARIABLE);
-        H5Tset_cset(memory, H5Tget_cset(type));
-        if (H5Aread(attribute, memory, &text) >= 0 && text) value = json_string(text);
-        H5free_memory(text);
-    } else {
-        size_t size = H5Tget_size(type);
-        char *text = NULL;
-
-        H5Tset_size(memory, size + 1);
-        H5Tset_cset(memory, H5Tget_cset(type));
-        if (CF_ALLOC(text, (int64_t)size + 1) == CF_OK && H5Aread(attribute, memory, text) >= 0)
-            value = json_string(text);
-        cf_free(&text);
+        json_object_set_new(*out, a->name, value != NULL ? value : json_null());
     }
-    H5Tclose(memory);
-    return value;
-}
-
-/* One attribute into the JSON object behind `context`. */
-static herr_t take_attribute(hid_t file, const char *name, const H5A_info_t *info, void *context)
-{
-    hid_t attribute = H5Aopen(file, name, H5P_DEFAULT);
-    hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
-    json_t *value = NULL;
-
-    (void)info;
-    if (H5Sget_simple_extent_npoints(space) != 1) {
-        value = json_null();
-    } else if (H5Tget_class(type) == H5T_INTEGER) {
-        long long number = 0;
-        if (H5Aread(attribute, H5T_NATIVE_LLONG, &number) >= 0) value = json_integer(number);
-    } else if (H5Tget_class(type) == H5T_FLOAT) {
-        double number = 0;
-        if (H5Aread(attribute, H5T_NATIVE_DOUBLE, &number) >= 0) value = json_real(number);
-    } else if (H5Tget_class(type) == H5T_STRING) {
-        value = read_text(attribute, type);
-    }
-    json_object_set_new(context, name, value ? value : json_null());
-    H5Sclose(space);
-    H5Tclose(type);
-    H5Aclose(attribute);
-    return 0;
-}
-
-/* Rank 0 alone: the file was opened by all before, so it is whole. */
-static json_t *read_attributes(const char *path)
-{
-    json_t *object = json_object();
-    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-    hsize_t place = 0;
-
-    if (file < 0) return object;
-    H5Aiterate2(file, H5_INDEX_NAME, H5_ITER_INC, &place, take_attribute, object);
-    H5Fclose(file);
-    return object;
+done:
+    cf_store_destroy_attributes(&attributes, count);
+    return status;
 }
 
 /* ---- Arrays --------------------------------------------------------------------------------- */
@@ -145,7 +101,7 @@ static cf_status run(const cf_par *world, const cli_arguments *arguments)
 {
     const char *path = arguments->positional[0];
     cf_store *store = NULL;
-    json_t *arrays = NULL, *info = NULL;
+    json_t *attributes = NULL, *arrays = NULL, *info = NULL;
     char digest[24];
     uint64_t number;
     cf_status status;
@@ -153,12 +109,13 @@ static cf_status run(const cf_par *world, const cli_arguments *arguments)
     CF_TRY(cf_store_open(world, path, NULL, &store));
     CF_TRY(cf_store_digest(store, &number));
     snprintf(digest, sizeof digest, "%016llx", (unsigned long long)number);
+    CF_TRY(read_attributes(world, store, &attributes));
     CF_TRY(read_arrays(world, store, &arrays));
     cf_store_close(&store);
     if (world->rank == 0) {
         info = json_pack("{s:s, s:s, s:o, s:o}", "file", path, "digest", digest, "attributes",
-                         read_attributes(path), "arrays", arrays);
-        arrays = NULL;
+                         attributes, "arrays", arrays);
+        attributes = arrays = NULL;
     }
     if (arguments->json)
         CF_TRY(cli_print_json(world, json_incref(info)));
@@ -166,6 +123,7 @@ static cf_status run(const cf_par *world, const cli_arguments *arguments)
         print_text(info);
 done:
     json_decref(info);
+    json_decref(attributes);
     json_decref(arrays);
     cf_store_close(&store);
     return status;

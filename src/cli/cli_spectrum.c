@@ -73,8 +73,8 @@ static cf_status add_vectors(spectra *s, const cf_dataset *dataset, const cf_con
 
     if (!wants(s, LLM)) return CF_OK;
     if (dataset->embedding_dim == 0)
-        CF_TRY(CF_FAIL(CF_ERR_USAGE, "%s: has no language-model vectors",
-                       cf_store_path(dataset->store)));
+        CF_TRY(
+            CF_FAIL(CF_ERR_USAGE, "%s: has no language-model vectors", cf_dataset_path(dataset)));
     CF_TRY(add(s, LLM, dataset->n_items, dataset->embedding_dim));
     CF_TRY(cf_select_spectrum(dataset, config, out->singular));
     out->measures = cf_linalg_measure_spectrum(out->singular, out->dims);

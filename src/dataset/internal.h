@@ -4,17 +4,17 @@
 #include "cf/dataset.h"
 
 /** Where names lie in the file: all bytes, a NUL after each name, and count + 1 offsets. */
-typedef struct cf_dataset_names {
+typedef struct dataset_names {
     const char *bytes, *start;
     const char *what; /* "user", "item", "title" */
-} cf_dataset_names;
-extern const cf_dataset_names cf_dataset_name_arrays[];
+} dataset_names;
+extern const dataset_names dataset_name_arrays[];
 
 /** A collective read of elements first .. first + count - 1 of a 1-D array; each rank its own, or
  * none. */
-cf_status cf_dataset_read_part(cf_store *store, const char *name, cf_type type, int64_t first,
-                               int64_t count, void *data);
+cf_status dataset_read_part(cf_store *store, const char *name, cf_type type, int64_t first,
+                            int64_t count, void *data);
 
 /** FORMAT unless values[0..count) ascend (equal allowed) within low .. high. Local. */
-cf_status cf_dataset_check_pointers(cf_store *store, const char *name, const int64_t *values,
-                                    int64_t count, const int64_t bounds[2]);
+cf_status dataset_check_offsets(cf_store *store, const char *name, const int64_t *values,
+                                int64_t count, const int64_t bounds[2]);

@@ -8,7 +8,7 @@
 
 enum { NAMES_PER_PASS = 65536 }; /* bounds the memory of cf_dataset_find() */
 
-const cf_dataset_names cf_dataset_name_arrays[] = {
+const dataset_names dataset_name_arrays[] = {
     [CF_USER_IDS] = {"/users/id", "/users/id_start", "user"},
     [CF_ITEM_IDS] = {"/items/id", "/items/id_start", "item"},
     [CF_ITEM_TITLES] = {"/items/title", "/items/title_start", "title"}};
@@ -51,10 +51,10 @@ static cf_status check_names(cf_store *store, const char *name, const cf_strings
 }
 
 /* From any handle, so that a whole pass over the file can be verified. */
-static cf_status read_names(cf_store *store, const cf_par *world, cf_names which,
+static cf_status read_names(cf_store *store, const cf_par *world, cf_name_kind which,
                             const int64_t range[2], cf_strings *out)
 {
-    const cf_dataset_names *array = &cf_dataset_name_arrays[which];
+    const dataset_names *array = &dataset_name_arrays[which];
     const int64_t first = range[0], count = range[1], rows = count > 0 ? count + 1 : 0;
     cf_strings names = {.count = count};
     int64_t shape[2], begin = 0, size = 0;
@@ -63,9 +63,9 @@ static cf_status read_names(cf_store *store, const cf_par *world, cf_names which
 
     CF_TRY(cf_par_agree(world, CF_ALLOC(names.start, count + 1)));
     CF_TRY(cf_store_shape(store, array->bytes, &type, shape));
-    CF_TRY(cf_dataset_read_part(store, array->start, CF_I64, first, rows, names.start));
-    status = cf_dataset_check_pointers(store, array->start, names.start, rows,
-                                       (const int64_t[2]){0, shape[0]});
+    CF_TRY(dataset_read_part(store, array->start, CF_I64, first, rows, names.start));
+    status = dataset_check_offsets(store, array->start, names.start, rows,
+                                   (const int64_t[2]){0, shape[0]});
     if (status == CF_OK && rows > 0) {
         begin = names.start[0];
         size = names.start[count] - begin;
@@ -74,7 +74,7 @@ static cf_status read_names(cf_store *store, const cf_par *world, cf_names which
     }
     if (status == CF_OK) status = CF_ALLOC(names.bytes, size);
     CF_TRY(cf_par_agree(world, status));
-    CF_TRY(cf_dataset_read_part(store, array->bytes, CF_U8, begin, size, names.bytes));
+    CF_TRY(dataset_read_part(store, array->bytes, CF_U8, begin, size, names.bytes));
     CF_TRY(cf_par_agree(world, check_names(store, array->bytes, &names)));
     *out = names;
     names = (cf_strings){0};
@@ -83,20 +83,20 @@ done:
     return status;
 }
 
-cf_status cf_dataset_read_names(const cf_dataset *dataset, cf_names which, int64_t first,
+cf_status cf_dataset_read_names(const cf_dataset *dataset, cf_name_kind which, int64_t first,
                                 int64_t count, cf_strings *out)
 {
     const int64_t range[2] = {first, count};
 
-    if (!cf_store_has(dataset->store, cf_dataset_name_arrays[which].start))
+    if (!cf_store_has(dataset->store, dataset_name_arrays[which].start))
         return make_empty_titles(dataset->world, count, out);
     return read_names(dataset->store, dataset->world, which, range, out);
 }
 
-void cf_dataset_describe(const cf_dataset *dataset, cf_names which, int64_t number, char *out,
+void cf_dataset_describe(const cf_dataset *dataset, cf_name_kind which, int64_t number, char *out,
                          size_t size)
 {
-    const char *what = cf_dataset_name_arrays[which].what;
+    const char *what = dataset_name_arrays[which].what;
     cf_strings name = {0};
 
     if (cf_dataset_read_names(dataset, which, number, 1, &name) == CF_OK)
@@ -137,7 +137,7 @@ static void note_number(const wanted *list, int64_t count, const char *id, int64
 }
 
 /* All ranks pass over their even shares in the same number of steps. */
-static cf_status scan_names(const cf_dataset *dataset, cf_names which, const wanted *list,
+static cf_status scan_names(const cf_dataset *dataset, cf_name_kind which, const wanted *list,
                             int64_t count, int64_t *out)
 {
     const cf_par *world = dataset->world;
@@ -161,7 +161,7 @@ done:
     return status;
 }
 
-cf_status cf_dataset_find(const cf_dataset *dataset, cf_names which, const cf_strings *ids,
+cf_status cf_dataset_find(const cf_dataset *dataset, cf_name_kind which, const cf_strings *ids,
                           const char *origin, int64_t *out)
 {
     wanted *list = NULL;
@@ -181,8 +181,8 @@ cf_status cf_dataset_find(const cf_dataset *dataset, cf_names which, const cf_st
     for (int64_t k = 0; k < ids->count; k++)
         if (found[k] < 0)
             CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: no %s \"%.200s\" in %s", origin,
-                           cf_dataset_name_arrays[which].what, ids->bytes + ids->start[k],
-                           cf_store_path(dataset->store)));
+                           dataset_name_arrays[which].what, ids->bytes + ids->start[k],
+                           cf_dataset_path(dataset)));
     for (int64_t k = 0; k < ids->count; k++)
         out[k] = found[k];
 done:

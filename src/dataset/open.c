@@ -1,31 +1,8 @@
-/* Opening a dataset file, and reading what is not cut by the grid: counts and vectors. */
+/* Opening a dataset file: its counts are read, and its arrays must have the shapes that follow from
+ * them, so that no later read can leave an array. Nothing else is read. */
 #include "internal.h"
 
 #include <inttypes.h>
-#include <math.h>
-
-cf_status cf_dataset_read_part(cf_store *store, const char *name, cf_type type, int64_t first,
-                               int64_t count, void *data)
-{
-    const cf_slab slab = {first, count, 0, 1, 1};
-
-    return cf_store_read(store, name, type, &slab, data);
-}
-
-cf_status cf_dataset_check_pointers(cf_store *store, const char *name, const int64_t *values,
-                                    int64_t count, const int64_t bounds[2])
-{
-    int64_t low = bounds[0];
-
-    for (int64_t k = 0; k < count; k++) {
-        if (values[k] < low || values[k] > bounds[1])
-            return CF_FAIL(CF_ERR_FORMAT,
-                           "%s: %s is damaged: %" PRId64 " is not between %" PRId64 " and %" PRId64,
-                           cf_store_path(store), name, values[k], low, bounds[1]);
-        low = values[k];
-    }
-    return CF_OK;
-}
 
 static cf_status expect_shape(cf_store *store, const char *name, cf_type type, int64_t rows)
 {
@@ -60,7 +37,7 @@ static cf_status read_counts(cf_dataset *dataset)
 
         if (status != CF_OK) return status;
         if (*counts[k].value < counts[k].low)
-            return CF_FAIL(CF_ERR_FORMAT, "%s: %s is %" PRId64, cf_store_path(dataset->store),
+            return CF_FAIL(CF_ERR_FORMAT, "%s: %s is %" PRId64, cf_dataset_path(dataset),
                            counts[k].name, *counts[k].value);
     }
     return CF_OK;
@@ -125,9 +102,14 @@ done:
 
 void cf_dataset_close(cf_dataset **dataset)
 {
-    if (!*dataset) return;
+    if (*dataset == NULL) return;
     cf_store_close(&(*dataset)->store);
     cf_free(dataset);
+}
+
+const char *cf_dataset_path(const cf_dataset *dataset)
+{
+    return cf_store_path(dataset->store);
 }
 
 cf_status cf_dataset_read_item_counts(const cf_dataset *dataset, int64_t first, int64_t count,
@@ -138,62 +120,12 @@ cf_status cf_dataset_read_item_counts(const cf_dataset *dataset, int64_t first, 
     cf_status status;
 
     CF_TRY(cf_par_agree(dataset->world, CF_ALLOC(ptr, count + 1)));
-    CF_TRY(cf_dataset_read_part(dataset->store, "/train/item_ptr", CF_I64, first, rows, ptr));
-    status = cf_dataset_check_pointers(dataset->store, "/train/item_ptr", ptr, rows, bounds);
+    CF_TRY(dataset_read_part(dataset->store, "/train/item_ptr", CF_I64, first, rows, ptr));
+    status = dataset_check_offsets(dataset->store, "/train/item_ptr", ptr, rows, bounds);
     CF_TRY(cf_par_agree(dataset->world, status));
     for (int64_t k = 0; k < count; k++)
         out[k] = ptr[k + 1] - ptr[k];
 done:
     cf_free(&ptr);
     return status;
-}
-
-/* Number of the first item whose vector is not finite, on whichever rank it is; n_items if none. */
-static int64_t first_not_finite(const cf_dataset *dataset, int64_t first, int64_t count,
-                                const float *rows)
-{
-    const int64_t dim = dataset->embedding_dim;
-    int64_t bad = dataset->n_items;
-
-    for (int64_t k = 0; k < count && bad == dataset->n_items; k++)
-        for (int64_t j = 0; j < dim; j++)
-            if (!isfinite(rows[k * dim + j])) bad = first + k;
-    MPI_Allreduce(MPI_IN_PLACE, &bad, 1, MPI_INT64_T, MPI_MIN, dataset->world->comm);
-    return bad;
-}
-
-cf_status cf_dataset_read_embedding(const cf_dataset *dataset, int64_t first, int64_t count,
-                                    float *out, uint8_t *present)
-{
-    const cf_slab slab = {first, count, 0, dataset->embedding_dim, dataset->embedding_dim};
-    uint8_t *flags = NULL;
-    int64_t bad;
-    cf_status status = CF_OK;
-
-    if (dataset->embedding_dim == 0)
-        return CF_FAIL(CF_ERR_FORMAT, "%s: has no language-model vectors",
-                       cf_store_path(dataset->store));
-    CF_TRY(cf_par_agree(dataset->world, CF_ALLOC(flags, count)));
-    CF_TRY(cf_store_read(dataset->store, "/items/embedding", CF_F32, &slab, out));
-    CF_TRY(cf_dataset_read_part(dataset->store, "/items/embedding_present", CF_U8, first, count,
-                                present ? present : flags));
-    bad = first_not_finite(dataset, first, count, out);
-    if (bad < dataset->n_items) {
-        char name[256];
-
-        cf_dataset_describe(dataset, CF_ITEM_IDS, bad, name, sizeof name);
-        status = CF_FAIL(CF_ERR_NUMERIC, "%s: /items/embedding: the vector of %s is not finite",
-                         cf_store_path(dataset->store), name);
-    }
-done:
-    cf_free(&flags);
-    return status;
-}
-
-cf_status cf_dataset_verify_embedding(const cf_dataset *dataset)
-{
-    cf_status status = cf_store_verify(dataset->store, "/items/embedding");
-
-    if (status != CF_OK) return status;
-    return cf_store_verify(dataset->store, "/items/embedding_present");
 }

@@ -23,8 +23,8 @@ static cf_status balance(const cf_dataset *dataset, cf_store *store, const char 
     cf_status status;
 
     CF_TRY(cf_par_agree(world, CF_ALLOC(ptr, count)));
-    CF_TRY(cf_dataset_read_part(store, name, CF_I64, first, count, ptr));
-    CF_TRY(cf_par_agree(world, cf_dataset_check_pointers(store, name, ptr, count, bounds)));
+    CF_TRY(dataset_read_part(store, name, CF_I64, first, count, ptr));
+    CF_TRY(cf_par_agree(world, dataset_check_offsets(store, name, ptr, count, bounds)));
     for (int b = 1; b < blocks->count; b++) {
         int64_t k =
             cf_dataset_find_work(ptr, first, count, cf_par_even_start(total, blocks->count, b));
@@ -82,7 +82,7 @@ static cf_status read_pointers(const reader *in, const list_arrays *arrays, cons
     cf_status status;
 
     CF_TRY(cf_par_agree(in->dataset->world, CF_ALLOC(all, grid->column.size)));
-    CF_TRY(cf_dataset_read_part(in->store, arrays->ptr, CF_I64, first, rows, start));
+    CF_TRY(dataset_read_part(in->store, arrays->ptr, CF_I64, first, rows, start));
     mine = rows > 0 ? start[0] : -1;
     MPI_Allgather(&mine, 1, MPI_INT64_T, all, 1, MPI_INT64_T, grid->column.comm);
     if (!last) start[count] = next_pointer(&grid->column, all, arrays->nnz);
@@ -90,7 +90,7 @@ static cf_status read_pointers(const reader *in, const list_arrays *arrays, cons
         bool ends =
             (first > 0 || count == 0 || start[0] == 0) && (!last || start[count] == arrays->nnz);
 
-        status = cf_dataset_check_pointers(in->store, arrays->ptr, start, count + 1, bounds);
+        status = dataset_check_offsets(in->store, arrays->ptr, start, count + 1, bounds);
         if (status == CF_OK && !ends)
             status = CF_FAIL(CF_ERR_FORMAT, "%s: %s is damaged: it does not run from 0 to %" PRId64,
                              cf_store_path(in->store), arrays->ptr, arrays->nnz);
@@ -138,8 +138,8 @@ static cf_status read_lists(const reader *in, const list_arrays *arrays, const c
     for (int64_t k = 0; k <= lists.count; k++)
         lists.start[k] -= begin;
     CF_TRY(cf_par_agree(world, CF_ALLOC(lists.index, size)));
-    CF_TRY(cf_dataset_read_part(in->store, arrays->index, CF_I64, begin, in->reads ? size : 0,
-                                lists.index));
+    CF_TRY(dataset_read_part(in->store, arrays->index, CF_I64, begin, in->reads ? size : 0,
+                             lists.index));
     if (in->reads) status = check_lists(in, arrays, &lists);
     CF_TRY(cf_par_agree(world, status));
     CF_TRY(cf_store_verify(in->store, arrays->index));
@@ -179,7 +179,7 @@ done:
 static cf_status fill_shard(const cf_dataset *dataset, const cf_grid *grid, cf_shard *shard)
 {
     reader in = {dataset, NULL, grid, grid->my_column == 0};
-    const char *path = cf_store_path(dataset->store);
+    const char *path = cf_dataset_path(dataset);
     cf_status status;
 
     CF_TRY(cf_store_open(dataset->world, path, "dataset", &in.store));
@@ -206,8 +206,7 @@ cf_status cf_dataset_load_shard(const cf_dataset *dataset, const cf_grid *grid, 
         return CF_FAIL(CF_ERR_USAGE,
                        "%s: %" PRId64 " users and %" PRId64
                        " items cannot be cut into %d blocks: use fewer ranks or another grid",
-                       cf_store_path(dataset->store), dataset->n_users, dataset->n_items,
-                       grid->n_rows);
+                       cf_dataset_path(dataset), dataset->n_users, dataset->n_items, grid->n_rows);
     status = CF_ALLOC(shard, 1);
     if (status == CF_OK)
         status = cf_par_create_blocks(dataset->n_users, grid->n_rows, &shard->users);

@@ -59,7 +59,7 @@ static void close_solver(solver *s)
 static cf_status create_matrix(const solver *s, int64_t n_columns, cf_cyclic **out)
 {
     return cf_linalg_create_cyclic(s->mesh, s->type, (const int64_t[]){s->n, n_columns},
-                                  CF_SOLVE_BLOCK, out);
+                                   CF_SOLVE_BLOCK, out);
 }
 
 /* ---- Interactions ---- */
@@ -332,16 +332,13 @@ double closed_memory(const model_kind *kind, const cf_config *config, const cf_m
 
 static cf_status check_vectors(const cf_config *config, const cf_dataset *dataset)
 {
-    const char *path = cf_store_path(dataset->store);
+    const char *path = cf_dataset_path(dataset);
 
     if (dataset->embedding_dim == 0)
         return CF_FAIL(CF_ERR_USAGE, "%s: has no language-model vectors, which L3AE needs", path);
     if (dataset->n_missing == 0) return CF_OK;
     if (cf_config_is(config, "missing_embedding", "error"))
-        return CF_FAIL(CF_ERR_FORMAT,
-                       "%s: %lld of %lld items have no vector; missing_embedding: zero or mean "
-                       "goes on without",
-                       path, (long long)dataset->n_missing, (long long)dataset->n_items);
+        return cf_dataset_refuse_missing(dataset, "zero or mean");
     if (cf_config_is(config, "missing_embedding", "random"))
         return CF_FAIL(CF_ERR_USAGE, "missing_embedding: L3AE draws no vectors, so that it has to "
                                      "be zero or mean, which are the same to it");

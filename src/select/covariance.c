@@ -122,8 +122,8 @@ cf_status cf_select_spectrum(const cf_dataset *dataset, const cf_config *config,
     cf_status status;
 
     if (dataset->embedding_dim == 0)
-        CF_TRY(CF_FAIL(CF_ERR_USAGE, "%s: has no language-model vectors",
-                       cf_store_path(dataset->store)));
+        CF_TRY(
+            CF_FAIL(CF_ERR_USAGE, "%s: has no language-model vectors", cf_dataset_path(dataset)));
     CF_TRY(take(dataset, NULL, &gram));
     CF_TRY(cf_linalg_singular_panels(gram, cf_config_int(config, "pca_one_rank"), singular));
 done:

@@ -50,34 +50,6 @@ done:
     return status;
 }
 
-/** Refuse a dataset with missing vectors, naming the first of them. Collective. */
-static cf_status refuse_missing(const cf_dataset *dataset)
-{
-    const cf_par *par = dataset->world;
-    const int64_t start = cf_par_even_start(dataset->n_items, par->size, par->rank);
-    const int64_t next = cf_par_even_start(dataset->n_items, par->size, par->rank + 1);
-    const cf_slab slab = {start, next - start, 0, 1, 1};
-    int64_t first = 0;
-    uint8_t *present = NULL;
-    char item[256];
-    cf_status status;
-
-    CF_TRY(cf_par_agree(par, CF_ALLOC(present, next - start)));
-    CF_TRY(cf_store_read(dataset->store, "/items/embedding_present", CF_U8, &slab, present));
-    while (first < next - start && present[first])
-        first++;
-    first = first < next - start ? start + first : dataset->n_items - 1;
-    MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT64_T, MPI_MIN, par->comm);
-    cf_dataset_describe(dataset, CF_ITEM_IDS, first, item, sizeof item);
-    status = CF_FAIL(CF_ERR_FORMAT,
-                     "%s: %" PRId64 " of %" PRId64 " items have no vector, the first is %s; "
-                     "missing_embedding: zero, mean or random goes on without",
-                     cf_store_path(dataset->store), dataset->n_missing, dataset->n_items, item);
-done:
-    cf_free(&present);
-    return status;
-}
-
 static int compare_dims(const void *a, const void *b)
 {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
@@ -216,7 +188,7 @@ static void set_constants(const select_survey *survey, const cf_config *config,
 static cf_status check_counts(const cf_dataset *dataset, const cf_config *config,
                               const select_survey *survey, int64_t n_popular)
 {
-    const char *path = cf_store_path(dataset->store);
+    const char *path = cf_dataset_path(dataset);
 
     if (cf_config_is(config, "emb_selection", "var") && survey->popular.count < 2)
         return CF_FAIL(CF_ERR_USAGE,
@@ -255,7 +227,7 @@ cf_status cf_select_dims(const cf_dataset *dataset, const cf_config *config, cf_
     CF_ASSERT(!cf_config_is(config, "emb_selection", "False"));
     CF_TRY(select_check_settings(dataset, config, n_popular));
     if (dataset->n_missing > 0 && cf_config_is(config, "missing_embedding", "error"))
-        CF_TRY(refuse_missing(dataset));
+        CF_TRY(cf_dataset_refuse_missing(dataset, "zero, mean or random"));
     status = create_selection(cf_config_int(config, "embedding_size"), map ? survey.dim : 0,
                               stand_in, &selection);
     CF_TRY(cf_par_agree(dataset->world, status));

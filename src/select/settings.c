@@ -83,7 +83,7 @@ bool select_is_map(const cf_config *config)
 cf_status select_check_settings(const cf_dataset *dataset, const cf_config *config,
                                 int64_t n_popular)
 {
-    const char *path = cf_store_path(dataset->store);
+    const char *path = cf_dataset_path(dataset);
     const int64_t size = cf_config_int(config, "embedding_size"), dim = dataset->embedding_dim;
 
     if (dim == 0)

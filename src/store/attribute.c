@@ -1,3 +1,7 @@
+/* Attributes of a file: single integers, real numbers and texts (fixed length, UTF-8). Every rank
+ * writes the same value, as HDF5 demands of a parallel file. Attributes carry no checksums of ours;
+ * HDF5's own protect them, for the object headers of its 1.8 format are checksummed.
+ */
 #include "internal.h"
 
 #include <string.h>
@@ -136,4 +140,108 @@ done:
     else
         cf_free(&text);
     return status;
+}
+
+/* ---- All attributes ---- */
+
+/* What read_next() fills: HDF5 calls it for one attribute after the other. */
+typedef struct attribute_list {
+    cf_attribute *attributes;
+    int64_t count, capacity;
+    cf_status status;
+} attribute_list;
+
+/* A text of fixed or variable length, as a new C string. Anything that HDF5 cannot convert is
+ * "". */
+static cf_status read_any_text(hid_t attribute, hid_t type, char **out)
+{
+    const bool variable = H5Tis_variable_str(type) > 0;
+    const size_t size = variable ? H5T_VARIABLE : H5Tget_size(type) + 1;
+    hid_t memory = H5Tcopy(H5T_C_S1);
+    char *text = NULL;
+    cf_status status = CF_OK;
+
+    H5Tset_size(memory, size);
+    H5Tset_cset(memory, H5Tget_cset(type));
+    if (variable) {
+        if (H5Aread(attribute, memory, &text) < 0) text = NULL;
+        status = store_copy_text(text != NULL ? text : "", out);
+        if (text != NULL) H5free_memory(text);
+    } else {
+        status = CF_ALLOC(text, (int64_t)size);
+        if (status == CF_OK && H5Aread(attribute, memory, text) < 0) text[0] = '\0';
+        if (status == CF_OK) *out = text;
+    }
+    H5Tclose(memory);
+    return status;
+}
+
+/* The value of one attribute in the form that its type has. */
+static cf_status read_any(hid_t attribute, cf_attribute *out)
+{
+    hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
+    H5T_class_t class = H5Tget_class(type);
+    cf_status status = CF_OK;
+
+    if (H5Sget_simple_extent_npoints(space) != 1)
+        out->type = CF_ATTRIBUTE_OTHER;
+    else if (class == H5T_INTEGER && H5Aread(attribute, H5T_NATIVE_INT64, &out->integer) >= 0)
+        out->type = CF_ATTRIBUTE_INT;
+    else if (class == H5T_FLOAT && H5Aread(attribute, H5T_NATIVE_DOUBLE, &out->real) >= 0)
+        out->type = CF_ATTRIBUTE_REAL;
+    else if (class == H5T_STRING) {
+        out->type = CF_ATTRIBUTE_TEXT;
+        status = read_any_text(attribute, type, &out->text);
+    }
+    H5Sclose(space);
+    H5Tclose(type);
+    return status;
+}
+
+/* HDF5's callback: append one attribute to the list behind `context`; -1 ends the iteration. */
+static herr_t read_next(hid_t file, const char *name, const H5A_info_t *info, void *context)
+{
+    attribute_list *list = context;
+    cf_attribute *next;
+    hid_t attribute;
+
+    (void)info;
+    list->status = CF_GROW(list->attributes, list->capacity, list->count + 1);
+    if (list->status != CF_OK) return -1;
+    next = &list->attributes[list->count++];
+    *next = (cf_attribute){.type = CF_ATTRIBUTE_OTHER};
+    list->status = store_copy_text(name, &next->name);
+    attribute = H5Aopen(file, name, H5P_DEFAULT);
+    if (list->status == CF_OK && attribute >= 0) list->status = read_any(attribute, next);
+    if (attribute >= 0) H5Aclose(attribute);
+    return list->status == CF_OK ? 0 : -1;
+}
+
+cf_status cf_store_attributes(const cf_store *store, cf_attribute **out, int64_t *count)
+{
+    char reason[STORE_REASON_SIZE];
+    attribute_list list = {.status = CF_OK};
+    hsize_t position = 0;
+    cf_status status;
+
+    if (H5Aiterate2(store->file, H5_INDEX_NAME, H5_ITER_INC, &position, read_next, &list) < 0 &&
+        list.status == CF_OK)
+        list.status = CF_FAIL(CF_ERR_FORMAT, "%s: cannot read the attributes (%s)", store->path,
+                              store_reason(reason));
+    CF_TRY(cf_par_agree(&store->par, list.status));
+    *out = list.attributes;
+    *count = list.count;
+    return CF_OK;
+done:
+    cf_store_destroy_attributes(&list.attributes, list.count);
+    return status;
+}
+
+void cf_store_destroy_attributes(cf_attribute **attributes, int64_t count)
+{
+    for (int64_t k = 0; k < count; k++) {
+        cf_free(&(*attributes)[k].name);
+        cf_free(&(*attributes)[k].text);
+    }
+    cf_free(attributes);
 }

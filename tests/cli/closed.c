@@ -78,7 +78,7 @@ static void export_writes_the_matrix_and_its_ids(void **state)
 }
 
 /* Which number the program gave to the id that ends in `k`. */
-static void read_numbers(const cf_dataset *dataset, cf_names which, int64_t count, int *number)
+static void read_numbers(const cf_dataset *dataset, cf_name_kind which, int64_t count, int *number)
 {
     cf_strings names = {0};
 

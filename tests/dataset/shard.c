@@ -193,36 +193,37 @@ static void a_flipped_byte_is_noticed(void **state)
 
 /* Allocations of the call fail, the later ones not all of them, on each rank in turn; no rank
  * hangs, nothing leaks. */
+typedef struct load {
+    cf_dataset *dataset;
+    cf_grid *grid;
+    cf_shard *shard;
+} load;
+
+static cf_status load_shard(void *context)
+{
+    load *l = context;
+
+    return cf_dataset_load_shard(l->dataset, l->grid, &l->shard);
+}
+
+static void drop_shard(void *context)
+{
+    cf_dataset_destroy_shard(&((load *)context)->shard);
+}
+
 static void no_memory_on_one_rank_stops_every_rank(void **state)
 {
+    const cf_test_trial trial = {.attempt = load_shard, .clean_up = drop_shard, .thinning = 12};
     const char *path = cf_test_scratch("memory.h5");
-    cf_dataset *dataset = NULL;
-    cf_grid *grid = NULL;
+    load l = {0};
 
     (void)state;
     assert_int_equal(write_dataset(path, CF_F32), CF_OK);
-    assert_int_equal(cf_dataset_open(&world, path, &dataset), CF_OK);
-    assert_int_equal(cf_par_create_grid(&world, world.size, 1, &grid), CF_OK);
-    for (int bad = 0; bad < world.size; bad++) {
-        int64_t live = cf_alloc_live();
-        int n = 1;
-
-        for (;; n += 1 + n / 12) {
-            cf_shard *shard = NULL;
-            cf_status status;
-
-            if (world.rank == bad) cf_alloc_fail_at(n);
-            status = cf_dataset_load_shard(dataset, grid, &shard);
-            cf_alloc_fail_at(0);
-            cf_dataset_destroy_shard(&shard);
-            assert_int_equal(cf_alloc_live(), live);
-            if (status == CF_OK) break;
-            assert_int_equal(status, CF_ERR_MEMORY);
-        }
-        assert_true(n > 10);
-    }
-    cf_par_destroy_grid(&grid);
-    cf_dataset_close(&dataset);
+    assert_int_equal(cf_dataset_open(&world, path, &l.dataset), CF_OK);
+    assert_int_equal(cf_par_create_grid(&world, world.size, 1, &l.grid), CF_OK);
+    assert_true(cf_test_every_allocation(&trial, &l) > 10);
+    cf_par_destroy_grid(&l.grid);
+    cf_dataset_close(&l.dataset);
 }
 
 static const struct CMUnitTest tests[] = {

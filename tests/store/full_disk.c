@@ -18,7 +18,7 @@ static void assert_absent(const char *path)
 
 /* One table of `rows` x 16 float32, all ranks writing; the status of the first call that failed,
  * nothing left open. */
-static cf_status publish_table(const char *path, int64_t rows)
+static cf_status commit_table(const char *path, int64_t rows)
 {
     const sample_array table = {"/user_embedding", CF_F32, {rows, 16}};
     cf_store *store = NULL;
@@ -72,7 +72,7 @@ static void a_full_disk_keeps_the_older_file(void **state)
     snprintf(folder, sizeof folder, "%s", cf_test_scratch("small"));
     snprintf(path, sizeof path, "%s/latest.h5", folder);
     if (!mount_small(folder)) return;
-    assert_ok(publish_table(path, 5000));
+    assert_ok(commit_table(path, 5000));
     for (size_t k = 0; k < sizeof rows / sizeof rows[0]; k++) {
         double start = cf_clock_now();
         const char *words = "small/latest.h5: cannot write (No space left on device)";
@@ -86,14 +86,14 @@ static void a_full_disk_keeps_the_older_file(void **state)
                              CF_ERR_IO);
             cf_store_close(&store);
         } else {
-            assert_int_equal(publish_table(path, rows[k]), CF_ERR_IO);
+            assert_int_equal(commit_table(path, rows[k]), CF_ERR_IO);
         }
         if (strstr(cf_error_message(), words) == NULL) fail_msg("%s", cf_error_message());
         assert_true(cf_clock_now() - start < 10);
         assert_absent(path);
         assert_ok(open_table(path));
     }
-    assert_ok(publish_table(path, 4000)); /* what failed has taken nothing for good */
+    assert_ok(commit_table(path, 4000)); /* what failed has taken nothing for good */
     assert_ok(open_table(path));
     MPI_Barrier(world.comm);
     if (world.rank == 0) assert_int_equal(umount(folder), 0);
@@ -122,7 +122,7 @@ static void writes_that_are_lost_are_noticed(void **state)
     (void)state;
     snprintf(path, sizeof path, "%s", cf_test_scratch("lost.h5"));
     signal(SIGXFSZ, SIG_IGN);
-    assert_ok(publish_table(path, 5000));
+    assert_ok(commit_table(path, 5000));
     for (size_t k = 0; k < sizeof limits / sizeof limits[0]; k++) {
         cf_store *store = NULL;
         struct rlimit before;

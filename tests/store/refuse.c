@@ -67,7 +67,7 @@ static void make_good(void)
 {
     snprintf(good, sizeof good, "%s", cf_test_scratch("good.h5"));
     snprintf(bad, sizeof bad, "%s", cf_test_scratch("bad.h5"));
-    assert_ok(sample_publish(good, "dataset"));
+    assert_ok(sample_commit(good, "dataset"));
 }
 
 #define assert_refused(call, status, words)                                                        \
@@ -264,7 +264,7 @@ static void places_that_cannot_be_written_are_named(void **state)
     MPI_Barrier(world.comm);
     assert_refused(cf_store_create(&world, folder, "dataset", &store), CF_ERR_IO,
                    "folder.h5: cannot create (Is a directory)");
-    assert_ok(sample_publish(path, "dataset"));
+    assert_ok(sample_commit(path, "dataset"));
     if (world.rank == 0) assert_int_equal(chmod(folder, 0555), 0);
     MPI_Barrier(world.comm);
     if (user == 0) assert_int_equal(seteuid(65534), 0); /* root may write anywhere */

@@ -16,7 +16,7 @@ static void what_was_written_is_read(void **state)
     const char *path = cf_test_scratch("sample.h5");
 
     (void)state;
-    assert_ok(sample_publish(path, "dataset"));
+    assert_ok(sample_commit(path, "dataset"));
     assert_ok(sample_check(path, "dataset"));
     assert_ok(sample_check(path, NULL));
 }
@@ -182,7 +182,7 @@ static void halves_are_read_as_floats(void **state)
 
     (void)state;
     rows.stride = 48;
-    assert_ok(sample_publish(cf_test_scratch("half.h5"), "dataset"));
+    assert_ok(sample_commit(cf_test_scratch("half.h5"), "dataset"));
     assert_ok(cf_store_open(&world, cf_test_scratch("half.h5"), "dataset", &store));
     assert_ok(CF_ALLOC(got, rows.n_rows * rows.stride));
     assert_ok(cf_store_read(store, "/half", CF_F32, &rows, got));
@@ -276,7 +276,7 @@ static void names_are_listed_in_order(void **state)
     int64_t shape[2];
 
     (void)state;
-    assert_ok(sample_publish(path, "dataset"));
+    assert_ok(sample_commit(path, "dataset"));
     assert_ok(cf_store_open(&world, path, "dataset", &store));
     assert_string_equal(cf_store_path(store), path);
     assert_ok(cf_store_list(store, &list));
@@ -311,7 +311,7 @@ static void what_is_given_up_leaves_nothing(void **state)
     assert_int_not_equal(access(path, F_OK), 0);
 }
 
-static void what_is_not_written_is_not_published(void **state)
+static void what_is_not_written_is_not_committed(void **state)
 {
     const sample_array real = {"/real", CF_F64, {7, 1}};
     const char *path = cf_test_scratch("partly.h5");
@@ -336,7 +336,7 @@ static void reading_a_part_is_not_verified(void **state)
     cf_store *store = NULL;
 
     (void)state;
-    assert_ok(sample_publish(path, "dataset"));
+    assert_ok(sample_commit(path, "dataset"));
     assert_ok(cf_store_open(&world, path, "dataset", &store));
     rows.first_column =
         3; /* cuts a unit of the checksums: may be read, but says nothing about the whole */
@@ -362,7 +362,7 @@ static void same_content_same_bytes(void **state)
         FILE *in;
 
         if (k == 1) sleep(1); /* no time of day is in the file */
-        assert_ok(sample_publish(path, "dataset"));
+        assert_ok(sample_commit(path, "dataset"));
         in = fopen(path, "rb");
         assert_int_equal(fstat(fileno(in), &file[k]), 0);
         bytes[k] = malloc((size_t)file[k].st_size);
@@ -387,7 +387,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(attributes_come_back),
     cmocka_unit_test(names_are_listed_in_order),
     cmocka_unit_test(what_is_given_up_leaves_nothing),
-    cmocka_unit_test(what_is_not_written_is_not_published),
+    cmocka_unit_test(what_is_not_written_is_not_committed),
     cmocka_unit_test(reading_a_part_is_not_verified),
     cmocka_unit_test(same_content_same_bytes),
 };

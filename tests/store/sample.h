@@ -136,7 +136,7 @@ done:
 }
 
 /* Write the whole file. */
-static inline cf_status sample_publish(const char *path, const char *kind)
+static inline cf_status sample_commit(const char *path, const char *kind)
 {
     cf_store *store = NULL;
     cf_status status;

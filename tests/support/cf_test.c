@@ -187,3 +187,60 @@ void cf_test_damage(const char *path, float value)
     fclose(file);
     free(bytes);
 }
+
+/* ---- Allocations that fail ------------------------------------------------------------------ */
+
+/* One attempt whose n-th allocation fails on rank `bad`. True if it failed, as it should have. */
+static bool fails_at(const cf_test_trial *trial, void *context, int bad, int64_t n)
+{
+    const int64_t live = cf_alloc_live();
+    char origin[32];
+    cf_status status;
+
+    if (trial->prepare != NULL) trial->prepare(context);
+    if (world.rank == bad) cf_alloc_fail_at(n);
+    status = trial->attempt(context);
+    cf_alloc_fail_at(0);
+    if (status != CF_OK) {
+        if (status != CF_ERR_MEMORY)
+            fail_msg("allocation %lld: %s", (long long)n, cf_error_message());
+        snprintf(origin, sizeof origin, world.size > 1 ? "rank %d: " : "", bad);
+        if (strstr(cf_error_message(), "out of memory") == NULL ||
+            strstr(cf_error_message(), origin) == NULL)
+            fail_msg("allocation %lld of rank %d: %s", (long long)n, bad, cf_error_message());
+    }
+    if (trial->clean_up != NULL) trial->clean_up(context);
+    if (cf_alloc_live() != live)
+        fail_msg("allocation %lld of rank %d: %lld blocks were not freed", (long long)n, bad,
+                 (long long)(cf_alloc_live() - live));
+    return status != CF_OK;
+}
+
+/* Each n on one rank alone, until no rank has that many allocations. */
+static int64_t fail_in_rotation(const cf_test_trial *trial, void *context)
+{
+    int64_t failed = 0, n = 1;
+    int bad = 0;
+
+    for (int passed = 0; passed < world.size; bad = (bad + 1) % world.size) {
+        passed = fails_at(trial, context, bad, n) ? 0 : passed + 1;
+        failed += passed == 0;
+        n += trial->thinning > 0 ? 1 + n / trial->thinning : 1;
+    }
+    return failed;
+}
+
+int64_t cf_test_every_allocation(const cf_test_trial *trial, void *context)
+{
+    int64_t fewest = INT64_MAX;
+
+    if (trial->rotate) return fail_in_rotation(trial, context);
+    for (int bad = 0; bad < world.size; bad++) {
+        int64_t failed = 0, n = 1;
+
+        for (; fails_at(trial, context, bad, n); failed++)
+            n += trial->thinning > 0 ? 1 + n / trial->thinning : 1;
+        fewest = cf_min(fewest, failed);
+    }
+    return fewest;
+}

@@ -40,6 +40,23 @@ double *cf_test_npy(const char *path, int64_t dims[2]);
 /** Flip one bit where the file holds the four bytes of `value`. On one rank. */
 void cf_test_damage(const char *path, float value);
 
+/** A call that must fail on every rank, and leak nothing, wherever one rank's memory ends. */
+typedef struct cf_test_trial {
+    cf_status (*attempt)(void *context); /* the call; an allocation in it fails on one rank */
+    void (*prepare)(void *context);      /* before each attempt; may be NULL */
+    void (*clean_up)(void *context);     /* after each attempt, failed or not; may be NULL */
+    int64_t thinning; /* 0: each allocation fails in turn; else n grows by 1 + n / thinning */
+    bool rotate;      /* the next n is tried on the next rank alone, for costly attempts */
+} cf_test_trial;
+
+/**
+ * Let the n-th allocation of an attempt fail, n = 1, 2, ..., until the attempt succeeds; on each
+ * rank in turn. Each failure must be CF_ERR_MEMORY on all ranks, with the message "out of memory"
+ * of the rank where it happened, and prepare, attempt and clean_up together may keep no memory.
+ * Returns the fewest failures that any rank's turn had. Collective over the world.
+ */
+int64_t cf_test_every_allocation(const cf_test_trial *trial, void *context);
+
 int cf_test_main(int argc, char **argv, int (*run)(void));
 /** Group teardown: leaves cmocka's closing lines to rank 0. */
 int cf_test_end_group(void **state);

@@ -73,7 +73,7 @@ static cf_status find_matrix(const char *path, hid_t file, candidates *all)
 /* ---- What is in it --------------------------------------------------------------------------- */
 
 /* What numbers are read as: without loss, and halves as they are, for HDF5 widens them slowly. */
-static cf_type choose_type(cf_external *foreign, hid_t stored)
+static cf_type choose_type(cf_external *external, hid_t stored)
 {
     hid_t half = store_make_half(), other = H5Tcopy(half);
     bool is_half;
@@ -82,74 +82,74 @@ static cf_type choose_type(cf_external *foreign, hid_t stored)
     is_half = H5Tequal(stored, half) > 0 || H5Tequal(stored, other) > 0;
     H5Tclose(other);
     if (is_half) {
-        foreign->type = half;
+        external->type = half;
         return CF_F16;
     }
     H5Tclose(half);
-    foreign->type = H5Tcopy(H5Tget_size(stored) <= 4 ? H5T_NATIVE_FLOAT : H5T_NATIVE_DOUBLE);
+    external->type = H5Tcopy(H5Tget_size(stored) <= 4 ? H5T_NATIVE_FLOAT : H5T_NATIVE_DOUBLE);
     return H5Tget_size(stored) <= 4 ? CF_F32 : CF_F64;
 }
 
-static cf_status check_type(cf_external *foreign, cf_type *type)
+static cf_status check_type(cf_external *external, cf_type *type)
 {
-    hid_t stored = H5Dget_type(foreign->dataset);
+    hid_t stored = H5Dget_type(external->dataset);
     bool numbers = H5Tget_class(stored) == H5T_FLOAT;
 
-    if (numbers) *type = choose_type(foreign, stored);
+    if (numbers) *type = choose_type(external, stored);
     H5Tclose(stored);
     if (numbers) return CF_OK;
     return CF_FAIL(CF_ERR_FORMAT,
                    "%s: its numbers have another type, expected float16, float32 or "
                    "float64",
-                   foreign->label);
+                   external->label);
 }
 
-static cf_status check_shape(cf_external *foreign)
+static cf_status check_shape(cf_external *external)
 {
     hsize_t shape[H5S_MAX_RANK] = {0};
-    const int rank = H5Sget_simple_extent_ndims(foreign->space);
+    const int rank = H5Sget_simple_extent_ndims(external->space);
 
-    if (rank == 2) H5Sget_simple_extent_dims(foreign->space, shape, NULL);
+    if (rank == 2) H5Sget_simple_extent_dims(external->space, shape, NULL);
     if (rank != 2 || shape[0] < 1 || shape[1] < 1 || shape[0] > INT32_MAX || shape[1] > INT32_MAX)
         return CF_FAIL(CF_ERR_FORMAT,
                        "%s: its shape is not that of a 2-D array, expected rows x "
                        "columns",
-                       foreign->label);
-    foreign->shape[0] = (int64_t)shape[0];
-    foreign->shape[1] = (int64_t)shape[1];
+                       external->label);
+    external->shape[0] = (int64_t)shape[0];
+    external->shape[1] = (int64_t)shape[1];
     return CF_OK;
 }
 
 /* HDF5 gives zeros for what was never written, as of a program that was killed. */
-static cf_status check_written(const cf_external *foreign)
+static cf_status check_written(const cf_external *external)
 {
-    hid_t creation = H5Dget_create_plist(foreign->dataset);
+    hid_t creation = H5Dget_create_plist(external->dataset);
     const bool elsewhere = H5Pget_layout(creation) == H5D_VIRTUAL;
-    const hsize_t size = H5Dget_storage_size(foreign->dataset);
+    const hsize_t size = H5Dget_storage_size(external->dataset);
 
     H5Pclose(creation);
     if (elsewhere || size > 0) return CF_OK;
-    return CF_FAIL(CF_ERR_FORMAT, "%s: was never written, expected numbers", foreign->label);
+    return CF_FAIL(CF_ERR_FORMAT, "%s: was never written, expected numbers", external->label);
 }
 
-static cf_status open_dataset(cf_external *foreign, const char *path, const char *name)
+static cf_status open_dataset(cf_external *external, const char *path, const char *name)
 {
     char reason[STORE_REASON_SIZE];
     const size_t size = strlen(path) + strlen(name) + 2;
     hid_t access;
     cf_status status;
 
-    CF_TRY(CF_ALLOC(foreign->label, (int64_t)size));
-    snprintf(foreign->label, size, "%s:%s", path, name);
+    CF_TRY(CF_ALLOC(external->label, (int64_t)size));
+    snprintf(external->label, size, "%s:%s", path, name);
     access = H5Pcreate(H5P_DATASET_ACCESS);
     H5Pset_chunk_cache(access, CHUNK_SLOTS, CHUNK_CACHE, 0.75);
-    foreign->dataset = H5Dopen2(foreign->file, name, access);
-    if (foreign->dataset < 0) /* the reason is gone with the next call of HDF5 */
-        status = CF_FAIL(CF_ERR_FORMAT, "%s: no such dataset (%s)", foreign->label,
+    external->dataset = H5Dopen2(external->file, name, access);
+    if (external->dataset < 0) /* the reason is gone with the next call of HDF5 */
+        status = CF_FAIL(CF_ERR_FORMAT, "%s: no such dataset (%s)", external->label,
                          store_reason(reason));
     H5Pclose(access);
     CF_TRY(status);
-    foreign->space = H5Dget_space(foreign->dataset);
+    external->space = H5Dget_space(external->dataset);
 done:
     return status;
 }
@@ -163,59 +163,59 @@ bool cf_store_is_hdf5(const char *path)
 }
 
 cf_status cf_store_open_external(const char *path, const char *dataset, cf_external **out,
-                                cf_type *type, int64_t shape[2])
+                                 cf_type *type, int64_t shape[2])
 {
     char reason[STORE_REASON_SIZE];
     candidates all = {0};
-    cf_external *foreign = NULL;
+    cf_external *external = NULL;
     cf_type found = CF_F32;
     cf_status status;
 
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    CF_TRY(CF_ALLOC(foreign, 1));
-    foreign->dataset = foreign->space = foreign->type = -1;
-    foreign->file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-    if (foreign->file < 0)
+    CF_TRY(CF_ALLOC(external, 1));
+    external->dataset = external->space = external->type = -1;
+    external->file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    if (external->file < 0)
         CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: is no HDF5 file or a damaged one (%s)", path,
                        store_reason(reason)));
-    if (!dataset) CF_TRY(find_matrix(path, foreign->file, &all));
-    CF_TRY(open_dataset(foreign, path, dataset ? dataset : all.first));
-    CF_TRY(check_type(foreign, &found));
-    CF_TRY(check_shape(foreign));
-    CF_TRY(check_written(foreign));
+    if (!dataset) CF_TRY(find_matrix(path, external->file, &all));
+    CF_TRY(open_dataset(external, path, dataset ? dataset : all.first));
+    CF_TRY(check_type(external, &found));
+    CF_TRY(check_shape(external));
+    CF_TRY(check_written(external));
     *type = found;
-    memcpy(shape, foreign->shape, sizeof foreign->shape);
-    *out = foreign;
-    foreign = NULL;
+    memcpy(shape, external->shape, sizeof external->shape);
+    *out = external;
+    external = NULL;
 done:
-    cf_store_close_external(&foreign);
+    cf_store_close_external(&external);
     return status;
 }
 
-const char *cf_store_external_name(const cf_external *foreign)
+const char *cf_store_external_name(const cf_external *external)
 {
-    return foreign->label;
+    return external->label;
 }
 
-cf_status cf_store_read_external(cf_external *foreign, int64_t first, int64_t count, void *rows)
+cf_status cf_store_read_external(cf_external *external, int64_t first, int64_t count, void *rows)
 {
     char reason[STORE_REASON_SIZE];
     const hsize_t start[2] = {(hsize_t)first, 0},
-                  shape[2] = {(hsize_t)count, (hsize_t)foreign->shape[1]};
+                  shape[2] = {(hsize_t)count, (hsize_t)external->shape[1]};
     hid_t memory = H5Screate_simple(2, shape, NULL);
     cf_status status = CF_OK;
 
-    if (H5Sselect_hyperslab(foreign->space, H5S_SELECT_SET, start, NULL, shape, NULL) < 0 ||
-        H5Dread(foreign->dataset, foreign->type, memory, foreign->space, H5P_DEFAULT, rows) < 0)
+    if (H5Sselect_hyperslab(external->space, H5S_SELECT_SET, start, NULL, shape, NULL) < 0 ||
+        H5Dread(external->dataset, external->type, memory, external->space, H5P_DEFAULT, rows) < 0)
         status = CF_FAIL(CF_ERR_FORMAT, "%s: cannot be read from row %" PRId64 " on (%s)",
-                         foreign->label, first, store_reason(reason));
+                         external->label, first, store_reason(reason));
     H5Sclose(memory);
     return status;
 }
 
-void cf_store_close_external(cf_external **foreign)
+void cf_store_close_external(cf_external **external)
 {
-    cf_external *f = *foreign;
+    cf_external *f = *external;
 
     if (!f) return;
     if (f->type >= 0) H5Tclose(f->type);
@@ -223,5 +223,5 @@ void cf_store_close_external(cf_external **foreign)
     if (f->dataset >= 0) H5Dclose(f->dataset);
     if (f->file >= 0) H5Fclose(f->file);
     cf_free(&f->label);
-    cf_free(foreign);
+    cf_free(external);
 }

@@ -28,23 +28,23 @@ static void every_type_and_layout(void **state)
 
     (void)state;
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
-        cf_external *foreign = NULL;
+        cf_external *external = NULL;
         cf_type type;
         int64_t shape[2];
         double rows[8];
 
-        assert_ok(cf_store_open_external(MATRICES, cases[k].name, &foreign, &type, shape));
+        assert_ok(cf_store_open_external(MATRICES, cases[k].name, &external, &type, shape));
         assert_int_equal(type, cases[k].type);
         assert_int_equal(shape[0], 4);
         assert_int_equal(shape[1], 2);
-        assert_non_null(strstr(cf_store_external_name(foreign), cases[k].name));
+        assert_non_null(strstr(cf_store_external_name(external), cases[k].name));
         for (int first = 3; first >= 0; first--) { /* backwards, and in blocks of each size */
-            assert_ok(cf_store_read_external(foreign, first, 4 - first, rows));
+            assert_ok(cf_store_read_external(external, first, 4 - first, rows));
             for (int e = 0; e < 2 * (4 - first); e++)
                 assert_true(number(type, rows, e) == values[first + e / 2][e % 2]);
         }
-        cf_store_close_external(&foreign);
-        assert_null(foreign);
+        cf_store_close_external(&external);
+        assert_null(external);
     }
 }
 
@@ -70,15 +70,15 @@ static void what_is_no_matrix_is_refused(void **state)
 
     (void)state;
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
-        cf_external *foreign = NULL;
+        cf_external *external = NULL;
         cf_type type;
         int64_t shape[2];
 
         assert_int_equal(
-            cf_store_open_external(cases[k].path, cases[k].name, &foreign, &type, shape),
+            cf_store_open_external(cases[k].path, cases[k].name, &external, &type, shape),
             CF_ERR_FORMAT);
         if (!strstr(cf_error_message(), cases[k].words)) fail_msg("%s", cf_error_message());
-        assert_null(foreign);
+        assert_null(external);
     }
     assert_true(cf_store_is_hdf5(MATRICES));
     assert_false(cf_store_is_hdf5(CF_TEST_DATA "/debian-packages/debian-packages.item"));
@@ -87,16 +87,16 @@ static void what_is_no_matrix_is_refused(void **state)
 
 static void no_memory(void **state)
 {
-    cf_external *foreign = NULL;
+    cf_external *external = NULL;
     cf_type type;
     int64_t shape[2];
 
     (void)state;
     for (int n = 1; n <= 2; n++) {
         cf_alloc_fail_at(n);
-        assert_int_equal(cf_store_open_external(MATRICES, "/f4", &foreign, &type, shape),
+        assert_int_equal(cf_store_open_external(MATRICES, "/f4", &external, &type, shape),
                          CF_ERR_MEMORY);
-        assert_null(foreign);
+        assert_null(external);
     }
 }
 

@@ -1,0 +1,30 @@
+/* Ranges of the file's 1-D arrays, and the check of offsets, which every reader of lists and of
+ * names shares. An offset outside of its array would make a reader leave its memory, so offsets are
+ * checked before their use; the checksums are verified only after all has been read.
+ */
+#include "internal.h"
+
+#include <inttypes.h>
+
+cf_status dataset_read_part(cf_store *store, const char *name, cf_type type, int64_t first,
+                            int64_t count, void *data)
+{
+    const cf_slab slab = {first, count, 0, 1, 1};
+
+    return cf_store_read(store, name, type, &slab, data);
+}
+
+cf_status dataset_check_offsets(cf_store *store, const char *name, const int64_t *values,
+                                int64_t count, const int64_t bounds[2])
+{
+    int64_t low = bounds[0];
+
+    for (int64_t k = 0; k < count; k++) {
+        if (values[k] < low || values[k] > bounds[1])
+            return CF_FAIL(CF_ERR_FORMAT,
+                           "%s: %s is damaged: %" PRId64 " is not between %" PRId64 " and %" PRId64,
+                           cf_store_path(store), name, values[k], low, bounds[1]);
+        low = values[k];
+    }
+    return CF_OK;
+}
