@@ -1,6 +1,6 @@
 /**
- * ingest: from files people have to a dataset file. RecBole atomic files, LightGCN text, delimited
- * text, vectors of NumPy or HDF5 files.
+ * ingest: from the files that people have to a dataset file. It reads RecBole's atomic files,
+ * LightGCN's text files and other delimited text, and vectors in NumPy or HDF5 files.
  */
 #pragma once
 
@@ -10,31 +10,72 @@
 /** Settings of `prepare`. */
 extern const cf_setting cf_ingest_settings[];
 
-/** Paths given on the command line; NULL where not given. Either inter, or train (and test, valid).
- */
+enum { CF_INGEST_MAX_INTERVALS = 8, CF_INGEST_MAX_FILTERS = 8 };
+
+/** A union of intervals in RecBole's notation, "(0,1];[3,inf)". */
+typedef struct cf_ingest_intervals {
+    const char *text; /* as written in the setting; borrowed */
+    int count;        /* at least 1 */
+    struct {
+        double low, high;         /* either may be infinite */
+        bool low_open, high_open; /* true: the bound itself is outside */
+    } part[CF_INGEST_MAX_INTERVALS];
+} cf_ingest_intervals;
+
+/** The values of cf_ingest_settings. Texts are borrowed from the config. */
+typedef struct cf_ingest_options {
+    char field_separator; /* between the columns of a file */
+    char seq_separator;   /* between the numbers of a float_seq column */
+    const char *user_field, *item_field, *time_field, *rating_field; /* names of columns */
+    const char *title_field, *embedding_field;                       /* of the item file */
+    bool by_time;                /* order interactions by time before the split; else at random */
+    bool by_ratio;               /* split by ratios; else leave one out */
+    double ratios[3];            /* train, valid, test; sum 1 */
+    bool missing_is_error;       /* refuse items without a vector */
+    const char *embedding_model; /* name of the language model, for the dataset file */
+    int64_t seed;                /* of the random order */
+    int n_filters;               /* columns that val_interval names */
+    const char *filter_field[CF_INGEST_MAX_FILTERS];
+    cf_ingest_intervals filter[CF_INGEST_MAX_FILTERS];
+    cf_ingest_intervals user_count, item_count; /* numbers of interactions to keep */
+} cf_ingest_options;
+
+/** Read and check the settings. Local; the same result on all ranks with the same config. The
+ * options are valid as long as the config is unchanged. Errors: USAGE (names the setting). */
+cf_status cf_ingest_read_options(const cf_config *config, cf_ingest_options *out);
+
+/** Paths given on the command line; NULL if not given. Either `inter`, or `train` with `valid` and
+ * `test` or without. */
 typedef struct cf_ingest_paths {
     const char *inter;                /* one file of interactions, to be split */
-    const char *train, *valid, *test; /* predefined split, either format */
-    const char *item;                 /* .item file: ids, titles, perhaps a float_seq column */
-    const char *embedding;     /* .npy or HDF5 file of vectors, FILE or FILE:/DATASET, aligned with
-                              `item` or `embedding_ids` */
+    const char *train, *valid, *test; /* files of interactions that are split already */
+    const char *item;                 /* item file: ids, titles, perhaps a float_seq column */
+    const char *embedding;     /* .npy or HDF5 file of vectors: FILE or FILE:/DATASET; row k belongs
+                                  to line k of `item` or `embedding_ids` */
     const char *embedding_ids; /* one item id a line, in the order of the vectors' rows */
     const char *out;           /* the dataset file to write */
 } cf_ingest_paths;
 
-/** Counts for the report. */
+/** Counts for the report, of all ranks together. */
 typedef struct cf_ingest_report {
-    int64_t lines, duplicates,
-        filtered; /* interactions read, dropped as repeats, dropped by filters */
-    int64_t n_users, n_items, n_train, n_valid, n_test, embedding_dim, n_missing, unused_vectors;
-    double seconds, bytes;
+    int64_t lines;      /* interactions read */
+    int64_t duplicates; /* of these, dropped because another one has the same user and item */
+    int64_t filtered;   /* of these, dropped by val_interval and the count intervals */
+    int64_t n_users, n_items, n_train, n_valid, n_test; /* of the dataset */
+    int64_t embedding_dim;                              /* 0: no vectors */
+    int64_t n_missing;                                  /* items without a vector */
+    int64_t unused_vectors;                             /* vectors of no item of the dataset */
+    double seconds, bytes;                              /* bytes: of the files of interactions */
 } cf_ingest_report;
 
 /**
- * Read, filter, split and write: the same bytes on any number of ranks. Collective: each rank reads
- * a part of each file, and holds the interactions of a part of the users. Errors: FORMAT
- * ("FILE:LINE: COLUMN: ...", the first line of the file that is wrong), IO, USAGE, MEMORY, NUMERIC;
- * no output is left half written.
+ * Read, filter, split and write a dataset: the same bytes on any number of ranks. Each rank reads a
+ * byte range of each file, and then holds the interactions of a block of the users. On error there
+ * is no file at paths->out, or the one that was there before.
+ *
+ * Collective. Errors: USAGE (paths that contradict each other or the options), FORMAT ("FILE:LINE:
+ * COLUMN: ...", the first malformed line of the file), IO, MEMORY, NUMERIC (a vector with NaN or
+ * infinity).
  */
-cf_status cf_ingest_prepare(const cf_par *world, const cf_config *config,
+cf_status cf_ingest_prepare(const cf_par *world, const cf_ingest_options *options,
                             const cf_ingest_paths *paths, cf_ingest_report *report);

@@ -29,16 +29,6 @@ static void print_report(const cf_ingest_report *r, const char *path)
     printf("%.2f s, %.1f MB/s\n", r->seconds, r->seconds > 0 ? r->bytes / r->seconds / 1e6 : 0.0);
 }
 
-static cf_status check_paths(const cf_ingest_paths *paths)
-{
-    if (!paths->inter == !paths->train)
-        return CF_FAIL(CF_ERR_USAGE, "prepare: expected either --inter FILE or --train FILE");
-    if (paths->inter && (paths->valid || paths->test))
-        return CF_FAIL(CF_ERR_USAGE,
-                       "prepare: --valid and --test go with --train, not with --inter");
-    return CF_OK;
-}
-
 static cf_status run(const cf_par *world, const cli_arguments *arguments)
 {
     const cf_ingest_paths paths = {
@@ -51,13 +41,14 @@ static cf_status run(const cf_par *world, const cli_arguments *arguments)
         .embedding_ids = cli_value(arguments, "embedding-ids"),
         .out = cli_value(arguments, "out"),
     };
+    cf_ingest_options options;
     cf_ingest_report report = {0};
     cf_config *config = NULL;
     cf_status status;
 
-    CF_TRY(check_paths(&paths));
     CF_TRY(cli_create_config(world, arguments, cli_value(arguments, "settings"), &config));
-    CF_TRY(cf_ingest_prepare(world, config, &paths, &report));
+    CF_TRY(cf_ingest_read_options(config, &options));
+    CF_TRY(cf_ingest_prepare(world, &options, &paths, &report));
     if (arguments->json)
         CF_TRY(cli_print_json(world, world->rank == 0 ? report_json(&report) : NULL));
     else if (world->rank == 0)

@@ -23,12 +23,14 @@ static void print_report(const cf_synth_report *r, const char *path)
 static cf_status run(const cf_par *world, const cli_arguments *arguments)
 {
     const char *path = cli_value(arguments, "out");
+    cf_synth_options options;
     cf_synth_report report = {0};
     cf_config *config = NULL;
     cf_status status;
 
     CF_TRY(cli_create_config(world, arguments, NULL, &config));
-    CF_TRY(cf_synth_make(world, config, path, &report));
+    cf_synth_read_options(config, &options);
+    CF_TRY(cf_synth_make(world, &options, path, &report));
     if (arguments->json)
         CF_TRY(cli_print_json(world, world->rank == 0 ? report_json(&report) : NULL));
     else if (world->rank == 0)

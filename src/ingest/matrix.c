@@ -1,5 +1,8 @@
-/* Vectors as rows of a matrix in a file: NumPy's format, or HDF5. */
-#include "internal.h"
+/* Vectors as the rows of a matrix in a file: NumPy's format, or HDF5.
+ *
+ * Each rank opens the file by itself and reads the rows that it needs. A source is FILE, or
+ * FILE:/DATASET for HDF5. The first bytes of the file tell the format; its name does not matter. */
+#include "vectors.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -7,35 +10,36 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MOST_COLUMNS = 1 << 20 };
-
+/* pread() may return less than was requested, or be interrupted. */
 cf_status ingest_read_bytes(const char *path, int fd, void *out, const int64_t range[2])
 {
     int64_t offset = range[0], size = range[1];
 
     for (char *at = out; size > 0;) {
-        ssize_t got = pread(fd, at, (size_t)size, offset);
+        ssize_t n = pread(fd, at, (size_t)size, offset);
 
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return CF_FAIL(CF_ERR_IO, "%s: %s", path, strerror(errno));
-        if (got == 0) return CF_FAIL(CF_ERR_FORMAT, "%s: truncated while it was read", path);
-        at += got;
-        offset += got;
-        size -= got;
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return CF_FAIL(CF_ERR_IO, "%s: %s", path, strerror(errno));
+        if (n == 0) return CF_FAIL(CF_ERR_FORMAT, "%s: truncated while it was read", path);
+        at += n;
+        offset += n;
+        size -= n;
     }
     return CF_OK;
 }
 
 /* ---- FILE or FILE:/DATASET ------------------------------------------------------------------- */
 
-static bool exists(const char *path)
+static bool path_exists(const char *path)
 {
     struct stat about;
 
     return stat(path, &about) == 0;
 }
 
-cf_status ingest_matrix_split(const char *source, char **file, const char **dataset)
+/* A path may itself contain ":/". A source that exists as a whole is a file; else the cut is at the
+ * first ":/" with an existing file before it. */
+cf_status ingest_split_source(const char *source, char **file, const char **dataset)
 {
     const int64_t size = (int64_t)strlen(source) + 1;
     char *copy = NULL;
@@ -44,10 +48,11 @@ cf_status ingest_matrix_split(const char *source, char **file, const char **data
     CF_TRY(CF_ALLOC(copy, size));
     memcpy(copy, source, (size_t)size);
     *dataset = NULL;
-    for (char *at = copy; !*dataset && !exists(source) && (at = strstr(at, ":/")); at++) {
+    for (char *at = copy;
+         *dataset == NULL && !path_exists(source) && (at = strstr(at, ":/")) != NULL; at++) {
         *at = 0;
-        if (exists(copy)) *dataset = source + (at + 1 - copy);
-        if (!*dataset) *at = ':';
+        if (path_exists(copy)) *dataset = source + (at + 1 - copy);
+        if (*dataset == NULL) *at = ':';
     }
     *file = copy;
 done:
@@ -61,49 +66,50 @@ static cf_status open_hdf5(const char *file, const char *dataset, ingest_matrix 
     int64_t shape[2];
     cf_status status;
 
-    CF_TRY(cf_store_open_external(file, dataset, &out->foreign, &out->type, shape));
-    out->name = cf_store_external_name(out->foreign);
+    CF_TRY(cf_store_open_external(file, dataset, &out->external, &out->type, shape));
+    out->name = cf_store_external_name(out->external);
     out->n_rows = shape[0];
     out->dim = shape[1];
-    if (out->dim > MOST_COLUMNS)
-        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: rows of %" PRId64 " numbers, expected at most %d",
-                       out->name, out->dim, MOST_COLUMNS));
+    CF_REQUIRE(out->dim <= INGEST_MAX_DIM, CF_ERR_FORMAT,
+               "%s: rows of %" PRId64 " numbers, expected at most %d", out->name, out->dim,
+               INGEST_MAX_DIM);
 done:
     return status;
 }
 
-cf_status ingest_matrix_open(const char *source, ingest_matrix *out)
+cf_status ingest_open_matrix(const char *source, ingest_matrix *out)
 {
     const char *dataset;
     char *file = NULL;
     cf_status status;
 
     *out = (ingest_matrix){.name = source, .fd = -1};
-    CF_TRY(ingest_matrix_split(source, &file, &dataset));
+    CF_TRY(ingest_split_source(source, &file, &dataset));
     if (cf_store_is_hdf5(file))
         CF_TRY(open_hdf5(file, dataset, out));
-    else if (dataset)
-        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: is no HDF5 file, expected one with a dataset %s", file,
+    else if (dataset != NULL)
+        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: not an HDF5 file, expected one with a dataset %s", file,
                        dataset));
     else
-        CF_TRY(ingest_npy_open(source, out));
+        CF_TRY(ingest_open_npy(source, out));
 done:
     cf_free(&file);
     return status;
 }
 
-cf_status ingest_matrix_read(const ingest_matrix *matrix, int64_t first, int64_t count, void *rows)
+cf_status ingest_read_matrix(const ingest_matrix *matrix, int64_t first, int64_t count, void *rows)
 {
     const int64_t row_bytes = matrix->dim * (int64_t)cf_store_type_size(matrix->type);
 
-    if (matrix->foreign) return cf_store_read_external(matrix->foreign, first, count, rows);
+    if (matrix->external != NULL)
+        return cf_store_read_external(matrix->external, first, count, rows);
     return ingest_read_bytes(matrix->name, matrix->fd, rows,
                              (int64_t[2]){matrix->offset + first * row_bytes, count * row_bytes});
 }
 
-void ingest_matrix_close(ingest_matrix *matrix)
+void ingest_close_matrix(ingest_matrix *matrix)
 {
     if (matrix->fd >= 0) close(matrix->fd);
     matrix->fd = -1;
-    cf_store_close_external(&matrix->foreign);
+    cf_store_close_external(&matrix->external);
 }

@@ -1,20 +1,26 @@
-/* From files to a dataset: what `llminit prepare` does. */
-#include "internal.h"
+/* What `llminit prepare` does: from files to a dataset, all ranks together.
+ *
+ *   read       interactions; number their ids over all ranks; then the lines of items
+ *   arrange    filter by counts, move the items after their new owners, split
+ *   complete   titles and vectors in the order of the items, texts that describe the source
+ *   write      the dataset; vectors are read from their file in blocks meanwhile
+ *
+ * Every step ends in agreement, so an error on one rank ends all. */
+#include "paths.h"
+#include "split.h"
+#include "vectors.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
-enum { TEXT_SIZE = 8192 }; /* of a descriptive attribute; longer ones are cut */
+enum { TEXT_SIZE = 8192 }; /* of a descriptive attribute; a longer one is cut */
 
 /* All that a rank holds between reading and writing. */
-typedef struct work {
+typedef struct prepare_job {
     const cf_par *world;
-    const cf_config *config;
+    const cf_ingest_options *options;
     const cf_ingest_paths *paths;
-    ingest_options options;
-    ingest_log log;
+    ingest_interactions inter;
     ingest_items items; /* of the item file */
     ingest_items ids;   /* of the id file */
     ingest_vectors vectors;
@@ -22,73 +28,33 @@ typedef struct work {
     cf_lists parts[3];
     cf_ingest_report report;
     char source[TEXT_SIZE], filters[TEXT_SIZE], split[TEXT_SIZE];
-    cf_dataset_content content;
-} work;
+    cf_dataset_content content; /* borrows from the above */
+} prepare_job;
 
-static void free_work(work *w)
+static void free_job(prepare_job *job)
 {
-    ingest_log_free(&w->log);
-    ingest_items_free(&w->items);
-    ingest_items_free(&w->ids);
-    ingest_vectors_close(&w->vectors);
-    cf_dataset_destroy_strings(&w->titles);
+    ingest_destroy_interactions(&job->inter);
+    ingest_destroy_items(&job->items);
+    ingest_destroy_items(&job->ids);
+    ingest_close_vectors(&job->vectors);
+    cf_dataset_destroy_strings(&job->titles);
     for (int k = 0; k < 3; k++) {
-        cf_free(&w->parts[k].start);
-        cf_free(&w->parts[k].index);
+        cf_free(&job->parts[k].start);
+        cf_free(&job->parts[k].index);
     }
 }
 
-/* Writing over what is read would lose it. */
-static bool same_file(const char *path, const char *other)
+/* The file that messages about interactions name. */
+static const char *interactions_path(const prepare_job *job)
 {
-    struct stat one, two;
-
-    return path && stat(path, &one) == 0 && stat(other, &two) == 0 && one.st_dev == two.st_dev &&
-           one.st_ino == two.st_ino;
+    return job->paths->inter != NULL ? job->paths->inter : job->paths->train;
 }
 
-static cf_status check_out(const cf_ingest_paths *paths)
+/* Read all files but vectors. Items come last: their lines go to the owners of their ids, who are
+ * known once the ids of the interactions are numbered. */
+static cf_status read_files(prepare_job *job)
 {
-    const char *inputs[] = {paths->inter, paths->train, paths->valid,        paths->test,
-                            paths->item,  NULL,         paths->embedding_ids};
-    const char *dataset;
-    char *embedding = NULL;
-    cf_status status = CF_OK;
-
-    if (paths->embedding) CF_TRY(ingest_matrix_split(paths->embedding, &embedding, &dataset));
-    inputs[5] = embedding;
-    for (size_t k = 0; k < sizeof inputs / sizeof *inputs; k++)
-        if (same_file(inputs[k], paths->out))
-            CF_TRY(CF_FAIL(CF_ERR_USAGE, "prepare: --out is one of the files to read: %s",
-                           paths->out));
-done:
-    cf_free(&embedding);
-    return status;
-}
-
-static cf_status check_paths(const cf_ingest_paths *paths, const ingest_options *options)
-{
-    if (!paths->out) return CF_FAIL(CF_ERR_USAGE, "prepare: --out is missing");
-    if (!paths->inter == !paths->train)
-        return CF_FAIL(CF_ERR_USAGE, "prepare: give either --inter, to be split, or --train with "
-                                     "--test and --valid");
-    if (paths->inter && (paths->test || paths->valid))
-        return CF_FAIL(CF_ERR_USAGE, "prepare: --inter is split here; --test and --valid go with "
-                                     "--train");
-    if (options->embedding_field[0] && paths->embedding)
-        return CF_FAIL(CF_ERR_USAGE, "prepare: give vectors either by --embedding or by "
-                                     "embedding_field");
-    if (options->embedding_field[0] && !paths->item)
-        return CF_FAIL(CF_ERR_USAGE, "prepare: embedding_field needs --item");
-    if (paths->embedding_ids && !paths->embedding)
-        return CF_FAIL(CF_ERR_USAGE, "prepare: --embedding-ids needs --embedding");
-    return CF_OK;
-}
-
-/* Items are read when it is known which of them this rank will have. */
-static cf_status read_all(work *w)
-{
-    const cf_ingest_paths *paths = w->paths;
+    const cf_ingest_paths *paths = job->paths;
     const struct {
         const char *path;
         int part;
@@ -96,231 +62,233 @@ static cf_status read_all(work *w)
                  {paths->train, INGEST_TRAIN},
                  {paths->valid, INGEST_VALID},
                  {paths->test, INGEST_TEST}};
+    const ingest_id_partition *items = &job->inter.items;
     cf_status status = CF_OK;
 
     for (size_t k = 0; k < sizeof files / sizeof *files; k++)
-        if (files[k].path)
-            CF_TRY(ingest_read_interactions(w->world, &w->options, files[k].path, files[k].part,
-                                            &w->log));
-    CF_TRY(ingest_renumber(w->world, &w->log));
-    if (paths->item)
-        CF_TRY(ingest_items_read(w->world, &w->options, paths->item, &w->log.items, &w->items));
-    if (paths->embedding_ids)
-        CF_TRY(ingest_ids_read(w->world, paths->embedding_ids, &w->log.items, &w->ids));
+        if (files[k].path != NULL)
+            CF_TRY(ingest_read_interactions(job->world, job->options, files[k].path, files[k].part,
+                                            &job->inter));
+    CF_TRY(ingest_number_ids(job->world, &job->inter));
+    if (paths->item != NULL)
+        CF_TRY(ingest_read_items(job->world, job->options, paths->item, items, &job->items));
+    if (paths->embedding_ids != NULL)
+        CF_TRY(ingest_read_id_file(job->world, paths->embedding_ids, items, &job->ids));
 done:
     return status;
 }
 
 /* ---- Interactions ---------------------------------------------------------------------------- */
 
-static int64_t total(const work *w, int64_t mine)
+/* The sum over all ranks. */
+static int64_t sum_all(const prepare_job *job, int64_t mine)
 {
     int64_t before, all;
 
-    cf_par_exscan(w->world, mine, &before, &all);
+    cf_par_exscan(job->world, mine, &before, &all);
     return all;
 }
 
-static int64_t list_total(const work *w, int part)
+static int64_t count_part(const prepare_job *job, int part)
 {
-    return total(w, w->parts[part].start[w->parts[part].count]);
+    return sum_all(job, job->parts[part].start[job->parts[part].count]);
 }
 
-/* Parts that were asked for must not be empty. */
-static cf_status check_parts(const work *w)
+/* Refuse an empty part, unless the options or the files ask for none. */
+static cf_status check_parts(const prepare_job *job)
 {
     static const char *const names[] = {"train", "valid", "test"};
-    const cf_ingest_paths *paths = w->paths;
-    bool wanted[3] = {true, paths->valid != NULL, paths->test != NULL};
+    const cf_ingest_paths *paths = job->paths;
+    bool required[3] = {true, paths->valid != NULL, paths->test != NULL};
+    cf_status status = CF_OK;
 
     for (int k = 1; k < 3; k++)
-        if (paths->inter) wanted[k] = !w->options.by_ratio || w->options.ratios[k] > 0;
+        if (paths->inter != NULL)
+            required[k] = !job->options->by_ratio || job->options->ratios[k] > 0;
     for (int k = 0; k < 3; k++)
-        if (wanted[k] && list_total(w, k) == 0)
-            return CF_FAIL(CF_ERR_FORMAT, "%s: no interactions are left for %s",
-                           paths->inter ? paths->inter : paths->train, names[k]);
-    return CF_OK;
+        CF_REQUIRE(!required[k] || count_part(job, k) > 0, CF_ERR_FORMAT,
+                   "%s: no interactions are left for %s", interactions_path(job), names[k]);
+done:
+    return status;
 }
 
-static cf_status arrange(work *w)
+/* Filter and split. The arrays of interactions are freed here: writing needs the lists alone. */
+static cf_status arrange_interactions(prepare_job *job)
 {
-    const int64_t before = total(w, w->log.count);
+    ingest_interactions *inter = &job->inter;
+    const int64_t before = sum_all(job, inter->count);
+    int64_t after;
     cf_status status;
 
-    CF_TRY(ingest_filter_counts(w->world, &w->options, &w->log));
-    if (total(w, w->log.count) == 0)
-        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: the filters leave no interactions",
-                       w->paths->inter ? w->paths->inter : w->paths->train));
-    if (total(w, w->log.count) < before) { /* items may belong elsewhere now */
-        if (w->items.path) CF_TRY(ingest_items_move(w->world, &w->log.items, &w->items));
-        if (w->ids.path) CF_TRY(ingest_items_move(w->world, &w->log.items, &w->ids));
+    CF_TRY(ingest_filter_counts(job->world, job->options, inter));
+    after = sum_all(job, inter->count);
+    CF_REQUIRE(after > 0, CF_ERR_FORMAT, "%s: the filters leave no interactions",
+               interactions_path(job));
+    if (after < before) { /* ids were partitioned anew, so lines of items may have new owners */
+        if (job->items.path != NULL)
+            CF_TRY(ingest_move_items(job->world, &inter->items, INT64_MAX, &job->items));
+        if (job->ids.path != NULL)
+            CF_TRY(ingest_move_items(job->world, &inter->items, INT64_MAX, &job->ids));
     }
-    CF_TRY(ingest_split(w->world, &w->options, !w->paths->inter, &w->log, w->parts));
-    CF_TRY(check_parts(w));
-    w->content.user_ids = w->log.users.ids;
-    w->content.item_ids = w->log.items.ids;
-    w->content.train = w->parts[INGEST_TRAIN];
-    w->content.valid = w->parts[INGEST_VALID];
-    w->content.test = w->parts[INGEST_TEST];
+    CF_TRY(ingest_split(job->world, job->options, job->paths->inter == NULL, inter, job->parts));
+    CF_TRY(check_parts(job));
+    job->content.user_ids = inter->users.ids;
+    job->content.item_ids = inter->items.ids;
+    job->content.train = job->parts[INGEST_TRAIN];
+    job->content.valid = job->parts[INGEST_VALID];
+    job->content.test = job->parts[INGEST_TEST];
 done:
-    cf_free(&w->log.pairs);
-    cf_free(&w->log.keys);
-    ingest_places_free(&w->log.places);
+    cf_free(&inter->pairs);
+    cf_free(&inter->keys);
+    ingest_destroy_item_index(&inter->index);
     return status;
 }
 
 /* ---- Items ----------------------------------------------------------------------------------- */
 
-/* Local: titles of my items in their order; "" for those the item file does not have. */
-static cf_status order_titles(work *w)
+/* Local: the titles of my items in their order; "" for items that the item file lacks. */
+static cf_status order_titles(prepare_job *job)
 {
-    const cf_strings *ids = &w->log.items.ids, *titles = &w->items.titles;
-    const int64_t n = ids->count;
+    const cf_strings *ids = &job->inter.items.ids, *titles = &job->items.titles;
+    cf_strings *out = &job->titles;
     int64_t capacity = 0, end = 0;
     cf_status status;
 
-    CF_TRY(CF_ALLOC(w->titles.start, n + 1));
-    w->titles.count = n;
-    for (int64_t k = 0; k < n; k++) {
+    CF_TRY(CF_ALLOC(out->start, ids->count + 1));
+    out->count = ids->count;
+    for (int64_t k = 0; k < ids->count; k++) {
         const char *id = ids->bytes + ids->start[k];
-        int64_t row = ingest_names_find(&w->items.ids, id, (int64_t)strlen(id));
-        const char *title = row < 0 ? "" : titles->bytes + titles->start[row];
+        int64_t line = ingest_find_id(&job->items.ids, id, (int64_t)strlen(id));
+        const char *title = line < 0 ? "" : titles->bytes + titles->start[line];
         int64_t size = (int64_t)strlen(title) + 1;
 
-        CF_TRY(CF_GROW(w->titles.bytes, capacity, end + size));
-        memcpy(w->titles.bytes + end, title, (size_t)size);
+        CF_TRY(CF_GROW(out->bytes, capacity, end + size));
+        memcpy(out->bytes + end, title, (size_t)size);
         end += size;
-        w->titles.start[k + 1] = end;
+        out->start[k + 1] = end;
     }
-    w->content.titles = w->titles;
+    job->content.titles = *out;
 done:
     return status;
 }
 
-static cf_status add_vectors(work *w)
+/* Open the vectors, which are read while the dataset is written. An id file says whose each row is,
+ * else the item file, else LightGCN's item numbers do. */
+static cf_status open_vectors(prepare_job *job)
 {
-    const ingest_items *rows = w->ids.path ? &w->ids : w->items.path ? &w->items : NULL;
+    const ingest_items *rows = job->ids.path != NULL     ? &job->ids
+                               : job->items.path != NULL ? &job->items
+                                                         : NULL;
     cf_status status;
 
-    if (!rows && !w->log.lightgcn)
-        return CF_FAIL(CF_ERR_USAGE,
-                       "prepare: --embedding needs --item or --embedding-ids, to know "
-                       "whose vector each row is");
+    CF_REQUIRE(rows != NULL || job->inter.is_lightgcn, CF_ERR_USAGE,
+               "prepare: --embedding needs --item or --embedding-ids, to know whose vector each "
+               "row is");
+    job->vectors.item_ids = &job->inter.items.ids;
     CF_TRY(
-        ingest_vectors_open(w->world, &w->options, w->paths, rows, &w->log.items.ids, &w->vectors));
-    w->content.embedding_dim = w->vectors.matrix.dim;
-    w->content.embedding_type = w->vectors.type;
-    w->content.n_missing = w->vectors.n_missing;
-    w->content.read_vectors = ingest_vectors_read;
-    w->content.context = &w->vectors;
+        ingest_open_vectors(job->world, job->options, job->paths->embedding, rows, &job->vectors));
+    job->content.embedding_dim = job->vectors.matrix.dim;
+    job->content.embedding_type = job->vectors.type;
+    job->content.n_missing = job->vectors.n_missing;
+    job->content.read_vectors = ingest_read_vectors;
+    job->content.context = &job->vectors;
 done:
     return status;
 }
 
-/* ---- What the file says of itself ------------------------------------------------------------ */
+/* ---- Descriptions ---------------------------------------------------------------------------- */
 
-static void add_text(char *out, const char *name, const char *value)
+/* Append "name value", after "; " unless it is the first. Nothing if value is NULL. */
+static void append_text(char *out, const char *name, const char *value)
 {
     size_t used = strlen(out);
 
-    if (value) snprintf(out + used, TEXT_SIZE - used, "%s%s%s", used > 0 ? "; " : "", name, value);
+    if (value != NULL)
+        snprintf(out + used, TEXT_SIZE - used, "%s%s%s", used > 0 ? "; " : "", name, value);
 }
 
-static void describe(work *w)
+/* Fill the attributes that tell people how the dataset was made. */
+static void describe_dataset(prepare_job *job)
 {
-    const cf_ingest_paths *paths = w->paths;
-    const char *field, *text;
-    double ratios[3];
+    const cf_ingest_options *o = job->options;
+    const cf_ingest_paths *paths = job->paths;
 
-    add_text(w->source, "inter ", paths->inter);
-    add_text(w->source, "train ", paths->train);
-    add_text(w->source, "valid ", paths->valid);
-    add_text(w->source, "test ", paths->test);
-    add_text(w->source, "item ", paths->item);
-    add_text(w->source, "embedding ", paths->embedding);
-    for (int k = 0; cf_config_entry(w->config, "val_interval", k, &field, &text); k++) {
-        add_text(w->filters, field, " in ");
-        snprintf(w->filters + strlen(w->filters), TEXT_SIZE - strlen(w->filters), "%s", text);
+    append_text(job->source, "inter ", paths->inter);
+    append_text(job->source, "train ", paths->train);
+    append_text(job->source, "valid ", paths->valid);
+    append_text(job->source, "test ", paths->test);
+    append_text(job->source, "item ", paths->item);
+    append_text(job->source, "embedding ", paths->embedding);
+    for (int k = 0; k < o->n_filters; k++) {
+        append_text(job->filters, o->filter_field[k], " in ");
+        snprintf(job->filters + strlen(job->filters), TEXT_SIZE - strlen(job->filters), "%s",
+                 o->filter[k].text);
     }
-    add_text(w->filters, "user_inter_num_interval ",
-             cf_config_text(w->config, "user_inter_num_interval"));
-    add_text(w->filters, "item_inter_num_interval ",
-             cf_config_text(w->config, "item_inter_num_interval"));
-    memcpy(ratios, w->options.ratios, sizeof ratios);
-    if (!paths->inter)
-        add_text(w->split, "as the files give it", "");
-    else if (w->options.by_ratio)
-        snprintf(w->split, TEXT_SIZE, "RS %g %g %g", ratios[0], ratios[1], ratios[2]);
+    append_text(job->filters, "user_inter_num_interval ", o->user_count.text);
+    append_text(job->filters, "item_inter_num_interval ", o->item_count.text);
+    if (paths->inter == NULL)
+        append_text(job->split, "as the files give it", "");
+    else if (o->by_ratio)
+        snprintf(job->split, TEXT_SIZE, "RS %g %g %g", o->ratios[0], o->ratios[1], o->ratios[2]);
     else
-        add_text(w->split, "LS valid_and_test", "");
-    if (paths->inter) add_text(w->split, "order ", cf_config_text(w->config, "order"));
-    w->content.source = w->source;
-    w->content.filters = w->filters;
-    w->content.split = w->split;
-    w->content.embedding_model = cf_config_text(w->config, "embedding_model");
-    w->content.seed = w->options.seed;
+        append_text(job->split, "LS valid_and_test", "");
+    if (paths->inter != NULL) append_text(job->split, "order ", o->by_time ? "time" : "random");
+    job->content.source = job->source;
+    job->content.filters = job->filters;
+    job->content.split = job->split;
+    job->content.embedding_model = o->embedding_model;
+    job->content.seed = o->seed;
 }
 
-static void make_report(work *w)
+static void fill_report(prepare_job *job)
 {
-    w->report = (cf_ingest_report){.lines = total(w, w->log.lines),
-                                   .duplicates = total(w, w->log.duplicates),
-                                   .filtered = total(w, w->log.filtered),
-                                   .n_users = total(w, w->content.user_ids.count),
-                                   .n_items = total(w, w->content.item_ids.count),
-                                   .n_train = list_total(w, INGEST_TRAIN),
-                                   .n_valid = list_total(w, INGEST_VALID),
-                                   .n_test = list_total(w, INGEST_TEST),
-                                   .embedding_dim = w->content.embedding_dim,
-                                   .n_missing = total(w, w->content.n_missing),
-                                   .unused_vectors = w->vectors.n_unused,
-                                   .bytes = w->log.bytes};
+    job->report = (cf_ingest_report){.lines = sum_all(job, job->inter.n_lines),
+                                     .duplicates = sum_all(job, job->inter.n_duplicates),
+                                     .filtered = sum_all(job, job->inter.n_filtered),
+                                     .n_users = sum_all(job, job->content.user_ids.count),
+                                     .n_items = sum_all(job, job->content.item_ids.count),
+                                     .n_train = count_part(job, INGEST_TRAIN),
+                                     .n_valid = count_part(job, INGEST_VALID),
+                                     .n_test = count_part(job, INGEST_TEST),
+                                     .embedding_dim = job->content.embedding_dim,
+                                     .n_missing = sum_all(job, job->content.n_missing),
+                                     .unused_vectors = job->vectors.n_unused,
+                                     .bytes = job->inter.bytes};
 }
 
-/* Local: what can be said before reading. */
-static cf_status check_all(work *w)
+/* All steps before writing. */
+static cf_status fill_content(prepare_job *job)
 {
+    const bool has_vectors = job->paths->embedding != NULL || job->options->embedding_field[0] != 0;
     cf_status status;
 
-    CF_TRY(ingest_options_read(w->config, &w->options));
-    CF_TRY(check_paths(w->paths, &w->options));
-    CF_TRY(check_out(w->paths));
+    CF_TRY(cf_par_agree_on_input(job->world, ingest_check_paths(job->paths, job->options)));
+    CF_TRY(read_files(job));
+    CF_TRY(arrange_interactions(job));
+    if (job->items.has_titles) CF_TRY(cf_par_agree(job->world, order_titles(job)));
+    if (has_vectors) CF_TRY(open_vectors(job));
+    describe_dataset(job);
+    fill_report(job);
 done:
     return status;
 }
 
-/* All that comes before writing. */
-static cf_status gather(work *w)
-{
-    cf_status status;
-
-    CF_TRY(cf_par_agree_on_input(w->world, check_all(w)));
-    CF_TRY(read_all(w));
-    CF_TRY(arrange(w));
-    if (w->items.has_titles) CF_TRY(cf_par_agree(w->world, order_titles(w)));
-    if (w->paths->embedding || w->options.embedding_field[0]) CF_TRY(add_vectors(w));
-    describe(w);
-    make_report(w);
-done:
-    return status;
-}
-
-cf_status cf_ingest_prepare(const cf_par *world, const cf_config *config,
+cf_status cf_ingest_prepare(const cf_par *world, const cf_ingest_options *options,
                             const cf_ingest_paths *paths, cf_ingest_report *report)
 {
     const double started = cf_clock_now();
-    work *w = NULL;
+    prepare_job *job = NULL;
     cf_status status;
 
-    CF_TRY(cf_par_agree(world, CF_ALLOC(w, 1)));
-    *w =
-        (work){.world = world, .config = config, .paths = paths, .vectors = {.matrix = {.fd = -1}}};
-    CF_TRY(gather(w));
-    CF_TRY(cf_dataset_write(world, paths->out, &w->content));
-    w->report.seconds = cf_clock_now() - started;
-    *report = w->report;
+    CF_TRY(cf_par_agree(world, CF_ALLOC(job, 1)));
+    *job = (prepare_job){
+        .world = world, .options = options, .paths = paths, .vectors = {.matrix = {.fd = -1}}};
+    CF_TRY(fill_content(job));
+    CF_TRY(cf_dataset_write(world, paths->out, &job->content));
+    job->report.seconds = cf_clock_now() - started;
+    *report = job->report;
 done:
-    if (w) free_work(w);
-    cf_free(&w);
+    if (job != NULL) free_job(job);
+    cf_free(&job);
     return status;
 }

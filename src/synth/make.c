@@ -1,4 +1,6 @@
-/* A dataset from a plan: each rank makes an even part of the users and of the items. */
+/* A dataset from a plan. Each rank makes an even range of the users and an even range of the items:
+ * ids ("u17", "i4"), titles, and lists of interactions. Vectors are computed in blocks while the
+ * file is written, so they are never held whole. */
 #include "internal.h"
 
 #include <inttypes.h>
@@ -7,14 +9,14 @@
 
 enum { NAME_SIZE = 64, TEXT_SIZE = 512 };
 
-/* A rank's part. */
-typedef struct part {
+/* What a rank makes. */
+typedef struct synth_part {
     synth_plan plan;
     int64_t first_user, n_users, first_item, n_items;
     synth_vectors vectors;
     char source[TEXT_SIZE];
     cf_dataset_content content;
-} part;
+} synth_part;
 
 static int name_user(const synth_plan *plan, int64_t user, char *out)
 {
@@ -28,15 +30,16 @@ static int name_item(const synth_plan *plan, int64_t item, char *out)
     return snprintf(out, NAME_SIZE, "i%" PRId64, item);
 }
 
-static int name_title(const synth_plan *plan, int64_t item, char *out)
+static int write_title(const synth_plan *plan, int64_t item, char *out)
 {
     return snprintf(out, NAME_SIZE, "item %" PRId64 " of cluster %" PRId64, item,
                     synth_cluster_of(plan, item));
 }
 
-/* Names first .. first + count - 1, each of at most NAME_SIZE - 1 bytes. */
-static cf_status make_names(const synth_plan *plan, const int64_t range[2],
-                            int (*name)(const synth_plan *, int64_t, char *), cf_strings *out)
+/* The strings of numbers range[0] .. range[0] + range[1] - 1, each of at most NAME_SIZE - 1 bytes.
+ * `name` is called twice for each: once for the length, once for the bytes. */
+static cf_status make_strings(const synth_plan *plan, const int64_t range[2],
+                              int (*name)(const synth_plan *, int64_t, char *), cf_strings *out)
 {
     char text[NAME_SIZE];
     int64_t size = 0;
@@ -55,45 +58,47 @@ done:
     return status;
 }
 
-static void describe(const cf_config *config, part *p)
+/* The attributes of the file that tell people where it comes from. */
+static void describe_part(synth_part *p)
 {
-    const synth_plan *plan = &p->plan;
+    const cf_synth_options *o = &p->plan.options;
 
     snprintf(p->source, TEXT_SIZE,
              "synthetic: user_exponent %g, item_exponent %g, n_clusters %" PRId64
              ", cluster_share %g, embedding_noise %g",
-             cf_config_real(config, "user_exponent"), cf_config_real(config, "item_exponent"),
-             plan->n_clusters, plan->cluster_share, plan->noise);
+             o->user_exponent, o->item_exponent, o->n_clusters, o->cluster_share,
+             o->embedding_noise);
     p->content.source = p->source;
     p->content.filters = "";
     p->content.split = "LS valid_and_test; order random";
-    p->content.embedding_model = plan->dim > 0 ? "synthetic" : "";
-    p->content.seed = (int64_t)plan->seed;
+    p->content.embedding_model = o->embedding_dim > 0 ? "synthetic" : "";
+    p->content.seed = (int64_t)o->seed;
 }
 
-/* Local: all of the part but what is made while writing. */
-static cf_status fill(const cf_config *config, part *p)
+/* Local: everything but the vectors, which are computed while the file is written. */
+static cf_status fill_part(synth_part *p)
 {
+    const cf_synth_options *o = &p->plan.options;
     const int64_t users[2] = {p->first_user, p->n_users}, items[2] = {p->first_item, p->n_items};
     cf_dataset_content *to = &p->content;
     cf_status status;
 
-    CF_TRY(make_names(&p->plan, users, name_user, &to->user_ids));
-    CF_TRY(make_names(&p->plan, items, name_item, &to->item_ids));
-    if (p->plan.titles) CF_TRY(make_names(&p->plan, items, name_title, &to->titles));
+    CF_TRY(make_strings(&p->plan, users, name_user, &to->user_ids));
+    CF_TRY(make_strings(&p->plan, items, name_item, &to->item_ids));
+    if (o->titles) CF_TRY(make_strings(&p->plan, items, write_title, &to->titles));
     to->train.count = to->valid.count = to->test.count = p->n_users;
     CF_TRY(synth_draw_lists(&p->plan, p->first_user, &to->train, &to->valid, &to->test));
-    if (p->plan.dim > 0) CF_TRY(synth_open_vectors(&p->plan, p->first_item, &p->vectors));
-    to->embedding_dim = p->plan.dim;
-    to->embedding_type = p->plan.type;
+    if (o->embedding_dim > 0) CF_TRY(synth_open_vectors(&p->plan, p->first_item, &p->vectors));
+    to->embedding_dim = o->embedding_dim;
+    to->embedding_type = o->embedding_type;
     to->read_vectors = synth_read_vectors;
     to->context = &p->vectors;
-    describe(config, p);
+    describe_part(p);
 done:
     return status;
 }
 
-static void free_part(part *p)
+static void free_part(synth_part *p)
 {
     cf_dataset_content *c = &p->content;
     cf_lists *lists[3] = {&c->train, &c->valid, &c->test};
@@ -108,26 +113,28 @@ static void free_part(part *p)
     synth_close_vectors(&p->vectors);
 }
 
-cf_status cf_synth_make(const cf_par *world, const cf_config *config, const char *path,
+cf_status cf_synth_make(const cf_par *world, const cf_synth_options *options, const char *path,
                         cf_synth_report *report)
 {
+    const cf_synth_options *o = options;
+    const int rank = world->rank, size = world->size;
     const double started = cf_clock_now();
-    part p = {0};
+    synth_part p = {0};
     cf_status status;
 
-    CF_TRY(cf_par_agree(world, synth_make_plan(config, &p.plan)));
-    p.first_user = cf_par_even_start(p.plan.n_users, world->size, world->rank);
-    p.n_users = cf_par_even_start(p.plan.n_users, world->size, world->rank + 1) - p.first_user;
-    p.first_item = cf_par_even_start(p.plan.n_items, world->size, world->rank);
-    p.n_items = cf_par_even_start(p.plan.n_items, world->size, world->rank + 1) - p.first_item;
-    CF_TRY(cf_par_agree(world, fill(config, &p)));
+    CF_TRY(cf_par_agree(world, synth_make_plan(options, &p.plan)));
+    p.first_user = cf_par_even_start(o->n_users, size, rank);
+    p.n_users = cf_par_even_start(o->n_users, size, rank + 1) - p.first_user;
+    p.first_item = cf_par_even_start(o->n_items, size, rank);
+    p.n_items = cf_par_even_start(o->n_items, size, rank + 1) - p.first_item;
+    CF_TRY(cf_par_agree(world, fill_part(&p)));
     CF_TRY(cf_dataset_write(world, path, &p.content));
-    *report = (cf_synth_report){.n_users = p.plan.n_users,
-                                .n_items = p.plan.n_items,
-                                .n_train = p.plan.n_interactions - 2 * p.plan.n_users,
-                                .n_valid = p.plan.n_users,
-                                .n_test = p.plan.n_users,
-                                .embedding_dim = p.plan.dim,
+    *report = (cf_synth_report){.n_users = o->n_users,
+                                .n_items = o->n_items,
+                                .n_train = o->n_interactions - 2 * o->n_users,
+                                .n_valid = o->n_users,
+                                .n_test = o->n_users,
+                                .embedding_dim = o->embedding_dim,
                                 .seconds = cf_clock_now() - started};
 done:
     free_part(&p);

@@ -68,12 +68,13 @@ static inline const char *put_npy(const char *name, int version, const char *typ
     return path;
 }
 
-/** Prepare with settings, ';'-separated "name=value" ("" for none). paths->out must be set. */
+/** Prepare with settings, '|'-separated "name=value" ("" for none). paths->out must be set. */
 static inline cf_status prepare(const cf_ingest_paths *paths, const char *settings,
                                 cf_ingest_report *report)
 {
     const cf_setting *table = cf_ingest_settings;
     char copy[1024], *at = copy;
+    cf_ingest_options options;
     cf_ingest_report unused;
     cf_config *config = NULL;
     cf_status status;
@@ -82,7 +83,9 @@ static inline cf_status prepare(const cf_ingest_paths *paths, const char *settin
     assert_int_equal(cf_config_create(&table, 1, &config), CF_OK);
     for (char *one; (one = strsep(&at, "|")) && *one;)
         if (cf_config_set(config, one) != CF_OK) fail_msg("%s", cf_error_message());
-    status = cf_ingest_prepare(&world, config, paths, report ? report : &unused);
+    status = cf_ingest_read_options(config, &options);
+    if (status == CF_OK)
+        status = cf_ingest_prepare(&world, &options, paths, report != NULL ? report : &unused);
     cf_config_destroy(&config);
     return status;
 }

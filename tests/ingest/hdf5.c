@@ -93,7 +93,7 @@ static void hdf5_that_does_not_fit(void **state)
         {MATRICES ":/bad/cube", ITEMS, CF_ERR_FORMAT, "/bad/cube: its shape is not"},
         {MATRICES, ITEMS, CF_ERR_FORMAT, "matrices.h5: 11 datasets are 2-D"},
         {CF_TEST_DATA "/store/foreign.h5", ITEMS, CF_ERR_FORMAT, "foreign.h5: no dataset in it is"},
-        {CF_TEST_DATA "/store:/x", ITEMS, CF_ERR_FORMAT, "/store: is no HDF5 file, expected"},
+        {CF_TEST_DATA "/store:/x", ITEMS, CF_ERR_FORMAT, "/store: not an HDF5 file, expected"},
         {CF_TEST_DATA "/absent:/x", ITEMS, CF_ERR_IO, "/absent:/x: No such file"},
     };
 

@@ -332,16 +332,18 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
         int64_t live = cf_alloc_live();
         const cf_setting *table = cf_ingest_settings;
         cf_config *config = NULL;
+        cf_ingest_options options;
         cf_ingest_report report;
         int n = 1;
 
         assert_int_equal(cf_config_create(&table, 1, &config), CF_OK);
         assert_int_equal(cf_config_set(config, "embedding_field=e"), CF_OK);
+        assert_int_equal(cf_ingest_read_options(config, &options), CF_OK);
         for (; status == CF_ERR_MEMORY; n += 1 + n / 2) {
             int64_t before = cf_alloc_live();
 
             if (world.rank == bad) cf_alloc_fail_at(n);
-            status = cf_ingest_prepare(&world, config, &paths, &report);
+            status = cf_ingest_prepare(&world, &options, &paths, &report);
             cf_alloc_fail_at(0);
             assert_int_equal(cf_alloc_live(), before);
         }

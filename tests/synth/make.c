@@ -13,6 +13,7 @@ static cf_status make(const cf_par *par, const char *path, const char *settings)
 {
     const cf_setting *table = cf_synth_settings;
     char copy[1024], *at = copy;
+    cf_synth_options options;
     cf_synth_report report;
     cf_config *config = NULL;
     cf_status status;
@@ -21,8 +22,9 @@ static cf_status make(const cf_par *par, const char *path, const char *settings)
     assert_int_equal(cf_config_create(&table, 1, &config), CF_OK);
     for (char *one; (one = strsep(&at, "|")) && *one;)
         if (cf_config_set(config, one) != CF_OK) fail_msg("%s", cf_error_message());
-    status = cf_synth_make(par, config, path, &report);
+    cf_synth_read_options(config, &options);
     cf_config_destroy(&config);
+    status = cf_synth_make(par, &options, path, &report);
     return status;
 }
 
@@ -95,7 +97,7 @@ static void every_user_is_in_all_parts(void **state)
     for (int64_t u = 0; u < 501; u++) {
         const int64_t *train = s->train.index + s->train.start[u], n = length(&s->train, u);
 
-        assert_true(n >= CF_SYNTH_LEAST - 2);
+        assert_true(n >= CF_SYNTH_MIN_PER_USER - 2);
         assert_int_equal(length(&s->valid, u), 1);
         assert_int_equal(length(&s->test, u), 1);
         assert_int_not_equal(s->valid.index[u], s->test.index[u]);
@@ -165,7 +167,8 @@ static void degrees_follow_the_laws(void **state)
                  "user_exponent=%g|item_exponent=%g",
                  users[k], items[k]);
         open_whole(settings, &w);
-        got = slope(&w.shard->train, 1, 500, 4000); /* train: all but two, CF_SYNTH_LEAST apart */
+        got = slope(&w.shard->train, 1, 500,
+                    4000); /* train: all but two, CF_SYNTH_MIN_PER_USER apart */
         assert_close(got * (users[k] - 1), -1, 0.03);
         got = slope(&w.shard->train_by_item, 0, 40, 1000);
         assert_close(got * (items[k] - 1), -1, 0.1);
@@ -307,16 +310,18 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
 
         for (int n = 1; status == CF_ERR_MEMORY; n += 1 + n / 4) {
             const cf_setting *table = cf_synth_settings;
+            cf_synth_options options;
             cf_synth_report report;
             cf_config *config = NULL;
 
             assert_int_equal(cf_config_create(&table, 1, &config), CF_OK);
-            assert_int_equal(cf_config_set(config, "n_users=100"), CF_OK);
-            assert_int_equal(cf_config_set(config, "n_interactions=1000"), CF_OK);
-            if (world.rank == bad) cf_alloc_fail_at(n);
-            status = cf_synth_make(&world, config, path, &report);
-            cf_alloc_fail_at(0);
+            cf_synth_read_options(config, &options);
             cf_config_destroy(&config);
+            options.n_users = 100;
+            options.n_interactions = 1000;
+            if (world.rank == bad) cf_alloc_fail_at(n);
+            status = cf_synth_make(&world, &options, path, &report);
+            cf_alloc_fail_at(0);
             assert_int_equal(cf_alloc_live(), live);
         }
         if (status != CF_OK) fail_msg("%s", cf_error_message());

@@ -11,7 +11,7 @@
 
 typedef struct job {
     const cf_par *world;
-    const cf_config *config;
+    cf_ingest_options options; /* borrows from the config */
     cf_ingest_paths paths;
     cf_ingest_report report;
     cf_status status;
@@ -20,7 +20,7 @@ typedef struct job {
 static void run(void *context)
 {
     job *j = context;
-    cf_status status = cf_ingest_prepare(j->world, j->config, &j->paths, &j->report);
+    cf_status status = cf_ingest_prepare(j->world, &j->options, &j->paths, &j->report);
 
     if (status != CF_OK) j->status = status;
 }
@@ -96,7 +96,8 @@ int main(int argc, char **argv)
     n_items = argc > 3 ? atoll(argv[3]) : 50000;
     lines = make_input(&world, megabytes << 20, n_users, n_items, paths);
     if (lines == 0 || cf_config_create(&table, 1, &config) != CF_OK) return 1;
-    j = (job){.world = &world, .config = config, .paths = {.inter = paths[1], .out = paths[2]}};
+    j = (job){.world = &world, .paths = {.inter = paths[1], .out = paths[2]}};
+    if (cf_ingest_read_options(config, &j.options) != CF_OK) return 1;
     cf_log_enable(world.rank == 0, true);
     seconds = bench_time(&world, run, &j);
     if (j.status != CF_OK || j.report.lines != lines ||

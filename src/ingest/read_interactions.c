@@ -1,0 +1,269 @@
+/* Readers of interactions in two formats.
+ *
+ *   records   a header, then one interaction a line: user_id, item_id, perhaps timestamp and rating
+ *   LightGCN  no header; whole numbers "user item item ...", any number of items a line
+ *
+ * A file is LightGCN's if its first line has only digits and spaces. Each rank reads its byte range
+ * and appends pairs of local numbers, with the time or the part of a given split as key. Values
+ * outside val_interval are dropped here; everything else is filtered later, when interactions are
+ * with the owners of their users. */
+#include "split.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* A file of interactions, and where they go. */
+typedef struct interaction_source {
+    const cf_ingest_options *options;
+    const char *path;
+    int part;
+    ingest_interactions *inter;
+} interaction_source;
+
+/* ---- Records --------------------------------------------------------------------------------- */
+
+/* Indices of the columns that are used; -1: there is none. */
+typedef struct interaction_columns {
+    int user, item, time, rating;
+    int filter[CF_INGEST_MAX_FILTERS];
+} interaction_columns;
+
+/* Find the columns, and refuse a file without those that the options need. */
+static cf_status find_columns(const cf_ingest_options *options, const ingest_records *records,
+                              bool needs_time, interaction_columns *out)
+{
+    const char *path = records->text.path;
+    cf_status status;
+
+    CF_TRY(ingest_find_column(records, options->user_field, "token", &out->user));
+    CF_TRY(ingest_find_column(records, options->item_field, "token", &out->item));
+    CF_TRY(ingest_find_column(records, options->time_field, "float", &out->time));
+    CF_TRY(ingest_find_column(records, options->rating_field, "float", &out->rating));
+    CF_REQUIRE(out->user >= 0 && out->item >= 0, CF_ERR_FORMAT,
+               "%s:1: no column \"%s\": expected a header such as user_id:token<TAB>"
+               "item_id:token, or LightGCN lines of whole numbers \"user item item ...\"",
+               path, out->user < 0 ? options->user_field : options->item_field);
+    CF_REQUIRE(!needs_time || out->time >= 0, CF_ERR_FORMAT,
+               "%s:1: no column \"%s\", required by order: time", path, options->time_field);
+    for (int k = 0; k < options->n_filters; k++) {
+        CF_TRY(ingest_find_column(records, options->filter_field[k], "float", &out->filter[k]));
+        CF_REQUIRE(out->filter[k] >= 0, CF_ERR_FORMAT,
+                   "%s:1: no column \"%s\", required by val_interval", path,
+                   options->filter_field[k]);
+    }
+done:
+    return status;
+}
+
+/* The bits of a double, changed so that their unsigned order is the order of the numbers: invert
+ * negative ones, set the top bit of the others. Adding 0 turns -0 into 0. */
+static uint64_t sortable_bits(double value)
+{
+    uint64_t bits;
+
+    value += 0.0;
+    memcpy(&bits, &value, sizeof bits);
+    return bits >> 63 ? ~bits : bits | UINT64_C(1) << 63;
+}
+
+/* Parse the numbers of a record: its time becomes the key, and val_interval may reject it. The
+ * rating is parsed only to refuse a malformed file. */
+static cf_status read_numbers(const cf_ingest_options *options, const ingest_records *records,
+                              const interaction_columns *at, uint64_t *key, bool *kept)
+{
+    double value;
+    cf_status status = CF_OK;
+
+    if (at->time >= 0) {
+        CF_TRY(ingest_read_number(records, at->time, &value));
+        *key = sortable_bits(value);
+    }
+    if (at->rating >= 0) CF_TRY(ingest_read_number(records, at->rating, &value));
+    for (int k = 0; k < options->n_filters; k++) {
+        CF_TRY(ingest_read_number(records, at->filter[k], &value));
+        *kept = *kept && ingest_is_in_intervals(&options->filter[k], value);
+    }
+done:
+    return status;
+}
+
+/* Local: an ingest_read_fn for files with a header. */
+static cf_status read_records(void *context, ingest_range *range)
+{
+    const interaction_source *from = context;
+    const cf_ingest_options *options = from->options;
+    ingest_interactions *inter = from->inter;
+    ingest_queue queue = {.inter = inter};
+    ingest_records records;
+    interaction_columns at;
+    bool more;
+    cf_status status;
+
+    CF_TRY(ingest_open_records(from->path, options->field_separator, range, &records));
+    inter->source = &records.text;
+    inter->n_before = inter->count;
+    CF_TRY(find_columns(options, &records, options->by_time && from->part == INGEST_NO_PART, &at));
+    for (;;) {
+        uint64_t key = 0;
+        bool kept = true;
+
+        CF_TRY(ingest_next_record(&records, &more));
+        if (!more) break;
+        inter->n_lines++;
+        CF_TRY(ingest_check_id(&records, at.user));
+        CF_TRY(ingest_check_id(&records, at.item));
+        CF_TRY(read_numbers(options, &records, &at, &key, &kept));
+        if (from->part != INGEST_NO_PART) key = (uint64_t)from->part;
+        if (kept)
+            CF_TRY(ingest_enqueue_pair(&queue, &records.fields[at.user], &records.fields[at.item],
+                                       key));
+        else
+            inter->n_filtered++;
+    }
+    CF_TRY(ingest_flush_queue(&queue));
+done:
+    ingest_close_records(&records);
+    return status;
+}
+
+/* ---- LightGCN -------------------------------------------------------------------------------- */
+
+/* The next number of a line as an id, without leading zeros; a length of 0 is the end of the line.
+ * `*at` moves behind it. False if there is something else, or a number above 2^63 - 1. */
+static bool next_number(char **at, ingest_field *id)
+{
+    char *begin = *at + strspn(*at, " "), *end = begin + strspn(begin, "0123456789");
+
+    *at = end;
+    while (*begin == '0' && end - begin > 1)
+        begin++;
+    *id = (ingest_field){begin, end - begin};
+    if (*end != 0 && *end != ' ') return false;
+    return end - begin < 19 || (end - begin == 19 && memcmp(begin, "9223372036854775807", 19) <= 0);
+}
+
+static cf_status refuse_id(const ingest_text *text, const char *id, int column)
+{
+    int64_t length = (int64_t)strcspn(id, " ");
+
+    return CF_FAIL(CF_ERR_FORMAT,
+                   "%s:%" PRId64 ": column %d: \"%s\" is not %s number from 0 to 2^63 - 1",
+                   text->path, text->line, column, ingest_excerpt(id, length),
+                   column == 1 ? "a user" : "an item");
+}
+
+/* The local number of an id. No queue here: LightGCN's ids are small numbers, most of which are
+ * found without the hash table. */
+static cf_status number_id(ingest_id_table *table, const ingest_field *id, int64_t *number)
+{
+    const int64_t known = ingest_find_small_id(table, id);
+
+    if (known < 0) return ingest_add_id(table, ingest_hash(id->text, id->length), id, number);
+    *number = known;
+    return CF_OK;
+}
+
+/* Append the interactions of one line. A line with a user alone has none. */
+static cf_status read_lightgcn_line(const interaction_source *from, const ingest_text *text,
+                                    char *line)
+{
+    const uint64_t key = from->part == INGEST_NO_PART ? 0 : (uint64_t)from->part;
+    ingest_interactions *inter = from->inter;
+    int64_t user = 0, item;
+    ingest_field id;
+    cf_status status = CF_OK;
+
+    for (int column = 1;; column++) {
+        if (!next_number(&line, &id)) CF_TRY(refuse_id(text, id.text, column));
+        if (id.length == 0) break;
+        if (column == 1) {
+            CF_TRY(number_id(&inter->user_ids, &id, &user));
+            continue;
+        }
+        CF_TRY(number_id(&inter->item_ids, &id, &item));
+        CF_TRY(ingest_append_interaction(inter, user, item, key));
+        inter->n_lines++;
+    }
+done:
+    return status;
+}
+
+/* Local: an ingest_read_fn for LightGCN's files. */
+static cf_status read_lightgcn(void *context, ingest_range *range)
+{
+    const interaction_source *from = context;
+    ingest_text text;
+    char *line;
+    int64_t length;
+    cf_status status;
+
+    CF_TRY(ingest_open_text(from->path, &text));
+    CF_TRY(ingest_limit_text(&text, range));
+    from->inter->source = &text;
+    from->inter->n_before = from->inter->count;
+    for (;;) {
+        CF_TRY(ingest_next_line(&text, &line, &length));
+        if (line == NULL) break;
+        CF_TRY(read_lightgcn_line(from, &text, line));
+    }
+done:
+    ingest_close_text(&text);
+    return status;
+}
+
+/* ---- Either ---------------------------------------------------------------------------------- */
+
+/* Tell the format by the first line. `*bytes`: the size of the file. */
+static cf_status detect_lightgcn(const char *path, bool *out, int64_t *bytes)
+{
+    ingest_text text;
+    char *line;
+    int64_t length;
+    cf_status status;
+
+    CF_TRY(ingest_open_text(path, &text));
+    CF_TRY(ingest_next_line(&text, &line, &length));
+    CF_REQUIRE(line != NULL, CF_ERR_FORMAT, "%s: the file is empty", path);
+    *out = strspn(line, "0123456789 ") == (size_t)length;
+    *bytes = text.size;
+done:
+    ingest_close_text(&text);
+    return status;
+}
+
+/* Refuse options that need columns, which LightGCN's lines do not have. */
+static cf_status check_lightgcn(const interaction_source *from)
+{
+    if (from->part == INGEST_NO_PART && from->options->by_time)
+        return CF_FAIL(CF_ERR_FORMAT, "%s:1: LightGCN lines have no times, required by order: time",
+                       from->path);
+    if (from->options->n_filters > 0)
+        return CF_FAIL(CF_ERR_FORMAT,
+                       "%s:1: LightGCN lines have no column \"%s\", required by val_interval",
+                       from->path, from->options->filter_field[0]);
+    return CF_OK;
+}
+
+cf_status ingest_read_interactions(const cf_par *world, const cf_ingest_options *options,
+                                   const char *path, int part, ingest_interactions *inter)
+{
+    interaction_source from = {options, path, part, inter};
+    int64_t before, total_before, total, bytes = 0;
+    bool is_lightgcn = false;
+    ingest_range range;
+    cf_status status;
+
+    cf_par_exscan(world, inter->n_lines, &before, &total_before);
+    inter->has_keys = options->by_time || part != INGEST_NO_PART;
+    status = detect_lightgcn(path, &is_lightgcn, &bytes);
+    if (status == CF_OK && is_lightgcn) status = check_lightgcn(&from);
+    CF_TRY(cf_par_agree_on_input(world, status));
+    CF_TRY(
+        ingest_read_ranges(world, path, is_lightgcn ? read_lightgcn : read_records, &from, &range));
+    cf_par_exscan(world, inter->n_lines, &before, &total);
+    CF_REQUIRE(total > total_before, CF_ERR_FORMAT, "%s: no interactions", path);
+    inter->is_lightgcn = inter->is_lightgcn || is_lightgcn;
+    inter->bytes += (double)bytes;
+done:
+    return status;
+}

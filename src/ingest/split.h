@@ -1,0 +1,51 @@
+/**
+ * Inside ingest: what happens to interactions between reading and writing. They are numbered and
+ * moved to the owners of their users, filtered by counts, and split. What takes `world` is
+ * Collective, all else Local.
+ */
+#pragma once
+
+#include "interactions.h"
+
+/* ---- Intervals (intervals.c) ----------------------------------------------------------------- */
+
+/** Parse the text of a setting, which stays borrowed. Errors: USAGE (names the setting). */
+cf_status ingest_parse_intervals(const char *setting, const char *text, cf_ingest_intervals *out);
+bool ingest_is_in_intervals(const cf_ingest_intervals *intervals, double value);
+
+/* ---- Numbers (renumber.c, sort.c) ------------------------------------------------------------ */
+
+/** Global numbers of users and items, by the numbers that the pairs have now. */
+typedef struct ingest_new_numbers {
+    uint32_t *users, *items;
+} ingest_new_numbers;
+
+/**
+ * Number users and items over all ranks, move each interaction to the owner of its user, sort, and
+ * keep of each pair the interaction with the least key. The id tables are then empty. Errors:
+ * MEMORY, FORMAT (too many ids).
+ */
+cf_status ingest_number_ids(const cf_par *world, ingest_interactions *inter);
+/** The same with given numbers, once inter->users and inter->items are partitioned. Errors: MEMORY.
+ */
+cf_status ingest_apply_numbers(const cf_par *world, const ingest_new_numbers *numbers,
+                               ingest_interactions *inter);
+/** Sort by (user, item), stable. Errors: MEMORY. */
+cf_status ingest_sort_interactions(ingest_interactions *inter);
+
+/* ---- Filter (count_filter.c) ----------------------------------------------------------------- */
+
+/**
+ * Drop users and items whose number of interactions is outside its interval, repeated until nothing
+ * changes, and number the others anew. Each round takes both from the same counts, as RecBole does.
+ * Errors: MEMORY.
+ */
+cf_status ingest_filter_counts(const cf_par *world, const cf_ingest_options *options,
+                               ingest_interactions *inter);
+
+/* ---- Split (split.c) ------------------------------------------------------------------------- */
+
+/** Split the interactions of my users into train, valid and test; `given`: the keys are the parts.
+ * The lists are new, to be freed with cf_free(), also on errors. Errors: MEMORY. */
+cf_status ingest_split(const cf_par *world, const cf_ingest_options *options, bool given,
+                       const ingest_interactions *inter, cf_lists parts[3]);
