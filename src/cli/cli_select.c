@@ -21,7 +21,7 @@ static json_t *dims_json(const cf_selection *selection)
                      (json_int_t)selection->n_popular);
 }
 
-/* The directions themselves are what --out is for. */
+/* The components themselves are written by --out. */
 static json_t *map_json(const cf_selection *selection)
 {
     return json_pack("{s:o, s:o, s:f, s:o, s:f}", "variances",
@@ -51,13 +51,15 @@ static cf_status run(const cf_par *world, const cli_arguments *arguments)
     cf_dataset *dataset = NULL;
     cf_selection *selection = NULL;
     json_t *json = NULL;
+    cf_select_options select;
     cf_status status;
 
     CF_TRY(cli_create_config(world, arguments, cli_value(arguments, "settings"), &config));
     if (cf_config_is(config, "emb_selection", "False"))
         CF_TRY(CF_FAIL(CF_ERR_USAGE, "select: emb_selection is False: there is nothing to select"));
     CF_TRY(cf_dataset_open(world, arguments->positional[0], &dataset));
-    CF_TRY(cf_select_dims(dataset, config, &selection));
+    cf_select_read_options(config, &select);
+    CF_TRY(cf_select_create(dataset, &select, &selection));
     if (out) CF_TRY(write_file(world, out, selection));
     if (world->rank == 0)
         json = selection->source_dim > 0 ? map_json(selection) : dims_json(selection);
@@ -71,7 +73,7 @@ done:
 
 static const cli_option options[] = {
     {"settings", "FILE.yaml", "settings, as for --set", false},
-    {"out", "FILE.h5", "write the dimensions, or the map (mean, directions, scales), here", false},
+    {"out", "FILE.h5", "write the dimensions, or the map (mean, components, scales), here", false},
     {0}};
 
 const cli_command cli_select = {

@@ -76,7 +76,7 @@ static cf_status add_vectors(spectra *s, const cf_dataset *dataset, const cf_con
         CF_TRY(
             CF_FAIL(CF_ERR_USAGE, "%s: has no language-model vectors", cf_dataset_path(dataset)));
     CF_TRY(add(s, LLM, dataset->n_items, dataset->embedding_dim));
-    CF_TRY(cf_select_spectrum(dataset, config, out->singular));
+    CF_TRY(cf_select_spectrum(dataset, cf_config_int(config, "pca_one_rank"), out->singular));
     out->measures = cf_linalg_measure_spectrum(out->singular, out->dims);
 done:
     return status;
@@ -100,6 +100,7 @@ static cf_status add_selected(spectra *s, const cf_dataset *dataset, const cf_co
 {
     const cli_arguments *a = s->arguments;
     const bool noise = cf_config_is(config, "emb_selection", "False");
+    cf_select_options options;
     cf_selection *selection = NULL;
     cf_grid *grid = NULL;
     cf_table *items = NULL;
@@ -111,10 +112,11 @@ static cf_status add_selected(spectra *s, const cf_dataset *dataset, const cf_co
     if (noise)
         CF_TRY(
             CF_FAIL(CF_ERR_USAGE, "spectrum: emb_selection is False: there is nothing to select"));
-    CF_TRY(cf_select_dims(dataset, config, &selection));
+    cf_select_read_options(config, &options);
+    CF_TRY(cf_select_create(dataset, &options, &selection));
     CF_TRY(cf_par_create_grid(s->world, s->world->size, 1, &grid));
     CF_TRY(create_table(grid, dataset->n_items, selection->n_dims, &items));
-    CF_TRY(cf_select_fill_items(dataset, selection, config, items));
+    CF_TRY(cf_select_fill_items(dataset, selection, &options, items));
     CF_TRY(add_table(s, SELECTED, items, config));
 done:
     cf_table_destroy(&items);

@@ -1,41 +1,47 @@
+/* Filling the item table (items x n_dims, in blocks and slices over the grid) with reduced vectors.
+ *
+ * The ranks of a grid row divide the rows of their block evenly. In each round a rank reads and
+ * reduces a block of its rows, then sends every rank of the grid row the slice of them that it owns
+ * (one Alltoallv), and stores what it receives: its own slice of the rows that the others read. So
+ * every vector is read and reduced once. A row's numbers depend on its item alone (reduce.c), not
+ * on who reads it. tests/select/fill.c computes each number by the formula of cf_selection. */
 #include "internal.h"
 
-/* Buffers for filling a table; with C grid columns the rows of a block are shared out, and slices
- * change hands. */
+#include <string.h>
+
 typedef struct filling {
-    const cf_dataset *dataset;
     cf_table *items;
     select_reducer reducer;
-    float *send; /* C packed slices of the rows that I read */
-    float
-        *receive; /* C packed parts of my slice, of the rows that each rank of the grid row reads */
-    int *counts;  /* 4 x C: sent, sent_at, received, received_at */
+    float *send;  /* slice 0 of the rows that I read, then slice 1, ... */
+    float *recv;  /* my slice of the rows that rank 0 of the grid row read, then of rank 1's, ... */
+    cf_plan plan; /* of one round, over the grid row */
 } filling;
 
 static void destroy_filling(filling *f)
 {
-    select_reducer_destroy(&f->reducer);
+    select_destroy_reducer(&f->reducer);
     cf_free(&f->send);
-    cf_free(&f->receive);
-    cf_free(&f->counts);
+    cf_free(&f->recv);
+    cf_par_destroy_plan(&f->plan);
 }
 
-static cf_status create_filling(filling *f, const cf_selection *selection, const cf_config *config)
+/* Local. Errors: MEMORY. */
+static cf_status create_filling(filling *f, const cf_dataset *dataset,
+                                const cf_selection *selection, const cf_select_options *options)
 {
-    const int64_t n_columns = f->items->grid->n_columns;
+    const cf_table *items = f->items;
     cf_status status;
 
-    CF_TRY(select_reducer_create(f->dataset, selection, config, 2 * f->items->full_width,
-                                 &f->reducer));
-    CF_TRY(CF_ALLOC(f->send, f->reducer.block_rows * f->items->full_width));
-    CF_TRY(CF_ALLOC(f->receive, f->reducer.block_rows * f->items->width * n_columns));
-    CF_TRY(CF_ALLOC(f->counts, 4 * n_columns));
+    CF_TRY(select_create_reducer(dataset, selection, options, 2 * items->full_width, &f->reducer));
+    CF_TRY(CF_ALLOC(f->send, f->reducer.block_rows * items->full_width));
+    CF_TRY(CF_ALLOC(f->recv, f->reducer.block_rows * items->width * items->grid->n_columns));
+    CF_TRY(cf_par_create_plan(&items->grid->row, &f->plan));
 done:
     return status;
 }
 
-/** What a row is multiplied by at last: the gain, by the row's length where that is to be 1. */
-static double multiplier(const filling *f, int64_t r)
+/* The last factor of a row: the gain, over the row's length where that is to be 1. */
+static double row_factor(const filling *f, int64_t r)
 {
     const cf_selection *s = f->reducer.selection;
     double norm;
@@ -45,106 +51,101 @@ static double multiplier(const filling *f, int64_t r)
     return norm > 0 ? s->gain / norm : 0;
 }
 
-/** Put each slice of row `r` of the `count` that were reduced where it is sent from. */
-static void place_row(const filling *f, int64_t r, int64_t count)
+static int64_t slice_start(const cf_table *items, int column)
+{
+    return cf_table_slice_start(items->dim, items->grid->n_columns, column) * CF_LANES;
+}
+
+/* Copy reduced row `r` of `count` into the send buffer, slice by slice; zeros beyond n_dims. */
+static void pack_row(const filling *f, int64_t r, int64_t count)
 {
     const cf_table *items = f->items;
     const double *row = f->reducer.values + r * items->dim;
-    double times = multiplier(f, r);
+    const double factor = row_factor(f, r);
 
     for (int c = 0; c < items->grid->n_columns; c++) {
-        int64_t begin = cf_table_slice_start(items->dim, items->grid->n_columns, c) * CF_LANES;
-        int64_t end = cf_table_slice_start(items->dim, items->grid->n_columns, c + 1) * CF_LANES;
+        const int64_t begin = slice_start(items, c), end = slice_start(items, c + 1);
         float *out = f->send + count * begin + r * (end - begin);
 
         for (int64_t k = begin; k < end; k++)
-            out[k - begin] = k < items->dim ? (float)(row[k] * times) : 0;
+            out[k - begin] = k < items->dim ? (float)(row[k] * factor) : 0;
     }
 }
 
-/** Rows of the block (local numbers) that rank `column` of the grid row reads in the round that
- * begins at `at` of its share. */
-static void rows_of_round(const filling *f, int column, int64_t at, int64_t *first, int64_t *count)
+/* The rows of the block (local numbers) that rank `column` of the grid row reads in a pass. */
+static select_range range_of(const filling *f, int column)
 {
-    const int64_t rows = f->items->local_rows;
+    const int64_t rows = f->items->local_rows, block = f->reducer.block_rows;
     const int n = f->items->grid->n_columns;
-    int64_t end = cf_par_even_start(rows, n, column + 1);
 
-    *first = cf_par_even_start(rows, n, column) + at;
-    if (*first > end) *first = end;
-    *count = end - *first < f->reducer.block_rows ? end - *first : f->reducer.block_rows;
+    return (select_range){cf_par_even_start(rows, n, column),
+                          cf_par_even_start(rows, n, column + 1), block, block};
 }
 
-/** Give each rank of the grid row its slice of the rows I read; put mine, of the rows that it read,
- * into the table. */
-static void exchange(const filling *f, int64_t at)
+/* Those of one round: their number; `first`: the first of them. */
+static int64_t rows_of_round(const filling *f, int column, int64_t round, int64_t *first)
+{
+    const select_range range = range_of(f, column);
+
+    *first = cf_min(range.first + round * range.stride, range.end);
+    return cf_min(range.end - *first, range.block);
+}
+
+/* Send each rank of the grid row its slice, and store mine of the rows that they read. All counts
+ * follow from the blocks, so they need no message. Collective over the grid row. */
+static void exchange_slices(filling *f, int64_t round)
 {
     cf_table *items = f->items;
-    const cf_grid *grid = items->grid;
-    const int n = grid->n_columns;
-    int *sent = f->counts, *sent_at = sent + n, *received = sent + 2 * n,
-        *received_at = sent + 3 * n;
-    int64_t first, count, mine, total = 0;
+    const int n = items->grid->n_columns;
+    int64_t first;
+    const int64_t mine = rows_of_round(f, items->grid->my_column, round, &first);
 
-    rows_of_round(f, grid->my_column, at, &first, &mine);
     for (int c = 0; c < n; c++) {
-        int64_t begin = cf_table_slice_start(items->dim, n, c) * CF_LANES;
-        int64_t end = cf_table_slice_start(items->dim, n, c + 1) * CF_LANES;
-        rows_of_round(f, c, at, &first, &count);
-        sent[c] = cf_par_count(mine * (end - begin));
-        sent_at[c] = cf_par_count(mine * begin);
-        received[c] = cf_par_count(count * items->width);
-        received_at[c] = cf_par_count(total);
-        total += received[c];
+        const int64_t width = slice_start(items, c + 1) - slice_start(items, c);
+
+        f->plan.send_count[c] = cf_par_count(mine * width);
+        f->plan.recv_count[c] = cf_par_count(rows_of_round(f, c, round, &first) * items->width);
     }
-    MPI_Alltoallv(f->send, sent, sent_at, MPI_FLOAT, f->receive, received, received_at, MPI_FLOAT,
-                  grid->row.comm);
+    cf_par_order_plan(&f->plan);
+    cf_par_send(&f->plan, f->send, f->recv, MPI_FLOAT);
     for (int c = 0; c < n; c++) {
-        rows_of_round(f, c, at, &first, &count);
-        for (int64_t k = 0; k < count * items->width; k++)
-            items->data[first * items->width + k] = f->receive[received_at[c] + k];
+        const int64_t count = rows_of_round(f, c, round, &first);
+
+        if (count > 0)
+            memcpy(items->data + first * items->width, f->recv + f->plan.recv_start[c],
+                   (size_t)(count * items->width) * sizeof *f->recv);
     }
 }
 
-/** Read, reduce and place all rows. Collective. */
-static cf_status fill(const filling *f)
+static void fill_block(void *context, const select_block *block)
 {
-    const cf_table *items = f->items;
-    int64_t most = cf_par_even_start(items->local_rows, items->grid->n_columns, 1);
-    cf_status status = CF_OK;
+    filling *f = context;
 
-    MPI_Allreduce(MPI_IN_PLACE, &most, 1, MPI_INT64_T, MPI_MAX, items->grid->world.comm);
-    for (int64_t at = 0; at < most; at += f->reducer.block_rows) {
-        int64_t first, count;
-
-        rows_of_round(f, items->grid->my_column, at, &first, &count);
-        first += items->first_row;
-        CF_TRY(cf_dataset_read_embedding(f->dataset, first, count, f->reducer.rows,
-                                         f->reducer.present));
-        select_reduce(&f->reducer, first, count);
+    select_reduce(&f->reducer, block);
 #pragma omp parallel for schedule(static)
-        for (int64_t r = 0; r < count; r++)
-            place_row(f, r, count);
-        exchange(f, at);
-    }
-    CF_TRY(cf_dataset_verify_embedding(f->dataset));
-done:
-    return status;
+    for (int64_t r = 0; r < block->count; r++)
+        pack_row(f, r, block->count);
+    exchange_slices(f, block->round);
 }
 
 cf_status cf_select_fill_items(const cf_dataset *dataset, const cf_selection *selection,
-                               const cf_config *config, cf_table *items)
+                               const cf_select_options *options, cf_table *items)
 {
-    const bool stand_in = cf_config_is(config, "missing_embedding", "mean");
-    const bool random = cf_config_is(config, "missing_embedding", "random");
-    filling f = {.dataset = dataset, .items = items};
+    const bool mean = options->missing == CF_SELECT_MISSING_MEAN;
+    const bool random = options->missing == CF_SELECT_MISSING_RANDOM;
+    filling f = {.items = items};
+    select_range range;
     cf_status status;
 
     CF_ASSERT(items->dim == selection->n_dims && items->n_rows == dataset->n_items);
-    CF_ASSERT(dataset->n_missing == 0 || !random || selection->deviation);
-    CF_ASSERT(dataset->n_missing == 0 || !stand_in || selection->mean || selection->center);
-    CF_TRY(cf_par_agree(dataset->world, create_filling(&f, selection, config)));
-    CF_TRY(fill(&f));
+    CF_ASSERT(dataset->n_missing == 0 || !random || selection->deviation != NULL);
+    CF_ASSERT(dataset->n_missing == 0 || !mean || selection->mean != NULL ||
+              selection->center != NULL);
+    CF_TRY(cf_par_agree(dataset->world, create_filling(&f, dataset, selection, options)));
+    range = range_of(&f, items->grid->my_column);
+    range.first += items->first_row;
+    range.end += items->first_row;
+    CF_TRY(select_each_block(dataset, &range, fill_block, &f));
     CF_TRY(cf_table_check_finite(items, "starting item vectors"));
 done:
     destroy_filling(&f);

@@ -1,25 +1,31 @@
-/* What is known of reduced vectors only after they have been computed once. */
+/* What is known of reduced vectors only after they have been computed once: the mean length of a
+ * row, from which emb_norm gives the gain, and the variances of a projection's columns. One more
+ * pass over the vectors; the sums are exact, so that no bit depends on the ranks. The values of y
+ * enter exactly, their squares after one rounding to double. */
 #include "internal.h"
 
 typedef struct measures {
+    const select_reducer *reducer;
     select_moments columns; /* of the reduced columns; empty unless wanted */
-    cf_exact norms;
-    int64_t count; /* items that have a vector */
+    cf_exact norms;         /* sum of the row lengths */
+    int64_t count;          /* items that have a vector */
 } measures;
 
-/* Add the rows of a block that have a vector. */
-static void add_block(const select_reducer *r, int64_t count, measures *m)
+/* Reduce a block and add its rows that have a vector. */
+static void measure_block(void *context, const select_block *block)
 {
-    const cf_selection *s = r->selection;
+    measures *m = context;
+    const cf_selection *s = m->reducer->selection;
 
-    for (int64_t at = 0; at < count; at++) {
-        double norm = select_norm(r, at);
+    select_reduce(m->reducer, block);
+    for (int64_t r = 0; r < block->count; r++) {
+        const double norm = select_norm(m->reducer, r);
 
-        if (!r->present[at]) continue;
+        if (!block->present[r]) continue;
         m->count++;
-        cf_exact_add(&m->norms, s->unit ? norm > 0 : norm);
-        for (int64_t k = 0; k < s->n_dims && m->columns.sum; k++) {
-            const double y = r->values[at * s->n_dims + k];
+        cf_exact_add(&m->norms, s->unit ? norm > 0 : norm); /* lengths are 1 after l2, or 0 */
+        for (int64_t k = 0; k < s->n_dims && m->columns.sum != NULL; k++) {
+            const double y = m->reducer->values[r * s->n_dims + k];
 
             cf_exact_add(&m->columns.sum[k], y);
             cf_exact_add(&m->columns.squares[k], y * y);
@@ -27,67 +33,55 @@ static void add_block(const select_reducer *r, int64_t count, measures *m)
     }
 }
 
-/* Read and reduce my even share. Collective. */
-static cf_status take(const cf_dataset *dataset, const select_reducer *r, measures *m)
+/* All ranks' sums. Collective. */
+static void sum_measures(const cf_par *par, measures *m)
 {
-    const cf_par *par = dataset->world;
-    const int64_t first = cf_par_even_start(dataset->n_items, par->size, par->rank);
-    const int64_t share = cf_par_even_start(dataset->n_items, par->size, par->rank + 1) - first;
-    const int64_t most = cf_par_even_start(dataset->n_items, par->size, 1); /* no share is larger */
-    cf_status status = CF_OK;
+    const int64_t n_dims = m->reducer->selection->n_dims;
 
-    for (int64_t at = 0; at < most; at += r->block_rows) {
-        const int64_t from = at < share ? at : share;
-        const int64_t count = share - from < r->block_rows ? share - from : r->block_rows;
-
-        CF_TRY(cf_dataset_read_embedding(dataset, first + from, count, r->rows, r->present));
-        select_reduce(r, first + from, count);
-        add_block(r, count, m);
-    }
-    CF_TRY(cf_dataset_verify_embedding(dataset));
     MPI_Allreduce(MPI_IN_PLACE, &m->count, 1, MPI_INT64_T, MPI_SUM, par->comm);
     cf_par_sum_exact(par, &m->norms, 1);
-    if (m->columns.sum) {
-        cf_par_sum_exact(par, m->columns.sum, r->selection->n_dims);
-        cf_par_sum_exact(par, m->columns.squares, r->selection->n_dims);
-    }
-done:
-    return status;
+    if (m->columns.sum == NULL) return;
+    m->columns.count = m->count;
+    cf_par_sum_exact(par, m->columns.sum, n_dims);
+    cf_par_sum_exact(par, m->columns.squares, n_dims);
 }
 
-static cf_status set(const measures *m, const cf_config *config, cf_selection *s)
+/* Local: the same on every rank. */
+static cf_status apply_measures(const measures *m, double emb_norm, cf_selection *s)
 {
-    const double wanted = cf_config_real(config, "emb_norm"), sum = cf_exact_value(&m->norms);
+    const double sum = cf_exact_value(&m->norms);
 
-    for (int64_t k = 0; k < s->n_dims && m->columns.sum; k++) {
-        const double variance =
-            cf_exact_variance(&m->columns.sum[k], &m->columns.squares[k], m->count);
+    for (int64_t k = 0; k < s->n_dims && m->columns.sum != NULL; k++) {
+        const double variance = select_variance(&m->columns, k);
         s->variances[k] = variance > 0 ? variance : 0; /* squares were rounded */
     }
-    if (wanted == 0) return CF_OK;
+    if (emb_norm == 0) return CF_OK;
     if (!(sum > 0))
-        return CF_FAIL(CF_ERR_USAGE, "emb_norm %g: the starting item vectors are all zero", wanted);
-    s->gain = wanted / (sum / (double)m->count);
+        return CF_FAIL(CF_ERR_USAGE, "emb_norm %g: the starting item vectors are all zero",
+                       emb_norm);
+    s->gain = emb_norm / (sum / (double)m->count);
     return CF_OK;
 }
 
-cf_status select_measure(const cf_dataset *dataset, const cf_config *config, cf_selection *s)
+cf_status select_measure(const cf_dataset *dataset, const cf_select_options *options,
+                         cf_selection *s)
 {
-    const bool projection = cf_config_is(config, "emb_selection", "projection");
+    const bool projection = options->method == CF_SELECT_PROJECTION;
     select_reducer reducer = {0};
-    measures m = {0};
+    measures m = {.reducer = &reducer};
+    select_range range;
     cf_status status;
 
-    if (cf_config_real(config, "emb_norm") == 0 && !projection) return CF_OK;
-    status = select_reducer_create(dataset, s, config, 0, &reducer);
-    if (status == CF_OK && projection) status = CF_ALLOC(m.columns.sum, s->n_dims);
-    if (status == CF_OK && projection) status = CF_ALLOC(m.columns.squares, s->n_dims);
+    if (options->norm == 0 && !projection) return CF_OK;
+    status = select_create_reducer(dataset, s, options, 0, &reducer);
+    if (status == CF_OK && projection) status = select_create_moments(s->n_dims, &m.columns);
     CF_TRY(cf_par_agree(dataset->world, status));
-    CF_TRY(take(dataset, &reducer, &m));
-    CF_TRY(set(&m, config, s));
+    range = select_even_range(dataset, reducer.block_rows);
+    CF_TRY(select_each_block(dataset, &range, measure_block, &m));
+    sum_measures(dataset->world, &m);
+    CF_TRY(apply_measures(&m, options->norm, s));
 done:
-    select_reducer_destroy(&reducer);
-    cf_free(&m.columns.sum);
-    cf_free(&m.columns.squares);
+    select_destroy_reducer(&reducer);
+    select_destroy_moments(&m.columns);
     return status;
 }

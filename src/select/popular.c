@@ -1,7 +1,12 @@
+/* The n most interacted items, whose vectors var takes the variance of. Each rank has the counts of
+ * consecutive items. The threshold that n items reach is found by bisection, with one Allreduce a
+ * step; items at the threshold are taken in their order until there are n, which an Exscan of their
+ * numbers decides. tests/select/dims.c sorts all counts instead. */
 #include "internal.h"
 
-/** How many of all items have `threshold` interactions or more. Collective. */
-static int64_t at_least(const cf_par *par, const int64_t *counts, int64_t count, int64_t threshold)
+/* Number of all items that have `threshold` interactions or more. Collective. */
+static int64_t count_at_least(const cf_par *par, const int64_t *counts, int64_t count,
+                              int64_t threshold)
 {
     int64_t n = 0;
 
@@ -11,20 +16,20 @@ static int64_t at_least(const cf_par *par, const int64_t *counts, int64_t count,
     return n;
 }
 
-/** The largest threshold that `n_popular` items reach, by bisection: no rank needs a histogram as
- * long as the largest count. */
+/* The largest threshold that `n_popular` items reach. Bisection, because a histogram would have as
+ * many entries as the largest count. Collective. */
 static int64_t find_threshold(const cf_par *par, const int64_t *counts, int64_t count,
                               int64_t n_popular)
 {
     int64_t low = 0, high = 0;
 
     for (int64_t i = 0; i < count; i++)
-        high = counts[i] > high ? counts[i] : high;
+        high = cf_max(high, counts[i]);
     MPI_Allreduce(MPI_IN_PLACE, &high, 1, MPI_INT64_T, MPI_MAX, par->comm);
     high++;
     while (high - low > 1) {
         int64_t middle = low + (high - low) / 2;
-        if (at_least(par, counts, count, middle) >= n_popular)
+        if (count_at_least(par, counts, count, middle) >= n_popular)
             low = middle;
         else
             high = middle;
@@ -32,11 +37,12 @@ static int64_t find_threshold(const cf_par *par, const int64_t *counts, int64_t 
     return low;
 }
 
-static void mark(const cf_par *par, const int64_t *counts, int64_t count, int64_t n_popular,
-                 uint8_t *popular)
+/* Collective. */
+static void mark_items(const cf_par *par, const int64_t *counts, int64_t count, int64_t n_popular,
+                       uint8_t *popular)
 {
     int64_t threshold = find_threshold(par, counts, count, n_popular);
-    int64_t left = n_popular - at_least(par, counts, count, threshold + 1);
+    int64_t left = n_popular - count_at_least(par, counts, count, threshold + 1);
     int64_t equal = 0, before = 0;
 
     for (int64_t i = 0; i < count; i++)
@@ -56,7 +62,7 @@ cf_status select_mark_popular(const cf_dataset *dataset, int64_t first, int64_t 
 
     CF_TRY(cf_par_agree(dataset->world, CF_ALLOC(counts, count)));
     CF_TRY(cf_dataset_read_item_counts(dataset, first, count, counts));
-    mark(dataset->world, counts, count, n_popular, popular);
+    mark_items(dataset->world, counts, count, n_popular, popular);
 done:
     cf_free(&counts);
     return status;

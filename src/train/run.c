@@ -173,6 +173,7 @@ static void log_start(const struct run *run)
 static cf_status start_tables(struct run *run)
 {
     cf_table *items = cf_model_table(run->model, CF_ITEMS);
+    cf_select_options options;
     cf_status status = CF_OK;
 
     if (cf_model_is_closed(run->config)) return cf_model_check_dataset(run->config, run->dataset);
@@ -180,8 +181,9 @@ static cf_status start_tables(struct run *run)
         cf_model_fill_noise(run->model, run->config, run->sampler.seed);
         return CF_OK;
     }
-    CF_TRY(cf_select_dims(run->dataset, run->config, &run->selection));
-    CF_TRY(cf_select_fill_items(run->dataset, run->selection, run->config, items));
+    cf_select_read_options(run->config, &options);
+    CF_TRY(cf_select_create(run->dataset, &options, &run->selection));
+    CF_TRY(cf_select_fill_items(run->dataset, run->selection, &options, items));
     CF_TRY(cf_model_pool_users(run->model));
 done:
     return status;

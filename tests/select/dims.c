@@ -24,11 +24,10 @@ static void drop_data(void)
 
 static cf_selection *choose(const char *settings)
 {
-    cf_config *config = new_config(settings);
+    const cf_select_options options = options_of(settings);
     cf_selection *selection = NULL;
 
-    assert_int_equal(cf_select_dims(dataset, config, &selection), CF_OK);
-    cf_config_destroy(&config);
+    assert_int_equal(cf_select_create(dataset, &options, &selection), CF_OK);
     return selection;
 }
 

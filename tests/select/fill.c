@@ -45,26 +45,28 @@ static void drop_table(cf_table **items)
 }
 
 /** The vector that stands for the item's own. */
-static double plain_x(const cf_config *config, const cf_selection *s, int64_t item, int64_t k)
+static double plain_x(const cf_select_options *options, const cf_selection *s, int64_t item,
+                      int64_t k)
 {
-    const cf_random key = {(uint64_t)cf_config_int(config, "seed"), CF_STREAM_MISSING};
+    const cf_random key = {options->seed, CF_STREAM_MISSING};
     double x = (double)data.vectors[item * DIM + s->dims[k]];
 
     if (data.present[item] || !s->mean) return x;
     x = s->mean[k];
-    if (cf_config_is(config, "missing_embedding", "random"))
+    if (options->missing == CF_SELECT_MISSING_RANDOM)
         x += s->deviation[k] * cf_random_normal(key, (uint64_t)item, (uint64_t)s->dims[k], 0);
     return x;
 }
 
 /** y[k] of an item by the formula of cf_selection. */
-static double plain_y(const cf_config *config, const cf_selection *s, int64_t item, int64_t k)
+static double plain_y(const cf_select_options *options, const cf_selection *s, int64_t item,
+                      int64_t k)
 {
     double y = 0, norm = 0, times = s->gain;
 
     if (!data.present[item] && !s->mean) return 0;
     for (int64_t j = 0; j < s->n_dims; j++) {
-        double z = (plain_x(config, s, item, j) - s->shift[j]) * s->factor;
+        double z = (plain_x(options, s, item, j) - s->shift[j]) * s->factor;
         norm += z * z;
         y = j == k ? z : y;
     }
@@ -72,35 +74,35 @@ static double plain_y(const cf_config *config, const cf_selection *s, int64_t it
     return y * times;
 }
 
-static void check_table(const cf_config *config, const cf_selection *s, const cf_table *items)
+static void check_table(const cf_select_options *options, const cf_selection *s,
+                        const cf_table *items)
 {
     for (int64_t r = 0; r < items->local_rows; r++)
         for (int64_t k = 0; k < items->width; k++) {
             float want = 0;
             if (k < items->local_dim)
-                want = (float)plain_y(config, s, items->first_row + r, items->first_dim + k);
+                want = (float)plain_y(options, s, items->first_row + r, items->first_dim + k);
             assert_true(items->data[r * items->width + k] == want);
         }
 }
 
 static void check_on_every_grid(const char *settings)
 {
-    cf_config *config = new_config(settings);
+    const cf_select_options options = options_of(settings);
     cf_selection *selection = NULL;
     cf_dataset *dataset = NULL;
 
     assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &dataset), CF_OK);
-    assert_int_equal(cf_select_dims(dataset, config, &selection), CF_OK);
+    assert_int_equal(cf_select_create(dataset, &options, &selection), CF_OK);
     for (int r = 1; r <= world.size; r++) {
         if (world.size % r) continue;
         cf_table *items = new_table(r, ITEMS, SIZE);
-        assert_int_equal(cf_select_fill_items(dataset, selection, config, items), CF_OK);
-        check_table(config, selection, items);
+        assert_int_equal(cf_select_fill_items(dataset, selection, &options, items), CF_OK);
+        check_table(&options, selection, items);
         drop_table(&items);
     }
     cf_dataset_close(&dataset);
     cf_select_destroy(&selection);
-    cf_config_destroy(&config);
 }
 
 static void every_scale_has_the_bits_of_its_formula_on_every_grid(void **state)
@@ -125,7 +127,8 @@ static void every_scale_has_the_bits_of_its_formula_on_every_grid(void **state)
 
 static void minmax_ends_at_0_and_1(void **state)
 {
-    cf_config *config = new_config("missing_embedding=mean embedding_size=72 emb_scale=minmax");
+    const cf_select_options options =
+        options_of("missing_embedding=mean embedding_size=72 emb_scale=minmax");
     cf_selection *selection = NULL;
     cf_dataset *dataset = NULL;
     float range[2] = {INFINITY, INFINITY}; /* least, and most negated */
@@ -138,8 +141,8 @@ static void minmax_ends_at_0_and_1(void **state)
     write_plain(cf_test_scratch("data.h5"), &data);
     cf_table *items = new_table(world.size, ITEMS, SIZE);
     assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &dataset), CF_OK);
-    assert_int_equal(cf_select_dims(dataset, config, &selection), CF_OK);
-    assert_int_equal(cf_select_fill_items(dataset, selection, config, items), CF_OK);
+    assert_int_equal(cf_select_create(dataset, &options, &selection), CF_OK);
+    assert_int_equal(cf_select_fill_items(dataset, selection, &options, items), CF_OK);
     for (int64_t r = 0; r < items->local_rows; r++)
         for (int64_t k = 0; k < items->local_dim; k++) {
             float y = items->data[r * items->width + k];
@@ -152,7 +155,6 @@ static void minmax_ends_at_0_and_1(void **state)
     drop_table(&items);
     cf_dataset_close(&dataset);
     cf_select_destroy(&selection);
-    cf_config_destroy(&config);
     free_plain(&data);
 }
 
@@ -172,14 +174,14 @@ static void the_golden_tables_come_out_exactly(void **state)
         data.vectors[k] = (float)llm[k];
     write_plain(cf_test_scratch("data.h5"), &data);
     for (int n = 0; n < 2; n++) {
-        cf_config *config = new_config(settings[n]);
+        const cf_select_options options = options_of(settings[n]);
         cf_selection *s = NULL;
         cf_dataset *dataset = NULL;
         cf_table *items = new_table(world.size, dims[0], 16);
 
         assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &dataset), CF_OK);
-        assert_int_equal(cf_select_dims(dataset, config, &s), CF_OK);
-        assert_int_equal(cf_select_fill_items(dataset, s, config, items), CF_OK);
+        assert_int_equal(cf_select_create(dataset, &options, &s), CF_OK);
+        assert_int_equal(cf_select_fill_items(dataset, s, &options, items), CF_OK);
         for (int64_t r = 0; r < items->local_rows; r++)
             for (int64_t k = 0; k < 16; k++) {
                 int64_t row = items->first_row + r;
@@ -189,7 +191,6 @@ static void the_golden_tables_come_out_exactly(void **state)
         drop_table(&items);
         cf_dataset_close(&dataset);
         cf_select_destroy(&s);
-        cf_config_destroy(&config);
     }
     free_plain(&data);
     free(llm);
@@ -198,7 +199,7 @@ static void the_golden_tables_come_out_exactly(void **state)
 
 static void damaged_vectors_are_refused(void **state)
 {
-    cf_config *config = new_config("missing_embedding=zero embedding_size=72");
+    const cf_select_options options = options_of("missing_embedding=zero embedding_size=72");
     cf_selection *selection = NULL, *none = NULL;
     cf_dataset *dataset = NULL;
 
@@ -206,26 +207,25 @@ static void damaged_vectors_are_refused(void **state)
     make_data();
     cf_table *items = new_table(world.size, ITEMS, SIZE);
     assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &dataset), CF_OK);
-    assert_int_equal(cf_select_dims(dataset, config, &selection), CF_OK);
+    assert_int_equal(cf_select_create(dataset, &options, &selection), CF_OK);
     cf_dataset_close(&dataset);
     if (world.rank == 0) cf_test_damage(cf_test_scratch("data.h5"), data.vectors[40 * DIM + 81]);
     MPI_Barrier(world.comm);
     assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &dataset), CF_OK);
-    assert_int_equal(cf_select_fill_items(dataset, selection, config, items), CF_ERR_FORMAT);
+    assert_int_equal(cf_select_fill_items(dataset, selection, &options, items), CF_ERR_FORMAT);
     assert_non_null(strstr(cf_error_message(), "/items/embedding is damaged"));
-    assert_int_equal(cf_select_dims(dataset, config, &none), CF_ERR_FORMAT);
+    assert_int_equal(cf_select_create(dataset, &options, &none), CF_ERR_FORMAT);
     assert_non_null(strstr(cf_error_message(), "/items/embedding is damaged"));
     assert_null(none);
     cf_dataset_close(&dataset);
     drop_table(&items);
     cf_select_destroy(&selection);
-    cf_config_destroy(&config);
     free_plain(&data);
 }
 
 static void no_memory_on_one_rank_stops_every_rank(void **state)
 {
-    cf_config *config = new_config("missing_embedding=mean embedding_size=72");
+    const cf_select_options options = options_of("missing_embedding=mean embedding_size=72");
     cf_selection *selection = NULL;
     cf_dataset *dataset = NULL;
 
@@ -233,14 +233,14 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
     make_data();
     cf_table *items = new_table(1, ITEMS, SIZE);
     assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &dataset), CF_OK);
-    assert_int_equal(cf_select_dims(dataset, config, &selection), CF_OK);
+    assert_int_equal(cf_select_create(dataset, &options, &selection), CF_OK);
     cf_dataset_close(&dataset);
     for (int bad = 0; bad < world.size; bad++) {
         cf_status status = CF_ERR_MEMORY;
         for (int n = 1 + bad; status != CF_OK; n += world.size) { /* each n on one rank */
             assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &dataset), CF_OK);
             if (world.rank == bad) cf_alloc_fail_at(n);
-            status = cf_select_fill_items(dataset, selection, config, items);
+            status = cf_select_fill_items(dataset, selection, &options, items);
             cf_alloc_fail_at(0);
             assert_int_equal(status, status == CF_OK && n > 5 ? CF_OK : CF_ERR_MEMORY);
             cf_dataset_close(&dataset);
@@ -248,7 +248,6 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
     }
     drop_table(&items);
     cf_select_destroy(&selection);
-    cf_config_destroy(&config);
     free_plain(&data);
 }
 

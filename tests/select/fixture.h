@@ -137,8 +137,8 @@ static inline void remove_vector(plain *p, int64_t i)
     memset(p->vectors + i * p->dim, 0, (size_t)p->dim * sizeof *p->vectors);
 }
 
-/** The settings of select and a seed; `text`: "name=value name=value ...". */
-static inline cf_config *new_config(const char *text)
+/** The options of select; `text`: "name=value name=value ...". */
+static inline cf_select_options options_of(const char *text)
 {
     static const cf_setting seed[] = {{.name = "seed",
                                        .kind = CF_SETTING_INT,
@@ -148,11 +148,14 @@ static inline cf_config *new_config(const char *text)
                                       {.name = NULL}};
     const cf_setting *const tables[] = {cf_select_settings, seed};
     cf_config *config = NULL;
+    cf_select_options options;
     char copy[512];
 
     assert_int_equal(cf_config_create(tables, 2, &config), CF_OK);
     snprintf(copy, sizeof copy, "%s", text);
-    for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
+    for (char *word = strtok(copy, " "); word != NULL; word = strtok(NULL, " "))
         assert_int_equal(cf_config_set(config, word), CF_OK);
-    return config;
+    cf_select_read_options(config, &options);
+    cf_config_destroy(&config);
+    return options;
 }

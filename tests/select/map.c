@@ -95,7 +95,7 @@ static void maps_take_the_golden_numbers(void **state)
         assert_int_equal(r.selection->source_dim, 48);
         assert_golden(r.selection->center, GOLDEN "map_center.npy", 1e-14);
         assert_golden(r.selection->variances, GOLDEN "pca_variances.npy", 1e-13);
-        assert_golden(r.selection->directions, GOLDEN "pca_directions.npy", 1e-11);
+        assert_golden(r.selection->components, GOLDEN "pca_directions.npy", 1e-11);
         assert_golden_table(&r, cases[n].table);
         drop(&r);
     }
@@ -213,8 +213,8 @@ static void ranks_grid_memory_and_threads_change_no_bit(void **state)
     drop_data();
 }
 
-/* Wide vectors: all ranks find the directions. */
-static void all_ranks_find_the_directions_of_one(void **state)
+/* Wide vectors: all ranks find the components. */
+static void all_ranks_find_the_components_of_one(void **state)
 {
     (void)state;
     make_data();
@@ -229,8 +229,8 @@ static void all_ranks_find_the_directions_of_one(void **state)
         assert_close(all.selection->variances[k], one.selection->variances[k],
                      1e-14 * one.selection->variances[0] * 10);
     for (int64_t k = 0; k < DIM * 7; k++) /* the first 7, far from one another */
-        assert_close(all.selection->directions[k / 7 * SIZE + k % 7],
-                     one.selection->directions[k / 7 * SIZE + k % 7], 1e-11);
+        assert_close(all.selection->components[k / 7 * SIZE + k % 7],
+                     one.selection->components[k / 7 * SIZE + k % 7], 1e-11);
     assert_same_selection(again.selection, all.selection);
     assert_same_table(&again, &all);
     drop(&one);
@@ -245,8 +245,8 @@ static void all_ranks_find_the_directions_of_one(void **state)
 static double plain_y(const result *r, int64_t item, int64_t k)
 {
     const cf_selection *s = r->selection;
-    const cf_random key = {(uint64_t)cf_config_int(r->config, "seed"), CF_STREAM_MISSING};
-    const bool random = cf_config_is(r->config, "missing_embedding", "random");
+    const cf_random key = {r->options.seed, CF_STREAM_MISSING};
+    const bool random = r->options.missing == CF_SELECT_MISSING_RANDOM;
     double sum = 0;
 
     for (int64_t j = 0; j < DIM; j++) {
@@ -254,7 +254,7 @@ static double plain_y(const result *r, int64_t item, int64_t k)
         if (!data.present[item])
             x = random ? s->deviation[j] * cf_random_normal(key, (uint64_t)item, (uint64_t)j, 0)
                        : 0;
-        sum += x * s->directions[j * SIZE + k];
+        sum += x * s->components[j * SIZE + k];
     }
     return sum * s->scales[k] * s->factor;
 }
@@ -303,15 +303,15 @@ static void maps_have_the_properties_of_their_names(void **state)
         assert_close(sum, 0, 1e-3);
         assert_close(squares / (double)(n - 1), 1, 1e-5);
         for (int64_t j = 0; j < DIM; j++) {
-            const double x = white.selection->directions[j * SIZE + k];
+            const double x = white.selection->components[j * SIZE + k];
             if (fabs(x) > fabs(most)) most = x;
-            assert_true(p.selection->directions[j * SIZE + k] ==
+            assert_true(p.selection->components[j * SIZE + k] ==
                         cf_random_normal(key, (uint64_t)j, (uint64_t)k, 0) / sqrt(SIZE));
         }
         assert_true(most > 0);
         ratio += p.selection->variances[k] / p.selection->total_variance;
     }
-    assert_close(ratio, 1, 0.5); /* few strong directions: it varies from seed to seed */
+    assert_close(ratio, 1, 0.5); /* few strong components: it varies from seed to seed */
     drop(&white);
     drop(&p);
     drop_data();
@@ -325,7 +325,7 @@ static void emb_norm_is_the_mean_length(void **state)
         double sum = 0;
         int64_t count = 0;
         result r = start(&self, every_kind[n], 1);
-        const double wanted = cf_config_real(r.config, "emb_norm");
+        const double wanted = r.options.norm;
 
         for (int64_t i = 0; i < ITEMS; i++) {
             double squares = 0;
@@ -340,7 +340,7 @@ static void emb_norm_is_the_mean_length(void **state)
     drop_data();
 }
 
-/* Three items span two directions: the others have scale 0, and qr goes on with the lowest. */
+/* Three items span two dimensions: the others have scale 0, and qr goes on with the lowest. */
 static void what_has_no_variance_stays_zero(void **state)
 {
     (void)state;
@@ -366,7 +366,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(qr_takes_the_golden_pivots),
     cmocka_unit_test(qr_takes_the_pivots_of_qr),
     cmocka_unit_test(ranks_grid_memory_and_threads_change_no_bit),
-    cmocka_unit_test(all_ranks_find_the_directions_of_one),
+    cmocka_unit_test(all_ranks_find_the_components_of_one),
     cmocka_unit_test(maps_are_those_of_their_formula),
     cmocka_unit_test(maps_have_the_properties_of_their_names),
     cmocka_unit_test(emb_norm_is_the_mean_length),

@@ -42,8 +42,10 @@ static void write_large(const char *path)
 static void no_rank_holds_its_share_of_the_vectors(void **state)
 {
     const int64_t table_bytes = (int64_t)ITEMS / world.size * 16 * (int64_t)sizeof(float);
-    cf_config *config = new_config("embedding_size=16 select_memory=4 popular_ratio=0.9");
-    cf_config *map = new_config("embedding_size=16 select_memory=4 emb_selection=pca emb_norm=1");
+    const cf_select_options options =
+        options_of("embedding_size=16 select_memory=4 popular_ratio=0.9");
+    const cf_select_options map =
+        options_of("embedding_size=16 select_memory=4 emb_selection=pca emb_norm=1");
     cf_selection *selection = NULL, *of_map = NULL;
     cf_dataset *dataset = NULL;
     cf_table *items = NULL;
@@ -54,15 +56,15 @@ static void no_rank_holds_its_share_of_the_vectors(void **state)
     write_large(cf_test_scratch("large.h5"));
     assert_int_equal(cf_dataset_open(&world, cf_test_scratch("large.h5"), &dataset), CF_OK);
     assert_true(cf_alloc_peak() < 20 << 20); /* the writer's, which the limits below must exceed */
-    assert_int_equal(cf_select_dims(dataset, config, &selection), CF_OK);
+    assert_int_equal(cf_select_create(dataset, &options, &selection), CF_OK);
     assert_true(cf_alloc_peak() < 20 << 20);
-    assert_int_equal(cf_select_dims(dataset, map, &of_map), CF_OK);
+    assert_int_equal(cf_select_create(dataset, &map, &of_map), CF_OK);
     assert_true(cf_alloc_peak() < 20 << 20);
     assert_int_equal(cf_par_create_grid(&world, world.size, 1, &grid), CF_OK);
     assert_int_equal(cf_par_create_blocks(ITEMS, world.size, &blocks), CF_OK);
     assert_int_equal(cf_table_create(grid, &blocks, 16, &items), CF_OK);
-    assert_int_equal(cf_select_fill_items(dataset, selection, config, items), CF_OK);
-    assert_int_equal(cf_select_fill_items(dataset, of_map, map, items), CF_OK);
+    assert_int_equal(cf_select_fill_items(dataset, selection, &options, items), CF_OK);
+    assert_int_equal(cf_select_fill_items(dataset, of_map, &map, items), CF_OK);
     assert_true(cf_alloc_peak() < (20 << 20) + table_bytes);
     cf_table_destroy(&items);
     cf_par_destroy_blocks(&blocks);
@@ -70,8 +72,6 @@ static void no_rank_holds_its_share_of_the_vectors(void **state)
     cf_select_destroy(&selection);
     cf_select_destroy(&of_map);
     cf_dataset_close(&dataset);
-    cf_config_destroy(&config);
-    cf_config_destroy(&map);
     if (world.rank == 0) remove(cf_test_scratch("large.h5"));
 }
 

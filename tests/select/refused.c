@@ -17,14 +17,13 @@ static void drop_data(void)
 
 static void expect_refused(const char *settings, cf_status want, const char *message)
 {
-    cf_config *config = new_config(settings);
+    const cf_select_options options = options_of(settings);
     cf_selection *selection = NULL;
 
-    assert_int_equal(cf_select_dims(dataset, config, &selection), want);
+    assert_int_equal(cf_select_create(dataset, &options, &selection), want);
     if (!strstr(cf_error_message(), message))
         fail_msg("%s: \"%s\" does not have \"%s\"", settings, cf_error_message(), message);
     assert_null(selection);
-    cf_config_destroy(&config);
 }
 
 static void settings_that_do_not_fit_are_refused(void **state)
@@ -76,7 +75,7 @@ static void missing_vectors_are_counted_and_the_first_named(void **state)
 
 static void no_memory_on_one_rank_stops_every_rank(void **state)
 {
-    cf_config *config = new_config("embedding_size=9 emb_scale=center");
+    const cf_select_options options = options_of("embedding_size=9 emb_scale=center");
 
     (void)state;
     data = new_mixed();
@@ -88,7 +87,7 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
 
             assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &dataset), CF_OK);
             if (world.rank == bad) cf_alloc_fail_at(n);
-            status = cf_select_dims(dataset, config, &selection);
+            status = cf_select_create(dataset, &options, &selection);
             cf_alloc_fail_at(0);
             if (status == CF_OK)
                 assert_true(n > 15);
@@ -101,7 +100,6 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
         }
     }
     free_plain(&data);
-    cf_config_destroy(&config);
 }
 
 static const struct CMUnitTest tests[] = {

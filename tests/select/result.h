@@ -9,7 +9,7 @@ static plain data;
 
 /* A selection and the table that it fills, by the ranks of `par` on n_rows rows of them. */
 typedef struct result {
-    cf_config *config;
+    cf_select_options options;
     cf_dataset *dataset;
     cf_selection *selection;
     cf_grid *grid;
@@ -18,17 +18,17 @@ typedef struct result {
 
 static inline result start(const cf_par *par, const char *settings, int n_rows)
 {
-    result r = {.config = new_config(settings)};
+    result r = {.options = options_of(settings)};
     cf_blocks blocks;
 
     assert_int_equal(cf_dataset_open(par, cf_test_scratch("data.h5"), &r.dataset), CF_OK);
-    if (cf_select_dims(r.dataset, r.config, &r.selection) != CF_OK)
+    if (cf_select_create(r.dataset, &r.options, &r.selection) != CF_OK)
         fail_msg("%s: %s", settings, cf_error_message());
     assert_int_equal(cf_par_create_grid(par, n_rows, par->size / n_rows, &r.grid), CF_OK);
     assert_int_equal(cf_par_create_blocks(data.n_items, n_rows, &blocks), CF_OK);
     if (n_rows > 1) blocks.start[1] = 0; /* an empty block */
     assert_int_equal(cf_table_create(r.grid, &blocks, r.selection->n_dims, &r.items), CF_OK);
-    assert_int_equal(cf_select_fill_items(r.dataset, r.selection, r.config, r.items), CF_OK);
+    assert_int_equal(cf_select_fill_items(r.dataset, r.selection, &r.options, r.items), CF_OK);
     cf_par_destroy_blocks(&blocks);
     return r;
 }
@@ -39,7 +39,6 @@ static inline void drop(result *r)
     cf_par_destroy_grid(&r->grid);
     cf_select_destroy(&r->selection);
     cf_dataset_close(&r->dataset);
-    cf_config_destroy(&r->config);
 }
 
 /** The golden vectors as a dataset. */
@@ -68,5 +67,5 @@ static inline void assert_same_selection(const cf_selection *got, const cf_selec
     }
     assert_memory_equal(got->center, want->center, (size_t)got->source_dim * sizeof(double));
     assert_memory_equal(got->scales, want->scales, reals);
-    assert_memory_equal(got->directions, want->directions, (size_t)got->source_dim * reals);
+    assert_memory_equal(got->components, want->components, (size_t)got->source_dim * reals);
 }

@@ -3,13 +3,13 @@
 
 static void spectrum_of(const cf_par *par, const char *settings, double *singular)
 {
-    cf_config *config = new_config(settings);
+    const cf_select_options options = options_of(settings);
     cf_dataset *dataset = NULL;
 
     assert_int_equal(cf_dataset_open(par, cf_test_scratch("data.h5"), &dataset), CF_OK);
-    if (cf_select_spectrum(dataset, config, singular) != CF_OK) fail_msg("%s", cf_error_message());
+    if (cf_select_spectrum(dataset, options.one_rank_dim, singular) != CF_OK)
+        fail_msg("%s", cf_error_message());
     cf_dataset_close(&dataset);
-    cf_config_destroy(&config);
 }
 
 static void vectors_have_the_golden_singular_values(void **state)
@@ -52,7 +52,7 @@ static void items_without_a_vector_add_nothing(void **state)
 
 static void failures_are_those_of_every_rank(void **state)
 {
-    cf_config *config = new_config("seed=1");
+    const cf_select_options options = options_of("seed=1");
     cf_dataset *dataset = NULL;
     double singular[48];
 
@@ -64,7 +64,7 @@ static void failures_are_those_of_every_rank(void **state)
             cf_status status;
 
             if (world.rank == bad) cf_alloc_fail_at(n);
-            status = cf_select_spectrum(dataset, config, singular);
+            status = cf_select_spectrum(dataset, options.one_rank_dim, singular);
             cf_alloc_fail_at(0);
             if (status == CF_OK) break;
             assert_int_equal(status, CF_ERR_MEMORY);
@@ -77,10 +77,9 @@ static void failures_are_those_of_every_rank(void **state)
     data.dim = 0;
     write_plain(cf_test_scratch("data.h5"), &data);
     assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &dataset), CF_OK);
-    assert_int_equal(cf_select_spectrum(dataset, config, singular), CF_ERR_USAGE);
+    assert_int_equal(cf_select_spectrum(dataset, options.one_rank_dim, singular), CF_ERR_USAGE);
     assert_non_null(strstr(cf_error_message(), "has no language-model vectors"));
     cf_dataset_close(&dataset);
-    cf_config_destroy(&config);
     free_plain(&data);
 }
 

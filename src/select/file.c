@@ -1,11 +1,13 @@
-/* A selection in a file, to be kept with the model. */
+/* A selection in a file, kept with the model so that new vectors can be mapped later. Dimensions
+ * are the arrays dims, variances and shift (n_dims each) under /selection; a map is center (D),
+ * directions (D x n_dims), variances and scales (n_dims each). Factor, gain and the like are
+ * attributes. Every rank has the whole selection, so rank 0 alone writes and reads the one matrix,
+ * and broadcasts it. */
 #include "internal.h"
 
-#include <inttypes.h>
+static const char components_name[] = "/selection/directions";
 
-static const char directions_name[] = "/selection/directions";
-
-/* Rank 0 has all rows; the others bring none. */
+/* Rank 0 has all rows of a matrix; the others have none. */
 static cf_slab rows_of_rank_0(const cf_par *par, int64_t n_rows, int64_t n_columns)
 {
     return (cf_slab){0, par->rank == 0 ? n_rows : 0, 0, n_columns, n_columns};
@@ -18,9 +20,9 @@ static cf_status write_map(const cf_par *par, const cf_selection *s, cf_store *s
     cf_status status;
 
     CF_TRY(cf_store_write_whole(store, "/selection/center", CF_F64, s->source_dim, s->center));
-    CF_TRY(cf_store_add(store, directions_name, CF_F64, shape,
+    CF_TRY(cf_store_add(store, components_name, CF_F64, shape,
                         "embedding dimensions, embedding_size"));
-    CF_TRY(cf_store_write(store, directions_name, &slab, s->directions));
+    CF_TRY(cf_store_write(store, components_name, &slab, s->components));
     CF_TRY(cf_store_write_whole(store, "/selection/scales", CF_F64, s->n_dims, s->scales));
     CF_TRY(cf_store_write_real(store, "selection_total_variance", s->total_variance));
 done:
@@ -54,26 +56,26 @@ static cf_status read_dims(cf_store *store, cf_selection *s)
     CF_TRY(cf_store_read_whole(store, "/selection/dims", CF_I64, &s->n_dims, &s->dims));
     CF_TRY(cf_store_read_whole(store, "/selection/variances", CF_F64, &n_variances, &s->variances));
     CF_TRY(cf_store_read_whole(store, "/selection/shift", CF_F64, &n_shift, &s->shift));
-    if (n_variances != s->n_dims || n_shift != s->n_dims)
-        CF_TRY(CF_FAIL(CF_ERR_FORMAT,
-                       "%s: /selection has %" PRId64 " dims, %" PRId64 " variances and %" PRId64
-                       " shifts, expected as many of each",
-                       cf_store_path(store), s->n_dims, n_variances, n_shift));
+    CF_REQUIRE(n_variances == s->n_dims && n_shift == s->n_dims, CF_ERR_FORMAT,
+               "%s: /selection has %lld dims, %lld variances and %lld shifts, expected the same "
+               "number of each",
+               cf_store_path(store), (long long)s->n_dims, (long long)n_variances,
+               (long long)n_shift);
 done:
     return status;
 }
 
-/* All rows on rank 0, then on the others. */
-static cf_status read_directions(const cf_par *par, cf_store *store, cf_selection *s)
+/* Rank 0 reads and broadcasts. Collective. */
+static cf_status read_components(const cf_par *par, cf_store *store, cf_selection *s)
 {
     const int64_t count = s->source_dim * s->n_dims;
     const cf_slab slab = rows_of_rank_0(par, s->source_dim, s->n_dims);
     cf_status status;
 
-    CF_TRY(cf_par_agree(par, CF_ALLOC(s->directions, count)));
-    CF_TRY(cf_store_read(store, directions_name, CF_F64, &slab, s->directions));
-    CF_TRY(cf_store_verify(store, directions_name));
-    cf_par_broadcast(par, s->directions, count * (int64_t)sizeof *s->directions, 0);
+    CF_TRY(cf_par_agree(par, CF_ALLOC(s->components, count)));
+    CF_TRY(cf_store_read(store, components_name, CF_F64, &slab, s->components));
+    CF_TRY(cf_store_verify(store, components_name));
+    cf_par_broadcast(par, s->components, count * (int64_t)sizeof *s->components, 0);
 done:
     return status;
 }
@@ -84,18 +86,17 @@ static cf_status read_map(const cf_par *par, cf_store *store, cf_selection *s)
     cf_type type;
     cf_status status;
 
-    CF_TRY(cf_store_shape(store, directions_name, &type, shape));
+    CF_TRY(cf_store_shape(store, components_name, &type, shape));
     CF_TRY(cf_store_read_whole(store, "/selection/center", CF_F64, &s->source_dim, &s->center));
     CF_TRY(cf_store_read_whole(store, "/selection/variances", CF_F64, &n_variances, &s->variances));
     CF_TRY(cf_store_read_whole(store, "/selection/scales", CF_F64, &n_scales, &s->scales));
     s->n_dims = shape[1];
-    if (s->source_dim != shape[0] || n_variances != s->n_dims || n_scales != s->n_dims)
-        CF_TRY(CF_FAIL(CF_ERR_FORMAT,
-                       "%s: %s is %" PRId64 " x %" PRId64 ", but there are %" PRId64
-                       " means, %" PRId64 " variances and %" PRId64 " scales",
-                       cf_store_path(store), directions_name, shape[0], shape[1], s->source_dim,
-                       n_variances, n_scales));
-    CF_TRY(read_directions(par, store, s));
+    CF_REQUIRE(s->source_dim == shape[0] && n_variances == s->n_dims && n_scales == s->n_dims,
+               CF_ERR_FORMAT,
+               "%s: %s is %lld x %lld, but there are %lld means, %lld variances and %lld scales",
+               cf_store_path(store), components_name, (long long)shape[0], (long long)shape[1],
+               (long long)s->source_dim, (long long)n_variances, (long long)n_scales);
+    CF_TRY(read_components(par, store, s));
     CF_TRY(cf_store_read_real(store, "selection_total_variance", &s->total_variance));
 done:
     return status;
@@ -108,7 +109,7 @@ cf_status cf_select_read(const cf_par *par, cf_store *store, cf_selection **out)
     int64_t unit = 0;
     cf_status status;
 
-    if (!dims && !cf_store_has(store, directions_name)) {
+    if (!dims && !cf_store_has(store, components_name)) {
         *out = NULL;
         return CF_OK;
     }

@@ -56,7 +56,7 @@ static void what_is_written_comes_back(void **state)
         assert_int_equal(back->n_popular, r.selection->n_popular);
         cf_select_destroy(&back);
         if (n == 0) {
-            const double value = r.selection->directions[77];
+            const double value = r.selection->components[77];
             float half;
             memcpy(&half, (const char *)&value + 4, sizeof half); /* its leading bits */
             if (world.rank == 0) cf_test_damage(path, half);
@@ -85,7 +85,7 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
     (void)state;
     open_golden();
     for (int k = 0; k < 4; k++) {
-        cf_config *config = new_config(kinds[k]);
+        const cf_select_options options = options_of(kinds[k]);
         cf_dataset *dataset = NULL;
         const int64_t step = world.size <= 2 ? 1 : 3;
         int passed = 0;
@@ -96,7 +96,7 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
             cf_status status;
 
             if (world.rank == n / step % world.size) cf_alloc_fail_at(n);
-            status = cf_select_dims(dataset, config, &selection);
+            status = cf_select_create(dataset, &options, &selection);
             cf_alloc_fail_at(0);
             passed = status == CF_OK ? passed + 1 : 0;
             if (status != CF_OK) {
@@ -111,7 +111,6 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
             cf_select_destroy(&selection);
         }
         cf_dataset_close(&dataset);
-        cf_config_destroy(&config);
     }
     free_plain(&data);
 }
