@@ -1,1 +1,1 @@
-"""Studies of llminit: they run the program, read what it writes, and print tables and plots. tools/study is the entry."""
+"""Studies of llminit: they run the program, read its files, and print tables and plots. Entry: tools/study."""

@@ -1,16 +1,37 @@
 """The commands of tools/study, and how their errors are reported."""
+from __future__ import annotations
+
 import importlib
 import pathlib
 import sys
-from typing import Dict, List, Tuple
+from typing import Sequence
 
-from .program import IO, USAGE, Failure
+from .program import IO, USAGE, Failure, say
 
 # command: (module, what it does)
-COMMANDS: Dict[str, Tuple[str, str]] = {
+COMMANDS = {
+    "compare": ("compare", "train models from several starts and seeds, and compare them in one table"),
+    "scaling": ("scaling", "time training on several numbers of ranks and grids, real or simulated"),
+    "collapse": ("collapse", "train at several widths: quality and effective rank over the width"),
+    "spectrum": ("spectrum", "draw the singular values of tables"),
+    "same-bits": ("same_bits", "check that ranks, grid, threads, a kill and a resume change no bit"),
+    "synthetic": ("synthetic", "make a large synthetic dataset with all cores"),
+    "epoch": ("bench_epoch", "seconds of an epoch of LightGCN"),
+    "ease": ("bench_ease", "seconds of EASE and of a wide PCA on several numbers of ranks"),
+    "metrics": ("metrics", "print the test metrics of finished runs"),
     "source": ("source", "measure the source: lines, comments, long functions, circles between files"),
 }
-OLD_NAMES: Dict[str, str] = {}
+# links to tools/study with a name of their own
+LINKS = {
+    "compare": "compare",
+    "scaling_study": "scaling",
+    "collapse_study": "collapse",
+    "plot_spectrum": "spectrum",
+    "same_bits": "same-bits",
+    "make_synthetic": "synthetic",
+    "epoch": "epoch",
+    "ease": "ease",
+}
 
 
 def usage() -> str:
@@ -19,27 +40,30 @@ def usage() -> str:
     return f"usage: tools/study COMMAND [OPTION...]\n\n{''.join(lines)}\ntools/study COMMAND --help says more.\n"
 
 
-def run(name: str, command: str, arguments: List[str]) -> int:
-    """The exit status of a command. `name`: the tool as the user called it."""
-    module = importlib.import_module(f".{COMMANDS[command][0]}", __package__)
-    tool = name.split()[-1].split("/")[-1]
+def run(name: str, command: str, arguments: Sequence[str]) -> int:
+    """The exit status of a command. `name`: how the user called it."""
     try:
+        module = importlib.import_module(f".{COMMANDS[command][0]}", __package__)
         return module.main(name, arguments)
     except Failure as failure:
-        print(f"{tool}: error: {failure}", file=sys.stderr)
+        say(f"error: {failure}")
         return failure.status
-    except BrokenPipeError:  # as of "| head"
-        sys.stdout = None
+    except ModuleNotFoundError as error:
+        say(f"error: Python's module {error.name} is not installed: run tools/install")
+        return 1
+    except BrokenPipeError:  # the reader left, as in "| head"
+        sys.stdout = None  # type: ignore[assignment]
         return 0
     except OSError as error:
-        print(f"{tool}: error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         return IO
 
 
-def main(argv: List[str]) -> int:
-    called = pathlib.Path(argv[0]).name
-    if called in OLD_NAMES:
-        return run(f"tools/{called}", OLD_NAMES[called], argv[1:])
+def main(argv: Sequence[str]) -> int:
+    called = pathlib.Path(argv[0])
+    if called.name in LINKS:
+        folder = "tools/bench" if called.parent.name == "bench" else "tools"
+        return run(f"{folder}/{called.name}", LINKS[called.name], argv[1:])
     if len(argv) > 1 and argv[1] in COMMANDS:
         return run(f"tools/study {argv[1]}", argv[1], argv[2:])
     if len(argv) > 1 and argv[1] in ("-h", "--help"):

@@ -2,21 +2,23 @@
 
     tools/study source [MODULE...] [--build FOLDER]
 
-A comment line is one that begins inside /* */ or with /* or //; in headers, also one that ends with a comment. A function
-is counted from the first line of its signature to its closing brace. "statics explained": static functions of over 8 lines
-that have a comment above, of all of that length. A circle is a set of files of one module that need symbols of one
-another, directly or by way of others in the set; circles are found in the object files of --build.
+A comment line is one that begins inside /* */ or with /* or //; in headers, also one that ends with a comment. A
+function is counted from the first line of its signature to its closing brace. "statics explained": static functions
+of over 8 lines that have a comment above, of all of that length. A circle is a set of files of one module that need
+symbols of one another, directly or by way of others in the set; circles are found in the object files of --build.
 """
+from __future__ import annotations
+
 import collections
 import dataclasses
 import pathlib
 import re
 import subprocess
-from typing import Dict, Iterator, List, Set, Tuple
+from typing import Iterator, Sequence
 
 from . import table
 from .options import Parser
-from .program import ROOT
+from .program import ROOT, Word
 
 MOST_LINES, MOST_PARAMETERS = 40, 5  # of a function
 EXPLAINED = 8  # lines from which on a static function should have a comment
@@ -39,7 +41,7 @@ class Source:
     n_comments: int  # lines of comment alone
     n_commented: int  # with those that end with one
     n_opening: int  # lines of the comment that the file opens with
-    functions: List[Function]
+    functions: list[Function]
 
     @property
     def module(self) -> str:
@@ -52,7 +54,7 @@ class Source:
 # ---- One file --------------------------------------------------------------------------------------------------------
 
 
-def comment_lines(lines: List[str]) -> Tuple[List[bool], List[bool]]:
+def comment_lines(lines: list[str]) -> tuple[list[bool], list[bool]]:
     """Of each line whether it is comment alone, and whether it has any comment."""
     alone, some, inside = [], [], False
     for line in lines:
@@ -80,14 +82,14 @@ def n_parameters(signature: str) -> int:
     return 0 if inner[1:].strip() in ("", "void") else count
 
 
-def functions_of(lines: List[str], comments: List[bool]) -> Iterator[Function]:
+def functions_of(lines: list[str], comments: list[bool]) -> Iterator[Function]:
     """Definitions as clang-format lays them out: signature and braces begin in the first column."""
     first = None
     for number, line in enumerate(lines):
         if comments[number] or not line.strip():
             continue
         if line.startswith("{") and first is not None:
-            signature = " ".join(part.split("/*")[0] for part in lines[first:number])
+            signature = " ".join(re.split(r"/\*|//", part)[0] for part in lines[first:number])
             match = re.search(r"(\w+)\s*\(", signature)
             last = next(n for n in range(number, len(lines)) if lines[n].startswith("}"))
             if match and signature.rstrip().endswith(")"):
@@ -110,10 +112,10 @@ def read(path: pathlib.Path) -> Source:
 # ---- Circles ---------------------------------------------------------------------------------------------------------
 
 
-def symbols(paths: List[pathlib.Path]) -> Dict[pathlib.Path, Tuple[Set[str], Set[str]]]:
+def symbols(paths: list[pathlib.Path]) -> dict[pathlib.Path, tuple[set[str], set[str]]]:
     """(defined, undefined) of object files."""
-    found: Dict[pathlib.Path, Tuple[Set[str], Set[str]]] = {path: (set(), set()) for path in paths}
-    command = ["nm", "--print-file-name", "--extern-only", *paths]
+    found: dict[pathlib.Path, tuple[set[str], set[str]]] = {path: (set(), set()) for path in paths}
+    command: list[Word] = ["nm", "--print-file-name", "--extern-only", *paths]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout if paths else ""
     for line in printed.splitlines():
         path, _, rest = line.partition(".o:")
@@ -122,9 +124,9 @@ def symbols(paths: List[pathlib.Path]) -> Dict[pathlib.Path, Tuple[Set[str], Set
     return found
 
 
-def reached(graph: Dict[str, Set[str]], start: str) -> Set[str]:
+def reached(graph: dict[str, set[str]], start: str) -> set[str]:
     """What a path of at least one edge leads to."""
-    found: Set[str] = set()
+    found: set[str] = set()
     ahead = list(graph[start])
     while ahead:
         node = ahead.pop()
@@ -134,14 +136,14 @@ def reached(graph: Dict[str, Set[str]], start: str) -> Set[str]:
     return found
 
 
-def circles_of(graph: Dict[str, Set[str]]) -> List[List[str]]:
+def circles_of(graph: dict[str, set[str]]) -> list[list[str]]:
     """The strongly connected components of more than one node."""
     reach = {node: reached(graph, node) for node in graph}
     circles = {tuple(sorted(other for other in reach[node] if node in reach[other])) for node in graph}
     return [list(circle) for circle in sorted(circles) if len(circle) > 1]
 
 
-def module_circles(build: pathlib.Path, sources: List[Source]) -> Iterator[str]:
+def module_circles(build: pathlib.Path, sources: list[Source]) -> Iterator[str]:
     """A line for each circle, or for a module that was not built."""
     for module in sorted({source.module for source in sources}):
         files = {source.path.stem: build / f"CMakeFiles/{module}.dir/src/{module}/{source.path.name}.o"
@@ -164,7 +166,7 @@ def share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f}%" if whole else "-"
 
 
-def module_line(module: str, sources: List[Source], headers: List[Source]) -> List[str]:
+def module_line(module: str, sources: list[Source], headers: list[Source]) -> list[str]:
     mine = [source for source in sources if module in (source.module, "all")]
     statics = [one for source in mine for one in source.functions if one.is_static and one.n_lines > EXPLAINED]
     n_lines = sum(one.n_lines for one in mine)
@@ -179,7 +181,7 @@ def module_line(module: str, sources: List[Source], headers: List[Source]) -> Li
     return line
 
 
-def module_table(sources: List[Source], headers: List[Source]) -> str:
+def module_table(sources: list[Source], headers: list[Source]) -> str:
     lines = [["module", ".c files", "lines", "comment", "functions", "statics explained",
               "public .h", "comment", "private .h", "comment"]]
     for module in [*sorted({source.module for source in sources}), "all"]:
@@ -187,11 +189,11 @@ def module_table(sources: List[Source], headers: List[Source]) -> str:
     return table.text(lines, table.right_from(1, lines))
 
 
-def section(title: str, lines: List[str]) -> str:
+def section(title: str, lines: list[str]) -> str:
     return f"\n{title}: {len(lines)}\n" + "".join(f"  {line}\n" for line in lines)
 
 
-def repeated_names(sources: List[Source]) -> List[str]:
+def repeated_names(sources: list[Source]) -> list[str]:
     files = collections.defaultdict(list)
     for source in sources:
         for function in source.functions:
@@ -201,19 +203,19 @@ def repeated_names(sources: List[Source]) -> List[str]:
     return [f"{name}: {' '.join(repeated[name])}" for name in sorted(repeated, key=lambda name: -len(repeated[name]))]
 
 
-def long_functions(sources: List[Source]) -> List[str]:
+def long_functions(sources: list[Source]) -> list[str]:
     found = [(one, source) for source in sources for one in source.functions if one.n_lines > MOST_LINES]
     found.sort(key=lambda pair: -pair[0].n_lines)
     return [f"{one.n_lines} {source}:{one.first} {one.name}" for one, source in found]
 
 
-def many_parameters(sources: List[Source]) -> List[str]:
+def many_parameters(sources: list[Source]) -> list[str]:
     found = [(one, source) for source in sources for one in source.functions if one.n_parameters > MOST_PARAMETERS]
     found.sort(key=lambda pair: -pair[0].n_parameters)
     return [f"{one.n_parameters} {source}:{one.first} {one.name}" for one, source in found]
 
 
-def longest(sources: List[Source]) -> str:
+def longest(sources: list[Source]) -> str:
     functions = [(one.n_lines, f"{source}:{one.first} {one.name}") for source in sources for one in source.functions]
     lines = sorted(one.n_lines for source in sources for one in source.functions)
     file_lines, path = max((one.n_lines, str(one)) for one in sources)
@@ -225,7 +227,7 @@ def longest(sources: List[Source]) -> str:
 
 def pages() -> str:
     """Lines and bytes of every Markdown page."""
-    command = ["git", "-C", ROOT, "ls-files", "-z", "*.md"]
+    command: list[Word] = ["git", "-C", ROOT, "ls-files", "-z", "*.md"]
     listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     lines = [["page", "lines", "bytes", "longest line"]]
     for name in sorted(filter(None, listed.split("\0")), key=lambda name: (name.count("/"), name)):
@@ -235,7 +237,7 @@ def pages() -> str:
     return "\n" + table.text(lines, table.right_from(1, lines))
 
 
-def main(name: str, arguments: List[str]) -> int:
+def main(name: str, arguments: Sequence[str]) -> int:
     parser = Parser(name, "[MODULE...] [--build FOLDER]", __doc__)
     parser.add_argument("modules", metavar="MODULE", nargs="*", help="measure these alone; default: all")
     parser.add_argument("--build", metavar="FOLDER", type=pathlib.Path, default=ROOT / "build",

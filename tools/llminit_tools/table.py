@@ -1,4 +1,6 @@
 """Tables as text, Markdown and tab-separated values. A line is a list of fields; the first line is the header."""
+from __future__ import annotations
+
 from typing import Any, Collection, Iterable, Optional, Sequence
 
 Line = Sequence[str]

@@ -4,7 +4,7 @@
 Users are binary packages, items the packages they name in Pre-Depends, Depends, Recommends or Suggests, the text of an
 item its name and short description; 5-core on both sides. The index comes on standard input:
 
-    apt-cache dumpavail | tools/make_debian_packages.py FOLDER
+    apt-cache dumpavail | tests/data/make_debian_packages.py FOLDER
 
 Writes FOLDER/debian-packages.inter and FOLDER/debian-packages.item.
 """

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Recompute the golden numbers of tests/data/golden in plain NumPy float64, apart from the program they test.
 
-    tools/make_golden.py tests/data/golden            writes every answer from the problems that lie there
-    tools/make_golden.py --check tests/data/golden    compares instead, and fails where one differs by more than 1e-9
+    tests/data/make_golden.py tests/data/golden            writes every answer, from the problems in that folder
+    tests/data/make_golden.py --check tests/data/golden    compares instead, and fails if one differs by more than 1e-9
 
 The problems are given (drawn once at random) and never written: tiny/{train,llm,batch,traj_batches,sgl_view?_edges}.npy
 and metrics/{scores,train_mask,test_positives}.npy. The formulas are in the README beside them. Needs NumPy.

@@ -1,8 +1,10 @@
 /*
- * Makes the HDF5 files in tests/data/store that the store module itself never writes, with HDF5
- * alone: mpicc tools/make_store_files.c -o /tmp/make $(pkg-config --cflags --libs hdf5-openmpi) &&
- * /tmp/make tests/data/store foreign.h5: an ordinary file of another program. incomplete.h5: one of
- * ours that was flushed but never finished. matrices.h5: vectors in all types and layouts.
+ * Makes, with HDF5 alone, the files in tests/data/store that the store module never writes:
+ * foreign.h5, an ordinary file of another program; incomplete.h5, one of ours that was flushed but
+ * not finished; matrices.h5, vectors in all types and layouts.
+ *
+ *   mpicc tests/data/make_store_files.c -o make $(pkg-config --cflags --libs hdf5-openmpi)
+ *   ./make tests/data/store
  */
 #include <hdf5.h>
 #include <math.h>

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import argparse
+import pathlib
+
+import pytest
+
+from llminit_tools import compare, main, options, program, scaling, spectrum
+from llminit_tools.program import Failure
+
+
+@pytest.mark.parametrize("command", main.COMMANDS)
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as exit_:
+        main.main(["tools/study", command, "--help"])
+    assert exit_.value.code == 0 and f"usage: tools/study {command} " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("link, command", main.LINKS.items())
+def test_every_link_is_its_command(link: str, command: str):
+    paths = [program.ROOT / "tools" / link, program.ROOT / "tools/bench" / link]
+    assert [path.resolve() for path in paths if path.exists()] == [program.ROOT / "tools/study"]
+    assert command in main.COMMANDS
+
+
+def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]):
+    assert main.main(["tools/study", "nonsense"]) == program.USAGE
+    assert "'nonsense' is not one of compare, " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("parse, text", [
+    (options.positive, "0"), (options.positive, "1x"), (options.words, "A,,B"), (options.words, "A,A"),
+    (options.ascending, "2,1"), (options.seeds, "1,-2"), (compare.metric_list, "NDCG"), (compare.metric_list, "AUC@10"),
+    (compare.part, "3/2"), (compare.part, "0/2"), (compare.variants, "var:seed=1"), (compare.variants, "var:emb_gain"),
+    (scaling.grid_list, "2x"), (scaling.grid_list, "rows"),
+])
+def test_a_bad_value_is_refused(parse, text: str):
+    with pytest.raises(argparse.ArgumentTypeError):
+        parse(text)
+
+
+def test_values_are_read():
+    assert options.ascending("1, 2 4") == [1, 2, 4]
+    assert compare.metric_list("ndcg@5,Recall@20") == ["NDCG@5", "Recall@20"]
+    assert compare.part("2/3") == (2, 3)
+    assert compare.variants("False,var:emb_gain=2") == ["False", "var:emb_gain=2"]
+
+
+def test_a_setting_that_an_option_sets_is_refused_with_that_option(build: pathlib.Path, data: pathlib.Path):
+    with pytest.raises(Failure, match="seed is set by --seeds"):
+        compare.parse("compare", [str(data), "--out", "o", "--build", str(build), "--set", "seed=1"])
+
+
+def test_the_baseline_must_be_a_start(build: pathlib.Path, data: pathlib.Path):
+    with pytest.raises(Failure, match="--baseline uni is not one of --starts"):
+        compare.parse("compare", [str(data), "--out", "o", "--build", str(build), "--baseline", "uni"])
+
+
+def test_a_program_or_file_that_does_not_exist_is_named(tmp_path: pathlib.Path, build: pathlib.Path):
+    with pytest.raises(Failure, match="absent.h5: no such file"):
+        compare.parse("compare", ["absent.h5", "--out", "o", "--build", str(build)])
+    with pytest.raises(Failure, match="llminit does not exist"):
+        compare.parse("compare", ["absent.h5", "--out", "o", "--build", str(tmp_path)])
+
+
+def test_each_number_of_ranks_needs_its_data(build: pathlib.Path, data: pathlib.Path):
+    with pytest.raises(Failure, match="1 --weak for 3 numbers of --ranks"):
+        scaling.parse("scaling", ["--out", "o", "--weak", str(data), "--build", str(build)])
+
+
+def test_each_grid_is_named_once_and_fits_ranks_and_segments():
+    assert scaling.grids_of(["auto", "blocks"], 1, 4) == [("auto", "auto")]
+    assert scaling.grids_of(["blocks", "all"], 4, 2) == [("blocks", "4x1"), ("2 slices", "2x2")]
+    assert scaling.grids_of(["auto", "2x2", "8x1"], 4, 2) == [("auto", "auto"), ("2x2", "2x2")]
+
+
+def test_spectra_are_named_by_what_tells_their_files_apart():
+    paths = [pathlib.Path("run/noise/best.h5"), pathlib.Path("run/pca/best.h5")]
+    assert list(spectrum.names_of(paths).values()) == ["noise", "pca"]

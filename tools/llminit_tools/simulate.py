@@ -1,0 +1,155 @@
+"""Training on a cluster that does not exist: the program's own loop (tools/simulate) under SimGrid's SMPI.
+
+The cluster is a fat tree of 16 nodes to a leaf switch and 8 links from each leaf to the spine, 100 Gb/s and 600 ns
+a link, 32 ranks to a node, 20 GB/s within it, and half a microsecond of a core for each message sent and each
+received. All ranks are in one process. The computing of a rank is measured here, interval by interval in several
+steps of one batch, and the simulation uses the median (tools/simulate/clock.h). Messages between two ranks, and
+those of Alltoallv, are counted on the links that they cross (tools/simulate/network.c), or, up to about 64 ranks,
+followed by SimGrid; other collective calls are SimGrid's, as Open MPI's selector has them.
+"""
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+from typing import Any
+
+from . import options as opt, program
+from .program import Failure, Word
+from .run import Stop
+from .scaling_table import Cell
+
+RANKS_A_NODE = 32
+NODES_A_LEAF = 16
+LINKS_UP = 8
+LINK, LATENCY, MEMORY, OVERHEAD = 12.5e9, 600e-9, 20e9, 0.5e-6  # bytes/s, s, bytes/s, s a message
+NETWORKS = {  # as tools/simulate/network.h reads them
+    "counted": f"{RANKS_A_NODE},{NODES_A_LEAF},{LINKS_UP},{LINK},{LATENCY},{MEMORY},{OVERHEAD}",
+    "simgrid": "simgrid",
+}
+# the settings of a run that the loop uses
+SETTINGS = """
+embedding_size train_batch_size seed neg_exclude model n_layers reg_weight require_pow type drop_ratio ssl_tau
+ssl_weight temperature contrast_memory reach_share learner learning_rate weight_decay
+""".split()
+SMPI_OPTIONS = """
+--log=root.thres:critical --cfg=smpi/simulate-computation:no --cfg=smpi/host-speed:100Gf --cfg=smpi/coll-selector:ompi
+""".split()
+PLATFORM = """<?xml version='1.0'?>
+<!DOCTYPE platform SYSTEM "https://simgrid.org/simgrid.dtd">
+<platform version="4.1">
+  <cluster id="cluster" prefix="node-" radical="0-{last}" suffix="" speed="100Gf" core="{cores}" bw="{link}Bps"
+           lat="{latency}s" loopback_bw="{memory}Bps" loopback_lat="100ns" sharing_policy="SPLITDUPLEX"
+           topology="FAT_TREE" topo_parameters="2;{leaf},{leaves};1,{links};1,1"/>
+</platform>
+"""
+
+
+class Options(opt.Training):
+    simulate_steps: int
+    resolved: dict[str, Any]  # the settings of the study, as train would use them
+
+
+def nodes_of(ranks: int) -> int:
+    return -(-ranks // RANKS_A_NODE)
+
+
+def programs(build: pathlib.Path) -> pathlib.Path:
+    """The folder of the simulator's programs. Failure unless all of them are there."""
+    folder = build.resolve() / "tools/simulate"
+    if not shutil.which("smpirun"):
+        raise Failure("--simulate: smpirun is not installed (Debian: libsimgrid-dev)")
+    for name in ("simulate_loop", "simulate_lists"):
+        if not (folder / name).exists():
+            raise Failure(f"--simulate: {folder / name} does not exist: ninja -C {build} simulate")
+    return folder
+
+
+def best_grid(ranks: int, segments: int) -> str:
+    """The program's own choice if memory is no limit: the most slices."""
+    columns = max(c for c in range(1, min(ranks, segments) + 1) if ranks % c == 0)
+    return f"{ranks // columns}x{columns}"
+
+
+class Simulation(subprocess.Popen):  # type: ignore[type-arg]
+    """smpirun is a script, so a signal goes to its children too. There is no checkpoint to wait for."""
+
+    def send_signal(self, _: int) -> None:
+        os.killpg(self.pid, signal.SIGTERM)
+
+
+def write_cluster(folder: pathlib.Path, ranks: int) -> None:
+    leaves = -(-nodes_of(ranks) // NODES_A_LEAF)
+    platform = PLATFORM.format(
+        last=leaves * NODES_A_LEAF - 1, cores=RANKS_A_NODE, leaf=NODES_A_LEAF, leaves=leaves,
+        links=LINKS_UP, link=LINK, latency=LATENCY, memory=MEMORY,
+    )
+    (folder / "cluster.xml").write_text(platform, encoding="ascii")
+    hosts = "".join(f"node-{rank // RANKS_A_NODE}\n" for rank in range(ranks))
+    (folder / "hosts").write_text(hosts, encoding="ascii")
+
+
+def settings_of(cell: Cell, settings: dict[str, Any]) -> dict[str, Any]:
+    return {**{name: settings[name] for name in SETTINGS}, "train_batch_size": str(cell.batch)}
+
+
+def command(options: Options, cell: Cell, lists: pathlib.Path) -> list[Word]:
+    settings = settings_of(cell, options.resolved)
+    return [
+        "smpirun", "-np", str(cell.ranks), "-platform", cell.folder / "cluster.xml", "-hostfile", cell.folder / "hosts",
+        *SMPI_OPTIONS, programs(options.build) / "simulate_loop", lists, cell.grid, str(options.simulate_steps),
+        NETWORKS[cell.network], *(f"{name}={value}" for name, value in settings.items()),
+    ]
+
+
+def run(options: Options, cell: Cell, stop: Stop) -> None:
+    """Simulate a cell; its result is in result.json, or else cell.error says why not."""
+    folder = cell.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    write_cluster(folder, cell.ranks)
+    lists = folder / "lists"
+    env = options.program.env
+    program.answer_of([programs(options.build) / "simulate_lists", cell.data, lists], env)
+    with open(folder / "output.txt", "wb") as output:
+        simulation = Simulation(
+            command(options, cell, lists),
+            env={**env, "OMP_NUM_THREADS": "1", "MALLOC_TRIM_THRESHOLD_": str(2**40)},  # keep memory for later messages
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=output, text=True, start_new_session=True,
+        )
+        status = stop.wait_for(simulation)
+    lists.unlink()
+    assert simulation.stdout
+    printed = simulation.stdout.read()
+    if status == 0 and printed.startswith("{"):
+        found = {**json.loads(printed), "settings": settings_of(cell, options.resolved), "data": str(cell.data)}
+        (folder / "result.json").write_text(json.dumps(found, indent=1) + "\n", encoding="ascii")
+    elif not stop.count:
+        cell.error = program.error_of_run(status, folder / "output.txt")
+
+
+def read_result(cell: Cell, settings: dict[str, Any]) -> None:
+    """Take the result of a finished simulation. Failure if it has other settings or data."""
+    path = cell.folder / "result.json"
+    if not path.exists():
+        return
+    found = json.loads(path.read_text(encoding="ascii"))
+    asked = settings_of(cell, settings)
+    differs = [name for name in asked if found["settings"].get(name) != asked[name]]
+    if differs or found["data"] != str(cell.data):
+        other = differs[0] if differs else "data"
+        raise Failure(f"{cell.folder.name} has other {other}: choose another --out, or remove it")
+    seconds = found["step_seconds"] * found["steps_an_epoch"]
+    cell.result = {
+        "nodes": nodes_of(cell.ranks),
+        "grid": cell.grid,
+        "threads": 1,
+        "train": found["train"],
+        "epoch_seconds": seconds,
+        "samples_per_second": found["train"] / seconds,
+        "mpi_share": found["mpi_share"],
+        "step_bytes": found["step_bytes"],
+        "memory": found["held"] / 2**20,
+    }
