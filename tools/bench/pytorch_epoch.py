@@ -5,8 +5,9 @@ The adjacency is a sparse matrix in COO form, and every batch propagates the who
 RecBole and of the LLMInit authors does. Negatives are drawn all at once, which costs next to nothing. Needs PyTorch and
 h5py (Debian: python3-torch, python3-h5py).
 
-PyTorch frees the memory of a step's tables and allocates it again. Where that is slow (virtual machines) it is fairer to
-let the C library keep it: MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TOP_PAD_=536870912 MALLOC_TRIM_THRESHOLD_=4294967296.
+PyTorch frees the memory of a step's tables and allocates it again. Where that is slow (virtual machines) it is fairer
+to let the C library keep it:
+MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TOP_PAD_=536870912 MALLOC_TRIM_THRESHOLD_=4294967296.
 
     python3 tools/bench/pytorch_epoch.py DATA.h5 [--size 128] [--layers 2] [--batch 2048] [--epochs 3] [--threads 1]
 """
@@ -99,7 +100,8 @@ def main() -> None:
     seconds = [epoch_seconds(model, options.batch, options.max_batches) for _ in range(options.epochs)]
     print(json.dumps({
         "benchmark": "epoch", "program": f"PyTorch {torch.__version__}", "threads": options.threads,
-        "size": options.size, "layers": options.layers, "batch": options.batch, "seconds": round(statistics.median(seconds), 3),
+        "size": options.size, "layers": options.layers, "batch": options.batch,
+        "seconds": round(statistics.median(seconds), 3),
     }))
 
 
