@@ -1,6 +1,6 @@
 /**
- * model: MF, LightGCN, SGL, SGCL: scores, loss and gradient of a batch, over the grid. EASE, L3AE:
- * an item-item matrix found at once, by linear algebra. A model is a row of the table in model.c.
+ * model: BPR, LightGCN, SGL, SGCL: loss and gradient of a batch, and final tables, over the grid. A
+ * model is a row of the table in models.c.
  */
 #pragma once
 
@@ -14,34 +14,49 @@
  */
 extern const cf_setting cf_model_settings[];
 
-/** Give settings that nobody gave the values that the model of these settings has for them (EASE:
- * reg_weight 250). Local. Errors: MEMORY. */
-cf_status cf_model_set_defaults(cf_config *config);
-/**
- * Is the model of these settings a closed form: one table of items x items, row j what each item of
- * a user adds to the score of item j, solved for at once? It has no table of users, no batches and
- * no gradient: of what follows, only cf_model_create(), cf_model_solve(), cf_model_table(),
- * cf_model_final() and cf_model_destroy() are for it. Local.
- */
-bool cf_model_is_closed(const cf_config *config);
-/** Numbers in a row of its tables: embedding_size, or n_items of a closed form. Local. */
-int64_t cf_model_dim(const cf_config *config, int64_t n_items);
-/** Settings of model and select that a closed form heeds, comma separated: all others of training
- * have no meaning for it. Local. */
-const char *cf_model_heeds(const cf_config *config);
+/** How SGL draws its views (Wu et al. 2021, section 3.1). */
+typedef enum cf_view_type {
+    CF_VIEWS_EDGES, /* ED: edges dropped, the same for all layers */
+    CF_VIEWS_NODES, /* ND: nodes dropped, with their edges */
+    CF_VIEWS_WALKS  /* RW: edges dropped, drawn for each layer */
+} cf_view_type;
 
-/** The samples of a batch whose users are in my block, in order of their place in the batch. */
+/** What the settings say about a model. */
+typedef struct cf_model_options {
+    const char *name;           /* `model`: owned by the config that it was read from */
+    int64_t dim;                /* embedding_size: dimensions of a row */
+    int n_layers;               /* of propagation, 0 .. 64; unused by BPR */
+    double max_edge_fraction;   /* reach_share, 0 .. 1: only rows near a batch are propagated while
+                                   they have at most this fraction of all edges */
+    double reg_weight;          /* of the norms of raw rows; LightGCN, SGL */
+    bool require_pow;           /* half the squared norms in their place */
+    cf_view_type view_type;     /* SGL: type */
+    double drop_ratio;          /* SGL: fraction of edges or nodes that a view drops */
+    double ssl_tau, ssl_weight; /* SGL: temperature and weight of the contrast of views */
+    double temperature;         /* SGCL: of the contrast within the batch */
+    int64_t contrast_memory;    /* SGL, SGCL: bytes on a rank for scores of the contrast */
+    bool init_xavier;           /* cf_model_fill_noise(): xavier, else normal */
+    double init_std;            /* standard deviation of the normal noise */
+} cf_model_options;
+
+/** Read the options from the settings of model and `embedding_size`. Local. */
+void cf_model_read_options(const cf_config *config, cf_model_options *out);
+
+/* ---- Batches ---- */
+
+/** A rank's part of a batch: the samples whose users are in its block, by position. */
 typedef struct cf_batch {
-    int64_t size;      /* samples in the whole batch, on all ranks */
-    int64_t count;     /* mine */
-    int32_t *place;    /* count, ascending: place in the batch, 0 .. size - 1 */
+    int64_t size;      /* samples of the whole batch, on all ranks */
+    int64_t count;     /* samples of this rank */
+    int32_t *position; /* count, ascending: position in the batch, 0 .. size - 1 */
     int32_t *user;     /* count: local numbers */
     int64_t *positive; /* count: global item numbers */
-    int64_t *negative; /* count: global item numbers; not read by models without negatives */
+    int64_t *negative; /* count: global item numbers; unused by models without negatives */
 } cf_batch;
 
-/** Takes the gradients of rows as they are finished; every row of both tables comes exactly once a
- * step. cf_optim_update() is one. */
+/** What takes the gradient of each raw row as it is finished, rows[k] (local number) of `side`
+ * having gradient + k x width. In a step it gets every row of both tables exactly once, from
+ * several threads. cf_optim_update() is one. */
 typedef struct cf_gradient_consumer {
     void (*take)(void *context, cf_side side, const int32_t *rows, int count,
                  const float *gradient);
@@ -54,72 +69,96 @@ typedef struct cf_loss {
     double regularization, contrast; /* with their weights; 0 in models without */
 } cf_loss;
 
+/** Does the model read negatives? Local. */
+bool cf_model_needs_negatives(const cf_model_options *options);
+
+/* ---- Creation ---- */
+
 typedef struct cf_model cf_model;
 
-/** Does the model of these settings read negatives? Local. */
-bool cf_model_needs_negatives(const cf_config *config);
-/** A dataset's size, a grid, and the largest batch: what memory depends on. */
+/** The ranks, their data, and the largest batch: create allocates all that a step needs. */
+typedef struct cf_model_place {
+    const cf_grid *grid;
+    const cf_shard *shard;
+    int64_t max_batch; /* 0: no steps, only cf_model_final() */
+} cf_model_place;
+
+/** A model with tables of zeros. Collective over the grid. Errors: MEMORY, USAGE (batch or
+ * contrast_memory do not fit). grid and shard are borrowed. Free with cf_model_destroy(). */
+cf_status cf_model_create(const cf_model_options *options, const cf_model_place *place,
+                          cf_model **out);
+void cf_model_destroy(cf_model **model);
+
+/** The size of a dataset and of a grid, and the largest batch: what memory depends on. */
 typedef struct cf_model_size {
     int64_t n_users, n_items, n_train, max_batch;
     int64_t embedding_dim; /* of the language-model vectors */
     int n_rows, n_columns; /* of the grid */
 } cf_model_size;
 /**
- * Bytes that a model of these settings will hold on a rank, with its tables, its graph, and all
- * that a step needs, or solving for a closed form; the mean over the ranks. The rows of the halo
- * are not known yet: as many as if all users, and all items, had alike many edges that go anywhere,
- * which is more than a graph has whose degrees differ. Local.
+ * Bytes that a model will hold on a rank, with its tables, its graph, and all that a step needs:
+ * the mean over the ranks. The rows of the halo are not known yet; they are computed as if all
+ * users, and all items, had the same degree and edges went anywhere, which is more than real graphs
+ * have. Local.
  */
-double cf_model_predict_memory(const cf_config *config, const cf_model_size *size);
+double cf_model_predict_memory(const cf_model_options *options, const cf_model_size *size);
 
-/** Largest batch, so that create can allocate everything a step needs; 0: the model is not trained,
- * cf_model_final() alone will be called. */
-typedef struct cf_model_place {
-    const cf_grid *grid;
-    const cf_shard *shard;
-    int64_t max_batch;
-} cf_model_place;
+/* ---- Tables ---- */
 
-/** A model with tables of zeros. Collective over the grid. Errors: MEMORY, USAGE. grid and shard
- * are borrowed. Free with cf_model_destroy(). */
-cf_status cf_model_create(const cf_config *config, const cf_model_place *place, cf_model **out);
-void cf_model_destroy(cf_model **model);
-
-/** The raw table of a side, to be filled and trained; NULL: a closed form's users. Owned by the
- * model. */
+/** The raw table of a side, to be filled and trained. Owned by the model. */
 cf_table *cf_model_table(const cf_model *model, cf_side side);
-/** Fill both tables with noise as `init` says (xavier: uniform with limit sqrt(6 / (rows + dim)),
- * Glorot and Bengio 2010; normal: init_std). Local. */
-void cf_model_fill_noise(cf_model *model, const cf_config *config, uint64_t seed);
+/** Fill both tables with noise (xavier: uniform with limit sqrt(6 / (rows + dim)), Glorot and
+ * Bengio 2010; normal: init_std). Local. */
+void cf_model_fill_noise(cf_model *model, uint64_t seed);
 /** Start each user at the mean of its train items' rows; a user without any at zero. Collective.
  * Errors: MEMORY. Source: LLMInit, section 3. */
 cf_status cf_model_pool_users(cf_model *model);
 
-/** Before the first step of an epoch, or of its rest: what is renewed each epoch, as a function of
- * (seed, epoch). Local. */
+/** Do the final tables differ from the raw ones? Local, the same on every rank. */
+bool cf_model_propagates(const cf_model *model);
+/** The tables that scores are made of: F = 1/(L+1) sum_k A^^k E0 (He et al. 2020, eq. 4-8), or the
+ * raw ones. Collective. Owned by the model, valid until its next call. */
+void cf_model_final(cf_model *model, const cf_table *out[2]);
+
+/* ---- Steps ---- */
+
+/** Draw what is drawn anew each epoch (SGL's views), a function of (seed, epoch); call it before
+ * the first step of an epoch, or of the rest of one. Local. */
 void cf_model_start_epoch(cf_model *model, uint64_t seed, int64_t epoch);
 /**
- * One step: the loss of the batch at the current tables, and the gradient of it, row by row, into
- * the sink. Collective. Errors: NUMERIC (loss not finite; the sink was not called). On success the
- * same loss on every rank.
+ * One step: the loss of the batch at the current tables, and its gradient, row by row, to the
+ * consumer. Collective. Errors: NUMERIC (loss not finite; the consumer was not called). On success
+ * the same loss on every rank.
  */
-cf_status cf_model_step(cf_model *model, const cf_batch *batch, const cf_gradient_consumer *sink,
-                        cf_loss *loss);
-
-/** Are the final tables others than the raw ones? Local, the same on every rank. */
-bool cf_model_propagates(const cf_model *model);
+cf_status cf_model_step(cf_model *model, const cf_batch *batch,
+                        const cf_gradient_consumer *consumer, cf_loss *loss);
 /**
  * Bytes that this rank will send in a step, by phase, as cf_phase_use counts them: the mean over an
  * epoch of batches of `batch_size`. The halo is exact, what depends on the draw is its expectation.
- * Collective over the grid. Errors: MEMORY.
+ * Overwrites final tables. Collective over the grid. Errors: MEMORY.
  */
-cf_status cf_model_predict_step(const cf_model *model, int64_t batch_size,
-                                double bytes[CF_N_PHASES]);
+cf_status cf_model_predict_step(cf_model *model, int64_t batch_size, double bytes[CF_N_PHASES]);
 
-/** The tables that scores are made of: F = 1/(L+1) sum_k A^^k E0 (He et al. 2020, eq. 4-8), or the
- * raw ones; out[CF_USERS] is NULL of a closed form. Collective. Owned by the model, valid until its
- * next call. */
-void cf_model_final(cf_model *model, const cf_table *out[2]);
+/* ---- Closed forms ---- */
+
+/** Give settings that nobody gave the values that the model of these settings has for them (EASE:
+ * reg_weight 250). Local. Errors: MEMORY. */
+cf_status cf_model_set_defaults(cf_config *config);
+/**
+ * Is the model of these settings a closed form: one table of items x items, row j what each item of
+ * a user adds to the score of item j, solved for at once? It has no table of users, no batches and
+ * no gradient: of what follows, only cf_model_create(), cf_model_solve(), cf_model_table(),
+ * cf_model_final() and cf_model_destroy() are for it. Local.
+ */
+bool cf_model_is_closed(const cf_config *config);
+/** Numbers in a row of its tables: embedding_size, or n_items of a closed form. Local. */
+int64_t cf_model_dim(const cf_config *config, int64_t n_items);
+/** Settings of model and select that a closed form uses, comma separated: all others of training
+ * have no meaning for it. Local. */
+const char *cf_model_uses(const cf_config *config);
+
+/** cf_model_predict_memory() of a closed form. Local. */
+double cf_model_predict_closed_memory(const cf_config *config, const cf_model_size *size);
 
 /** Rows and columns of a block of the matrices that closed forms are solved with; last bits depend
  * on it. 128 is a tenth slower in tools/bench/ease, for it goes over the matrix twice as often. */

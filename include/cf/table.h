@@ -96,3 +96,6 @@ void cf_table_destroy_tiles(cf_tiles **tiles);
  */
 void cf_table_to_tiles(cf_tiles *tiles, const float *table, float *whole);
 void cf_table_from_tiles(cf_tiles *tiles, const float *whole, float *table);
+/** Bytes that this rank sends to others by one cf_table_to_tiles() and one cf_table_from_tiles().
+ * Local. */
+double cf_table_tiles_bytes(const cf_tiles *tiles);

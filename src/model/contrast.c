@@ -1,3 +1,18 @@
+/* Contrastive terms: softmax over many columns, forward and backward, tile by tile.
+ *
+ * With normalised rows x_b and columns y_k (width floats each), weights
+ *     w_bk = exp((x_b . y_k - 1) / tau)
+ * and totals Z_b = sum_k w_bk, a term is log Z_b + (1 - x_b . y_b) / tau, and its gradients are
+ *     with respect to x_b: (sum_k w_bk / Z_b y_k - y_b) / tau,
+ *     with respect to y_k: (sum_b w_bk / Z_b x_b - x_k [k is some row's own column]) / tau,
+ * then through the normalisation. Both products are sgemm on tiles of ROWS x COLUMNS weights. Pass
+ * one computes the totals, pass two the gradients; weights that fit in `memory` are kept between
+ * them, others computed again, to the same bits.
+ *
+ * Which tiles a rank or thread has must not show in the result. Tiles lie at fixed offsets, one
+ * sgemm is one tile, and what is summed over tiles is exact: totals in cf_exact, gradients in
+ * fixed point. The tests compute the terms in plain doubles, for several temperatures, with and
+ * without kept tiles, on every grid. */
 #include "contrast.h"
 
 #include <cblas.h>
@@ -7,22 +22,25 @@
 
 enum { ROWS = CONTRAST_ROWS, COLUMNS = CONTRAST_COLUMNS, TILE = ROWS * COLUMNS };
 
-static int64_t tiles_of(int64_t count, int64_t size)
-{
-    return (count + size - 1) / size;
-}
-
 static const int64_t tile_bytes = TILE * (int64_t)sizeof(float);
 
-/* Bytes beside the tiles that are kept. */
+enum { KEPT_TILES, THREADS, THREAD_FLOATS, FLOATS, ONE, N_SIZES }; /* of the table of arrays */
+
+static const cf_array arrays[] = {
+    CF_ARRAY(contrast, kept, KEPT_TILES, TILE),        CF_ARRAY(contrast, tile, THREADS, TILE),
+    CF_ARRAY(contrast, tile_sum, THREAD_FLOATS, ROWS), CF_ARRAY(contrast, sum, THREAD_FLOATS, ROWS),
+    CF_ARRAY(contrast, total, THREADS, ROWS),          CF_ARRAY(contrast, scaled, FLOATS, ROWS),
+    CF_ARRAY(contrast, log_total, ONE, ROWS),
+};
+enum { N_ARRAYS = sizeof arrays / sizeof *arrays };
+
+/* Bytes of everything but the tiles that are kept. */
 static int64_t fixed_memory(int64_t width)
 {
-    const int64_t a_thread =
-        tile_bytes +
-        ROWS * (width * (int64_t)(sizeof(float) + sizeof(int64_t)) + (int64_t)sizeof(cf_exact));
+    const double threads = omp_get_max_threads(), floats = (double)width;
 
-    return omp_get_max_threads() * a_thread +
-           ROWS * (width * (int64_t)sizeof(float) + (int64_t)sizeof(double));
+    return (int64_t)cf_arrays_bytes(arrays, N_ARRAYS,
+                                    (double[N_SIZES]){0, threads, threads * floats, floats, 1});
 }
 
 double contrast_memory(int64_t width, int64_t memory, double n_tiles)
@@ -30,7 +48,7 @@ double contrast_memory(int64_t width, int64_t memory, double n_tiles)
     const int64_t fixed = fixed_memory(width), room = (memory - fixed) / tile_bytes;
 
     if (memory < fixed) return 0;
-    return (double)fixed + (double)tile_bytes * (n_tiles < (double)room ? n_tiles : (double)room);
+    return (double)fixed + (double)tile_bytes * fmin(n_tiles, (double)room);
 }
 
 cf_status contrast_create(const cf_par *world, int64_t width, double tau, int64_t memory,
@@ -40,33 +58,20 @@ cf_status contrast_create(const cf_par *world, int64_t width, double tau, int64_
     cf_status status;
 
     *out = (contrast){.world = world, .width = width, .tau = tau, .n_threads = (int)threads};
-    if (memory < fixed)
-        return CF_FAIL(CF_ERR_USAGE,
-                       "contrast_memory: %lld bytes are too few for one tile of scores a thread: "
-                       "expected at least %lld (%lld threads, %lld dimensions)",
-                       (long long)memory, (long long)fixed, (long long)threads, (long long)width);
-    out->n_kept = (memory - fixed) / tile_bytes;
-    if (out->n_kept > n_tiles) out->n_kept = n_tiles;
-    CF_TRY(CF_ALLOC(out->kept, out->n_kept * TILE));
-    CF_TRY(CF_ALLOC(out->tile, threads * TILE));
-    CF_TRY(CF_ALLOC(out->part, threads * ROWS * width));
-    CF_TRY(CF_ALLOC(out->sum, threads * ROWS * width));
-    CF_TRY(CF_ALLOC(out->total, threads * ROWS));
-    CF_TRY(CF_ALLOC(out->scaled, ROWS * width));
-    CF_TRY(CF_ALLOC(out->log_total, ROWS));
+    CF_REQUIRE(memory >= fixed, CF_ERR_USAGE,
+               "contrast_memory: %lld bytes are too few for one tile of scores a thread: expected "
+               "at least %lld (%lld threads, %lld dimensions)",
+               (long long)memory, (long long)fixed, (long long)threads, (long long)width);
+    out->n_kept = cf_min((memory - fixed) / tile_bytes, n_tiles);
+    CF_TRY(cf_arrays_create(out, arrays, N_ARRAYS,
+                            (int64_t[N_SIZES]){out->n_kept, threads, threads * width, width, 1}));
 done:
     return status;
 }
 
 void contrast_destroy(contrast *c)
 {
-    cf_free(&c->kept);
-    cf_free(&c->tile);
-    cf_free(&c->part);
-    cf_free(&c->sum);
-    cf_free(&c->total);
-    cf_free(&c->scaled);
-    cf_free(&c->log_total);
+    cf_arrays_destroy(c, arrays, N_ARRAYS);
 }
 
 /* ---- Rows ---- */
@@ -115,8 +120,9 @@ void contrast_through_norm(float *gradient, const float *unit, float length, int
 
 /* ---- Tiles ---- */
 
-/* Weights exp(x.y / tau - 1 / tau) of a tile; x: ROWS x width, y: COLUMNS x width. */
-static void weigh(const contrast *c, const float *x, const float *y, float *tile)
+/* The weights exp(x.y / tau - 1 / tau) of a tile, ROWS x COLUMNS; x: ROWS x width, y: COLUMNS x
+ * width. */
+static void exp_scores(const contrast *c, const float *x, const float *y, float *tile)
 {
     const cf_lanes top = cf_lanes_all((float)(1.0 / c->tau));
     const int width = (int)c->width;
@@ -127,26 +133,27 @@ static void weigh(const contrast *c, const float *x, const float *y, float *tile
         cf_lanes_store(tile + k, cf_lanes_exp(cf_lanes_load(tile + k) - top));
 }
 
-/* The tile numbered `index`, kept or in this thread's own memory; computed unless `have` says that
- * a kept one is there. */
+/* The tile numbered `index`, kept or in this thread's own memory. It is computed, unless it is kept
+ * and `have` says that it was computed before. */
 static float *tile_at(contrast *c, int64_t index, const float *x, const float *y, bool have)
 {
     float *tile =
         index < c->n_kept ? c->kept + index * TILE : c->tile + (int64_t)omp_get_thread_num() * TILE;
 
-    if (!have || index >= c->n_kept) weigh(c, x, y, tile);
+    if (!have || index >= c->n_kept) exp_scores(c, x, y, tile);
     return tile;
 }
 
 /* ---- InfoNCE ---- */
 
-/* Sums are in fixed point, as their terms are at most 1 in all: whose order does not matter. A term
- * that is not finite is left out: its row's sum of weights is not finite either, so the loss tells.
- */
+/* A sum in fixed point does not depend on the order of its terms. The terms of one sum add up to at
+ * most 1 in magnitude, so 2^40 units of 1 leave room. A term that is not finite is left out: the
+ * total of its row's weights is not finite either, so the loss shows it. */
 static const float fixed_one = 0x1p40f, fixed_most = 0x1p41f;
 typedef int64_t fixed_lanes __attribute__((vector_size(CF_LANES * sizeof(int64_t))));
 typedef int32_t mask_lanes __attribute__((vector_size(sizeof(cf_lanes))));
 
+/* sum += factor * part, in fixed point. */
 static void add_fixed(int64_t *sum, const float *part, float factor, int64_t width)
 {
     const cf_lanes most = cf_lanes_all(fixed_most);
@@ -174,20 +181,18 @@ static float sum_weights(const float *weights, int64_t n)
     return cf_lanes_sum(sum) + rest;
 }
 
-/* Columns of tile t that are there. */
+/* Columns in tile t: the last tile of all may be shorter. */
 static int64_t columns_of(const infonce *term, int64_t t)
 {
-    const int64_t left = term->tiles->count - t * COLUMNS;
-
-    return left < COLUMNS ? left : COLUMNS;
+    return cf_min(term->tiles->count - t * COLUMNS, COLUMNS);
 }
 
-/* log sum_k exp(x_b.y_k / tau) - 1 / tau into log_total, and scaled = times x / sum, for a tile of
- * rows. */
+/* For a tile of n rows: log_total[b] = log Z_b, over all ranks' columns, and scaled_b = times_b x_b
+ * / Z_b. */
 static void sum_rows(contrast *c, const infonce *term, int64_t first, int64_t n)
 {
     const float *x = term->rows + first * c->width;
-    const int64_t n_tiles = tiles_of(term->tiles->count, COLUMNS);
+    const int64_t n_tiles = cf_ceil_div(term->tiles->count, COLUMNS);
 
     memset(c->total, 0, (size_t)(c->n_threads * ROWS) * sizeof *c->total);
 #pragma omp parallel for schedule(dynamic)
@@ -212,11 +217,13 @@ static void sum_rows(contrast *c, const infonce *term, int64_t first, int64_t n)
     memset(c->scaled + n * c->width, 0, (size_t)((ROWS - n) * c->width) * sizeof(float));
 }
 
-/* sum += sum_k p_bk y_k with p = w / total, and the gradient of columns += w' scaled. */
-static void spread(contrast *c, const infonce *term, int64_t first, int64_t n)
+/* For a tile of n rows: sum_b = sum_k w_bk / Z_b y_k over my columns, and gradient_k += sum_b w_bk
+ * scaled_b. A tile of columns is one thread's, so its gradient needs no lock, and gets its rows'
+ * terms in ascending order. */
+static void accumulate_gradients(contrast *c, const infonce *term, int64_t first, int64_t n)
 {
     const float *x = term->rows + first * c->width;
-    const int64_t n_tiles = tiles_of(term->tiles->count, COLUMNS);
+    const int64_t n_tiles = cf_ceil_div(term->tiles->count, COLUMNS);
     const int width = (int)c->width;
 
     memset(c->sum, 0, (size_t)(c->n_threads * ROWS * c->width) * sizeof *c->sum);
@@ -227,9 +234,9 @@ static void spread(contrast *c, const infonce *term, int64_t first, int64_t n)
         const float *tile = tile_at(c, t, x, y, true);
 
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, ROWS, width, COLUMNS, 1.0f, tile,
-                    COLUMNS, y, width, 0.0f, c->part + mine, width);
+                    COLUMNS, y, width, 0.0f, c->tile_sum + mine, width);
         for (int64_t b = 0; b < n; b++)
-            add_fixed(c->sum + mine + b * c->width, c->part + mine + b * c->width,
+            add_fixed(c->sum + mine + b * c->width, c->tile_sum + mine + b * c->width,
                       fixed_one * (float)exp(-c->log_total[b]), c->width);
         cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, COLUMNS, width, ROWS, 1.0f, tile,
                     COLUMNS, c->scaled, width, 1.0f, term->gradient + t * COLUMNS * c->width,
@@ -240,7 +247,8 @@ static void spread(contrast *c, const infonce *term, int64_t first, int64_t n)
             c->sum[k] += c->sum[thread * ROWS * c->width + k];
 }
 
-/* What is a row's own column's, on the rank that has it. */
+/* The terms of a row's own column y_b, on the rank that has it: the loss, and -y_b and -x_b in the
+ * gradients. */
 static void add_own(contrast *c, const infonce *term, int64_t first, int64_t n, cf_exact *loss)
 {
     for (int64_t b = 0; b < n; b++) {
@@ -258,7 +266,8 @@ static void add_own(contrast *c, const infonce *term, int64_t first, int64_t n, 
     }
 }
 
-/* The sums of a tile of rows become its gradient, in its place. */
+/* The sums of a tile of rows, over all ranks, become the rows' gradient, in the place of the rows.
+ */
 static void finish_rows(contrast *c, infonce *term, int64_t first, int64_t n)
 {
     MPI_Allreduce(MPI_IN_PLACE, c->sum, cf_par_count(n * c->width), MPI_INT64_T, MPI_SUM,
@@ -275,6 +284,7 @@ static void finish_rows(contrast *c, infonce *term, int64_t first, int64_t n)
     }
 }
 
+/* The factor weight / tau, and the normalisation, of the columns' gradient. */
 static void finish_columns(contrast *c, infonce *term)
 {
     const float factor = (float)(term->weight / c->tau);
@@ -297,10 +307,10 @@ void contrast_infonce(contrast *c, infonce *term, cf_exact *loss)
     contrast_normalize(term->columns, term->tiles->count, c->width, term->column_length);
     memset(term->gradient, 0, (size_t)capacity * sizeof(float));
     for (int64_t first = 0; first < term->n_rows; first += ROWS) {
-        const int64_t n = term->n_rows - first < ROWS ? term->n_rows - first : ROWS;
+        const int64_t n = cf_min(term->n_rows - first, ROWS);
 
         sum_rows(c, term, first, n);
-        spread(c, term, first, n);
+        accumulate_gradients(c, term, first, n);
         add_own(c, term, first, n, loss);
         finish_rows(c, term, first, n);
     }
@@ -309,32 +319,33 @@ void contrast_infonce(contrast *c, infonce *term, cf_exact *loss)
 
 /* ---- A batch against itself ---- */
 
-/* Tiles of rows that are mine: of all, an even part. */
-typedef struct share {
+/* A range of tiles of rows: each rank has an even part of all. */
+typedef struct tile_range {
     int64_t begin, end;
-} share;
+} tile_range;
 
-static share my_share(const contrast *c, int64_t count, int rank)
+static tile_range tiles_of_rank(const contrast *c, int64_t count, int rank)
 {
-    const int64_t n = tiles_of(count, ROWS);
+    const int64_t n = cf_ceil_div(count, ROWS);
 
-    return (share){cf_par_even_start(n, c->world->size, rank),
-                   cf_par_even_start(n, c->world->size, rank + 1)};
+    return (tile_range){cf_par_even_start(n, c->world->size, rank),
+                        cf_par_even_start(n, c->world->size, rank + 1)};
 }
 
-/* Which kept tile is that of row tile i and column tile t: the sides' one after the other. */
+/* The number of the tile of row tile i and column tile t among all that this rank computes, those
+ * of the users first. */
 static int64_t index_of(const contrast *c, const batch_contrast *term, int side, int64_t i,
                         int64_t t)
 {
-    const share users = my_share(c, term->count[CF_USERS], c->world->rank);
-    const int64_t n_tiles = tiles_of(term->count[side], COLUMNS);
+    const tile_range users = tiles_of_rank(c, term->count[CF_USERS], c->world->rank);
+    const int64_t n_tiles = cf_ceil_div(term->count[side], COLUMNS);
 
     if (side == CF_USERS) return (i - users.begin) * n_tiles + t;
-    return (users.end - users.begin) * tiles_of(term->count[CF_USERS], COLUMNS) +
-           (i - my_share(c, term->count[CF_ITEMS], c->world->rank).begin) * n_tiles + t;
+    return (users.end - users.begin) * cf_ceil_div(term->count[CF_USERS], COLUMNS) +
+           (i - tiles_of_rank(c, term->count[CF_ITEMS], c->world->rank).begin) * n_tiles + t;
 }
 
-/* sum_c times_c w_c of a tile's row. */
+/* sum_c times_c w_c over one row of a tile. */
 static float sum_repeats(const float *weights, const float *repeats)
 {
     cf_lanes sum = {0};
@@ -344,11 +355,11 @@ static float sum_repeats(const float *weights, const float *repeats)
     return cf_lanes_sum(sum);
 }
 
-/* total[side] of all rows. */
+/* total[side][r] = sum_c times_c w_rc, of all rows, on all ranks. */
 static void sum_totals(contrast *c, batch_contrast *term, int side)
 {
-    const share mine = my_share(c, term->count[side], c->world->rank);
-    const int64_t n_tiles = tiles_of(term->count[side], COLUMNS), count = term->count[side];
+    const tile_range mine = tiles_of_rank(c, term->count[side], c->world->rank);
+    const int64_t n_tiles = cf_ceil_div(term->count[side], COLUMNS), count = term->count[side];
     double *total = term->total[side];
 
     memset(total, 0, (size_t)count * sizeof *total);
@@ -363,20 +374,21 @@ static void sum_totals(contrast *c, batch_contrast *term, int side)
                 total[i * ROWS + b] +=
                     (double)sum_repeats(tile + b * COLUMNS, term->repeats[side] + t * COLUMNS);
         }
-    /* each number is one rank's, and zero on the others */
+    /* each total is computed by one rank, and zero on the others: the sum is exact */
     MPI_Allreduce(MPI_IN_PLACE, total, cf_par_count(count), MPI_DOUBLE, MPI_SUM, c->world->comm);
 }
 
-/* The loss, and inverse[side]. Every rank does it all, in order of the samples. */
+/* The loss, and inverse[side][r] = sum of 1 / Z_b over the samples b of row r. Every rank computes
+ * all of it, in order of the samples: it is size x width work, and needs no message. */
 static double sum_samples(const contrast *c, batch_contrast *term)
 {
     double loss = 0;
 
     for (int side = 0; side < 2; side++)
         memset(term->inverse[side], 0,
-               (size_t)(tiles_of(term->count[side], COLUMNS) * COLUMNS) * sizeof(float));
+               (size_t)(cf_ceil_div(term->count[side], COLUMNS) * COLUMNS) * sizeof(float));
     for (int64_t t = 0; t < term->size; t++) {
-        const int32_t a = term->slot[CF_USERS][t], p = term->slot[CF_ITEMS][t];
+        const int32_t a = term->index[CF_USERS][t], p = term->index[CF_ITEMS][t];
         const double z = term->total[CF_USERS][a] + term->total[CF_ITEMS][p];
         const double score = (double)dot(term->rows[CF_USERS] + a * c->width,
                                          term->rows[CF_ITEMS] + p * c->width, c->width);
@@ -388,9 +400,11 @@ static double sum_samples(const contrast *c, batch_contrast *term)
     return loss;
 }
 
-/* w_rc (inverse_r times_c + times_r inverse_c), in place: how much x_c there is in the gradient of
- * x_r. */
-static void weigh_gradient(float *tile, const batch_contrast *term, int side, int64_t i, int64_t t)
+/* The coefficient of x_c in the gradient of x_r, in place of the weight w_rc: w_rc (inverse_r
+ * times_c
+ * + times_r inverse_c), since x_r stands in its own totals and in those of x_c. */
+static void gradient_weights(float *tile, const batch_contrast *term, int side, int64_t i,
+                             int64_t t)
 {
     const float *inverse = term->inverse[side], *repeats = term->repeats[side];
 
@@ -409,11 +423,11 @@ static void weigh_gradient(float *tile, const batch_contrast *term, int side, in
     }
 }
 
-/* gradient[side] of my rows, but for what a row has from its samples' other side. */
-static void spread_batch(contrast *c, batch_contrast *term, int side)
+/* gradient[side] of my tiles of rows, but for the terms of the samples' other side. */
+static void accumulate_batch(contrast *c, batch_contrast *term, int side)
 {
-    const share mine = my_share(c, term->count[side], c->world->rank);
-    const int64_t n_tiles = tiles_of(term->count[side], COLUMNS);
+    const tile_range mine = tiles_of_rank(c, term->count[side], c->world->rank);
+    const int64_t n_tiles = cf_ceil_div(term->count[side], COLUMNS);
     const int width = (int)c->width;
 
 #pragma omp parallel for schedule(dynamic)
@@ -423,30 +437,31 @@ static void spread_batch(contrast *c, batch_contrast *term, int side)
             float *tile = tile_at(c, index_of(c, term, side, i, t),
                                   term->rows[side] + i * ROWS * c->width, y, true);
 
-            weigh_gradient(tile, term, side, i, t);
+            gradient_weights(tile, term, side, i, t);
             cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, ROWS, width, COLUMNS, 1.0f, tile,
                         COLUMNS, y, width, t > 0 ? 1.0f : 0.0f,
                         term->gradient[side] + i * ROWS * c->width, width);
         }
 }
 
-/* Rows of all ranks to all ranks, through the norm, in the place of the rows. */
+/* All ranks' tiles of the gradient to all ranks; then the terms -a_b.p_b / tau, and the
+ * normalisation. */
 static void finish_batch(contrast *c, batch_contrast *term, int side)
 {
     float *gradient = term->gradient[side];
 
     for (int rank = 0; rank < c->world->size && c->world->size > 1; rank++) {
-        const share theirs = my_share(c, term->count[side], rank);
-        const int64_t first = theirs.begin * ROWS * c->width;
+        const tile_range range = tiles_of_rank(c, term->count[side], rank);
+        const int64_t first = range.begin * ROWS * c->width;
 
-        if (theirs.begin == theirs.end) continue;
-        MPI_Bcast(gradient + first, cf_par_count((theirs.end - theirs.begin) * ROWS * c->width),
+        if (range.begin == range.end) continue;
+        MPI_Bcast(gradient + first, cf_par_count((range.end - range.begin) * ROWS * c->width),
                   MPI_FLOAT, rank, c->world->comm);
     }
     for (int64_t t = 0; t < term->size; t++)
-        add_scaled(gradient + term->slot[side][t] * c->width,
-                   gradient + term->slot[side][t] * c->width, -1.0f,
-                   term->rows[!side] + term->slot[!side][t] * c->width, c->width);
+        add_scaled(gradient + term->index[side][t] * c->width,
+                   gradient + term->index[side][t] * c->width, -1.0f,
+                   term->rows[!side] + term->index[!side][t] * c->width, c->width);
 #pragma omp parallel for schedule(static)
     for (int64_t k = 0; k < term->count[side]; k++) {
         float *row = gradient + k * c->width;
@@ -463,13 +478,13 @@ double contrast_batch(contrast *c, batch_contrast *term)
 
     for (int side = 0; side < 2; side++) {
         contrast_normalize(term->rows[side], term->count[side], c->width, term->length[side]);
-        for (int64_t k = 0; k < tiles_of(term->count[side], COLUMNS) * COLUMNS; k++)
+        for (int64_t k = 0; k < cf_ceil_div(term->count[side], COLUMNS) * COLUMNS; k++)
             term->repeats[side][k] = k < term->count[side] ? (float)term->times[side][k] : 0.0f;
         sum_totals(c, term, side);
     }
     loss = sum_samples(c, term);
     for (int side = 0; side < 2; side++)
-        spread_batch(c, term, side);
+        accumulate_batch(c, term, side);
     for (int side = 0; side < 2; side++)
         finish_batch(c, term, side);
     return loss;

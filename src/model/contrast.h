@@ -13,43 +13,43 @@
 enum { CONTRAST_ROWS = 128, CONTRAST_COLUMNS = 512 };
 #define CONTRAST_MIN_TAU 0.025 /* exp(-2 / tau) must be a float: above 0.0229 */
 
-/** What the terms work in. */
+/** What the terms work in. A tile is CONTRAST_ROWS x CONTRAST_COLUMNS weights. */
 typedef struct contrast {
-    const cf_par *world;
-    int64_t width; /* of whole rows */
-    double tau;
+    const cf_par *world; /* borrowed */
+    int64_t width;       /* floats in a whole row */
+    double tau;          /* temperature */
     int n_threads;
-    int64_t n_kept;    /* tiles of weights that memory holds; others are computed a second time */
+    int64_t n_kept;    /* tiles that are kept for the gradient; others are computed twice */
     float *kept;       /* n_kept tiles */
-    float *tile;       /* a tile a thread */
-    float *part;       /* threads x CONTRAST_ROWS x width: a tile's sum */
-    int64_t *sum;      /* the same: sums over tiles, in fixed point */
+    float *tile;       /* threads x a tile: those that are not kept */
+    float *tile_sum;   /* threads x CONTRAST_ROWS x width: one tile's part of `sum` */
+    int64_t *sum;      /* threads x CONTRAST_ROWS x width: sums over tiles, in fixed point */
     cf_exact *total;   /* threads x CONTRAST_ROWS: sums of weights */
-    float *scaled;     /* CONTRAST_ROWS x width: rows over their sums */
+    float *scaled;     /* CONTRAST_ROWS x width: rows over their totals */
     double *log_total; /* CONTRAST_ROWS */
 } contrast;
 
-/** At most `memory` bytes; more than `n_tiles` tiles are not kept. Local. Errors: MEMORY; USAGE
- * (memory too small for one tile a thread: says how much is needed). Free with contrast_destroy().
- */
+/** Take at most `memory` bytes, and keep at most `n_tiles` tiles. Local. Errors: MEMORY; USAGE
+ * (memory too small for one tile a thread: names the least that is enough). Free with
+ * contrast_destroy(). */
 cf_status contrast_create(const cf_par *world, int64_t width, double tau, int64_t memory,
                           int64_t n_tiles, contrast *out);
 void contrast_destroy(contrast *c);
-/** Bytes that contrast_create() will take; `n_tiles` may be a mean over ranks. 0 if it will refuse.
- * Local. */
+/** Bytes that contrast_create() will take, or 0 if it will refuse; `n_tiles` may be a mean over
+ * ranks. Local. */
 double contrast_memory(int64_t width, int64_t memory, double n_tiles);
 
-/** Rows over their lengths, in place; a zero row stays zero. `length`: count. Local. */
+/** Divide rows by their lengths, in place; a zero row stays zero. `length`: count. Local. */
 void contrast_normalize(float *rows, int64_t count, int64_t width, float *length);
-/** A gradient with respect to x = f / |f| becomes one with respect to f: (g - (g.x) x) / |f|, zero
- * for a zero row; in place. Local. */
+/** Turn a gradient with respect to x = f / |f| into the one with respect to f, in place: (g - (g.x)
+ * x) / |f|, zero for a zero row. Local. */
 void contrast_through_norm(float *gradient, const float *unit, float length, int64_t width);
 
-/** Rows against all columns; rows on all ranks alike, columns in tiles over the ranks. */
+/** Rows against all columns. All ranks have the same rows; columns lie in tiles over the ranks. */
 typedef struct infonce {
     int64_t n_rows;
-    const int64_t *id;    /* n_rows, ascending: the column that is the row's own */
-    const int32_t *times; /* n_rows: how often it counts */
+    const int64_t *id;    /* n_rows, ascending: per row, the global number of its own column */
+    const int32_t *times; /* n_rows: how often a row counts */
     float *rows; /* n_rows rounded up to CONTRAST_ROWS, x width, zeros behind the last: in: x
                     before normalisation; out: the gradient with respect to it */
     const cf_tiles *tiles; /* of CONTRAST_COLUMNS */
@@ -68,12 +68,12 @@ typedef struct infonce {
  */
 void contrast_infonce(contrast *c, infonce *term, cf_exact *loss);
 
-/** The rows of a batch against one another; the same on all ranks. */
+/** The rows of a batch against one another. All ranks have the same. */
 typedef struct batch_contrast {
     int64_t size;            /* samples */
-    const int32_t *slot[2];  /* size: the sample's row of each side */
+    const int32_t *index[2]; /* size: per sample, its row of each side */
     int64_t count[2];        /* distinct rows */
-    const int32_t *times[2]; /* count: samples that have it */
+    const int32_t *times[2]; /* count: samples that have the row */
     float *rows[2];     /* count rounded up to CONTRAST_COLUMNS, x width, zeros behind the last:
                            in: final rows; out: normalised */
     float *gradient[2]; /* the same size; out: with respect to the final rows */
@@ -86,7 +86,7 @@ typedef struct batch_contrast {
 /**
  * sum_b [ log( sum_c exp(a_b.a_c / tau) + sum_c exp(p_b.p_c / tau) ) - a_b.p_b / tau ] and its
  * gradient; a, p: normalised rows of the two sides, c over the whole batch with repeats. The tiles
- * of rows are shared by the ranks. Returns the loss, the same on all ranks. Collective over the
+ * of rows are divided among the ranks. Returns the loss, the same on all ranks. Collective over the
  * world: an Allreduce of a double a row, and an Allgather of the gradient's rows.
  */
 double contrast_batch(contrast *c, batch_contrast *term);

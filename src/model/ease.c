@@ -3,7 +3,7 @@
  * the product of a user's row and an item's; a user's row here is X's, zeros and ones. With P
  * symmetric, B' = I - diag(1 / diag P) P.
  */
-#include "internal.h"
+#include "closed.h"
 
 #include "cf/linalg.h"
 
@@ -30,7 +30,7 @@ static void lap(solver *s, double *part, const char *what)
 
     *part += seconds;
     s->clock = now;
-    cf_log("%s: %s, %.1f s", s->model->kind->name, what, seconds);
+    cf_log("%s: %s, %.1f s", s->model->ops->name, what, seconds);
 }
 
 static cf_status open_solver(solver *s)
@@ -316,15 +316,15 @@ done:
 
 /* The table, and, while it is solved for, what lies on the ranks of the mesh, and a block of every
  * item's row on its way. */
-double closed_memory(const model_kind *kind, const cf_config *config, const cf_model_size *size)
+double closed_memory(const model_ops *ops, const cf_config *config, const cf_model_size *size)
 {
     const double word = cf_config_is(config, "solve_precision", "float32") ? 4 : 8;
     const double items = (double)size->n_items,
-                 dim = kind->vectors ? (double)size->embedding_dim : 0,
+                 dim = ops->vectors ? (double)size->embedding_dim : 0,
                  width = CF_LANES * (double)cf_table_segments(size->n_items);
     const int ranks = size->n_rows * size->n_columns, down = (int)sqrt((double)ranks),
               across = ranks / down;
-    const double matrices = items * kind->matrices * word + dim * (4 + word),
+    const double matrices = items * ops->matrices * word + dim * (4 + word),
                  on_their_way = CF_SOLVE_BLOCK * (1 + 1.0 / down + 1.0 / across) * word;
 
     return items * (4 * width / ranks + matrices / (down * across) + on_their_way);
@@ -345,7 +345,7 @@ static cf_status check_vectors(const cf_config *config, const cf_dataset *datase
     return CF_OK;
 }
 
-cf_status closed_check_dataset(const model_kind *kind, const cf_config *config,
+cf_status closed_check_dataset(const model_ops *ops, const cf_config *config,
                                const cf_dataset *dataset)
 {
     if (cf_config_is(config, "solve_precision", "float32") && dataset->n_users > 1 << 24)
@@ -353,7 +353,7 @@ cf_status closed_check_dataset(const model_kind *kind, const cf_config *config,
                        "solve_precision: float32 counts exactly up to %d users, there are %lld: "
                        "float64 is needed",
                        1 << 24, (long long)dataset->n_users);
-    return kind->vectors ? check_vectors(config, dataset) : CF_OK;
+    return ops->vectors ? check_vectors(config, dataset) : CF_OK;
 }
 
 static cf_status solve(solver *s, cf_status (*how)(solver *s), cf_solved *out)
@@ -381,17 +381,17 @@ static cf_status l3ae(cf_model *model, const cf_dataset *dataset, const cf_confi
 }
 
 /* Steck 2019: the item-item matrix that reconstructs the interactions best, without a diagonal. */
-const model_kind model_ease = {.name = "EASE",
-                               .defaults = "reg_weight=250",
-                               .solve = ease,
-                               .matrices = 1,
-                               .heeds = "reg_weight,solve_precision"};
+const model_ops model_ease = {.name = "EASE",
+                              .defaults = "reg_weight=250",
+                              .solve = ease,
+                              .matrices = 1,
+                              .uses = "reg_weight,solve_precision"};
 
 /* The same, drawn towards the item-item matrix of the items' texts (arXiv 2508.13500). */
-const model_kind model_l3ae = {
+const model_ops model_l3ae = {
     .name = "L3AE",
     .defaults = "reg_weight=10",
     .solve = l3ae,
     .matrices = 3,
     .vectors = true,
-    .heeds = "reg_weight,text_reg_weight,distill_weight,solve_precision,missing_embedding"};
+    .uses = "reg_weight,text_reg_weight,distill_weight,solve_precision,missing_embedding"};

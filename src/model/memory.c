@@ -1,4 +1,14 @@
+/* The memory that a model takes on a rank, on average over the ranks.
+ *
+ * Each object's file knows its arrays; here their sizes are averages of the problem and the grid
+ * (memory_shape), and the bytes are added up. Only the halo is a guess: it is computed as if all
+ * users, and all items, had the same degree and edges went anywhere, so that each of m edges from a
+ * block hits one of n rows with chance 1/n: n (1 - 1/R) (1 - exp(-m/n)) rows of other blocks. Real
+ * graphs, whose degrees differ, have fewer. The tests compare with the bytes that are allocated. */
 #include "memory.h"
+
+#include "internal.h"
+#include "pairwise.h"
 
 #include <math.h>
 #include <omp.h>
@@ -8,16 +18,15 @@ double memory_padded(double count, int64_t tile)
     return ceil(count / (double)tile) * (double)tile;
 }
 
-/* Rows of a side of `n` that other blocks own and mine has edges to. */
+/* Rows of a side of `n` rows that other blocks own and mine has edges to. */
 static double halo_rows(double n, double edges, double n_blocks)
 {
     return n * (1 - 1 / n_blocks) * -expm1(-edges / n);
 }
 
-static memory_shape shape_of(const cf_config *config, const cf_model_size *size)
+static memory_shape shape_of(const cf_model_options *options, const cf_model_size *size)
 {
-    const double dim =
-        CF_LANES * (double)cf_table_segments(cf_config_int(config, "embedding_size"));
+    const double dim = CF_LANES * (double)cf_table_segments(options->dim);
     const double users = (double)size->n_users, items = (double)size->n_items;
     const double one_way = (double)size->n_train / size->n_rows;
 
@@ -34,7 +43,7 @@ static memory_shape shape_of(const cf_config *config, const cf_model_size *size)
                           .ranks = (double)size->n_rows * size->n_columns};
 }
 
-/* cf_graph_create() */
+/* cf_graph_create(): starts, degrees and scales of rows, edges, halo lists, and scratch. */
 static double graph_memory(const memory_shape *m)
 {
     const double rows = m->users + m->items;
@@ -43,29 +52,35 @@ static double graph_memory(const memory_shape *m)
            4 * m->width * CF_ROWS_PER_CALL * omp_get_max_threads();
 }
 
-/* allocate_step(): lists and rows of a batch, and its gradient. */
-static double step_memory(const memory_shape *m)
+/* cf_graph_create_sparse(), of a capacity of two rows a sample and side: values and halo indices of
+ * the rows received, an index and a mark a row, and rows on their way, which are at most those of
+ * the halo. */
+static double sparse_memory(const memory_shape *m)
 {
-    const double an_item = 3 * 8 + 2 * 4 + 8 + 4 + 8 + 2 * 4 + 4 + 2 * (double)sizeof(occurrence);
-    const double lists = 2 * an_item + 4 + 4 + 8 + 4 + 16 - 4;
-    const double most_sent = (m->n_rows - 1) * 2 * m->batch; /* of the gradient's rows, a side */
-    const double outbox = m->halo / 2 < most_sent ? m->halo / 2 : most_sent;
-    const double n_rows = 3 + (m->n_rows > 1 ? 6 : 0) + 4 + 4; /* floats x width a sample */
+    const double most_sent = fmin(m->halo / 2, (m->n_rows - 1) * 2 * m->batch); /* a side */
 
-    return m->batch * (lists + 32 + 4 + 4 * n_rows * m->width +
-                       4 * (m->width + m->full_width) / CF_LANES) +
-           4.125 * (m->users + m->items + m->halo) + outbox * (4 * m->width + 4);
+    return m->batch * 4 * (4 * m->width + 4) + 4.125 * (m->users + m->items + m->halo) +
+           most_sent * (4 * m->width + 4);
 }
 
-/* With propagation: two fields, and a reach. */
-double memory_of(const model_kind *kind, const cf_config *config, const cf_model_size *size)
+/* propagation_create(): two fields with their send buffers, and a neighbourhood. */
+static double propagation_memory(const memory_shape *m)
 {
-    const memory_shape m = shape_of(config, size);
-    const bool propagates = kind->propagates && cf_config_int(config, "n_layers") > 0;
-    const double rows = m.users + m.items;
+    const double rows = m->users + m->items;
 
-    return 4 * rows * m.width + graph_memory(&m) + step_memory(&m) +
-           (propagates ? 2 * 4 * m.width * (rows + 2 * m.halo) + 5.125 * rows + 2.125 * m.halo
-                       : 0) +
-           (kind->memory != NULL ? kind->memory(config, &m) : 0);
+    return 2 * 4 * m->width * (rows + 2 * m->halo) + 5.125 * rows + 2.125 * m->halo;
+}
+
+double cf_model_predict_memory(const cf_model_options *options, const cf_model_size *size)
+{
+    const model_ops *ops = model_find_ops(options->name);
+    const memory_shape m = shape_of(options, size);
+    double bytes = 4 * (m.users + m.items) * m.width; /* the raw tables */
+
+    bytes += graph_memory(&m) + row_sort_bytes(m.batch) + batch_rows_bytes(m.batch, m.width) +
+             gradient_bytes(m.batch, m.width) + sparse_memory(&m);
+    if (ops->propagates && options->n_layers > 0) bytes += propagation_memory(&m);
+    if (ops->negatives) bytes += pairwise_bytes(&m);
+    if (ops->memory != NULL) bytes += ops->memory(options, &m);
+    return bytes;
 }

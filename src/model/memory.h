@@ -1,16 +1,19 @@
-/** Private to model: what memory a rank will need. */
+/** Private to model: predicted memory. What is predicted comes from the tables of arrays that the
+ * objects are created from (cf_arrays_bytes()). */
 #pragma once
 
-#include "internal.h"
+#include "cf/model.h"
 
-/** A rank's part of everything, on average; counts as doubles, for formulas. */
-struct memory_shape {
-    double users, items, edges; /* of its block; an edge is one of either side */
-    double halo;                /* rows of both sides together, as many as it sends */
-    double width, full_width;   /* floats in its slice of a row, and in a row */
-    double batch, n_rows, n_columns, ranks;
-};
+/** A rank's part of everything, on average: counts as doubles, for formulas. */
+typedef struct memory_shape {
+    double users, items;      /* rows of its blocks */
+    double edges;             /* of its block, counted from both sides */
+    double halo;              /* rows of both sides together; as many as it sends */
+    double width, full_width; /* floats in its slice of a row, and in a whole row */
+    double batch;             /* largest, on all ranks */
+    double n_rows, n_columns; /* of the grid */
+    double ranks;
+} memory_shape;
 
 /** `count` rounded up to whole tiles. */
 double memory_padded(double count, int64_t tile);
-double memory_of(const model_kind *kind, const cf_config *config, const cf_model_size *size);

@@ -1,25 +1,96 @@
-#include "internal.h"
+/* The pairwise loss on final rows, forward and backward.
+ *
+ * Sample n has a user u, a positive item i and a negative item j, with score x_n = u . (i - j)
+ * (Rendle et al. 2009, "BPR: Bayesian personalized ranking from implicit feedback", section 4). A
+ * batch of B samples has the loss
+ *
+ *     1/B sum_n -log(1e-10 + sigmoid(x_n)),    or, if ops->sums,    sum_n -log sigmoid(x_n),
+ *
+ * and with c_n = dloss / dx_n the gradients  dloss/du += c_n (i - j),  dloss/di += c_n u,
+ * dloss/dj -= c_n u. Users' sums are taken where the samples are, items' where the items are, both
+ * in order of positions in the batch.
+ *
+ * Rows are `width` floats, a rank's slice: a score is summed from segments of 16 dimensions, which
+ * the ranks of a grid row gather and add in their global order. Losses are exact sums. So neither
+ * depends on the grid. The tests compute all of it in plain doubles, and central differences. */
+#include "pairwise.h"
+
+#include "memory.h"
 
 #include <math.h>
 #include <string.h>
 
-static const float *wanted_row(const batch_rows *rows, int64_t occurrence_place)
-{
-    const float *final = rows->column->size == 1 ? rows->final[CF_ITEMS] : rows->wanted_final;
+enum { SAMPLES, SLICE_SEGMENTS, ALL_SEGMENTS, COLUMNS, N_SIZES }; /* of the table of arrays */
 
-    return final + rows->item_slot[occurrence_place] * rows->width;
+static const cf_array arrays[] = {
+    CF_ARRAY(pairwise, segment_scores, SLICE_SEGMENTS, 1),
+    CF_ARRAY(pairwise, all_scores, ALL_SEGMENTS, 1),
+    CF_ARRAY(pairwise, segment_count, COLUMNS, 1),
+    CF_ARRAY(pairwise, segment_start, COLUMNS, 1),
+    CF_ARRAY(pairwise, coefficient, SAMPLES, 1),
+};
+enum { N_ARRAYS = sizeof arrays / sizeof *arrays };
+
+cf_status pairwise_create(const cf_model *model, row_sort *sort, int64_t max_batch, pairwise *out)
+{
+    const cf_table *users = model->table[CF_USERS];
+    const batch_layout layout = {.column = &model->grid->column,
+                                 .item_blocks = &model->shard->items,
+                                 .width = users->width,
+                                 .max_batch = max_batch};
+    const int64_t sizes[N_SIZES] = {[SAMPLES] = max_batch,
+                                    [SLICE_SEGMENTS] = max_batch * (users->width / CF_LANES),
+                                    [ALL_SEGMENTS] = max_batch * cf_table_segments(users->dim),
+                                    [COLUMNS] = model->grid->n_columns};
+    cf_status status;
+
+    CF_TRY(batch_index_create(sort, max_batch, &out->index));
+    CF_TRY(item_requests_create(&layout, &out->index, &out->requests));
+    CF_TRY(occurrences_create(&layout, &out->requests, &out->occurrences));
+    CF_TRY(cf_arrays_create(out, arrays, N_ARRAYS, sizes));
+done:
+    return status;
 }
 
-/* For each of my samples and local segments: u . (i - j) over the segment's 16 dimensions. out:
- * count x segments. */
-static void score_segments(const batch_rows *rows, int64_t count, float *out)
+void pairwise_destroy(pairwise *p)
 {
-    const int64_t segments = rows->width / CF_LANES;
+    batch_index_destroy(&p->index);
+    item_requests_destroy(&p->requests);
+    occurrences_destroy(&p->occurrences);
+    cf_arrays_destroy(p, arrays, N_ARRAYS);
+}
+
+double pairwise_bytes(const memory_shape *m)
+{
+    const bool alone = m->n_rows == 1;
+    const double sizes[N_SIZES] = {[SAMPLES] = m->batch,
+                                   [SLICE_SEGMENTS] = m->batch * m->width / CF_LANES,
+                                   [ALL_SEGMENTS] = m->batch * m->full_width / CF_LANES,
+                                   [COLUMNS] = m->n_columns};
+
+    return batch_index_bytes(m->batch) + item_requests_bytes(m->batch, m->width, alone) +
+           occurrences_bytes(m->batch, m->width, alone) + cf_arrays_bytes(arrays, N_ARRAYS, sizes);
+}
+
+/* ---- Scores ---- */
+
+/* Final row of the item of local occurrence 2 n (positive of sample n) or 2 n + 1 (negative). */
+static const float *item_row(const pairwise *p, int64_t local)
+{
+    return p->requests.item_rows + p->index.item_index[local] * p->requests.width;
+}
+
+/* For each of my samples and segments of my slice: u . (i - j) over the segment's 16 dimensions.
+ * segment_scores: count x segments. */
+static void score_segments(pairwise *p, const float *users, int64_t count)
+{
+    const int64_t width = p->requests.width, segments = width / CF_LANES;
+    float *out = p->segment_scores;
 
 #pragma omp parallel for schedule(static)
     for (int64_t n = 0; n < count; n++) {
-        const float *user = rows->final[CF_USERS] + rows->user_slot[n] * rows->width;
-        const float *positive = wanted_row(rows, 2 * n), *negative = wanted_row(rows, 2 * n + 1);
+        const float *user = users + p->index.user_index[n] * width;
+        const float *positive = item_row(p, 2 * n), *negative = item_row(p, 2 * n + 1);
 
         for (int64_t s = 0; s < segments; s++) {
             const cf_lanes difference =
@@ -30,35 +101,38 @@ static void score_segments(const batch_rows *rows, int64_t count, float *out)
     }
 }
 
-/* Segments of all slices, side by side by rank of the grid row. Returns the array to read; volume:
- * count x segments floats to each rank. */
-static const float *join_slices(cf_model *model, int64_t count)
+/* Segments of slice `column` in a row of `dim`. */
+static int64_t segments_of(int64_t dim, int n_columns, int column)
 {
-    const cf_par *row = &model->grid->row;
-    const int64_t dim = model->table[CF_USERS]->dim;
-    float *mine = model->segment_scores;
-    float *all = mine + model->rows.capacity / 2 * (model->rows.width / CF_LANES);
-
-    if (row->size == 1) return mine;
-    for (int c = 0; c < row->size; c++)
-        model->row_counts[c] = cf_par_count(count * (cf_table_slice_start(dim, row->size, c + 1) -
-                                                     cf_table_slice_start(dim, row->size, c)));
-    cf_par_displacements(model->row_counts, model->row_starts, row->size);
-    MPI_Allgatherv(mine, model->row_counts[row->rank], MPI_FLOAT, all, model->row_counts,
-                   model->row_starts, MPI_FLOAT, row->comm);
-    return all;
+    return cf_table_slice_start(dim, n_columns, column + 1) -
+           cf_table_slice_start(dim, n_columns, column);
 }
 
-/* x_n = u . (i - j): segments added in their global order. */
-static double join_score(const cf_model *model, const float *segments, int64_t count, int64_t n)
+/* Segment scores of all slices, grouped by slice. Each rank receives count x segments floats. */
+static const float *gather_segments(const cf_model *model, int64_t count)
+{
+    pairwise *p = model->pairwise;
+    const cf_par *row = &model->grid->row;
+    const int64_t dim = model->table[CF_USERS]->dim;
+
+    if (row->size == 1) return p->segment_scores;
+    for (int c = 0; c < row->size; c++)
+        p->segment_count[c] = cf_par_count(count * segments_of(dim, row->size, c));
+    cf_par_displacements(p->segment_count, p->segment_start, row->size);
+    MPI_Allgatherv(p->segment_scores, p->segment_count[row->rank], MPI_FLOAT, p->all_scores,
+                   p->segment_count, p->segment_start, MPI_FLOAT, row->comm);
+    return p->all_scores;
+}
+
+/* x_n: its segments, added in their global order. */
+static double sum_segments(const cf_model *model, const float *segments, int64_t count, int64_t n)
 {
     const int64_t dim = model->table[CF_USERS]->dim;
     const int slices = model->grid->row.size;
     double score = 0;
 
     for (int c = 0; c < slices; c++) {
-        const int64_t here =
-            cf_table_slice_start(dim, slices, c + 1) - cf_table_slice_start(dim, slices, c);
+        const int64_t here = segments_of(dim, slices, c);
 
         for (int64_t s = 0; s < here; s++)
             score += (double)segments[n * here + s];
@@ -67,158 +141,41 @@ static double join_score(const cf_model *model, const float *segments, int64_t c
     return score;
 }
 
-/* Loss of each sample into `loss`, its derivative into `coefficient`. */
-static void differentiate(cf_model *model, const cf_batch *batch, const float *segments,
+/* Loss of each sample into `loss`, its derivative c_n into `coefficient`. The sum's loss is written
+ * so that exp() cannot overflow. */
+static void differentiate(const cf_model *model, const cf_batch *batch, const float *segments,
                           cf_exact *loss)
 {
+    float *coefficient = model->pairwise->coefficient;
+
     for (int64_t n = 0; n < batch->count; n++) {
-        const double x = join_score(model, segments, batch->count, n);
+        const double x = sum_segments(model, segments, batch->count, n);
         const double p = 1.0 / (1.0 + exp(-x));
 
-        if (model->kind->sums) { /* -log sigmoid(x) */
-            model->coefficient[n] = (float)(p - 1.0);
+        if (model->ops->sums) { /* -log sigmoid(x) */
+            coefficient[n] = (float)(p - 1.0);
             cf_exact_add(loss, x > 0 ? log1p(exp(-x)) : log1p(exp(x)) - x);
         } else { /* -log(1e-10 + sigmoid(x)) / batch size */
-            model->coefficient[n] = (float)(-p * (1.0 - p) / (1e-10 + p) / (double)batch->size);
+            coefficient[n] = (float)(-p * (1.0 - p) / (1e-10 + p) / (double)batch->size);
             cf_exact_add(loss, -log(1e-10 + p));
         }
     }
 }
 
-/* ---- Regularization ---- */
-
-/* How often item row k stands in the batch as positive (0) and as negative (1). */
-static void count_roles(const batch_rows *rows, int64_t k, int64_t count[2])
-{
-    count[0] = count[1] = 0;
-    for (int64_t e = rows->item_start[k]; e < rows->item_start[k + 1]; e++)
-        count[rows->came[rows->came_order[e]].order % 2]++;
-}
-
-/* Raw row of the batch's row k. They lie scattered: one further on is sent for. */
-static const float *raw_row(const cf_model *model, cf_side side, int64_t k)
-{
-    const batch_rows *rows = &model->rows;
-    const float *table = model->table[side]->data;
-    const int64_t further = k + 8 < rows->n_rows[side] ? k + 8 : k;
-
-    cf_lanes_prefetch(table + rows->rows[side][further] * rows->width, rows->width);
-    return table + rows->rows[side][k] * rows->width;
-}
-
-static void add_norm(cf_exact *sum, const float *raw, int64_t width, int64_t times)
-{
-    if (times == 0) return;
-    for (int64_t k = 0; k < width; k += CF_LANES) {
-        const cf_lanes x = cf_lanes_load(raw + k);
-
-        cf_exact_add(sum, (double)times * (double)cf_lanes_sum(x * x));
-    }
-}
-
-/* Squared norms of the batch's raw rows, repeats counted: exact sums of the segments', so that
- * blocks and slices add up alike. */
-static void add_norms(const cf_model *model, cf_exact sums[PAIRWISE_SUMS])
-{
-    const batch_rows *rows = &model->rows;
-    const int64_t width = rows->width;
-
-#pragma omp parallel
-    {
-        cf_exact mine[PAIRWISE_SUMS] = {0};
-
-#pragma omp for schedule(static) nowait
-        for (int64_t k = 0; k < rows->n_rows[CF_USERS]; k++)
-            add_norm(&mine[SUM_USERS], raw_row(model, CF_USERS, k), width,
-                     rows->user_start[k + 1] - rows->user_start[k]);
-#pragma omp for schedule(static) nowait
-        for (int64_t k = 0; k < rows->n_rows[CF_ITEMS]; k++) {
-            const float *raw = raw_row(model, CF_ITEMS, k);
-            int64_t count[2];
-
-            count_roles(rows, k, count);
-            add_norm(&mine[SUM_POSITIVES], raw, width, count[0]);
-            add_norm(&mine[SUM_NEGATIVES], raw, width, count[1]);
-        }
-#pragma omp critical
-        for (int k = SUM_USERS; k <= SUM_NEGATIVES; k++)
-            cf_exact_merge(&sums[k], &mine[k]);
-    }
-}
-
-/* Weight of a raw row in its own gradient: times[k] occurrences under squared norm squares[k]. */
-static float decay_of(const cf_model *model, const int64_t *times, const double *squares, int n,
-                      int64_t batch_size)
-{
-    double sum = 0;
-
-    for (int k = 0; k < n; k++) {
-        if (model->require_pow)
-            sum += (double)times[k];
-        else if (squares[k] > 0)
-            sum += (double)times[k] / sqrt(squares[k]);
-    }
-    return (float)(model->reg_weight * sum / (double)batch_size);
-}
-
-static void set_decay(cf_model *model, const double squares[PAIRWISE_SUMS], int64_t batch_size)
-{
-    const batch_rows *rows = &model->rows;
-
-    for (int64_t k = 0; k < rows->n_rows[CF_USERS]; k++) {
-        const int64_t times = rows->user_start[k + 1] - rows->user_start[k];
-
-        model->gradient.decay[CF_USERS][k] =
-            decay_of(model, &times, &squares[SUM_USERS], 1, batch_size);
-    }
-    for (int64_t k = 0; k < rows->n_rows[CF_ITEMS]; k++) {
-        int64_t count[2];
-
-        count_roles(rows, k, count);
-        model->gradient.decay[CF_ITEMS][k] =
-            decay_of(model, count, &squares[SUM_POSITIVES], 2, batch_size);
-    }
-}
-
-static double regularization(const cf_model *model, const double squares[PAIRWISE_SUMS],
-                             int64_t batch_size)
-{
-    double sum = 0;
-
-    for (int k = SUM_USERS; k <= SUM_NEGATIVES; k++)
-        sum += model->require_pow ? squares[k] / 2 : sqrt(squares[k]);
-    return model->reg_weight * sum / (double)batch_size;
-}
-
 /* ---- Gradient of final rows ---- */
 
-void gradient_scale_row(cf_model *model, cf_side side, int64_t k)
+/* User k: sum over its samples, in order of positions, of c (i - j). */
+static void user_gradient(const pairwise *p, int64_t k, float *out)
 {
-    const int64_t width = model->rows.width;
-    const cf_lanes scale =
-        cf_lanes_all(cf_graph_scale(model->graph, side)[model->rows.rows[side][k]]);
-    const float *value = model->gradient.values[side] + k * width;
-    float *scaled = model->gradient.scaled.values[side] + k * width;
-
-    for (int64_t d = 0; d < width; d += CF_LANES)
-        cf_lanes_store(scaled + d, cf_lanes_load(value + d) * scale);
-}
-
-/* User k: sum over its samples, in order of place, of c (i - j). */
-static void user_gradient(cf_model *model, int64_t k)
-{
-    const batch_rows *rows = &model->rows;
-    float *out = model->gradient.values[CF_USERS] + k * rows->width;
-
-    for (int64_t d = 0; d < rows->width; d += CF_LANES) {
+    for (int64_t d = 0; d < p->requests.width; d += CF_LANES) {
         cf_lanes sum = {0};
 
-        for (int64_t e = rows->user_start[k]; e < rows->user_start[k + 1]; e++) {
-            const int64_t n = rows->by_user[e];
+        for (int64_t e = p->index.user_start[k]; e < p->index.user_start[k + 1]; e++) {
+            const int64_t n = p->index.by_user[e];
 
-            sum = cf_lanes_fma(cf_lanes_all(model->coefficient[n]),
-                               cf_lanes_load(wanted_row(rows, 2 * n) + d) -
-                                   cf_lanes_load(wanted_row(rows, 2 * n + 1) + d),
+            sum = cf_lanes_fma(cf_lanes_all(p->coefficient[n]),
+                               cf_lanes_load(item_row(p, 2 * n) + d) -
+                                   cf_lanes_load(item_row(p, 2 * n + 1) + d),
                                sum);
         }
         cf_lanes_store(out + d, sum);
@@ -226,64 +183,69 @@ static void user_gradient(cf_model *model, int64_t k)
 }
 
 /* Item k: sum over its occurrences, in their order, of +-c u. */
-static void item_gradient(cf_model *model, int64_t k)
+static void item_gradient(const pairwise *p, int64_t k, float *out)
 {
-    const batch_rows *rows = &model->rows;
-    const float *users = rows->column->size == 1 ? rows->final[CF_USERS] : rows->user_rows;
-    float *out = model->gradient.values[CF_ITEMS] + k * rows->width;
+    const occurrences *o = &p->occurrences;
+    const int64_t width = p->requests.width;
 
-    for (int64_t d = 0; d < rows->width; d += CF_LANES) {
+    for (int64_t d = 0; d < width; d += CF_LANES) {
         cf_lanes sum = {0};
 
-        for (int64_t e = rows->item_start[k]; e < rows->item_start[k + 1]; e++) {
-            const occurrence *o = &rows->came[rows->came_order[e]];
+        for (int64_t e = o->item_start[k]; e < o->item_start[k + 1]; e++) {
+            const occurrence *one = &o->recv[o->by_item[e]];
 
-            sum = cf_lanes_fma(cf_lanes_all(o->coefficient),
-                               cf_lanes_load(users + o->user * rows->width + d), sum);
+            sum = cf_lanes_fma(cf_lanes_all(one->coefficient),
+                               cf_lanes_load(o->user_rows + one->user * width + d), sum);
         }
         cf_lanes_store(out + d, sum);
     }
 }
 
-static void fill_gradient(cf_model *model)
+static void pairwise_gradient_row(const void *context, cf_side side, int64_t k, float *out)
 {
-    const batch_rows *rows = &model->rows;
-
-    for (int side = 0; side < 2; side++) {
-        model->gradient.scaled.count[side] = rows->n_rows[side];
-        model->gradient.scaled.rows[side] = rows->rows[side];
-#pragma omp parallel for schedule(static, 8)
-        for (int64_t k = 0; k < rows->n_rows[side]; k++) {
-            if (side == CF_USERS)
-                user_gradient(model, k);
-            else
-                item_gradient(model, k);
-            gradient_scale_row(model, (cf_side)side, k);
-        }
-    }
+    if (side == CF_USERS)
+        user_gradient(context, k, out);
+    else
+        item_gradient(context, k, out);
 }
 
 /* ---- Step ---- */
 
+/* The rows of the batch, and which of them are mine. */
+static void find_batch_rows(cf_model *model, const cf_batch *batch)
+{
+    pairwise *p = model->pairwise;
+
+    batch_index_find(&p->index, batch);
+    item_requests_send(&p->requests);
+    model->rows.count[CF_USERS] = p->index.n_users;
+    model->rows.local[CF_USERS] = p->index.users;
+    model->rows.count[CF_ITEMS] = p->requests.n_rows;
+    model->rows.local[CF_ITEMS] = p->requests.rows;
+}
+
+/* The occurrences are sent before the loss is known on all ranks, since the norms of item rows need
+ * them: how often an item stands in the batch is known to its owner only then. */
 void pairwise_forward(cf_model *model, const cf_batch *batch, cf_exact sums[PAIRWISE_SUMS])
 {
     batch_rows *rows = &model->rows;
+    pairwise *p = model->pairwise;
     const cf_phase before = cf_par_set_phase(CF_PHASE_BATCH);
 
     memset(sums, 0, PAIRWISE_SUMS * sizeof *sums);
-    batch_rows_find(rows, batch);
+    find_batch_rows(model, batch);
     cf_par_set_phase(CF_PHASE_PROPAGATION);
-    propagation_rows(&model->propagation, rows->rows, rows->n_rows, rows->final);
+    propagation_rows(&model->propagation, rows->local, rows->count, rows->final);
     cf_par_set_phase(CF_PHASE_SCORES);
-    batch_rows_fetch(rows);
-    score_segments(rows, batch->count, model->segment_scores);
-    differentiate(model, batch, join_slices(model, batch->count), &sums[SUM_LOSS]);
+    item_requests_reply(&p->requests, rows->final[CF_ITEMS]);
+    score_segments(p, rows->final[CF_USERS], batch->count);
+    differentiate(model, batch, gather_segments(model, batch->count), &sums[SUM_LOSS]);
     cf_par_set_phase(CF_PHASE_GRADIENT);
-    batch_rows_return(rows, batch, model->coefficient);
+    occurrences_send(&p->occurrences, batch, rows->final[CF_USERS], p->coefficient);
     cf_par_set_phase(CF_PHASE_SCORES);
-    if (model->reg_weight > 0) add_norms(model, sums);
+    if (model->reg_weight > 0) regularize_add_norms(model, sums);
     cf_par_restore_phase(before);
-    /* a grid row's ranks all have the same losses: one of them brings them */
+    /* the ranks of a grid row all computed the same losses: one of them contributes them */
     if (model->grid->my_column != 0) sums[SUM_LOSS] = (cf_exact){0};
 }
 
@@ -298,37 +260,39 @@ cf_status pairwise_loss(cf_model *model, const cf_batch *batch, cf_exact sums[PA
     cf_par_restore_phase(before);
     for (int k = 0; k < PAIRWISE_SUMS; k++)
         value[k] = cf_exact_value(&sums[k]);
-    found.ranking = value[SUM_LOSS] / (model->kind->sums ? 1.0 : (double)batch->size);
-    found.regularization = model->reg_weight > 0 ? regularization(model, value, batch->size) : 0;
+    found.ranking = value[SUM_LOSS] / (model->ops->sums ? 1.0 : (double)batch->size);
+    found.regularization = model->reg_weight > 0 ? regularize_loss(model, value, batch->size) : 0;
     found.contrast = value[SUM_CONTRAST];
     found.total = found.ranking + found.regularization + found.contrast;
     if (!isfinite(found.total))
         return CF_FAIL(CF_ERR_NUMERIC,
                        "the loss is not finite (ranking %g, regularization %g, contrast %g)",
                        found.ranking, found.regularization, found.contrast);
-    set_decay(model, value, batch->size);
+    regularize_set_coefficients(model, value, batch->size);
     *loss = found;
     return CF_OK;
 }
 
-void pairwise_backward(cf_model *model, const cf_gradient_consumer *sink)
+void pairwise_backward(cf_model *model, const cf_gradient_consumer *consumer)
 {
     const cf_phase before = cf_par_set_phase(CF_PHASE_GRADIENT);
 
-    fill_gradient(model);
+    gradient_fill(&model->gradient, model->graph, &model->rows, pairwise_gradient_row,
+                  model->pairwise);
     cf_par_set_phase(CF_PHASE_PROPAGATION);
-    propagation_back(&model->propagation, &model->gradient, sink);
+    propagation_backward(&model->propagation, &model->gradient, consumer);
     cf_par_restore_phase(before);
 }
 
-cf_status pairwise_step(cf_model *model, const cf_batch *batch, const cf_gradient_consumer *sink, cf_loss *loss)
+cf_status pairwise_step(cf_model *model, const cf_batch *batch,
+                        const cf_gradient_consumer *consumer, cf_loss *loss)
 {
     cf_exact sums[PAIRWISE_SUMS];
     cf_status status;
 
     pairwise_forward(model, batch, sums);
     CF_TRY(pairwise_loss(model, batch, sums, loss));
-    pairwise_backward(model, sink);
+    pairwise_backward(model, consumer);
 done:
     return status;
 }

@@ -1,97 +1,108 @@
+/* The expected bytes that a rank sends in a step, by phase.
+ *
+ * The halo is known from the graph. What depends on the batch is computed as if each sample were
+ * drawn independently: an interaction is a sample's with chance 1 / n_train, an item its negative
+ * with chance 1 / n_items. (In truth a batch has no interaction twice, and negatives avoid the
+ * user's own items; for a batch that is a small fraction of the interactions the difference is
+ * small.) A row needed by n samples of chance p each is then in the batch with chance 1 - (1 -
+ * p)^n, and expectations add up over rows. Messages are those of the files that send them:
+ * requests.c, occurrences.c, pairwise.c, global_batch.c, and of graph. The tests compare with
+ * counted bytes. */
 #include "predict.h"
+
+#include "pairwise.h"
 
 #include <math.h>
 #include <string.h>
-
-/*
- * Expected bytes of a step. The halo is known from the graph. What depends on the batch is taken as
- * if each sample were drawn anew: an interaction is a sample's with chance 1 / n_train, an item its
- * negative with chance 1 / n_items. (A batch has no interaction twice, and negatives avoid the
- * user's own items: in a batch that is a small part of the interactions it is nearly the same.)
- */
 
 double forecast_allreduce(const cf_par *par, double bytes)
 {
     return floor(2 * bytes * (par->size - 1) / par->size);
 }
 
-/* Chance that none of `n` things that are in a batch with chance `each` is in it. */
+/* Chance that none of `n` independent events of chance `each` happens. */
 static double none_of(double n, double each)
 {
     return each < 1 ? exp(n * log1p(-each)) : n > 0 ? 0.0 : 1.0;
 }
 
-/* Chance that none of `samples` has an item as its negative. */
+/* Chance that none of `samples` samples has a certain item as its negative. */
 static double no_negative(const forecast *f, double samples)
 {
-    return f->model->kind->negatives ? none_of(samples, 1.0 / (double)f->model->table[1]->n_rows)
-                                     : 1.0;
+    return f->model->ops->negatives ? none_of(samples, 1.0 / (double)f->model->table[1]->n_rows)
+                                    : 1.0;
 }
 
 /* ---- Halo ---- */
 
-/* The log of the chance that a row is not within some steps of the batch, in the first number of
- * its row in a field. Chances of sure things are left a little of doubt, so that logs can be added.
- */
+/* Chances that rows are near the batch: hop by hop, the log of the chance that a row is *not*
+ * within `hop` hops of it, held in the first float of the row in the model's own fields, which are
+ * scratch between two steps. */
 typedef struct nearness {
     const forecast *f;
-    propagation p; /* a copy, whose fields are scratch: current and before */
-    int step;
-    double negative; /* of an item, as a sample's negative */
+    propagation *p; /* field[0]: within `hop` hops; field[1]: within hop - 1 */
+    int hop;
+    double log_no_negative; /* of an item: that it is no sample's negative */
 } nearness;
 
+/* log(1 - each), kept finite for certain events, so that logs can be added. */
 static double log_none(double each)
 {
     return each < 1 ? log1p(-each) : -100;
 }
 
+/* Hop 0: a row is in the batch if one of its interactions is, or if it is a negative. */
 static void begin_nearness(nearness *n)
 {
-    const cf_graph *graph = n->p.graph;
+    const cf_graph *graph = n->p->graph;
 
-    n->step = 0;
-    n->negative = n->f->model->kind->negatives
-                      ? n->f->size * log_none(1.0 / (double)n->p.table[CF_ITEMS]->n_rows)
-                      : 0;
+    n->hop = 0;
+    n->log_no_negative = n->f->model->ops->negatives
+                             ? n->f->size * log_none(1.0 / (double)n->p->table[CF_ITEMS]->n_rows)
+                             : 0;
     for (int side = 0; side < 2; side++)
         for (int64_t row = 0; row < cf_graph_rows(graph, (cf_side)side); row++)
-            n->p.field[0].rows[side][row * n->p.field[0].width] =
-                (float)((double)cf_graph_degree(graph, (cf_side)side, row) * log_none(n->f->share) +
-                        (side == CF_ITEMS ? n->negative : 0));
+            n->p->field[0].rows[side][row * n->p->field[0].width] =
+                (float)((double)cf_graph_degree(graph, (cf_side)side, row) *
+                            log_none(n->f->fraction) +
+                        (side == CF_ITEMS ? n->log_no_negative : 0));
 }
 
-/* What is within k steps of a row is within k - 1 of its neighbours, and all of these have what is
- * within k - 2 of the row itself in common. (What they have in common beside is counted more than
- * once.) One step: all samples with a neighbour, and the row as a negative. */
-static void visit_nearness(void *context, const cf_rows *visit)
+/* A row is within k hops if a neighbour is within k - 1. The misses of its neighbours are nearly
+ * independent but for what is within k - 2 hops of the row itself, which they all share: it counts
+ * once, not once a neighbour. (What else they share is counted more than once.) For the first hop,
+ * that is: all samples of a neighbour, and the row itself as a negative. */
+static void nearness_layer(void *context, const cf_rows *rows)
 {
     const nearness *n = context;
-    const int64_t width = n->p.field[0].width;
+    const int64_t width = n->p->field[0].width;
 
-    for (int k = 0; k < visit->count; k++) {
-        const int64_t row = visit->rows[k];
-        float *out = n->p.field[1].rows[visit->side] + row * width;
-        const double others = (double)cf_graph_degree(n->p.graph, visit->side, row) - 1;
-        const double own = visit->side == CF_ITEMS ? n->negative : 0;
+    for (int k = 0; k < rows->count; k++) {
+        const int64_t row = rows->rows[k];
+        float *out = n->p->field[1].rows[rows->side] + row * width;
+        const double others = (double)cf_graph_degree(n->p->graph, rows->side, row) - 1;
+        const double negative = rows->side == CF_ITEMS ? n->log_no_negative : 0;
 
-        *out = (float)fmin(0, (double)visit->sums[k * width] +
-                                  (n->step == 1 ? own : -others * (double)*out));
+        *out = (float)fmin(0, (double)rows->sums[k * width] +
+                                  (n->hop == 1 ? negative : -others * (double)*out));
     }
 }
 
+/* Chance that a row is within the hops so far. */
 static double chance_of(const nearness *n, int side, int64_t row)
 {
-    return -expm1((double)n->p.field[0].rows[side][row * n->p.field[0].width]);
+    return -expm1((double)n->p->field[0].rows[side][row * n->p->field[0].width]);
 }
 
-/* Expected share of all edges that rows within so many steps have. Collective. */
-static double share_of_edges(const nearness *n)
+/* Expected fraction of all edges that the rows within the hops so far have. Collective over the
+ * grid column. */
+static double edge_fraction(const nearness *n)
 {
     double edges[2] = {0, 0};
 
     for (int side = 0; side < 2; side++)
-        for (int64_t row = 0; row < cf_graph_rows(n->p.graph, (cf_side)side); row++) {
-            const double degree = (double)cf_graph_degree(n->p.graph, (cf_side)side, row);
+        for (int64_t row = 0; row < cf_graph_rows(n->p->graph, (cf_side)side); row++) {
+            const double degree = (double)cf_graph_degree(n->p->graph, (cf_side)side, row);
 
             edges[0] += degree * chance_of(n, side, row);
             edges[1] += degree;
@@ -100,14 +111,14 @@ static double share_of_edges(const nearness *n)
     return edges[1] > 0 ? edges[0] / edges[1] : 0;
 }
 
-/* Rows that a halo exchange sends, of those within so many steps. */
+/* Expected rows that a halo exchange sends, of those within the hops so far. */
 static double count_sent(const nearness *n)
 {
     double sum = 0;
 
     for (int side = 0; side < 2; side++) {
         int64_t n_sent;
-        const int32_t *sent = cf_graph_sent(n->p.graph, (cf_side)side, &n_sent);
+        const int32_t *sent = cf_graph_sent(n->p->graph, (cf_side)side, &n_sent);
 
         for (int64_t k = 0; k < n_sent; k++)
             sum += chance_of(n, side, sent[k]);
@@ -115,40 +126,56 @@ static double count_sent(const nearness *n)
     return sum;
 }
 
-/* As cf_graph_find_hops() does: sent[k], rows that are sent of those within k steps, for as many
- * steps as are returned; `tried`: the steps tried. Collective. */
-static int foresee_reach(const forecast *f, double sent[CF_MAX_HOPS + 1], int *tried)
+/* Follows cf_graph_find_hops(). Returns how many hops the neighbourhood has; sent[k]: rows within k
+ * hops that an exchange sends; *tried: hops that were tried. Collective over the grid column. */
+static int predict_hops(const forecast *f, double sent[CF_MAX_HOPS + 1], int *tried)
 {
-    nearness n = {.f = f, .p = f->model->propagation};
-    double share;
+    propagation *p = &f->model->propagation;
+    nearness n = {.f = f, .p = p};
+    double fraction;
 
     begin_nearness(&n);
     sent[0] = count_sent(&n);
     *tried = 0;
-    share = share_of_edges(&n);
-    while (*tried < n.p.reach.most && n.p.share > 0 && share <= n.p.share / 2) {
-        n.step = ++*tried;
-        cf_graph_sum(n.p.graph, n.p.field[0], visit_nearness, &n);
-        propagation_swap(&n.p);
-        share = share_of_edges(&n);
-        if (share > n.p.share) return *tried - 1;
+    fraction = edge_fraction(&n);
+    while (*tried < p->hops.most && p->max_edge_fraction > 0 &&
+           fraction <= p->max_edge_fraction / 2) {
+        n.hop = ++*tried;
+        cf_graph_sum(p->graph, p->field[0], nearness_layer, &n);
+        propagation_swap(p);
+        fraction = edge_fraction(&n);
+        if (fraction > p->max_edge_fraction) return *tried - 1;
         sent[*tried] = count_sent(&n);
     }
     return *tried;
 }
 
-/* Rows within k steps for G_k, there and, but for the last, back; all of the halo where the reach
- * ends before, and for views; those of the batch for the first sum back. Marks of the reach. */
+/* Rows that all halo exchanges of a step send. Layer k exchanges the rows within k hops, forward
+ * and, but for the last layer, backward; all of the halo if the neighbourhood has fewer hops. The
+ * two views of SGL are propagated over all rows, forward and backward. */
+static double count_halo_rows(const cf_model *model, const double *sent, int n_hops, double all)
+{
+    const int n_layers = model->propagation.n_layers;
+    double rows = model->ops->views ? 4 * n_layers * all : 0;
+
+    for (int k = 1; k <= n_layers; k++)
+        rows += (k < n_layers ? 2 : 1) * (k > n_hops ? all : sent[k]);
+    return rows;
+}
+
+/* The halo exchanges, the exchange of the sparse gradient (its rows, their indices, and counts),
+ * and what finding the neighbourhood sends: a byte a halo row there and back for each hop, and
+ * sums. */
 static void add_halo(forecast *f)
 {
     const cf_model *model = f->model;
-    const int layers = model->propagation.layers, others = model->grid->n_rows - 1;
+    const int others = model->grid->n_rows - 1;
     const double row_bytes = 4.0 * (double)model->table[0]->width;
-    double sent[CF_MAX_HOPS + 1], rows, all = 0, halo = 0;
-    int tried, depth;
+    double sent[CF_MAX_HOPS + 1], all = 0, halo = 0;
+    int tried, n_hops;
 
-    if (layers == 0 || others == 0) return;
-    depth = foresee_reach(f, sent, &tried);
+    if (model->propagation.n_layers == 0 || others == 0) return;
+    n_hops = predict_hops(f, sent, &tried);
     for (int side = 0; side < 2; side++) {
         int64_t n_sent;
 
@@ -156,37 +183,35 @@ static void add_halo(forecast *f)
         all += (double)n_sent;
         halo += (double)cf_graph_halo(model->graph, (cf_side)side);
     }
-    rows = model->kind->views ? 4 * layers * all : 0;
-    for (int k = 1; k <= layers; k++)
-        rows += (k < layers ? 2 : 1) * (k > depth ? all : sent[k]);
-    f->bytes[CF_PHASE_HALO] += rows * row_bytes + sent[0] * (4 + row_bytes) +
-                               2 * 4 * others /* counts */ + tried * (all + halo);
-    if (model->propagation.share > 0)
+    f->bytes[CF_PHASE_HALO] += count_halo_rows(model, sent, n_hops, all) * row_bytes +
+                               sent[0] * (4 + row_bytes) + 2 * 4 * others + tried * (all + halo);
+    if (model->propagation.max_edge_fraction > 0)
         f->bytes[CF_PHASE_HALO] += (tried + 1) * forecast_allreduce(&model->grid->column, 8);
 }
 
 /* ---- Rows of the batch ---- */
 
-/* wanted[p]: distinct items of block p that my samples have. `items`: of all my edges to other
- * blocks, ascending. */
-static void count_wanted(forecast *f, const int64_t *items, int64_t n)
+/* requests[p]: distinct items of block p in my samples, as a positive or a negative; my own block
+ * costs nothing. `items`: those of all my edges to other blocks, ascending. */
+static void count_requests(forecast *f, const int64_t *items, int64_t n)
 {
     const cf_blocks *blocks = &f->model->shard->items;
     const double by_chance = 1 - no_negative(f, f->mine); /* an item that none of my users has */
 
     for (int p = 0; p < blocks->count; p++)
-        f->wanted[p] = p == f->model->grid->my_row
-                           ? 0
-                           : by_chance * (double)(blocks->start[p + 1] - blocks->start[p]);
+        f->requests[p] = p == f->model->grid->my_row
+                             ? 0
+                             : by_chance * (double)(blocks->start[p + 1] - blocks->start[p]);
     for (int64_t k = 0, next; k < n; k = next) {
         for (next = k + 1; next < n && items[next] == items[k]; next++)
             continue;
-        f->wanted[cf_par_block_of(blocks, items[k])] +=
-            (1 - by_chance) * (1 - none_of((double)(next - k), f->share));
+        f->requests[cf_par_block_of(blocks, items[k])] +=
+            (1 - by_chance) * (1 - none_of((double)(next - k), f->fraction));
     }
 }
 
-/* Users whose row goes to each owner of other blocks' items: owners of a positive or a negative. */
+/* User rows that occurrences.c sends: a user's row goes to each rank that owns a positive or a
+ * negative of one of its samples. */
 static double count_user_rows(const forecast *f)
 {
     const cf_shard *shard = f->model->shard;
@@ -207,40 +232,39 @@ static double count_user_rows(const forecast *f)
             for (; item < end && *item < last; item++)
                 there++;
             if (p != me)
-                sum += 1 - none_of((double)there, f->share) *
-                               none_of(degree - (double)there, f->share * in_block);
+                sum += 1 - none_of((double)there, f->fraction) *
+                               none_of(degree - (double)there, f->fraction * in_block);
         }
     }
     return sum;
 }
 
-/* Items wanted and asked for, their rows, scores, and gradients on their way back. `crossing`:
- * edges to other blocks. */
-static void add_rows(forecast *f, int64_t crossing)
+/* A pairwise loss: requests for items, their rows, segments of scores, and occurrences with the
+ * user rows they need. n_crossing: edges to other blocks. */
+static void add_pairwise(forecast *f, int64_t n_crossing)
 {
     const cf_grid *grid = f->model->grid;
     const cf_shard *shard = f->model->shard;
     const cf_table *table = f->model->table[0];
     const double row_bytes = 4.0 * (double)table->width, others = grid->n_rows - 1;
-    double wanted = 0, asked = 0, occurrences;
+    double requests = 0, replies = 0, n_occurrences;
 
     for (int p = 0; p < grid->n_rows; p++) {
-        wanted += f->wanted[p];
-        asked += f->asked[p];
+        requests += f->requests[p];
+        replies += f->replies[p];
     }
-    f->bytes[CF_PHASE_BATCH] += 4 * others + 8 * wanted;
-    if (!f->model->kind->negatives) return; /* rows are gathered whole */
-    occurrences = f->share * (double)crossing +
-                  f->mine * (1 - (double)shard->n_items / (double)f->model->table[1]->n_rows);
+    n_occurrences = f->fraction * (double)n_crossing +
+                    f->mine * (1 - (double)shard->n_items / (double)f->model->table[1]->n_rows);
+    f->bytes[CF_PHASE_BATCH] += 4 * others + 8 * requests;
     f->bytes[CF_PHASE_SCORES] +=
-        asked * row_bytes +
+        replies * row_bytes +
         f->mine * 4 * (double)(table->width / CF_LANES) * (grid->n_columns - 1) +
         forecast_allreduce(&grid->world, PAIRWISE_SUMS * (double)sizeof(cf_exact));
-    f->bytes[CF_PHASE_GRADIENT] += 2 * 4 * others + occurrences * (double)sizeof(occurrence);
+    f->bytes[CF_PHASE_GRADIENT] += 2 * 4 * others + n_occurrences * (double)sizeof(occurrence);
     if (others > 0) f->bytes[CF_PHASE_GRADIENT] += count_user_rows(f) * row_bytes;
 }
 
-void forecast_whole_batch(forecast *f)
+void forecast_global_batch(forecast *f)
 {
     const cf_grid *grid = f->model->grid;
     const double row_bytes = 4.0 * (double)f->model->table[0]->width;
@@ -252,6 +276,8 @@ void forecast_whole_batch(forecast *f)
 
 /* ---- All of it ---- */
 
+/* Expected distinct users and positives of the batch: mine, and all. Collective over the grid
+ * column. */
 static void count_distinct(forecast *f)
 {
     for (int side = 0; side < 2; side++) {
@@ -260,13 +286,14 @@ static void count_distinct(forecast *f)
         f->my_distinct[side] = 0;
         for (int64_t row = 0; row < n; row++)
             f->my_distinct[side] +=
-                1 - none_of((double)cf_graph_degree(f->model->graph, (cf_side)side, row), f->share);
+                1 -
+                none_of((double)cf_graph_degree(f->model->graph, (cf_side)side, row), f->fraction);
         f->distinct[side] = f->my_distinct[side];
     }
     MPI_Allreduce(MPI_IN_PLACE, f->distinct, 2, MPI_DOUBLE, MPI_SUM, f->model->grid->column.comm);
 }
 
-/* A batch of `size`: what it sends, `weight` times. Collective over the grid column. */
+/* Add what a batch of `size` samples sends, times `weight`. Collective over the grid column. */
 static void add_batch(forecast *f, double size, double weight, const int64_t *items, int64_t n)
 {
     const cf_lists *train = &f->model->shard->train;
@@ -275,20 +302,21 @@ static void add_batch(forecast *f, double size, double weight, const int64_t *it
 
     f->bytes = bytes;
     f->size = size;
-    f->share = size / (double)f->model->n_train;
-    f->mine = f->share * (double)train->start[train->count];
+    f->fraction = size / (double)f->model->n_train;
+    f->mine = f->fraction * (double)train->start[train->count];
     count_distinct(f);
-    count_wanted(f, items, n);
-    MPI_Alltoall(f->wanted, 1, MPI_DOUBLE, f->asked, 1, MPI_DOUBLE, f->model->grid->column.comm);
+    count_requests(f, items, n);
+    MPI_Alltoall(f->requests, 1, MPI_DOUBLE, f->replies, 1, MPI_DOUBLE,
+                 f->model->grid->column.comm);
     add_halo(f);
-    add_rows(f, n);
-    if (f->model->kind->forecast != NULL) f->model->kind->forecast(f);
+    if (f->model->ops->negatives) add_pairwise(f, n);
+    if (f->model->ops->predict != NULL) f->model->ops->predict(f);
     f->bytes = out;
     for (int p = 0; p < CF_N_PHASES; p++)
         out[p] += weight * bytes[p];
 }
 
-/* Items of my edges that are of other blocks, ascending, with repeats; new. */
+/* Items of my edges to other blocks, ascending, with repeats; a new array. */
 static cf_status collect_crossing(const cf_model *model, int64_t **out, int64_t *n_out)
 {
     const cf_shard *shard = model->shard;
@@ -314,8 +342,8 @@ done:
     return status;
 }
 
-cf_status cf_model_predict_step(const cf_model *model, int64_t batch_size,
-                                double bytes[CF_N_PHASES])
+/* The last batch of an epoch is smaller; the mean weighs both sizes. */
+cf_status cf_model_predict_step(cf_model *model, int64_t batch_size, double bytes[CF_N_PHASES])
 {
     const double n_full = (double)(model->n_train / batch_size),
                  rest = (double)(model->n_train % batch_size), n_batches = n_full + (rest > 0);
@@ -324,15 +352,15 @@ cf_status cf_model_predict_step(const cf_model *model, int64_t batch_size,
     int64_t *items = NULL, n = 0;
     cf_status status = collect_crossing(model, &items, &n);
 
-    if (status == CF_OK) status = CF_ALLOC(f.wanted, model->grid->n_rows);
-    if (status == CF_OK) status = CF_ALLOC(f.asked, model->grid->n_rows);
+    if (status == CF_OK) status = CF_ALLOC(f.requests, model->grid->n_rows);
+    if (status == CF_OK) status = CF_ALLOC(f.replies, model->grid->n_rows);
     CF_TRY(cf_par_agree(&model->grid->world, status));
     add_batch(&f, (double)batch_size, n_full / n_batches, items, n);
     if (rest > 0) add_batch(&f, rest, 1 / n_batches, items, n);
     memcpy(bytes, found, sizeof found);
 done:
     cf_free(&items);
-    cf_free(&f.wanted);
-    cf_free(&f.asked);
+    cf_free(&f.requests);
+    cf_free(&f.replies);
     return status;
 }

@@ -1,22 +1,23 @@
-/** Private to model: what a step sends, foretold from the graph and the size of a batch. */
+/** Private to model: what a step will send, predicted from the graph and the size of a batch. */
 #pragma once
 
 #include "internal.h"
 
-/** What is known of a batch before it is drawn. */
+/** What is known of a batch before it is drawn. Numbers are expectations, and thus fractions. */
 struct forecast {
-    const cf_model *model;
-    double size;        /* samples in it, on all ranks */
-    double share;       /* of all train interactions, so each one's chance to be in it */
+    cf_model *model;
+    double size;        /* samples of the batch, on all ranks */
+    double fraction;    /* of all train interactions: each one's chance to be in the batch */
     double mine;        /* samples of my users */
-    double distinct[2]; /* users, and positives, that are in it */
+    double distinct[2]; /* users, and positives, in the batch */
     double my_distinct[2];
-    double *bytes;  /* CF_N_PHASES: sent by this rank; to be added to */
-    double *wanted; /* grid rows: scratch */
-    double *asked;
+    double *bytes;    /* CF_N_PHASES: sent by this rank; to be added to */
+    double *requests; /* grid rows: distinct items of each other block that my samples need */
+    double *replies;  /* grid rows: distinct items of mine that each other block needs */
 };
 
 /** Bytes of an Allreduce, as cf_phase_use counts them. */
 double forecast_allreduce(const cf_par *par, double bytes);
-/** The samples and the rows of a whole_batch, on all ranks: into the phases batch and contrast. */
-void forecast_whole_batch(forecast *f);
+/** Add what global_batch_find() and global_batch_gather() send, to the phases batch and contrast.
+ */
+void forecast_global_batch(forecast *f);

@@ -1,18 +1,36 @@
-#include "internal.h"
+/* Propagation of LightGCN (He et al. 2020), by Horner's rule.
+ *
+ * Forward (eq. 7-8 there, with all weights 1 / (L+1)):
+ *     F = 1/(L+1) sum_{k=0..L} A^^k E0 = H_0 / (L+1),    H_L = E0,    H_k = E0 + A^ H_{k+1},
+ * so L sums over neighbours do it, and no power but the current one is held. With S = D^-1/2 and
+ * A^ = S A S, the fields hold G_k = S H_k: then A^ H_{k+1} = S (A G_{k+1}) is a plain sum over
+ * neighbours, and no edge needs a weight.
+ *
+ * Backward: F is linear and symmetric in A^, so the gradient with respect to E0 is the same
+ * polynomial of g = dloss / dF. It starts from the few rows of the batch (a cf_sparse), reaches one
+ * hop further with each layer, and finishes each row in the last layer: the consumer takes it while
+ * it is in the cache.
+ *
+ * Tables and fields are rows x width, a rank's block and slice. Row r of F depends on G_k within k
+ * hops of r only, which is all that propagation_rows() computes while few rows are near. The tests
+ * compute A^^k E0 in plain doubles, and gradients by central differences. */
+#include "propagation.h"
 
 #include <string.h>
 
-cf_status propagation_create(cf_graph *graph, cf_table *const table[2], int layers, double share,
-                             propagation *out)
+cf_status propagation_create(cf_graph *graph, cf_table *const table[2], int n_layers,
+                             double max_edge_fraction, propagation *out)
 {
     cf_status status = CF_OK;
 
-    *out = (propagation){
-        .graph = graph, .table = {table[0], table[1]}, .layers = layers, .share = share};
-    if (layers == 0) return CF_OK;
+    *out = (propagation){.graph = graph,
+                         .table = {table[0], table[1]},
+                         .n_layers = n_layers,
+                         .max_edge_fraction = max_edge_fraction};
+    if (n_layers == 0) return CF_OK;
     CF_TRY(cf_graph_create_field(graph, table[0]->width, &out->field[0]));
     CF_TRY(cf_graph_create_field(graph, table[0]->width, &out->field[1]));
-    CF_TRY(cf_graph_create_hops(graph, layers, &out->reach));
+    CF_TRY(cf_graph_create_hops(graph, n_layers, &out->hops));
 done:
     return status;
 }
@@ -21,7 +39,7 @@ void propagation_destroy(propagation *p)
 {
     cf_graph_destroy_field(&p->field[0]);
     cf_graph_destroy_field(&p->field[1]);
-    cf_graph_destroy_hops(&p->reach);
+    cf_graph_destroy_hops(&p->hops);
 }
 
 void propagation_swap(propagation *p)
@@ -47,27 +65,28 @@ static void finish_row(float *out, const float *a, float s, const float *sum, fl
 
 /* ---- Forward ---- */
 
-/* out = s in, of one row */
+/* out = s in, for one row */
 static void scale_row(float *out, const float *in, float s, int64_t width)
 {
     for (int64_t k = 0; k < width; k += CF_LANES)
         cf_lanes_store(out + k, cf_lanes_load(in + k) * cf_lanes_all(s));
 }
 
-/* G_L = S E0, of the rows within L steps */
+/* G_L = S E0, in the rows within L hops of the batch. If the neighbourhood ends before L hops, the
+ * layers need all rows. */
 static void scale_table(propagation *p)
 {
-    const bool all = p->layers > p->reach.depth;
+    const bool all = p->n_layers > p->hops.depth;
 
     for (int side = 0; side < 2; side++) {
         const float *scale = cf_graph_scale(p->graph, (cf_side)side), *table = p->table[side]->data;
         const int64_t width = p->table[side]->width;
-        const int64_t n = all ? p->table[side]->local_rows : p->reach.count[side][p->layers];
+        const int64_t n = all ? p->table[side]->local_rows : p->hops.count[side][p->n_layers];
         float *out = p->field[0].rows[side];
 
 #pragma omp parallel for schedule(static)
         for (int64_t k = 0; k < n; k++) {
-            const int64_t row = all ? k : p->reach.rows[side][k];
+            const int64_t row = all ? k : p->hops.rows[side][k];
 
             scale_row(out + row * width, table + row * width, scale[row], width);
         }
@@ -75,36 +94,35 @@ static void scale_table(propagation *p)
 }
 
 /* G_k = S (E0 + S sum(G_{k+1})) into the next field */
-static void visit_layer(void *context, const cf_rows *visit)
+static void forward_layer(void *context, const cf_rows *rows)
 {
     const propagation *p = context;
-    const float *scale = cf_graph_scale(p->graph, visit->side),
-                *table = p->table[visit->side]->data;
-    const int64_t width = p->table[visit->side]->width;
+    const float *scale = cf_graph_scale(p->graph, rows->side), *table = p->table[rows->side]->data;
+    const int64_t width = p->table[rows->side]->width;
 
-    for (int k = 0; k < visit->count; k++) {
-        const float *e0 = table + visit->rows[k] * width;
-        float *out = p->field[1].rows[visit->side] + visit->rows[k] * width;
-        const float s = scale[visit->rows[k]];
+    for (int k = 0; k < rows->count; k++) {
+        const float *e0 = table + rows->rows[k] * width;
+        float *out = p->field[1].rows[rows->side] + rows->rows[k] * width;
+        const float s = scale[rows->rows[k]];
 
         cf_lanes_prefetch(e0 + CF_ROWS_AHEAD * width, width);
         cf_lanes_prefetch(out + CF_ROWS_AHEAD * width, width);
-        finish_row(out, e0, s, visit->sums + k * width, s, width);
+        finish_row(out, e0, s, rows->sums + k * width, s, width);
     }
 }
 
-/* G_1, of the rows within a step, by way of G_k within k steps. */
+/* G_1 in the rows within one hop of the batch, from G_k within k hops for k = L .. 2. */
 static void compute_layers(propagation *p)
 {
     scale_table(p);
-    for (int layer = p->layers - 1; layer >= 1; layer--) {
-        cf_graph_sum_hops(p->graph, &p->reach, (cf_hop_limit){layer, layer + 1}, p->field[0],
-                           visit_layer, p);
+    for (int layer = p->n_layers - 1; layer >= 1; layer--) {
+        cf_graph_sum_hops(p->graph, &p->hops, (cf_hop_limit){layer, layer + 1}, p->field[0],
+                          forward_layer, p);
         propagation_swap(p);
     }
 }
 
-/* Where rows of F go: entry k of the list to row k, or, with in_place, each row to its own. */
+/* Where rows of F go: the k-th of the list to row k of `out`, or, with in_place, row r to row r. */
 typedef struct final_rows {
     const propagation *p;
     float *out[2];
@@ -112,22 +130,22 @@ typedef struct final_rows {
 } final_rows;
 
 /* F = (E0 + S sum(G_1)) / (L + 1) */
-static void visit_final(void *context, const cf_rows *visit)
+static void forward_last(void *context, const cf_rows *rows)
 {
     const final_rows *target = context;
     const propagation *p = target->p;
-    const float *scale = cf_graph_scale(p->graph, visit->side),
-                *table = p->table[visit->side]->data;
-    const int64_t width = p->table[visit->side]->width;
+    const float *scale = cf_graph_scale(p->graph, rows->side), *table = p->table[rows->side]->data;
+    const int64_t width = p->table[rows->side]->width;
 
-    for (int k = 0; k < visit->count; k++) {
-        const int64_t row = visit->rows[k], place = target->in_place ? row : visit->first + k;
+    for (int k = 0; k < rows->count; k++) {
+        const int64_t row = rows->rows[k], to = target->in_place ? row : rows->first + k;
 
-        finish_row(target->out[visit->side] + place * width, table + row * width, scale[row],
-                   visit->sums + k * width, 1.0f / (float)(p->layers + 1), width);
+        finish_row(target->out[rows->side] + to * width, table + row * width, scale[row],
+                   rows->sums + k * width, 1.0f / (float)(p->n_layers + 1), width);
     }
 }
 
+/* With L = 0, F = E0. */
 static void copy_rows(const propagation *p, int32_t *const rows[2], const int64_t count[2],
                       float *const out[2])
 {
@@ -145,27 +163,27 @@ void propagation_rows(propagation *p, int32_t *const rows[2], const int64_t coun
 {
     final_rows target = {.p = p, .out = {out[0], out[1]}};
 
-    if (p->layers == 0) {
+    if (p->n_layers == 0) {
         copy_rows(p, rows, count, out);
         return;
     }
-    cf_graph_find_hops(p->graph, rows, count, p->share, &p->reach);
+    cf_graph_find_hops(p->graph, rows, count, p->max_edge_fraction, &p->hops);
     compute_layers(p);
-    cf_graph_sum_hops(p->graph, &p->reach, (cf_hop_limit){0, 1}, p->field[0], visit_final, &target);
+    cf_graph_sum_hops(p->graph, &p->hops, (cf_hop_limit){0, 1}, p->field[0], forward_last, &target);
 }
 
 void propagation_all(propagation *p, float *out[2])
 {
     final_rows target = {.p = p, .in_place = true};
 
-    if (p->layers > 0) {
-        p->reach.depth = 0;
+    if (p->n_layers > 0) {
+        p->hops.depth = 0; /* no neighbourhood: all rows */
         compute_layers(p);
     }
     for (int side = 0; side < 2; side++)
         out[side] = target.out[side] =
-            p->layers > 0 ? p->field[1].rows[side] : p->table[side]->data;
-    if (p->layers > 0) cf_graph_sum(p->graph, p->field[0], visit_final, &target);
+            p->n_layers > 0 ? p->field[1].rows[side] : p->table[side]->data;
+    if (p->n_layers > 0) cf_graph_sum(p->graph, p->field[0], forward_last, &target);
 }
 
 /* ---- Backward ---- */
@@ -173,79 +191,81 @@ void propagation_all(propagation *p, float *out[2])
 typedef struct backward {
     propagation *p;
     const gradient *g;
-    const cf_gradient_consumer *sink;
+    const cf_gradient_consumer *consumer;
 } backward;
 
-/* Row of g, or NULL where it is zero. */
+/* The row of g, or NULL if it is zero. */
 static const float *gradient_row(const gradient *g, cf_side side, int64_t row)
 {
-    const int32_t slot = g->scaled.slot[side][row];
+    const int32_t index = g->scaled.slot[side][row];
 
-    return slot < 0 ? NULL : g->values[side] + slot * g->scaled.width;
+    return index < 0 ? NULL : g->values[side] + index * g->scaled.width;
 }
 
-/* S (g + S sum) into the next field */
-static void visit_back_layer(void *context, const cf_rows *visit)
+/* S (g + S sum) into the next field: the layer of Horner's rule, with g in place of E0. */
+static void backward_layer(void *context, const cf_rows *rows)
 {
     const backward *b = context;
     const int64_t width = b->g->scaled.width;
-    const float *scale = cf_graph_scale(b->p->graph, visit->side);
+    const float *scale = cf_graph_scale(b->p->graph, rows->side);
 
-    for (int k = 0; k < visit->count; k++) {
-        const int64_t row = visit->rows[k];
-        float *out = b->p->field[1].rows[visit->side] + row * width;
+    for (int k = 0; k < rows->count; k++) {
+        const int64_t row = rows->rows[k];
+        float *out = b->p->field[1].rows[rows->side] + row * width;
 
         cf_lanes_prefetch(out + CF_ROWS_AHEAD * width, width);
-        finish_row(out, gradient_row(b->g, visit->side, row), scale[row], visit->sums + k * width,
+        finish_row(out, gradient_row(b->g, rows->side, row), scale[row], rows->sums + k * width,
                    scale[row], width);
     }
 }
 
-/* out += more, where there is more. */
-static void add_more(const backward *b, cf_side side, int64_t row, float *out)
+/* out += the gradient that does not come by way of the batch's rows: SGL's views. */
+static void add_extra(const backward *b, cf_side side, int64_t row, float *out)
 {
     const int64_t width = b->g->scaled.width;
 
-    if (b->g->more[side] == NULL) return;
+    if (b->g->extra[side] == NULL) return;
     for (int64_t k = 0; k < width; k += CF_LANES)
         cf_lanes_store(out + k,
-                       cf_lanes_load(out + k) + cf_lanes_load(b->g->more[side] + row * width + k));
+                       cf_lanes_load(out + k) + cf_lanes_load(b->g->extra[side] + row * width + k));
 }
 
-/* The raw row's own part: out += decay * raw row, where the row is in the batch. */
-static void add_decay(const backward *b, cf_side side, int64_t row, float *out)
+/* out += coefficient * raw row, if the row is in the batch: the gradient of its norm. */
+static void add_regularization(const backward *b, cf_side side, int64_t row, float *out)
 {
-    const int32_t slot = b->g->scaled.slot[side][row];
+    const int32_t index = b->g->scaled.slot[side][row];
     const int64_t width = b->g->scaled.width;
     const float *raw = b->p->table[side]->data + row * width;
 
-    if (slot < 0 || b->g->decay[side][slot] == 0.0f) return;
+    if (index < 0 || b->g->reg_coefficient[side][index] == 0.0f) return;
     for (int64_t k = 0; k < width; k += CF_LANES)
-        cf_lanes_store(out + k, cf_lanes_fma(cf_lanes_all(b->g->decay[side][slot]),
+        cf_lanes_store(out + k, cf_lanes_fma(cf_lanes_all(b->g->reg_coefficient[side][index]),
                                              cf_lanes_load(raw + k), cf_lanes_load(out + k)));
 }
 
-/* (g + S sum) / (L + 1), and the row is finished: over to the sink. */
-static void visit_back_last(void *context, const cf_rows *visit)
+/* (g + S sum) / (L + 1), which finishes the row: the consumer takes it. The sums are overwritten,
+ * which a row callback may do. */
+static void backward_last(void *context, const cf_rows *rows)
 {
     const backward *b = context;
     const int64_t width = b->g->scaled.width;
-    const float *scale = cf_graph_scale(b->p->graph, visit->side);
+    const float *scale = cf_graph_scale(b->p->graph, rows->side);
 
-    for (int k = 0; k < visit->count; k++) {
-        const int64_t row = visit->rows[k];
-        float *sum = visit->sums + k * width;
+    for (int k = 0; k < rows->count; k++) {
+        const int64_t row = rows->rows[k];
+        float *sum = rows->sums + k * width;
 
-        finish_row(sum, gradient_row(b->g, visit->side, row), scale[row], sum,
-                   1.0f / (float)(b->p->layers + 1), width);
-        add_more(b, visit->side, row, sum);
-        add_decay(b, visit->side, row, sum);
+        finish_row(sum, gradient_row(b->g, rows->side, row), scale[row], sum,
+                   1.0f / (float)(b->p->n_layers + 1), width);
+        add_extra(b, rows->side, row, sum);
+        add_regularization(b, rows->side, row, sum);
     }
-    b->sink->take(b->sink->context, visit->side, visit->rows, visit->count, visit->sums);
+    b->consumer->take(b->consumer->context, rows->side, rows->rows, rows->count, rows->sums);
 }
 
-/* Without layers there are no sums: every row is its own gradient row or zero. */
-static void visit_rows(backward *b)
+/* With L = 0 there are no sums: a row of the gradient is one of g or zero. Every row is passed on,
+ * as optimizers such as Adam update rows without a gradient too. */
+static void finish_rows(backward *b)
 {
     const int64_t width = b->g->scaled.width;
 
@@ -255,40 +275,42 @@ static void visit_rows(backward *b)
 #pragma omp parallel for schedule(static)
         for (int64_t first = 0; first < n; first += CF_ROWS_PER_CALL) {
             int32_t rows[CF_ROWS_PER_CALL];
-            cf_rows visit = {.side = (cf_side)side,
-                              .rows = rows,
-                              .first = first,
-                              .count = (int)(n - first < CF_ROWS_PER_CALL ? n - first : CF_ROWS_PER_CALL),
-                              .sums = cf_graph_scratch(b->p->graph)};
+            cf_rows call = {.side = (cf_side)side,
+                            .rows = rows,
+                            .first = first,
+                            .count = (int)cf_min(n - first, CF_ROWS_PER_CALL),
+                            .sums = cf_graph_scratch(b->p->graph)};
 
-            for (int k = 0; k < visit.count; k++)
+            for (int k = 0; k < call.count; k++)
                 rows[k] = (int32_t)(first + k);
-            memset(visit.sums, 0, (size_t)(visit.count * width) * sizeof(float));
-            visit_back_last(b, &visit);
+            memset(call.sums, 0, (size_t)(call.count * width) * sizeof(float));
+            backward_last(b, &call);
         }
     }
 }
 
-void propagation_back(propagation *p, gradient *g, const cf_gradient_consumer *sink)
+/* The first sum reads the sparse g, and leaves the rows within one hop; the layers between add a
+ * hop each; the last one goes over all rows, since each must reach the consumer. */
+void propagation_backward(propagation *p, gradient *g, const cf_gradient_consumer *consumer)
 {
-    backward b = {.p = p, .g = g, .sink = sink};
+    backward b = {.p = p, .g = g, .consumer = consumer};
 
     cf_graph_open_sparse(&g->scaled);
-    if (p->layers > 0) cf_graph_exchange_sparse(p->graph, &g->scaled);
-    if (p->layers == 0) {
-        visit_rows(&b);
-    } else if (p->layers == 1) {
-        cf_graph_sum_sparse(p->graph, &p->reach, CF_ALL_HOPS, &g->scaled, visit_back_last, &b);
+    if (p->n_layers > 0) cf_graph_exchange_sparse(p->graph, &g->scaled);
+    if (p->n_layers == 0) {
+        finish_rows(&b);
+    } else if (p->n_layers == 1) {
+        cf_graph_sum_sparse(p->graph, &p->hops, CF_ALL_HOPS, &g->scaled, backward_last, &b);
     } else {
-        cf_graph_sum_sparse(p->graph, &p->reach, 1, &g->scaled, visit_back_layer, &b);
+        cf_graph_sum_sparse(p->graph, &p->hops, 1, &g->scaled, backward_layer, &b);
         propagation_swap(p);
-        for (int layer = 2; layer < p->layers; layer++) {
-            cf_graph_sum_hops(p->graph, &p->reach, (cf_hop_limit){layer, layer - 1}, p->field[0],
-                               visit_back_layer, &b);
+        for (int layer = 2; layer < p->n_layers; layer++) {
+            cf_graph_sum_hops(p->graph, &p->hops, (cf_hop_limit){layer, layer - 1}, p->field[0],
+                              backward_layer, &b);
             propagation_swap(p);
         }
-        cf_graph_sum_hops(p->graph, &p->reach, (cf_hop_limit){CF_ALL_HOPS, p->layers - 1},
-                           p->field[0], visit_back_last, &b);
+        cf_graph_sum_hops(p->graph, &p->hops, (cf_hop_limit){CF_ALL_HOPS, p->n_layers - 1},
+                          p->field[0], backward_last, &b);
     }
     cf_graph_close_sparse(&g->scaled);
 }

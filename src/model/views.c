@@ -1,17 +1,31 @@
-#include "internal.h"
+/* Propagation on views of the graph, which may differ from layer to layer (Wu et al. 2021,
+ * section 3.1):
+ *
+ *     out = 1/(L+1) sum_{k=0..L} E_k,    E_k = A_k E_{k-1},    A_k = S_k (kept edges) S_k,
+ *
+ * with S_k the degree^-1/2 that the kept edges of layer k leave. The powers do not commute, so
+ * Horner's rule from the far end does not apply forward: the running sum is kept in `out`, and the
+ * fields hold S_{k+1} E_k. Backward, with g = dloss / dout,
+ *
+ *     dloss / dE0 = h_0 / (L+1),    h_L = g,    h_{k-1} = g + A_k h_k,
+ *
+ * which is Horner's rule in reverse order of the layers. Arrays are owned rows x width. The tests
+ * compare with the product of the views' matrices in plain doubles, and with central differences.
+ */
+#include "propagation.h"
 
 #include <string.h>
 
-/* One layer of propagation on a view, or of its way back. */
+/* One layer of propagation on a view, forward or backward. */
 typedef struct view_layer {
     const propagation *p;
-    const float *const *scale; /* of this layer's view, by side */
-    const float *const *next;  /* of the view of the layer to come; NULL: this is the last */
+    const float *const *scale; /* this layer's degree^-1/2, by side */
+    const float *const *next;  /* those of the next layer; NULL: this is the last */
     float *const *out;
-    float *const *gradient; /* of the way back */
+    float *const *gradient; /* backward: g */
 } view_layer;
 
-/* field[0] = s in */
+/* field[0] = s in, row by row: what the first sum over neighbours reads. */
 static void scale_into_field(propagation *p, const float *const scale[2], float *const in[2])
 {
     for (int side = 0; side < 2; side++) {
@@ -26,51 +40,53 @@ static void scale_into_field(propagation *p, const float *const scale[2], float 
     }
 }
 
-/* E_k = s sum; out += E_k, over L + 1 at the last; the next layer takes s' E_k. */
-static void visit_forward(void *context, const cf_rows *visit)
+/* E_k = s sum; out += E_k, divided by L + 1 in the last layer. The next layer's field is s' E_k,
+ * with its own scale s'. */
+static void view_forward(void *context, const cf_rows *rows)
 {
     const view_layer *l = context;
-    const int64_t width = l->p->table[visit->side]->width;
-    const cf_lanes share = cf_lanes_all(l->next != NULL ? 1.0f : 1.0f / (float)(l->p->layers + 1));
+    const int64_t width = l->p->table[rows->side]->width;
+    const cf_lanes factor =
+        cf_lanes_all(l->next != NULL ? 1.0f : 1.0f / (float)(l->p->n_layers + 1));
 
-    for (int j = 0; j < visit->count; j++) {
-        const int64_t row = visit->rows[j];
-        const cf_lanes scale = cf_lanes_all(l->scale[visit->side][row]);
-        float *out = l->out[visit->side] + row * width;
-        float *next = l->p->field[1].rows[visit->side] + row * width;
+    for (int j = 0; j < rows->count; j++) {
+        const int64_t row = rows->rows[j];
+        const cf_lanes scale = cf_lanes_all(l->scale[rows->side][row]);
+        float *out = l->out[rows->side] + row * width;
+        float *next = l->p->field[1].rows[rows->side] + row * width;
 
         for (int64_t k = 0; k < width; k += CF_LANES) {
-            const cf_lanes power = cf_lanes_load(visit->sums + j * width + k) * scale;
+            const cf_lanes power = cf_lanes_load(rows->sums + j * width + k) * scale;
 
-            cf_lanes_store(out + k, (cf_lanes_load(out + k) + power) * share);
+            cf_lanes_store(out + k, (cf_lanes_load(out + k) + power) * factor);
             if (l->next != NULL)
-                cf_lanes_store(next + k, power * cf_lanes_all(l->next[visit->side][row]));
+                cf_lanes_store(next + k, power * cf_lanes_all(l->next[rows->side][row]));
         }
     }
 }
 
-/* h = g + s sum; the next layer takes s' h; the last adds h over L + 1 to what there is. */
-static void visit_back(void *context, const cf_rows *visit)
+/* h = g + s sum. The next layer's field is s' h; the last layer adds h / (L + 1) to `out`. */
+static void view_backward(void *context, const cf_rows *rows)
 {
     const view_layer *l = context;
-    const int64_t width = l->p->table[visit->side]->width;
-    const cf_lanes share = cf_lanes_all(1.0f / (float)(l->p->layers + 1));
+    const int64_t width = l->p->table[rows->side]->width;
+    const cf_lanes factor = cf_lanes_all(1.0f / (float)(l->p->n_layers + 1));
 
-    for (int j = 0; j < visit->count; j++) {
-        const int64_t row = visit->rows[j];
-        const cf_lanes scale = cf_lanes_all(l->scale[visit->side][row]);
-        const float *g = l->gradient[visit->side] + row * width;
-        float *out = l->out[visit->side] + row * width;
-        float *next = l->p->field[1].rows[visit->side] + row * width;
+    for (int j = 0; j < rows->count; j++) {
+        const int64_t row = rows->rows[j];
+        const cf_lanes scale = cf_lanes_all(l->scale[rows->side][row]);
+        const float *g = l->gradient[rows->side] + row * width;
+        float *out = l->out[rows->side] + row * width;
+        float *next = l->p->field[1].rows[rows->side] + row * width;
 
         for (int64_t k = 0; k < width; k += CF_LANES) {
-            const cf_lanes h = cf_lanes_fma(scale, cf_lanes_load(visit->sums + j * width + k),
+            const cf_lanes h = cf_lanes_fma(scale, cf_lanes_load(rows->sums + j * width + k),
                                             cf_lanes_load(g + k));
 
             if (l->next != NULL)
-                cf_lanes_store(next + k, h * cf_lanes_all(l->next[visit->side][row]));
+                cf_lanes_store(next + k, h * cf_lanes_all(l->next[rows->side][row]));
             else
-                cf_lanes_store(out + k, cf_lanes_fma(h, share, cf_lanes_load(out + k)));
+                cf_lanes_store(out + k, cf_lanes_fma(h, factor, cf_lanes_load(out + k)));
         }
     }
 }
@@ -80,24 +96,25 @@ static const float *const *scale_of(const cf_view *view)
     return (const float *const *)view->scale;
 }
 
-void propagation_view(propagation *p, const cf_view *const *layer, float *const out[2])
+void views_forward(propagation *p, const cf_view *const *layer, float *const out[2])
 {
     float *const table[2] = {p->table[0]->data, p->table[1]->data};
 
     for (int side = 0; side < 2; side++)
         memcpy(out[side], table[side],
                (size_t)(p->table[side]->local_rows * p->table[side]->width) * sizeof(float));
-    if (p->layers == 0) return;
+    if (p->n_layers == 0) return;
     scale_into_field(p, scale_of(layer[0]), table);
-    for (int k = 0; k < p->layers; k++) {
+    for (int k = 0; k < p->n_layers; k++) {
         view_layer l = {.p = p, .scale = scale_of(layer[k]), .out = out};
 
-        if (k + 1 < p->layers) l.next = scale_of(layer[k + 1]);
-        cf_graph_sum_view(p->graph, layer[k], p->field[0], visit_forward, &l);
+        if (k + 1 < p->n_layers) l.next = scale_of(layer[k + 1]);
+        cf_graph_sum_view(p->graph, layer[k], p->field[0], view_forward, &l);
         propagation_swap(p);
     }
 }
 
+/* With L = 0, out = E0: the gradient passes unchanged. */
 static void add_tables(const propagation *p, float *const g[2], float *const out[2])
 {
     for (int side = 0; side < 2; side++)
@@ -105,19 +122,19 @@ static void add_tables(const propagation *p, float *const g[2], float *const out
             out[side][k] += g[side][k];
 }
 
-void propagation_view_back(propagation *p, const cf_view *const *layer, float *const g[2],
-                           float *const out[2])
+void views_backward(propagation *p, const cf_view *const *layer, float *const g[2],
+                    float *const out[2])
 {
-    if (p->layers == 0) {
+    if (p->n_layers == 0) {
         add_tables(p, g, out);
         return;
     }
-    scale_into_field(p, scale_of(layer[p->layers - 1]), g);
-    for (int k = p->layers - 1; k >= 0; k--) {
+    scale_into_field(p, scale_of(layer[p->n_layers - 1]), g);
+    for (int k = p->n_layers - 1; k >= 0; k--) {
         view_layer l = {.p = p, .scale = scale_of(layer[k]), .out = out, .gradient = g};
 
         if (k > 0) l.next = scale_of(layer[k - 1]);
-        cf_graph_sum_view(p->graph, layer[k], p->field[0], visit_back, &l);
+        cf_graph_sum_view(p->graph, layer[k], p->field[0], view_backward, &l);
         propagation_swap(p);
     }
 }

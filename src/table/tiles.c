@@ -149,3 +149,13 @@ void cf_table_from_tiles(cf_tiles *t, const float *whole, float *table)
     MPI_Alltoallv(t->packed, t->tile_count, t->tile_at, MPI_FLOAT, table, t->table_count,
                   t->table_at, MPI_FLOAT, t->grid->world.comm);
 }
+
+double cf_table_tiles_bytes(const cf_tiles *t)
+{
+    const cf_par *world = &t->grid->world;
+    double floats = 0;
+
+    for (int rank = 0; rank < world->size; rank++)
+        if (rank != world->rank) floats += t->table_count[rank] + t->tile_count[rank];
+    return floats * (double)sizeof(float);
+}

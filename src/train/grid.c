@@ -26,10 +26,15 @@ double grid_predict_bytes(const cf_dataset *dataset, const cf_config *config, in
     const double lists = 8 * (double)(2 * dataset->n_train + dataset->n_valid + dataset->n_test +
                                       3 * dataset->n_users + dataset->n_items);
 
-    double bytes = cf_model_predict_memory(config, &size) + lists / n_rows; /* of the shard */
+    double bytes = lists / n_rows; /* of the shard */
+    cf_model_options options;
 
-    if (!cf_model_is_closed(config))
-        bytes += 4 * moments * rows * dim / n_rows / n_columns +
+    cf_model_read_options(config, &options);
+    if (cf_model_is_closed(config))
+        bytes += cf_model_predict_closed_memory(config, &size);
+    else
+        bytes += cf_model_predict_memory(&options, &size) +
+                 4 * moments * rows * dim / n_rows / n_columns +
                  32 * (double)size.max_batch; /* the sampler's */
     return bytes;
 }

@@ -29,6 +29,7 @@ done:
 cf_status cf_train_load(const cf_par *world, const cf_train_source *source, cf_trained **out)
 {
     cf_trained *t = NULL;
+    cf_model_options options;
     cf_model_place place;
     cf_status status = cf_par_agree(world, CF_ALLOC(t, 1));
 
@@ -41,8 +42,9 @@ cf_status cf_train_load(const cf_par *world, const cf_train_source *source, cf_t
                                              source->n_sets, &t->config)));
     CF_TRY(cf_train_create_grid(t->dataset, t->config, &t->grid));
     CF_TRY(cf_dataset_load_shard(t->dataset, t->grid, &t->shard));
+    cf_model_read_options(t->config, &options);
     place = (cf_model_place){t->grid, t->shard, 0};
-    CF_TRY(cf_model_create(t->config, &place, &t->model));
+    CF_TRY(cf_model_create(&options, &place, &t->model));
     CF_TRY(cf_ckpt_read(
         t->file,
         (cf_table *[]){cf_model_table(t->model, CF_USERS), cf_model_table(t->model, CF_ITEMS)},

@@ -108,6 +108,7 @@ static cf_status create_optim(struct run *run)
 static cf_status create_parts(struct run *run)
 {
     const bool closed = cf_model_is_closed(run->config);
+    cf_model_options options;
     cf_model_place place;
     cf_status status;
 
@@ -119,8 +120,9 @@ static cf_status create_parts(struct run *run)
     CF_TRY(grid_check_memory(run->dataset, run->config, run->grid));
     CF_TRY(cf_dataset_load_shard(run->dataset, run->grid, &run->shard));
     if (!closed) CF_TRY(create_sampler(run));
+    cf_model_read_options(run->config, &options);
     place = (cf_model_place){run->grid, run->shard, run->sampler.batch_size};
-    CF_TRY(cf_model_create(run->config, &place, &run->model));
+    CF_TRY(cf_model_create(&options, &place, &run->model));
     if (!closed) CF_TRY(create_optim(run));
 done:
     return status;
@@ -178,7 +180,7 @@ static cf_status start_tables(struct run *run)
 
     if (cf_model_is_closed(run->config)) return cf_model_check_dataset(run->config, run->dataset);
     if (cf_config_is(run->config, "emb_selection", "False")) {
-        cf_model_fill_noise(run->model, run->config, run->sampler.seed);
+        cf_model_fill_noise(run->model, run->sampler.seed);
         return CF_OK;
     }
     cf_select_read_options(run->config, &options);
@@ -227,7 +229,7 @@ static cf_status warn_of_settings(const struct run *run)
 
     if (!cf_model_is_closed(run->config)) return CF_OK;
     snprintf(heeded, sizeof heeded, "model,seed,eval_step,topk,valid_metric,mask_history,%s",
-             cf_model_heeds(run->config));
+             cf_model_uses(run->config));
     CF_TRY(cf_config_changed(run->config, heeded, &others));
     if (*others != '\0')
         cf_warn("without meaning for %s: %s", cf_config_text(run->config, "model"), others);

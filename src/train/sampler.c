@@ -3,14 +3,16 @@
 cf_status sampler_create(const cf_config *config, const cf_dataset *dataset, const cf_shard *shard,
                          struct sampler *out)
 {
+    cf_model_options options;
     cf_status status = CF_OK;
 
+    cf_model_read_options(config, &options);
     *out = (struct sampler){.shard = shard,
                             .n_train = dataset->n_train,
                             .n_items = dataset->n_items,
                             .batch_size = cf_config_int(config, "train_batch_size"),
                             .seed = (uint64_t)cf_config_int(config, "seed"),
-                            .negatives = cf_model_needs_negatives(config),
+                            .negatives = cf_model_needs_negatives(&options),
                             .exclude_all = cf_config_is(config, "neg_exclude", "train")};
     if (out->negatives && dataset->n_items == 1)
         return CF_FAIL(CF_ERR_FORMAT, "there is one item alone: no negative item is left");
@@ -22,7 +24,7 @@ cf_status sampler_create(const cf_config *config, const cf_dataset *dataset, con
                 (long long)(shard->first_user + u), (long long)dataset->n_items);
     if (out->batch_size > dataset->n_train) out->batch_size = dataset->n_train;
     CF_TRY(CF_ALLOC(out->interaction, out->batch_size));
-    CF_TRY(CF_ALLOC(out->batch.place, out->batch_size));
+    CF_TRY(CF_ALLOC(out->batch.position, out->batch_size));
     CF_TRY(CF_ALLOC(out->batch.user, out->batch_size));
     CF_TRY(CF_ALLOC(out->batch.positive, out->batch_size));
     CF_TRY(CF_ALLOC(out->batch.negative, out->batch_size));
@@ -33,7 +35,7 @@ done:
 void sampler_destroy(struct sampler *sampler)
 {
     cf_free(&sampler->interaction);
-    cf_free(&sampler->batch.place);
+    cf_free(&sampler->batch.position);
     cf_free(&sampler->batch.user);
     cf_free(&sampler->batch.positive);
     cf_free(&sampler->batch.negative);
@@ -81,7 +83,7 @@ static void keep_mine(struct sampler *s, int64_t size)
         const int64_t mine = s->interaction[place] - first;
 
         if (mine < 0 || mine >= n_mine) continue;
-        s->batch.place[count] = (int32_t)place;
+        s->batch.position[count] = (int32_t)place;
         s->batch.positive[count++] = mine; /* its number, for now */
     }
     s->batch.count = count;
@@ -103,7 +105,7 @@ const cf_batch *sampler_draw(struct sampler *s, int64_t index)
 
         s->batch.user[n] = (int32_t)(cf_search_i64(train->start, train->count + 1, mine + 1) - 1);
         s->batch.positive[n] = train->index[mine];
-        if (s->negatives) s->batch.negative[n] = draw_negative(s, n, first + s->batch.place[n]);
+        if (s->negatives) s->batch.negative[n] = draw_negative(s, n, first + s->batch.position[n]);
     }
     return &s->batch;
 }

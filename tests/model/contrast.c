@@ -209,7 +209,7 @@ static void rows_against_columns_are_those_of_a_plain_loop(void **state)
 /* ---- A batch against itself ------------------------------------------------------------------ */
 
 enum { SAMPLES = 900, USERS = 300, ITEMS = 700 };
-static int32_t slot[2][SAMPLES], repeats[2][ITEMS];
+static int32_t index_of[2][SAMPLES], repeats[2][ITEMS];
 
 static void draw_samples(void)
 {
@@ -218,8 +218,8 @@ static void draw_samples(void)
     memset(repeats, 0, sizeof repeats);
     for (int32_t t = 0; t < SAMPLES; t++)
         for (int side = 0; side < 2; side++) {
-            slot[side][t] = (t * (side ? 3 : 7)) % n_distinct[side];
-            repeats[side][slot[side][t]]++;
+            index_of[side][t] = (t * (side ? 3 : 7)) % n_distinct[side];
+            repeats[side][index_of[side][t]]++;
         }
 }
 
@@ -245,18 +245,18 @@ static double solve_batch_plainly(double tau, double (*gradient)[ITEMS][DIM])
         for (int side = 0; side < 2; side++)
             for (int c = 0; c < SAMPLES; c++)
                 sum += w[side][c] =
-                    exp(dot(unit[side][slot[side][b]], unit[side][slot[side][c]]) / tau);
-        loss += log(sum) - dot(unit[0][slot[0][b]], unit[1][slot[1][b]]) / tau;
+                    exp(dot(unit[side][index_of[side][b]], unit[side][index_of[side][c]]) / tau);
+        loss += log(sum) - dot(unit[0][index_of[0][b]], unit[1][index_of[1][b]]) / tau;
         for (int side = 0; side < 2; side++)
             for (int d = 0; d < DIM; d++) {
-                double *mine = gradient[side][slot[side][b]];
+                double *mine = gradient[side][index_of[side][b]];
 
                 for (int c = 0; c < SAMPLES; c++) {
-                    mine[d] += w[side][c] / sum * unit[side][slot[side][c]][d] / tau;
-                    gradient[side][slot[side][c]][d] +=
-                        w[side][c] / sum * unit[side][slot[side][b]][d] / tau;
+                    mine[d] += w[side][c] / sum * unit[side][index_of[side][c]][d] / tau;
+                    gradient[side][index_of[side][c]][d] +=
+                        w[side][c] / sum * unit[side][index_of[side][b]][d] / tau;
                 }
-                mine[d] -= unit[!side][slot[!side][b]][d] / tau;
+                mine[d] -= unit[!side][index_of[!side][b]][d] / tau;
             }
     }
     for (int side = 0; side < 2; side++)
@@ -277,7 +277,7 @@ static void solve_batch(double tau, int64_t memory, const cf_par *par, batch_fou
 
     memset(out, 0, sizeof *out);
     for (int side = 0; side < 2; side++) {
-        term.slot[side] = slot[side];
+        term.index[side] = index_of[side];
         term.times[side] = repeats[side];
         assert_int_equal(CF_ALLOC(term.rows[side], WHOLE), CF_OK);
         assert_int_equal(CF_ALLOC(term.gradient[side], WHOLE), CF_OK);

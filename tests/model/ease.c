@@ -116,6 +116,7 @@ static cf_status solve_on(const data *d, const cf_grid *grid, const char *const 
     cf_config *config = setup_config(&p, more_settings);
     cf_shard shard = cf_test_graph_cut(&d->graph, grid);
     const cf_model_place place = {grid, &shard, 0};
+    cf_model_options options;
     cf_model *model = NULL;
     cf_solved seconds = {0};
     const cf_table *final[2];
@@ -125,7 +126,8 @@ static cf_status solve_on(const data *d, const cf_grid *grid, const char *const 
         assert_int_equal(cf_config_set(config, *sets), CF_OK);
     assert_true(cf_model_is_closed(config));
     cf_alloc_fail_at(fail_at);
-    status = cf_model_create(config, &place, &model);
+    cf_model_read_options(config, &options);
+    status = cf_model_create(&options, &place, &model);
     if (status == CF_OK) status = cf_model_solve(model, d->file, config, &seconds);
     cf_alloc_fail_at(0);
     if (status == CF_OK) {

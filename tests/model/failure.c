@@ -39,7 +39,7 @@ static void count_call(void *context, cf_side side, const int32_t *rows, int cou
     (*calls)++;
 }
 
-/* The place in memory of a number of a table, on the rank that has it; else NULL. */
+/* The address of a number of a table, on the rank that has it; else NULL. */
 static float *find(cf_table *table, int64_t row, int64_t d)
 {
     row -= table->first_row;
@@ -53,32 +53,33 @@ static void check_bad_number(setup *s, cf_side side, int64_t row, double want)
 {
     sample samples[BATCH];
     int calls = 0;
-    const cf_gradient_consumer sink = {count_call, &calls};
+    const cf_gradient_consumer consumer = {count_call, &calls};
     cf_loss loss = {.total = 77};
 
     draw_samples(samples);
     for (int64_t d = 0; d < DIM; d += DIM - 1) {
-        float *place = find(s->table[side], row, d), before = place ? *place : 0;
+        float *number = find(s->table[side], row, d), before = number ? *number : 0;
 
         calls = 0;
-        if (place) *place = NAN;
-        assert_int_equal(cf_model_step(s->model, setup_batch(s, samples, BATCH), &sink, &loss),
+        if (number) *number = NAN;
+        assert_int_equal(cf_model_step(s->model, setup_batch(s, samples, BATCH), &consumer, &loss),
                          CF_ERR_NUMERIC);
         assert_int_equal(calls, 0);
         assert_true(loss.total == 77);
         assert_non_null(strstr(cf_error_message(), "not finite"));
-        if (place) *place = before;
+        if (number) *number = before;
     }
-    assert_int_equal(cf_model_step(s->model, setup_batch(s, samples, BATCH), &sink, &loss), CF_OK);
+    assert_int_equal(cf_model_step(s->model, setup_batch(s, samples, BATCH), &consumer, &loss),
+                     CF_OK);
     assert_true(loss.total == want);
 }
 
-static void a_bad_number_stops_every_rank_before_the_sink(void **state)
+static void a_bad_number_stops_every_rank_before_the_consumer(void **state)
 {
     cf_grid *grid = NULL;
     sample samples[BATCH];
     int calls = 0;
-    const cf_gradient_consumer sink = {count_call, &calls};
+    const cf_gradient_consumer consumer = {count_call, &calls};
 
     (void)state;
     draw_samples(samples);
@@ -90,14 +91,14 @@ static void a_bad_number_stops_every_rank_before_the_sink(void **state)
             cf_loss loss;
 
             setup_open(&s, &p, grid, NULL);
-            cf_model_fill_noise(s.model, s.config, 5);
+            cf_model_fill_noise(s.model, 5);
             cf_model_start_epoch(s.model, 5, 0);
-            assert_int_equal(cf_model_step(s.model, setup_batch(&s, samples, BATCH), &sink, &loss),
-                             CF_OK);
+            assert_int_equal(
+                cf_model_step(s.model, setup_batch(&s, samples, BATCH), &consumer, &loss), CF_OK);
             check_bad_number(&s, CF_USERS, samples[0].user, loss.total);
             check_bad_number(&s, CF_USERS, samples[BATCH - 1].user, loss.total);
             check_bad_number(&s, CF_ITEMS, samples[1].positive, loss.total);
-            if (cf_model_needs_negatives(s.config))
+            if (cf_model_needs_negatives(&s.options))
                 check_bad_number(&s, CF_ITEMS, samples[2].negative, loss.total);
             setup_close(&s);
         }
@@ -115,7 +116,7 @@ static int64_t fail_each_allocation(const setup *s, int bad)
         cf_status status;
 
         if (world.rank == bad) cf_alloc_fail_at(n);
-        status = cf_model_create(s->config, &place, &model);
+        status = cf_model_create(&s->options, &place, &model);
         cf_alloc_fail_at(0);
         if (status == CF_OK) {
             cf_model_destroy(&model);
@@ -167,9 +168,9 @@ static void too_little_memory_for_a_tile_is_refused(void **state)
 
         p.dim = 4096;
         setup_open(&s, &p, grid, NULL);
-        assert_int_equal(cf_config_set(s.config, "contrast_memory=1"), CF_OK);
+        s.options.contrast_memory = 1 << 20;
         assert_int_equal(
-            cf_model_create(s.config, &(cf_model_place){grid, &s.shard, BATCH}, &model),
+            cf_model_create(&s.options, &(cf_model_place){grid, &s.shard, BATCH}, &model),
             CF_ERR_USAGE);
         assert_non_null(strstr(cf_error_message(), "contrast_memory: 1048576 bytes are too few"));
         assert_null(model);
@@ -189,8 +190,9 @@ static void a_batch_beyond_the_keys_is_refused(void **state)
     (void)state;
     assert_int_equal(cf_par_create_grid(&world, world.size, 1, &grid), CF_OK);
     setup_open(&s, &p, grid, NULL);
-    assert_int_equal(cf_model_create(s.config, &(cf_model_place){grid, &s.shard, 33554432}, &model),
-                     CF_ERR_USAGE);
+    assert_int_equal(
+        cf_model_create(&s.options, &(cf_model_place){grid, &s.shard, 33554432}, &model),
+        CF_ERR_USAGE);
     assert_non_null(strstr(cf_error_message(), "train_batch_size 33554432"));
     assert_null(model);
     setup_close(&s);
@@ -199,7 +201,7 @@ static void a_batch_beyond_the_keys_is_refused(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(a_bad_number_stops_every_rank_before_the_sink),
+    cmocka_unit_test(a_bad_number_stops_every_rank_before_the_consumer),
     cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
     cmocka_unit_test(too_little_memory_for_a_tile_is_refused),
     cmocka_unit_test(a_batch_beyond_the_keys_is_refused),

@@ -1,7 +1,7 @@
 #include "problem.h"
 
-#include "model/sgl.h"
 #include "cf/optim.h"
+#include "model/sgl.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -174,8 +174,8 @@ static void loss_and_gradient_are_the_golden_ones(void **state)
     (void)state;
     for (int m = 0; m < N_MODELS; m++)
         for (int k = 0; next_golden(m, &s, &k);) {
-            catcher c = catcher_open(&s);
-            const cf_loss loss = catcher_step(&c, &s, samples[0], BATCH);
+            recorder c = recorder_open(&s);
+            const cf_loss loss = recorder_step(&c, &s, samples[0], BATCH);
 
             assert_close(loss.total, models[m].loss, 1e-6 * models[m].loss);
             assert_close(loss.ranking, models[m].ranking, 1e-6 * models[m].loss);
@@ -188,7 +188,7 @@ static void loss_and_gradient_are_the_golden_ones(void **state)
                 snprintf(name, sizeof name, "%s_grad", models[m].name);
                 check_golden(c.gradient[side], name, side);
             }
-            catcher_close(&c);
+            recorder_close(&c);
         }
 }
 
@@ -221,12 +221,12 @@ static void check_trajectory(setup *s, int m)
 
     assert_int_equal(cf_optim_create(s->config, s->table, &optim), CF_OK);
     for (int step = 0; step < steps; step++) {
-        const cf_gradient_consumer sink = {cf_optim_update, optim};
+        const cf_gradient_consumer consumer = {cf_optim_update, optim};
         const cf_batch *batch = setup_batch(s, samples[step], BATCH);
         cf_loss loss;
 
         cf_optim_begin(optim);
-        assert_int_equal(cf_model_step(s->model, batch, &sink, &loss), CF_OK);
+        assert_int_equal(cf_model_step(s->model, batch, &consumer, &loss), CF_OK);
         if (losses) assert_close(loss.total, losses[step], tolerance * losses[step]);
         if (step > 0) continue;
         check_step(s, m, CF_USERS);

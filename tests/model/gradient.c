@@ -16,7 +16,7 @@ typedef struct variant {
 } variant;
 static const variant variants[] = {
     {{"model=BPR"}, 0, 0, false, MEAN, 0},
-    {{"model=BPR", "n_layers=2", "reg_weight=0.3"}, 0, 0, false, MEAN, 0}, /* not heeded */
+    {{"model=BPR", "n_layers=2", "reg_weight=0.3"}, 0, 0, false, MEAN, 0}, /* ignored */
     {{"model=LightGCN", "n_layers=0", "reg_weight=0.3"}, 0, 0.3, false, MEAN, 0},
     {{"model=LightGCN", "n_layers=1", "reg_weight=0"}, 1, 0, false, MEAN, 0},
     {{"model=LightGCN", "n_layers=1", "reg_weight=0.3"}, 1, 0.3, false, MEAN, 0},
@@ -321,14 +321,14 @@ static void check_variant(const variant *v, double size)
     plain_gradient(&p, v, (const double(*)[DIM])raw, gradient);
     for (int k = 0; cf_test_next_grid(&world, problem_segments(&p), &k, &grid);) {
         setup s;
-        catcher c;
+        recorder c;
 
         setup_open(&s, &p, grid, NULL);
         set_tables(&s, (const double(*)[DIM])raw);
-        c = catcher_open(&s);
+        c = recorder_open(&s);
         cf_model_start_epoch(s.model, seed, EPOCH);
         for (int round = 0; round < 2; round++) { /* the first leaves nothing behind */
-            const cf_loss loss = catcher_step(&c, &s, samples, BATCH);
+            const cf_loss loss = recorder_step(&c, &s, samples, BATCH);
 
             assert_close(loss.ranking, want.ranking, 1e-6 * want.ranking);
             assert_close(loss.regularization, want.regularization, 1e-6 * want.regularization);
@@ -338,7 +338,7 @@ static void check_variant(const variant *v, double size)
             check_table(c.gradient[CF_USERS], gradient[0], 1e-5);
             check_table(c.gradient[CF_ITEMS], gradient[USERS], 1e-5);
         }
-        catcher_close(&c);
+        recorder_close(&c);
         setup_close(&s);
     }
     cf_test_graph_destroy(&p.graph);
@@ -375,15 +375,15 @@ static void zero_tables_have_a_zero_gradient(void **state)
 
         for (int k = 0; cf_test_next_grid(&world, problem_segments(&p), &k, &grid);) {
             setup s;
-            catcher c;
+            recorder c;
 
             setup_open(&s, &p, grid, NULL);
-            c = catcher_open(&s);
+            c = recorder_open(&s);
             cf_model_start_epoch(s.model, seed, EPOCH);
-            assert_close(catcher_step(&c, &s, samples, BATCH).total, want, 1e-6 * want);
+            assert_close(recorder_step(&c, &s, samples, BATCH).total, want, 1e-6 * want);
             check_table(c.gradient[CF_USERS], zeros, 0);
             check_table(c.gradient[CF_ITEMS], zeros, 0);
-            catcher_close(&c);
+            recorder_close(&c);
             setup_close(&s);
         }
         cf_test_graph_destroy(&p.graph);

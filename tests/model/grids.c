@@ -1,7 +1,7 @@
 #include "problem.h"
 
-#include "model/internal.h"
 #include "cf/optim.h"
+#include "model/internal.h"
 
 #include <omp.h>
 
@@ -56,33 +56,33 @@ static int64_t draw_samples(const problem *p, uint64_t step, sample *out)
 typedef struct outcome {
     float *table[2], *final[2];
     double loss[STEPS];
-    int steps_reached; /* the fewest of a batch */
+    int n_hops; /* of the neighbourhood of a batch, the fewest */
 } outcome;
 
 static outcome run(const problem *p, const variant *v, const cf_grid *grid)
 {
-    outcome out = {.steps_reached = CF_MAX_HOPS};
+    outcome out = {.n_hops = CF_MAX_HOPS};
     setup s;
     cf_optim *optim = NULL;
     const cf_table *final[2];
 
     setup_open(&s, p, grid, cf_optim_settings);
-    cf_model_fill_noise(s.model, s.config, 5);
+    cf_model_fill_noise(s.model, 5);
     if (v->pool) assert_int_equal(cf_model_pool_users(s.model), CF_OK);
     assert_int_equal(cf_optim_create(s.config, s.table, &optim), CF_OK);
     for (uint64_t step = 0; step < STEPS; step++) {
-        const cf_gradient_consumer sink = {cf_optim_update, optim};
+        const cf_gradient_consumer consumer = {cf_optim_update, optim};
         sample samples[BATCH];
         const int64_t size = draw_samples(p, step, samples);
         cf_loss loss;
 
         cf_model_start_epoch(s.model, 5, (int64_t)step / 2);
         cf_optim_begin(optim);
-        assert_int_equal(cf_model_step(s.model, setup_batch(&s, samples, size), &sink, &loss),
+        assert_int_equal(cf_model_step(s.model, setup_batch(&s, samples, size), &consumer, &loss),
                          CF_OK);
         out.loss[step] = loss.total;
-        if (s.model->propagation.reach.depth < out.steps_reached)
-            out.steps_reached = s.model->propagation.reach.depth;
+        if (s.model->propagation.hops.depth < out.n_hops)
+            out.n_hops = s.model->propagation.hops.depth;
     }
     cf_model_final(s.model, final);
     for (int side = 0; side < 2; side++) {
@@ -172,7 +172,7 @@ static void rows_near_the_batch_have_the_bits_of_all(void **state)
         {"model=LightGCN", "n_layers=1", 48, false, "reach_share=1"},
         {"model=LightGCN", "n_layers=2", 48, false, "reach_share=1"},
         {"model=LightGCN", "n_layers=3", 20, true, "reach_share=1"},
-        {"model=LightGCN", "n_layers=5", 20, false, "reach_share=0.3"}, /* not as far as 5 */
+        {"model=LightGCN", "n_layers=5", 20, false, "reach_share=0.3"}, /* fewer hops than 5 */
         {"model=SGL", "n_layers=2", 48, false, "reach_share=1"},
         {"model=SGCL", "n_layers=3", 20, false, "reach_share=1"},
     };
@@ -188,12 +188,12 @@ static void rows_near_the_batch_have_the_bits_of_all(void **state)
         p = new_problem(&near[v], make_path(), 4);
         q = new_problem(&all, p.graph, 4);
         want = run_alone(&q, &all);
-        assert_int_equal(want.steps_reached, 0);
+        assert_int_equal(want.n_hops, 0);
         for (int threads = 1; threads <= 2; threads++)
             for (int k = 0; cf_test_next_grid(&world, problem_segments(&p), &k, &grid);) {
                 omp_set_num_threads(threads);
                 outcome got = run(&p, &near[v], grid);
-                assert_true(got.steps_reached >= (v == 3 ? 1 : near[v].layers[9] - '0'));
+                assert_true(got.n_hops >= (v == 3 ? 1 : near[v].layers[9] - '0'));
                 check_same(&p, &got, &want);
                 drop(&got);
             }
@@ -231,7 +231,7 @@ static void users_are_pooled_from_their_items(void **state)
         float *users, *items;
 
         setup_open(&s, &p, grid, cf_optim_settings);
-        cf_model_fill_noise(s.model, s.config, 5); /* users too: pooling leaves none of it */
+        cf_model_fill_noise(s.model, 5); /* users too: pooling leaves none of it */
         assert_int_equal(cf_model_pool_users(s.model), CF_OK);
         users = cf_test_table_get(s.table[CF_USERS]);
         items = cf_test_table_get(s.table[CF_ITEMS]);

@@ -35,6 +35,7 @@ typedef struct setup {
     const cf_grid *grid; /* borrowed */
     cf_shard shard;
     cf_config *config;
+    cf_model_options options; /* of the config */
     cf_model *model;
     cf_table *table[2]; /* the model's */
     cf_batch batch;
@@ -73,10 +74,11 @@ static inline void setup_open(setup *s, const problem *p, const cf_grid *grid,
 
     *s = (setup){.problem = p, .grid = grid, .config = setup_config(p, more)};
     s->shard = cf_test_graph_cut(&p->graph, grid);
-    assert_int_equal(cf_model_create(s->config, &place, &s->model), CF_OK);
+    cf_model_read_options(s->config, &s->options);
+    assert_int_equal(cf_model_create(&s->options, &place, &s->model), CF_OK);
     for (int side = 0; side < 2; side++)
         s->table[side] = cf_model_table(s->model, (cf_side)side);
-    assert_int_equal(CF_ALLOC(s->batch.place, p->batch_size), CF_OK);
+    assert_int_equal(CF_ALLOC(s->batch.position, p->batch_size), CF_OK);
     assert_int_equal(CF_ALLOC(s->batch.user, p->batch_size), CF_OK);
     assert_int_equal(CF_ALLOC(s->batch.positive, p->batch_size), CF_OK);
     assert_int_equal(CF_ALLOC(s->batch.negative, p->batch_size), CF_OK);
@@ -87,7 +89,7 @@ static inline void setup_close(setup *s)
     cf_model_destroy(&s->model);
     cf_config_destroy(&s->config);
     cf_test_shard_destroy(&s->shard);
-    cf_free(&s->batch.place);
+    cf_free(&s->batch.position);
     cf_free(&s->batch.user);
     cf_free(&s->batch.positive);
     cf_free(&s->batch.negative);
@@ -104,7 +106,7 @@ static inline const cf_batch *setup_batch(setup *s, const sample *samples, int64
         const int64_t user = samples[t].user - s->shard.first_user;
 
         if (user < 0 || user >= s->shard.n_users) continue;
-        b->place[b->count] = (int32_t)t;
+        b->position[b->count] = (int32_t)t;
         b->user[b->count] = (int32_t)user;
         b->positive[b->count] = samples[t].positive;
         b->negative[b->count++] = samples[t].negative;
@@ -112,58 +114,59 @@ static inline const cf_batch *setup_batch(setup *s, const sample *samples, int64
     return b;
 }
 
-/** Copies gradients; counts how often each row came. */
-typedef struct catcher {
+/** Copies gradients, and counts how often each row was passed. */
+typedef struct recorder {
     cf_table *gradient[2];
-    int32_t *visits[2];
-} catcher;
+    int32_t *times[2];
+} recorder;
 
-static inline void catch_rows(void *context, cf_side side, const int32_t *rows, int count,
-                              const float *gradient)
+static inline void record_rows(void *context, cf_side side, const int32_t *rows, int count,
+                               const float *gradient)
 {
-    catcher *c = context;
+    recorder *c = context;
     const int64_t width = c->gradient[side]->width;
 
     for (int k = 0; k < count; k++) {
-        c->visits[side][rows[k]]++;
+        c->times[side][rows[k]]++;
         memcpy(c->gradient[side]->data + rows[k] * width, gradient + k * width,
                (size_t)width * sizeof *gradient);
     }
 }
 
-static inline catcher catcher_open(const setup *s)
+static inline recorder recorder_open(const setup *s)
 {
-    catcher c = {0};
+    recorder c = {0};
 
     for (int side = 0; side < 2; side++) {
         assert_int_equal(cf_table_create(s->grid, side ? &s->shard.items : &s->shard.users,
                                          s->problem->dim, &c.gradient[side]),
                          CF_OK);
-        assert_int_equal(CF_ALLOC(c.visits[side], c.gradient[side]->local_rows), CF_OK);
+        assert_int_equal(CF_ALLOC(c.times[side], c.gradient[side]->local_rows), CF_OK);
     }
     return c;
 }
 
-static inline void catcher_close(catcher *c)
+static inline void recorder_close(recorder *c)
 {
     for (int side = 0; side < 2; side++) {
         cf_table_destroy(&c->gradient[side]);
-        cf_free(&c->visits[side]);
+        cf_free(&c->times[side]);
     }
 }
 
-/** Step once, see that each row came once, and leave the gradients in `c`. */
-static inline cf_loss catcher_step(catcher *c, setup *s, const sample *samples, int64_t size)
+/** Step once, check that each row was passed once, and leave the gradients in `c`. */
+static inline cf_loss recorder_step(recorder *c, setup *s, const sample *samples, int64_t size)
 {
-    const cf_gradient_consumer sink = {catch_rows, c};
+    const cf_gradient_consumer consumer = {record_rows, c};
     cf_loss loss;
 
     for (int side = 0; side < 2; side++)
-        memset(c->visits[side], 0, (size_t)c->gradient[side]->local_rows * sizeof(int32_t));
-    assert_int_equal(cf_model_step(s->model, setup_batch(s, samples, size), &sink, &loss), CF_OK);
+        memset(c->times[side], 0, (size_t)c->gradient[side]->local_rows * sizeof(int32_t));
+    assert_int_equal(cf_model_step(s->model, setup_batch(s, samples, size), &consumer, &loss),
+                     CF_OK);
     for (int side = 0; side < 2; side++) {
         for (int64_t row = 0; row < c->gradient[side]->local_rows; row++)
-            assert_int_equal(c->visits[side][row], 1);
+            assert_int_equal(c->times[side][row], 1);
         cf_test_table_check_padding(c->gradient[side]);
     }
     return loss;

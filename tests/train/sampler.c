@@ -32,10 +32,10 @@ static epoch draw_epoch(struct sampler *sampler, const cf_grid *grid, int64_t nu
         const cf_batch *batch = sampler_draw(sampler, b);
 
         for (int64_t k = 0; k < batch->count; k++) {
-            int64_t *sample = seen[at + batch->place[k]];
+            int64_t *sample = seen[at + batch->position[k]];
 
-            assert_true(k == 0 || batch->place[k] > batch->place[k - 1]);
-            assert_in_range(batch->place[k], 0, batch->size - 1);
+            assert_true(k == 0 || batch->position[k] > batch->position[k - 1]);
+            assert_in_range(batch->position[k], 0, batch->size - 1);
             /* one more than each number, so that a place nobody draws shows as -1 */
             sample[0] = 1 + sampler->shard->first_user + batch->user[k];
             sample[1] = 1 + batch->positive[k];

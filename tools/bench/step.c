@@ -61,7 +61,7 @@ static void time_steps(const cf_par *world, bench *b, const double share[2], dou
         for (int way = 0; way < 2; way++) {
             double one;
 
-            b->model->propagation.share = share[way];
+            b->model->propagation.max_edge_fraction = share[way];
             MPI_Barrier(world->comm);
             one = cf_clock_now();
             take_step(b);
@@ -81,7 +81,7 @@ static uint64_t gradient_bits(bench *b, double share)
     cf_loss loss;
 
     b->checksum = 0;
-    b->model->propagation.share = share;
+    b->model->propagation.max_edge_fraction = share;
     (void)cf_model_step(b->model, sampler_draw(&b->sampler, b->index), &sink, &loss);
     MPI_Allreduce(MPI_IN_PLACE, &b->checksum, 1, MPI_UINT64_T, MPI_SUM, b->grid->world.comm);
     return b->checksum;
@@ -92,6 +92,7 @@ static cf_status set_up(const cf_par *world, int argc, char **argv, bench *b)
     static const cf_setting *const tables[] = {cf_model_settings, cf_select_settings,
                                                cf_optim_settings, cf_train_settings};
     int rows = 1, columns = world->size;
+    cf_model_options options;
     cf_model_place place;
     cf_status status;
 
@@ -104,10 +105,11 @@ static cf_status set_up(const cf_par *world, int argc, char **argv, bench *b)
     CF_TRY(cf_par_create_grid(world, rows, columns, &b->grid));
     CF_TRY(cf_dataset_load_shard(b->dataset, b->grid, &b->shard));
     CF_TRY(sampler_create(b->config, b->dataset, b->shard, &b->sampler));
+    cf_model_read_options(b->config, &options);
     place = (cf_model_place){b->grid, b->shard, b->sampler.batch_size};
-    CF_TRY(cf_model_create(b->config, &place, &b->model));
+    CF_TRY(cf_model_create(&options, &place, &b->model));
     CF_TRY(cf_optim_create(b->config, b->model->table, &b->optim));
-    cf_model_fill_noise(b->model, b->config, b->sampler.seed);
+    cf_model_fill_noise(b->model, b->sampler.seed);
     sampler_start_epoch(&b->sampler, 0);
     cf_model_start_epoch(b->model, b->sampler.seed, 0);
 done:
@@ -116,7 +118,7 @@ done:
 
 static double share_reached(const bench *b)
 {
-    const cf_hops *reach = &b->model->propagation.reach;
+    const cf_hops *reach = &b->model->propagation.hops;
     int64_t n[2] = {0, 0}; /* near, all */
 
     for (int side = 0; side < 2; side++) {
@@ -135,7 +137,7 @@ int main(int argc, char **argv)
 
     cf_par_init(&argc, &argv, &world);
     CF_TRY(set_up(&world, argc, argv, &b));
-    share[1] = b.model->propagation.share;
+    share[1] = b.model->propagation.max_edge_fraction;
     if (gradient_bits(&b, share[0]) != gradient_bits(&b, share[1]))
         CF_TRY(CF_FAIL(CF_ERR_NUMERIC, "gradients differ"));
     time_steps(&world, &b, share, seconds);
@@ -144,7 +146,7 @@ int main(int argc, char **argv)
                "\"steps_reached\": %d, \"rows_reached\": %.3f, \"seconds_all_rows\": %.4f, "
                "\"seconds\": %.4f}\n",
                world.size, b.grid->n_rows, b.grid->n_columns, omp_get_max_threads(),
-               b.model->propagation.reach.depth, share_reached(&b), seconds[0], seconds[1]);
+               b.model->propagation.hops.depth, share_reached(&b), seconds[0], seconds[1]);
 done:
     if (status != CF_OK && world.rank == 0) fprintf(stderr, "bench_step: %s\n", cf_error_message());
     cf_optim_destroy(&b.optim);

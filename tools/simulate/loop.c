@@ -122,6 +122,7 @@ typedef struct loop {
 static cf_status set_up(loop *l, const cf_par *world, char **argv, int argc)
 {
     cf_dataset dataset = {0};
+    cf_model_options options;
     cf_model_place place;
     int n_rows, n_columns;
     cf_status status;
@@ -141,13 +142,14 @@ static cf_status set_up(loop *l, const cf_par *world, char **argv, int argc)
     dataset.n_items = l->lists.size.n_items;
     dataset.n_train = l->lists.size.n_train;
     CF_TRY(sampler_create(l->config, &dataset, &l->shard, &l->sampler));
+    cf_model_read_options(l->config, &options);
     place = (cf_model_place){l->grid, &l->shard, l->sampler.batch_size};
-    CF_TRY(cf_model_create(l->config, &place, &l->model));
+    CF_TRY(cf_model_create(&options, &place, &l->model));
     CF_TRY(cf_optim_create(
         l->config,
         (cf_table *[]){cf_model_table(l->model, CF_USERS), cf_model_table(l->model, CF_ITEMS)},
         &l->optim));
-    cf_model_fill_noise(l->model, l->config, l->sampler.seed);
+    cf_model_fill_noise(l->model, l->sampler.seed);
     sampler_start_epoch(&l->sampler, 0);
     cf_model_start_epoch(l->model, l->sampler.seed, 0);
 done:
@@ -157,7 +159,7 @@ done:
 /* As train/run.c does it, with what the ranks agree on before it. */
 static cf_status step(loop *l, int64_t index, double *loss_sum)
 {
-    const cf_gradient_consumer sink = {cf_optim_update, l->optim};
+    const cf_gradient_consumer consumer = {cf_optim_update, l->optim};
     int duty[2] = {0, 0};
     const cf_batch *batch;
     cf_phase before;
@@ -169,7 +171,7 @@ static cf_status step(loop *l, int64_t index, double *loss_sum)
     batch = sampler_draw(&l->sampler, index % sampler_n_batches(&l->sampler));
     cf_par_restore_phase(before);
     cf_optim_begin(l->optim);
-    status = cf_model_step(l->model, batch, &sink, &loss);
+    status = cf_model_step(l->model, batch, &consumer, &loss);
     if (status == CF_OK) *loss_sum += loss.total;
     cf_par_move_seconds(CF_PHASE_PROPAGATION, CF_PHASE_OPTIMIZER, cf_optim_seconds(l->optim));
     return status;

@@ -1,0 +1,90 @@
+/* The rows of a batch and their gradient: count[side] x width floats each, in ascending order of
+ * local rows. What a loss differs in is how it computes one gradient row (a gradient_row_fn); the
+ * list of rows and the scaling for propagation are the same for all losses. */
+#include "gradient.h"
+
+enum { SAMPLES, FLOATS, N_SIZES }; /* of the tables of arrays: largest batch; x width */
+
+/* A sample has one user, but up to two items. */
+static const cf_array rows_arrays[] = {
+    CF_ARRAY(batch_rows, final[CF_USERS], FLOATS, 1),
+    CF_ARRAY(batch_rows, final[CF_ITEMS], FLOATS, 2),
+};
+enum { N_ROWS_ARRAYS = sizeof rows_arrays / sizeof *rows_arrays };
+
+cf_status batch_rows_create(int64_t width, int64_t max_batch, batch_rows *out)
+{
+    *out = (batch_rows){.width = width};
+    return cf_arrays_create(out, rows_arrays, N_ROWS_ARRAYS,
+                            (int64_t[N_SIZES]){max_batch, max_batch * width});
+}
+
+void batch_rows_destroy(batch_rows *rows)
+{
+    cf_arrays_destroy(rows, rows_arrays, N_ROWS_ARRAYS);
+}
+
+double batch_rows_bytes(double max_batch, double width)
+{
+    return cf_arrays_bytes(rows_arrays, N_ROWS_ARRAYS,
+                           (double[N_SIZES]){max_batch, max_batch * width});
+}
+
+static const cf_array gradient_arrays[] = {
+    CF_ARRAY(gradient, values[CF_USERS], FLOATS, 2),
+    CF_ARRAY(gradient, values[CF_ITEMS], FLOATS, 2),
+    CF_ARRAY(gradient, reg_coefficient[CF_USERS], SAMPLES, 2),
+    CF_ARRAY(gradient, reg_coefficient[CF_ITEMS], SAMPLES, 2),
+};
+enum { N_GRADIENT_ARRAYS = sizeof gradient_arrays / sizeof *gradient_arrays };
+
+cf_status gradient_create(cf_graph *graph, int64_t width, int64_t max_batch, gradient *out)
+{
+    cf_status status;
+
+    *out = (gradient){0};
+    CF_TRY(cf_graph_create_sparse(graph, 2 * max_batch, width, &out->scaled));
+    CF_TRY(cf_arrays_create(out, gradient_arrays, N_GRADIENT_ARRAYS,
+                            (int64_t[N_SIZES]){max_batch, max_batch * width}));
+done:
+    return status;
+}
+
+void gradient_destroy(gradient *g)
+{
+    cf_graph_destroy_sparse(&g->scaled);
+    cf_arrays_destroy(g, gradient_arrays, N_GRADIENT_ARRAYS);
+}
+
+double gradient_bytes(double max_batch, double width)
+{
+    return cf_arrays_bytes(gradient_arrays, N_GRADIENT_ARRAYS,
+                           (double[N_SIZES]){max_batch, max_batch * width});
+}
+
+static void scale_row(float *out, const float *in, float factor, int64_t width)
+{
+    const cf_lanes scale = cf_lanes_all(factor);
+
+    for (int64_t d = 0; d < width; d += CF_LANES)
+        cf_lanes_store(out + d, cf_lanes_load(in + d) * scale);
+}
+
+void gradient_fill(gradient *g, const cf_graph *graph, const batch_rows *rows, gradient_row_fn *row,
+                   const void *context)
+{
+    const int64_t width = rows->width;
+
+    for (int side = 0; side < 2; side++) {
+        const float *scale = cf_graph_scale(graph, (cf_side)side);
+
+        g->scaled.count[side] = rows->count[side];
+        g->scaled.rows[side] = rows->local[side];
+#pragma omp parallel for schedule(static, 8)
+        for (int64_t k = 0; k < rows->count[side]; k++) {
+            row(context, (cf_side)side, k, g->values[side] + k * width);
+            scale_row(g->scaled.values[side] + k * width, g->values[side] + k * width,
+                      scale[rows->local[side][k]], width);
+        }
+    }
+}

@@ -1,0 +1,31 @@
+/* The table of models, and those of them that are nothing but a pairwise loss on final rows:
+ *
+ *   BPR       matrix factorization: the raw tables are the final ones (Rendle et al. 2009, "BPR:
+ *             Bayesian personalized ranking from implicit feedback")
+ *   LightGCN  final tables are the mean of all powers of the normalised graph on the raw ones (He
+ *             et al. 2020, "LightGCN: Simplifying and powering graph convolution network for
+ *             recommendation")
+ *
+ * A model with a loss of its own has a file of its own: sgl.c, sgcl.c. */
+#include "pairwise.h"
+
+#include <string.h>
+
+static const model_ops model_bpr = {.name = "BPR", .negatives = true, .step = pairwise_step};
+
+static const model_ops model_lightgcn = {.name = "LightGCN",
+                                         .propagates = true,
+                                         .regularizes = true,
+                                         .negatives = true,
+                                         .step = pairwise_step};
+
+static const model_ops *const models[] = {&model_bpr,  &model_lightgcn, &model_sgl,
+                                          &model_sgcl, &model_ease,     &model_l3ae};
+
+const model_ops *model_find_ops(const char *name)
+{
+    for (size_t k = 0; k < sizeof models / sizeof *models; k++)
+        if (strcmp(name, models[k]->name) == 0) return models[k];
+    CF_ASSERT(!"a choice of the setting `model` that is no model");
+    return NULL;
+}
