@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* ---- Status and errors ---- */
 
@@ -138,8 +139,23 @@ void cf_progress_end(cf_progress *progress);
 /** Seconds of a monotonic clock. */
 double cf_clock_now(void);
 
-/* ---- Small files ---- */
+/* ---- Files that are complete or absent ---- */
 
-/** Replace the file `path` by one with these bytes: written to `path`.tmp, synced, renamed. Local.
- * Errors: IO (`path` is as it was before), MEMORY. */
+/** A file that is written piece by piece: under PATH.tmp, until cf_output_commit() gives it its
+ * name. Zeroed, it is closed. Everything is Local. */
+typedef struct cf_output {
+    FILE *file;             /* open for writing; NULL if closed */
+    char *path, *temporary; /* PATH and PATH.tmp; owned */
+} cf_output;
+/** Errors: IO, MEMORY; then `output` is closed. */
+cf_status cf_output_open(cf_output *output, const char *path);
+/** IO if something could not be written so far. */
+cf_status cf_output_check(const cf_output *output);
+/** Sync the file, give it its name, and close. Errors: IO (the file that was at PATH stays). */
+cf_status cf_output_commit(cf_output *output);
+/** Close; a file that was not committed is removed. Does nothing if closed. */
+void cf_output_close(cf_output *output);
+
+/** Replace the file `path` by one with these bytes, in the same way. Local. Errors: IO (`path` is
+ * as it was before), MEMORY. */
 cf_status cf_file_replace(const char *path, const void *bytes, size_t size);

@@ -1,28 +1,28 @@
-/* Command lines and settings. */
+/* A command line, parsed by the table of its command.
+ *
+ * getopt_long() splits it; errors are noted here, so that they name the command and suggest the
+ * nearest option. Every rank parses the same argv, so no communication is needed. */
 #include "cli.h"
-
-#include "cf/ingest.h"
-#include "cf/synth.h"
 
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { COMMON = 256 }; /* getopt's numbers: the command's own options are 0.., these follow */
-enum { SET = COMMON, JSON, QUIET, HELP };
+/* getopt's numbers: a command's own options have their index in its table, those below are shared.
+ */
+enum { SET = 256, JSON, QUIET, HELP };
 
 /* ---- The command line ----------------------------------------------------------------------- */
 
-/* getopt's table of the command's options and those that it shares with others. */
+/* getopt's table: the command's own options, then those shared with other commands. Returns their
+ * number. */
 static int list_options(const cli_command *command, struct option *out)
 {
     int n = 0;
 
-    for (const cli_option *own = command->options; own->name; own++) {
-        out[n] =
-            (struct option){own->name, own->argument ? required_argument : no_argument, NULL, n};
-        n++;
-    }
+    for (const cli_option *own = command->options; own->name != NULL; own++, n++)
+        out[n] = (struct option){own->name, own->argument != NULL ? required_argument : no_argument,
+                                 NULL, n};
     CF_ASSERT(n <= CLI_MAX_OPTIONS);
     if (command->settings != CLI_NO_SETTINGS)
         out[n++] = (struct option){"set", required_argument, NULL, SET};
@@ -33,8 +33,9 @@ static int list_options(const cli_command *command, struct option *out)
     return n;
 }
 
-static cf_status fail_unknown(const cli_command *command, const char *given,
-                              const struct option *options, int n)
+/* `given` is the word as it was written: with its dashes, perhaps with =VALUE. */
+static cf_status fail_unknown_option(const cli_command *command, const char *given,
+                                     const struct option *options, int n)
 {
     const char *names[CLI_MAX_OPTIONS + 8];
     char name[64];
@@ -52,7 +53,8 @@ static cf_status fail_unknown(const cli_command *command, const char *given,
                    command->name, given, command->name);
 }
 
-static cf_status take_option(int option, cli_arguments *out)
+/* Note one option that getopt has found; its value is in optarg. */
+static cf_status note_option(int option, cli_arguments *out)
 {
     cf_status status = CF_OK;
 
@@ -65,26 +67,27 @@ static cf_status take_option(int option, cli_arguments *out)
         out->quiet = true;
     } else if (option == HELP || option == 'h') {
         out->help = true;
-    } else if (out->value[option]) {
+    } else if (out->value[option] != NULL) {
         status = CF_FAIL(CF_ERR_USAGE, "%s: --%s is given twice", out->command->name,
                          out->command->options[option].name);
     } else {
-        out->value[option] = optarg ? optarg : "";
+        out->value[option] = optarg != NULL ? optarg : "";
     }
 done:
     return status;
 }
 
+/* The operand and the required options; a request for help needs neither. */
 static cf_status check_complete(const cli_arguments *arguments)
 {
     const cli_command *command = arguments->command;
-    bool needs_operand = command->operand && command->operand[0] != '[';
+    bool needs_operand = command->operand != NULL && command->operand[0] != '[';
 
     if (arguments->help) return CF_OK;
     if (needs_operand && arguments->n_positional == 0)
         return CF_FAIL(CF_ERR_USAGE, "%s: %s is missing", command->name, command->operand);
-    for (int k = 0; command->options[k].name; k++)
-        if (command->options[k].required && !arguments->value[k])
+    for (int k = 0; command->options[k].name != NULL; k++)
+        if (command->options[k].required && arguments->value[k] == NULL)
             return CF_FAIL(CF_ERR_USAGE, "%s: --%s %s is missing", command->name,
                            command->options[k].name, command->options[k].argument);
     return CF_OK;
@@ -98,18 +101,17 @@ cf_status cli_parse(const cli_command *command, int argc, char **argv, cli_argum
     cf_status status = CF_OK;
 
     opterr = 0;
-    optind = 0; /* glibc: begin anew */
+    optind = 0; /* glibc: start afresh, after an earlier command line too */
     while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
         const char *given = argv[optind > 0 ? optind - 1 : 0];
 
-        if (option == '?') CF_TRY(fail_unknown(command, given, options, n));
-        if (option == ':')
-            CF_TRY(CF_FAIL(CF_ERR_USAGE, "%s: %.60s needs a value", command->name, given));
-        CF_TRY(take_option(option, &arguments));
+        if (option == '?') CF_TRY(fail_unknown_option(command, given, options, n));
+        CF_REQUIRE(option != ':', CF_ERR_USAGE, "%s: %.60s needs a value", command->name, given);
+        CF_TRY(note_option(option, &arguments));
     }
     for (; optind < argc; optind++) {
-        if (!command->operand || arguments.n_positional == 1)
-            CF_TRY(CF_FAIL(CF_ERR_USAGE, "%s: unexpected \"%.60s\"", command->name, argv[optind]));
+        CF_REQUIRE(command->operand != NULL && arguments.n_positional == 0, CF_ERR_USAGE,
+                   "%s: unexpected \"%.60s\"", command->name, argv[optind]);
         arguments.positional[arguments.n_positional++] = argv[optind];
     }
     CF_TRY(check_complete(&arguments));
@@ -130,33 +132,32 @@ const char *cli_value(const cli_arguments *arguments, const char *name)
     const cli_option *options = arguments->command->options;
     int k = 0;
 
-    while (options[k].name && strcmp(options[k].name, name) != 0)
+    while (options[k].name != NULL && strcmp(options[k].name, name) != 0)
         k++;
     CF_ASSERT(options[k].name != NULL);
     return arguments->value[k];
 }
 
-cf_status cli_integer(const cli_arguments *arguments, const char *name, int64_t most,
-                      int64_t *value)
+cf_status cli_integer(const cli_arguments *arguments, const char *name, int64_t max, int64_t *value)
 {
     const char *text = cli_value(arguments, name);
     char *end = NULL;
     long long number;
 
-    if (!text) return CF_OK;
+    if (text == NULL) return CF_OK;
     number = strtoll(text, &end, 10);
-    if (end == text || *end != '\0' || number < 1 || number > most)
+    if (end == text || *end != '\0' || number < 1 || number > max)
         return CF_FAIL(CF_ERR_USAGE, "%s: --%s: \"%.60s\" is not a whole number from 1 to %lld",
-                       arguments->command->name, name, text, (long long)most);
+                       arguments->command->name, name, text, (long long)max);
     *value = number;
     return CF_OK;
 }
 
 /* ---- Durations ------------------------------------------------------------------------------ */
 
-/* The whole number at *text, which moves on behind it; -1 if there is none, or one of over 9
- * digits. */
-static int64_t take_number(const char **text)
+/* Read a whole number of at most 9 digits, so that a sum of a few cannot overflow, and advance
+ * *text past it; -1 if there is none. */
+static int64_t parse_number(const char **text)
 {
     const size_t length = strspn(*text, "0123456789");
     int64_t number = 0;
@@ -167,8 +168,8 @@ static int64_t take_number(const char **text)
     return number;
 }
 
-/* Seconds of a number alone, or of 1d2h3m4s, any of them, in this order; -1 if it is neither. */
-static int64_t read_units(const char *text)
+/* Seconds of a plain number, or of 1d2h3m4s with any of the four in this order; -1 otherwise. */
+static int64_t parse_units(const char *text)
 {
     static const struct {
         char name;
@@ -178,7 +179,7 @@ static int64_t read_units(const char *text)
     int64_t total = 0;
 
     for (size_t k = 0; k < n_units && *text != '\0'; k++) {
-        const int64_t number = take_number(&text);
+        const int64_t number = parse_number(&text);
 
         if (number < 0) return -1;
         if (k == 0 && *text == '\0') return number;
@@ -191,24 +192,25 @@ static int64_t read_units(const char *text)
     return *text == '\0' ? total : -1;
 }
 
-/* Seconds of MM:SS or [DAYS-]HH:MM:SS, as Slurm prints them; -1 if it is neither. */
-static int64_t read_clock(const char *text)
+/* Seconds of MM:SS or [DAYS-]HH:MM:SS, as Slurm prints them; -1 otherwise. After days all three
+ * fields are required, so that 1-02 is an error and not a guess. */
+static int64_t parse_clock(const char *text)
 {
-    int64_t total = take_number(&text), days = 0;
+    int64_t total = parse_number(&text), days = 0;
     int n_colons = 0;
     const bool has_days = total >= 0 && *text == '-';
 
     if (has_days) {
         days = total;
         text++;
-        total = take_number(&text);
+        total = parse_number(&text);
     }
     if (total < 0) return -1;
     for (; *text == ':'; n_colons++) {
         int64_t number;
 
         text++;
-        number = take_number(&text);
+        number = parse_number(&text);
         if (number < 0 || number > 59) return -1;
         total = total * 60 + number;
     }
@@ -221,83 +223,12 @@ cf_status cli_duration(const cli_arguments *arguments, const char *name, double 
     const char *text = cli_value(arguments, name);
     int64_t number;
 
-    if (!text) return CF_OK;
-    number = strchr(text, ':') ? read_clock(text) : read_units(text);
+    if (text == NULL) return CF_OK;
+    number = strchr(text, ':') ? parse_clock(text) : parse_units(text);
     if (number < 1)
         return CF_FAIL(CF_ERR_USAGE,
-                       "%s: --%s: \"%.60s\" is not a duration, as 90s, 1h30m or 01:30:00",
+                       "%s: --%s: \"%.60s\" is not a duration like 90s, 1h30m or 01:30:00",
                        arguments->command->name, name, text);
     *seconds = (double)number;
     return CF_OK;
-}
-
-/* ---- Settings ------------------------------------------------------------------------------- */
-
-const cf_setting *const *cli_tables(cli_settings settings, int *count)
-{
-    static const cf_setting *const prepare[] = {cf_ingest_settings};
-    static const cf_setting *const synthesize[] = {cf_synth_settings};
-
-    *count = 1;
-    if (settings == CLI_SETTINGS_PREPARE) return prepare;
-    if (settings == CLI_SETTINGS_SYNTHESIZE) return synthesize;
-    *count = cf_train_n_tables;
-    return cf_train_tables;
-}
-
-/* One file may hold the settings of prepare and of train: each passes over the other's. */
-static void pass_over_others(cf_config *config, cli_settings settings)
-{
-    cli_settings other =
-        settings == CLI_SETTINGS_PREPARE ? CLI_SETTINGS_TRAIN : CLI_SETTINGS_PREPARE;
-    int n = 0;
-    const cf_setting *const *tables = cli_tables(other, &n);
-
-    for (int t = 0; t < n; t++)
-        cf_config_ignore(config, tables[t]);
-}
-
-static cf_status create_config(const cli_arguments *arguments, const char *path, cf_config **out)
-{
-    cli_settings settings = arguments->command->settings;
-    cf_config *config = NULL;
-    int n = 0;
-    const cf_setting *const *tables = cli_tables(settings, &n);
-    cf_status status = CF_OK;
-
-    CF_TRY(cf_config_create(tables, n, &config));
-    if (path) {
-        pass_over_others(config, settings);
-        CF_TRY(cf_config_load(config, path));
-    }
-    for (int k = 0; k < arguments->n_sets; k++)
-        CF_TRY(cf_config_set(config, arguments->sets[k]));
-    if (settings == CLI_SETTINGS_TRAIN || settings == CLI_SETTINGS_MACHINE)
-        CF_TRY(cf_model_set_defaults(config));
-    *out = config;
-    config = NULL;
-done:
-    cf_config_destroy(&config);
-    return status;
-}
-
-cf_status cli_create_config(const cf_par *world, const cli_arguments *arguments, const char *path,
-                            cf_config **out)
-{
-    cf_config *config = NULL;
-    cf_status status = cf_par_agree(world, create_config(arguments, path, &config));
-
-    if (status != CF_OK)
-        cf_config_destroy(&config);
-    else
-        *out = config;
-    return status;
-}
-
-cf_status cli_load(const cf_par *world, const cli_arguments *arguments, cf_trained **out)
-{
-    const cf_train_source source = {arguments->positional[0], cli_value(arguments, "data"),
-                                    arguments->sets, arguments->n_sets};
-
-    return cf_train_load(world, &source, out);
 }

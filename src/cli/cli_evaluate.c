@@ -1,28 +1,31 @@
-/* evaluate: metrics of a trained model. */
+/* evaluate: metrics of a trained model on the test or valid part.
+ *
+ * Two protocols: history masked (items that the user has in train, and for test in valid, are not
+ * ranked) or not masked (all items are ranked). Both may be asked for at once. */
 #include "cli.h"
 
 #include <string.h>
 
 enum { MASKED = 1, UNMASKED = 2 };
 
-/* What is asked: the split, its name, and the protocols. */
-typedef struct plan {
+/* What to evaluate: a part, its name, and protocols (bits; 0: the run's). */
+typedef struct evaluation {
     cf_split split;
     const char *name;
     int protocols;
-} plan;
+} evaluation;
 
-static cf_status read_plan(const cli_arguments *arguments, plan *out)
+static cf_status read_evaluation(const cli_arguments *arguments, evaluation *out)
 {
     const char *split = cli_value(arguments, "split");
     const char *protocol = cli_value(arguments, "protocol");
 
-    *out = (plan){CF_SPLIT_TEST, "test", 0};
-    if (split && strcmp(split, "valid") == 0)
-        *out = (plan){CF_SPLIT_VALID, "valid", 0};
-    else if (split && strcmp(split, "test") != 0)
+    *out = (evaluation){CF_SPLIT_TEST, "test", 0};
+    if (split != NULL && strcmp(split, "valid") == 0)
+        *out = (evaluation){CF_SPLIT_VALID, "valid", 0};
+    else if (split != NULL && strcmp(split, "test") != 0)
         return CF_FAIL(CF_ERR_USAGE, "evaluate: --split: \"%.60s\" is not test or valid", split);
-    if (!protocol) return CF_OK;
+    if (protocol == NULL) return CF_OK;
     if (strcmp(protocol, "both") == 0)
         out->protocols = MASKED | UNMASKED;
     else if (strcmp(protocol, "masked") == 0)
@@ -35,43 +38,43 @@ static cf_status read_plan(const cli_arguments *arguments, plan *out)
     return CF_OK;
 }
 
-/* Other lengths of lists than the run's. Local. */
+/* Replace the run's lengths of lists. Local. */
 static cf_status set_topk(cf_config *config, const char *topk)
 {
     char assignment[256];
 
-    if (!topk) return CF_OK;
+    if (topk == NULL) return CF_OK;
     snprintf(assignment, sizeof assignment, "topk=%.200s", topk);
     return cf_config_set(config, assignment);
 }
 
-static void print_metrics(const plan *p, const cf_metrics metrics[2])
+static void print_metrics(const evaluation *e, const cf_metrics metrics[2])
 {
     static const char *const protocol[] = {"history masked", "history not masked"};
 
     for (int k = 0; k < 2; k++)
-        if (p->protocols & (k == 0 ? MASKED : UNMASKED)) {
+        if (e->protocols & (k == 0 ? MASKED : UNMASKED)) {
             char title[64];
 
-            snprintf(title, sizeof title, "%s, %s", p->name, protocol[k]);
+            snprintf(title, sizeof title, "%s, %s", e->name, protocol[k]);
             cli_print_metrics(&metrics[k], title);
         }
 }
 
-/* {"test": {...}}; of both protocols {"test": {...}, "test_unmasked": {...}}. */
-static json_t *metrics_json(const plan *p, const cf_metrics metrics[2])
+/* {"test": {...}, "protocol": ..., "users": ...}; of both protocols also "test_unmasked". */
+static json_t *metrics_json(const evaluation *e, const cf_metrics metrics[2])
 {
-    bool both = p->protocols == (MASKED | UNMASKED);
-    const cf_metrics *first = &metrics[p->protocols & MASKED ? 0 : 1];
+    bool both = e->protocols == (MASKED | UNMASKED);
+    const cf_metrics *first = &metrics[e->protocols & MASKED ? 0 : 1];
     json_t *object = json_object();
     char name[32];
 
-    json_object_set_new(object, p->name, cli_metrics_json(first));
-    snprintf(name, sizeof name, "%s_unmasked", p->name);
+    json_object_set_new(object, e->name, cli_metrics_json(first));
+    snprintf(name, sizeof name, "%s_unmasked", e->name);
     if (both) json_object_set_new(object, name, cli_metrics_json(&metrics[1]));
     json_object_set_new(object, "protocol",
                         json_string(both                    ? "both"
-                                    : p->protocols & MASKED ? "masked"
+                                    : e->protocols & MASKED ? "masked"
                                                             : "unmasked"));
     json_object_set_new(object, "users", json_integer((json_int_t)first->n_users));
     return object;
@@ -79,56 +82,73 @@ static json_t *metrics_json(const plan *p, const cf_metrics metrics[2])
 
 static cf_status write_profile(const cf_trained *trained, const char *path)
 {
-    const cf_report_context scene = {"evaluate", trained->config, trained->dataset, trained->grid,
-                                  trained->shard};
+    const cf_report_context context = {"evaluate", trained->config, trained->dataset, trained->grid,
+                                       trained->shard};
 
-    return path ? cf_train_write_profile(&scene, path) : CF_OK;
+    return path != NULL ? cf_train_write_profile(&context, path) : CF_OK;
 }
 
-static cf_status run(const cf_par *world, const cli_arguments *arguments)
+/* Load the model, with the lists of --topk. Its phase is input, for the profile. Collective. */
+static cf_status load_model(const cf_par *world, const cli_arguments *arguments, cf_trained **out)
+{
+    const cf_phase before = cf_par_set_phase(CF_PHASE_INPUT);
+    cf_status status = cli_load(world, arguments, out);
+
+    cf_par_restore_phase(before);
+    CF_TRY(status);
+    CF_TRY(cf_par_agree(world, set_topk((*out)->config, cli_value(arguments, "topk"))));
+done:
+    return status;
+}
+
+/* metrics[0] with the history masked, metrics[1] not masked; one that is not asked for stays as it
+ * is. Collective. */
+static cf_status measure(const evaluation *e, const cf_trained *trained, cf_metrics metrics[2])
+{
+    const cf_eval_tables tables = {trained->final[CF_USERS], trained->final[CF_ITEMS],
+                                   trained->shard};
+    const cf_phase before = cf_par_set_phase(CF_PHASE_EVALUATION);
+    cf_status status = CF_OK;
+
+    for (int k = 0; k < 2 && status == CF_OK; k++)
+        if (e->protocols & (k == 0 ? MASKED : UNMASKED))
+            status = cf_eval_run(&tables, e->split, k == 0, trained->config, &metrics[k]);
+    cf_par_restore_phase(before);
+    return status;
+}
+
+static cf_status run_evaluate(const cf_par *world, const cli_arguments *arguments)
 {
     cf_metrics metrics[2] = {0};
     cf_trained *trained = NULL;
-    cf_eval_tables tables;
-    cf_phase before;
-    plan p;
+    evaluation e;
     cf_status status;
 
-    CF_TRY(read_plan(arguments, &p));
-    before = cf_par_set_phase(CF_PHASE_INPUT);
-    status = cli_load(world, arguments, &trained);
-    cf_par_restore_phase(before);
-    CF_TRY(status);
-    CF_TRY(cf_par_agree(world, set_topk(trained->config, cli_value(arguments, "topk"))));
-    if ((p.split == CF_SPLIT_TEST ? trained->dataset->n_test : trained->dataset->n_valid) == 0)
-        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: has no %s part", cli_value(arguments, "data"), p.name));
-    if (p.protocols == 0)
-        p.protocols = cf_config_bool(trained->config, "mask_history") ? MASKED : UNMASKED;
-
-    tables = (cf_eval_tables){trained->final[CF_USERS], trained->final[CF_ITEMS], trained->shard};
-    before = cf_par_set_phase(CF_PHASE_EVALUATION);
-    for (int k = 0; k < 2 && status == CF_OK; k++)
-        if (p.protocols & (k == 0 ? MASKED : UNMASKED))
-            status = cf_eval_run(&tables, p.split, k == 0, trained->config, &metrics[k]);
-    cf_par_restore_phase(before);
-    CF_TRY(status);
+    CF_TRY(read_evaluation(arguments, &e));
+    CF_TRY(load_model(world, arguments, &trained));
+    CF_REQUIRE((e.split == CF_SPLIT_TEST ? trained->dataset->n_test : trained->dataset->n_valid) >
+                   0,
+               CF_ERR_FORMAT, "%s: has no %s part", cli_value(arguments, "data"), e.name);
+    if (e.protocols == 0)
+        e.protocols = cf_config_bool(trained->config, "mask_history") ? MASKED : UNMASKED;
+    CF_TRY(measure(&e, trained, metrics));
     CF_TRY(write_profile(trained, cli_value(arguments, "profile")));
     if (arguments->json)
-        CF_TRY(cli_print_json(world, world->rank == 0 ? metrics_json(&p, metrics) : NULL));
+        CF_TRY(cli_print_json(world, world->rank == 0 ? metrics_json(&e, metrics) : NULL));
     else if (world->rank == 0)
-        print_metrics(&p, metrics);
+        print_metrics(&e, metrics);
 done:
     cf_train_unload(&trained);
     return status;
 }
 
-static const cli_option options[] = {
+static const cli_option evaluate_options[] = {
     {"data", "DATA.h5", "the dataset that the model was trained on", true},
-    {"split", "test|valid", "whose interactions are looked for; default test", false},
-    {"protocol", "masked|unmasked|both", "rank what the user already has? default: as the run",
-     false},
-    {"topk", "K,...", "lengths of the lists; default: as the run", false},
-    {"profile", "FILE.json", "what it cost each rank: seconds and bytes sent, by phase", false},
+    {"split", "test|valid", "the part to evaluate on; default test", false},
+    {"protocol", "masked|unmasked|both",
+     "masked: rank no item that the user has already; default: as in the run", false},
+    {"topk", "K,...", "lengths of the lists; default: as in the run", false},
+    {"profile", "FILE.json", "write seconds and bytes sent of each rank, by phase", false},
     {0}};
 
 const cli_command cli_evaluate = {
@@ -137,6 +157,6 @@ const cli_command cli_evaluate = {
     .operand = "CHECKPOINT.h5",
     .settings = CLI_SETTINGS_MACHINE,
     .has_json = true,
-    .options = options,
-    .run = run,
+    .options = evaluate_options,
+    .run = run_evaluate,
 };

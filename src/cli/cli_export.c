@@ -1,4 +1,7 @@
-/* export: the final tables, or the item-item matrix, as NumPy files, with ids. */
+/* export: the final tables, or the item-item matrix of a closed form, as NumPy files, with ids.
+ *
+ * Rows (n x dim, float32) are gathered on rank 0 some at a time, in the order of their global
+ * index, so that no rank ever holds a whole table. Row k belongs to the id of line k. */
 #include "cli.h"
 
 #include <errno.h>
@@ -7,17 +10,12 @@
 
 enum { BYTES_PER_PASS = 8 << 20, NAMES_PER_PASS = 65536 };
 
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-/* The head of a .npy file, version 1: padded so that the data begin at a multiple of 64 bytes
+/* The header of a .npy file, version 1: padded so that the data begin at a multiple of 64 bytes
  * (NumPy Enhancement Proposal 1). */
-static void write_npy_head(FILE *file, int64_t rows, int64_t columns)
+static void write_npy_header(FILE *file, int64_t rows, int64_t columns)
 {
-    char head[128];
-    int length = snprintf(head, sizeof head,
+    char header[128];
+    int length = snprintf(header, sizeof header,
                           "{'descr': '<f4', 'fortran_order': False, 'shape': (%lld, %lld), }",
                           (long long)rows, (long long)columns);
     int padded = (10 + length + 1 + 63) / 64 * 64 - 10;
@@ -25,11 +23,12 @@ static void write_npy_head(FILE *file, int64_t rows, int64_t columns)
     fwrite("\x93NUMPY\x01\x00", 1, 8, file);
     fputc(padded & 0xFF, file);
     fputc(padded >> 8, file);
-    fprintf(file, "%-*s\n", padded - 1, head);
+    fprintf(file, "%-*s\n", padded - 1, header);
 }
 
-/* All rows, some at a time, through rank 0. */
-static cf_status write_rows(const cf_table *table, cli_output *output)
+/* All rows, a pass of bounded size at a time. A full disk is agreed on after each pass, so that the
+ * others do not gather for nothing. Collective. */
+static cf_status write_rows(const cf_table *table, cf_output *output)
 {
     const cf_par *world = &table->grid->world;
     int64_t bytes_a_row = table->full_width * (int64_t)sizeof(float);
@@ -39,19 +38,20 @@ static cf_status write_rows(const cf_table *table, cli_output *output)
 
     CF_TRY(cf_par_agree(world, CF_ALLOC(rows, pass * table->full_width)));
     for (int64_t first = 0; first < table->n_rows; first += pass) {
-        int64_t count = smaller(pass, table->n_rows - first);
+        int64_t count = cf_min(pass, table->n_rows - first);
 
         CF_TRY(cf_table_gather(table, first, count, rows));
         for (int64_t k = 0; k < count && world->rank == 0; k++)
             fwrite(rows + k * table->full_width, sizeof *rows, (size_t)table->dim, output->file);
-        CF_TRY(cf_par_agree(world, world->rank == 0 ? cli_output_check(output) : CF_OK));
+        CF_TRY(cf_par_agree(world, world->rank == 0 ? cf_output_check(output) : CF_OK));
     }
 done:
     cf_free(&rows);
     return status;
 }
 
-static cf_status write_names(const cf_dataset *dataset, cf_name_kind which, cli_output *output)
+/* All ids of one side, one a line. Collective. */
+static cf_status write_names(const cf_dataset *dataset, cf_name_kind which, cf_output *output)
 {
     const cf_par *world = dataset->world;
     int64_t n = which == CF_USER_IDS ? dataset->n_users : dataset->n_items;
@@ -59,13 +59,13 @@ static cf_status write_names(const cf_dataset *dataset, cf_name_kind which, cli_
     cf_status status = CF_OK;
 
     for (int64_t first = 0; first < n; first += NAMES_PER_PASS) {
-        int64_t count = world->rank == 0 ? smaller(NAMES_PER_PASS, n - first) : 0;
+        int64_t count = world->rank == 0 ? cf_min(NAMES_PER_PASS, n - first) : 0;
 
         CF_TRY(cf_dataset_read_names(dataset, which, first, count, &names));
         for (int64_t k = 0; k < names.count; k++)
             fprintf(output->file, "%s\n", names.bytes + names.start[k]);
         cf_dataset_destroy_strings(&names);
-        CF_TRY(cf_par_agree(world, world->rank == 0 ? cli_output_check(output) : CF_OK));
+        CF_TRY(cf_par_agree(world, world->rank == 0 ? cf_output_check(output) : CF_OK));
     }
 done:
     return status;
@@ -75,31 +75,46 @@ static const char *const rows_name[2] = {"users.npy", "items.npy"};
 static const char *const ids_name[2] = {"users.txt", "items.txt"};
 static const char similarity_name[] = "item_similarity.npy";
 
-/* One side's rows, as `name`, and ids. Both are published only when both are whole. */
+/* Open folder/name. Local. */
+static cf_status open_in_folder(cf_output *output, const char *folder, const char *name)
+{
+    const size_t size = strlen(folder) + strlen(name) + 2;
+    char *path = NULL;
+    cf_status status;
+
+    CF_TRY(CF_ALLOC(path, (int64_t)size));
+    snprintf(path, size, "%s/%s", folder, name);
+    CF_TRY(cf_output_open(output, path));
+done:
+    cf_free(&path);
+    return status;
+}
+
+/* One side's rows, as `name`, and ids. Neither file gets its name before both are complete. */
 static cf_status export_side(const cf_trained *trained, cf_side side, const char *name,
                              const char *folder)
 {
     const cf_table *table = trained->final[side];
     const cf_par *world = trained->dataset->world;
-    cli_output rows = {0}, ids = {0};
+    cf_output rows = {0}, ids = {0};
     cf_status status = CF_OK;
 
     if (world->rank == 0) {
-        status = cli_output_open(&rows, folder, name);
-        if (status == CF_OK) status = cli_output_open(&ids, folder, ids_name[side]);
-        if (status == CF_OK) write_npy_head(rows.file, table->n_rows, table->dim);
+        status = open_in_folder(&rows, folder, name);
+        if (status == CF_OK) status = open_in_folder(&ids, folder, ids_name[side]);
+        if (status == CF_OK) write_npy_header(rows.file, table->n_rows, table->dim);
     }
     CF_TRY(cf_par_agree(world, status));
     CF_TRY(write_rows(table, &rows));
     CF_TRY(write_names(trained->dataset, side == CF_USERS ? CF_USER_IDS : CF_ITEM_IDS, &ids));
     if (world->rank == 0) {
-        status = cli_output_publish(&rows);
-        if (status == CF_OK) status = cli_output_publish(&ids);
+        status = cf_output_commit(&rows);
+        if (status == CF_OK) status = cf_output_commit(&ids);
     }
     CF_TRY(cf_par_agree(world, status));
 done:
-    cli_output_discard(&rows);
-    cli_output_discard(&ids);
+    cf_output_close(&rows);
+    cf_output_close(&ids);
     return status;
 }
 
@@ -117,7 +132,7 @@ done:
     return status;
 }
 
-/* Of a closed form: its one table. */
+/* A closed form has one table, items x items. */
 static cf_status export_similarity(const cf_trained *t, const char *folder)
 {
     const long long n = (long long)t->dataset->n_items;
@@ -130,34 +145,35 @@ done:
     return status;
 }
 
-static cf_status make_folder(const cf_par *world, const char *folder)
+/* A folder that exists already will do. */
+static cf_status create_folder(const cf_par *world, const char *folder)
 {
     cf_status status = CF_OK;
 
     if (world->rank == 0 && mkdir(folder, 0777) != 0 && errno != EEXIST)
-        status = CF_FAIL(CF_ERR_IO, "%s: cannot make the folder (%s)", folder, strerror(errno));
+        status = CF_FAIL(CF_ERR_IO, "%s: cannot create the folder (%s)", folder, strerror(errno));
     return cf_par_agree(world, status);
 }
 
-static cf_status run(const cf_par *world, const cli_arguments *arguments)
+static cf_status run_export(const cf_par *world, const cli_arguments *arguments)
 {
     const char *folder = cli_value(arguments, "out");
     cf_trained *trained = NULL;
     cf_status status;
 
     CF_TRY(cli_load(world, arguments, &trained));
-    CF_TRY(make_folder(world, folder));
-    CF_TRY(trained->final[CF_USERS] ? export_tables(trained, folder)
-                                    : export_similarity(trained, folder));
+    CF_TRY(create_folder(world, folder));
+    CF_TRY(trained->final[CF_USERS] != NULL ? export_tables(trained, folder)
+                                            : export_similarity(trained, folder));
 done:
     cf_train_unload(&trained);
     return status;
 }
 
-static const cli_option options[] = {
+static const cli_option export_options[] = {
     {"data", "DATA.h5", "the dataset that the model was trained on", true},
     {"out", "FOLDER",
-     "where users.npy, items.npy, users.txt and items.txt go; of EASE and L3AE "
+     "folder for users.npy, items.npy, users.txt and items.txt; for EASE and L3AE "
      "item_similarity.npy and items.txt",
      true},
     {0}};
@@ -168,9 +184,10 @@ const cli_command cli_export = {
     .operand = "CHECKPOINT.h5",
     .remarks =
         "The score of a user and an item is the dot product of their rows (float32). Line k of\n"
-        "users.txt and items.txt is the id of row k, from 0. EASE and L3AE: the score of a user\n"
-        "and an item is the sum of what the user's train items have in the item's row.",
+        "users.txt and items.txt is the id of row k, from 0. With EASE and L3AE the score is the "
+        "sum,\n"
+        "over the user's train items, of their columns in the item's row.",
     .settings = CLI_SETTINGS_MACHINE,
-    .options = options,
-    .run = run,
+    .options = export_options,
+    .run = run_export,
 };

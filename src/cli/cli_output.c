@@ -1,18 +1,16 @@
-/* Results: JSON, tables of metrics, files that are complete or absent. */
+/* Results on standard output: JSON, and tables of metrics. */
 #include "cli.h"
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
-/* ---- Standard output ------------------------------------------------------------------------ */
-
+/* A NULL object on rank 0 is jansson's way to say that memory ran out while it was packed. */
 cf_status cli_print_json(const cf_par *world, json_t *object)
 {
     cf_status status = CF_OK;
 
     if (world->rank == 0) {
-        if (!object)
+        if (object == NULL)
             status = CF_FAIL(CF_ERR_MEMORY, "out of memory for the result");
         else if (json_dumpf(object, stdout, 0) != 0 || putchar('\n') == EOF)
             status = CF_FAIL(CF_ERR_IO, "standard output: cannot write (%s)", strerror(errno));
@@ -36,6 +34,7 @@ json_t *cli_metrics_json(const cf_metrics *metrics)
     return object;
 }
 
+/* A line for each metric, a column for each length of the list. */
 void cli_print_metrics(const cf_metrics *metrics, const char *title)
 {
     printf("%s, %lld users\n%-10s", title, (long long)metrics->n_users, "");
@@ -52,49 +51,4 @@ void cli_print_metrics(const cf_metrics *metrics, const char *title)
             printf("%10.4f", metrics->mean[m][t]);
         printf("\n");
     }
-}
-
-/* ---- Files ---------------------------------------------------------------------------------- */
-
-static cf_status fail(const cli_output *output)
-{
-    return CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", output->path, strerror(errno));
-}
-
-cf_status cli_output_open(cli_output *output, const char *folder, const char *name)
-{
-    *output = (cli_output){0};
-    if (strlen(folder) + (name ? strlen(name) : 0) + 8 > CLI_PATH_SIZE)
-        return CF_FAIL(CF_ERR_USAGE, "%.60s...: the path is too long", folder);
-    snprintf(output->path, CLI_PATH_SIZE, "%s%s%s", folder, name ? "/" : "", name ? name : "");
-    snprintf(output->temporary, CLI_PATH_SIZE, "%.4000s.tmp", output->path);
-    output->file = fopen(output->temporary, "wb");
-    return output->file ? CF_OK : fail(output);
-}
-
-cf_status cli_output_check(const cli_output *output)
-{
-    return ferror(output->file) ? fail(output) : CF_OK;
-}
-
-cf_status cli_output_publish(cli_output *output)
-{
-    cf_status status = CF_OK;
-
-    if (fflush(output->file) != 0 || ferror(output->file) || fsync(fileno(output->file)) != 0 ||
-        rename(output->temporary, output->path) != 0)
-        CF_TRY(fail(output));
-    fclose(output->file);
-    output->file = NULL;
-done:
-    cli_output_discard(output);
-    return status;
-}
-
-void cli_output_discard(cli_output *output)
-{
-    if (!output->file) return;
-    fclose(output->file);
-    unlink(output->temporary);
-    output->file = NULL;
 }

@@ -1,4 +1,7 @@
-/* The subcommands, their help, and the way to them. */
+/* The subcommands, their help, and dispatch.
+ *
+ * Every rank runs the same command line. Help and results are printed by rank 0; an error is agreed
+ * on by all ranks and printed by main. */
 #include "cli.h"
 
 #include <errno.h>
@@ -10,7 +13,7 @@ const cli_command *const cli_commands[] = {
 
 const cli_command *cli_find_command(int argc, char **argv)
 {
-    for (int k = 0; argc > 1 && cli_commands[k]; k++)
+    for (int k = 0; argc > 1 && cli_commands[k] != NULL; k++)
         if (strcmp(cli_commands[k]->name, argv[1]) == 0) return cli_commands[k];
     return NULL;
 }
@@ -19,64 +22,82 @@ const cli_command *cli_find_command(int argc, char **argv)
 
 static void print_help(void)
 {
-    printf(
-        "llminit: collaborative-filtering embeddings that start from a language model's vectors\n\n"
-        "usage: llminit COMMAND ...\n"
-        "       mpirun -n RANKS llminit COMMAND ...\n\n");
-    for (int k = 0; cli_commands[k]; k++)
+    printf("llminit: train collaborative-filtering embeddings, starting from a language model's "
+           "vectors\n\n"
+           "usage: llminit COMMAND ...\n"
+           "       mpirun -n RANKS llminit COMMAND ...\n\n");
+    for (int k = 0; cli_commands[k] != NULL; k++)
         printf("  %-10s %s\n", cli_commands[k]->name, cli_commands[k]->summary);
     printf(
-        "\n  --help     this, or after a command: its options and settings\n"
-        "  --version  the version\n\n"
+        "\n  --help     print this help; after a command, its options and settings\n"
+        "  --version  print the version\n\n"
         "Exit status: 0 done; 2 usage or settings; 3 bad input; 4 file system; 5 out of memory;\n"
-        "6 not a number; 75 stopped by a signal or --time-limit after a checkpoint, run again to "
-        "go\n"
-        "on; 70 a bug.\n");
+        "6 NaN or infinity; 75 stopped after a checkpoint by a signal or --time-limit (resume "
+        "with\n"
+        "the same command and --resume auto); 70 a bug in the program.\n");
 }
 
 static void print_option(const char *name, const char *argument, const char *help)
 {
     char left[80];
 
-    snprintf(left, sizeof left, "--%s%s%s", name, argument ? " " : "", argument ? argument : "");
+    snprintf(left, sizeof left, "--%s%s%s", name, argument != NULL ? " " : "",
+             argument != NULL ? argument : "");
     printf("  %-34s %s\n", left, help);
 }
 
-static cf_status print_command_help(const cli_command *command)
+/* The command and what it requires. */
+static void print_usage(const cli_command *command)
 {
     printf("llminit %s: %s\n\nusage: llminit %s%s%s", command->name, command->summary,
-           command->name, command->operand ? " " : "", command->operand ? command->operand : "");
-    for (const cli_option *option = command->options; option->name; option++)
+           command->name, command->operand != NULL ? " " : "",
+           command->operand != NULL ? command->operand : "");
+    for (const cli_option *option = command->options; option->name != NULL; option++)
         if (option->required) printf(" --%s %s", option->name, option->argument);
     printf(" [OPTION]...\n\n");
-    for (const cli_option *option = command->options; option->name; option++)
+}
+
+static void print_options(const cli_command *command)
+{
+    for (const cli_option *option = command->options; option->name != NULL; option++)
         print_option(option->name, option->argument, option->help);
     if (command->settings != CLI_NO_SETTINGS)
-        print_option("set", "NAME=VALUE",
-                     "one setting; may be repeated, and comes after the file's");
-    if (command->has_json) print_option("json", NULL, "the result as one JSON object");
+        print_option("set", "NAME=VALUE", "one setting, after those of the file; may be repeated");
+    if (command->has_json) print_option("json", NULL, "print the result as one JSON object");
     print_option("quiet", NULL, "no log, only warnings and errors");
-    print_option("help", NULL, "this");
-    if (command->remarks) printf("\n%s\n", command->remarks);
-    if (command->settings == CLI_SETTINGS_MACHINE)
-        printf("\n--set takes grid and eval_memory; llminit settings lists all there are.\n");
-    if (command->settings == CLI_NO_SETTINGS || command->settings == CLI_SETTINGS_MACHINE)
-        return CF_OK;
-    printf("\nsettings:\n");
-    return cli_print_tables(command->settings, stdout, false);
+    print_option("help", NULL, "print this help");
+}
+
+/* Local. */
+static cf_status print_command_help(const cli_command *command)
+{
+    cf_status status = CF_OK;
+
+    print_usage(command);
+    print_options(command);
+    if (command->remarks != NULL) printf("\n%s\n", command->remarks);
+    if (command->settings == CLI_SETTINGS_MACHINE) {
+        printf("\n--set takes the settings of the machine, which do not change the model:\n");
+        CF_TRY(cli_print_machine_settings(stdout));
+        printf("\nllminit settings explains them.\n");
+    } else if (command->settings != CLI_NO_SETTINGS) {
+        printf("\nsettings:\n");
+        CF_TRY(cli_print_tables(command->settings, stdout, false));
+    }
+done:
+    return status;
 }
 
 /* ---- Dispatch ------------------------------------------------------------------------------- */
 
-static cf_status fail_unknown(const char *name)
+/* A word that is no command; the nearest one is suggested. */
+static cf_status fail_unknown_command(const char *name)
 {
     const char *names[16], *kind = name[0] == '-' ? "option" : "command";
     int n = 0, nearest;
 
-    while (cli_commands[n]) {
+    for (; cli_commands[n] != NULL; n++)
         names[n] = cli_commands[n]->name;
-        n++;
-    }
     nearest = cf_config_nearest(name, names, n);
     if (nearest >= 0)
         return CF_FAIL(CF_ERR_USAGE, "unknown %s \"%.60s\" (did you mean \"%s\"?)", kind, name,
@@ -85,6 +106,7 @@ static cf_status fail_unknown(const char *name)
                    name);
 }
 
+/* A bad command line is the same error on every rank; memory may lack on one alone. */
 static cf_status run_command(const cf_par *world, const cli_command *command, int argc, char **argv)
 {
     cli_arguments arguments = {0};
@@ -101,7 +123,7 @@ done:
     return status;
 }
 
-/* Results that did not reach the disk are no results. */
+/* A result that could not be written is an error: a full disk must not end with status 0. */
 static cf_status flush_results(const cf_par *world)
 {
     cf_status status = CF_OK;
@@ -117,7 +139,7 @@ cf_status cli_run(const cf_par *world, int argc, char **argv)
     const char *first = argc > 1 ? argv[1] : "";
     cf_status status = CF_OK;
 
-    if (command) {
+    if (command != NULL) {
         CF_TRY(run_command(world, command, argc - 1, argv + 1));
     } else if (strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0) {
         if (world->rank == 0) print_help();
@@ -126,7 +148,7 @@ cf_status cli_run(const cf_par *world, int argc, char **argv)
     } else if (argc < 2) {
         CF_TRY(CF_FAIL(CF_ERR_USAGE, "expected a command; llminit --help lists them"));
     } else {
-        CF_TRY(fail_unknown(first));
+        CF_TRY(fail_unknown_command(first));
     }
     CF_TRY(flush_results(world));
 done:

@@ -1,7 +1,12 @@
-/* select: which dimensions of the language model's vectors a run would start from, or which map. */
+/* select: the dimensions of the language model's vectors that a run would start from, or the map.
+ *
+ * What train would do at its start, without training: the dimensions with their variances, or the
+ * variances and scales of the principal components, as JSON. --out keeps the selection in a file.
+ */
 #include "cli.h"
 
-static json_t *reals(const double *values, int64_t count, double divisor)
+/* values / divisor; zeros if the divisor is 0 (vectors that are all equal have no variance). */
+static json_t *reals_json(const double *values, int64_t count, double divisor)
 {
     json_t *array = json_array();
 
@@ -10,6 +15,7 @@ static json_t *reals(const double *values, int64_t count, double divisor)
     return array;
 }
 
+/* A selection of dimensions: their indices, and their variances over the popular items. */
 static json_t *dims_json(const cf_selection *selection)
 {
     json_t *dims = json_array();
@@ -17,18 +23,19 @@ static json_t *dims_json(const cf_selection *selection)
     for (int64_t k = 0; k < selection->n_dims; k++)
         json_array_append_new(dims, json_integer((json_int_t)selection->dims[k]));
     return json_pack("{s:o, s:o, s:I}", "dims", dims, "variances",
-                     reals(selection->variances, selection->n_dims, 1), "popular_items",
+                     reals_json(selection->variances, selection->n_dims, 1), "popular_items",
                      (json_int_t)selection->n_popular);
 }
 
-/* The components themselves are written by --out. */
+/* A map: variances of the components, their fractions of the total, and factors. The components
+ * themselves are too large for JSON; --out writes them. */
 static json_t *map_json(const cf_selection *selection)
 {
     return json_pack("{s:o, s:o, s:f, s:o, s:f}", "variances",
-                     reals(selection->variances, selection->n_dims, 1), "shares",
-                     reals(selection->variances, selection->n_dims, selection->total_variance),
+                     reals_json(selection->variances, selection->n_dims, 1), "shares",
+                     reals_json(selection->variances, selection->n_dims, selection->total_variance),
                      "total_variance", selection->total_variance, "scales",
-                     reals(selection->scales, selection->n_dims, 1), "gain", selection->gain);
+                     reals_json(selection->scales, selection->n_dims, 1), "gain", selection->gain);
 }
 
 static cf_status write_file(const cf_par *world, const char *path, const cf_selection *selection)
@@ -44,7 +51,7 @@ done:
     return status;
 }
 
-static cf_status run(const cf_par *world, const cli_arguments *arguments)
+static cf_status run_select(const cf_par *world, const cli_arguments *arguments)
 {
     const char *out = cli_value(arguments, "out");
     cf_config *config = NULL;
@@ -55,8 +62,8 @@ static cf_status run(const cf_par *world, const cli_arguments *arguments)
     cf_status status;
 
     CF_TRY(cli_create_config(world, arguments, cli_value(arguments, "settings"), &config));
-    if (cf_config_is(config, "emb_selection", "False"))
-        CF_TRY(CF_FAIL(CF_ERR_USAGE, "select: emb_selection is False: there is nothing to select"));
+    CF_REQUIRE(!cf_config_is(config, "emb_selection", "False"), CF_ERR_USAGE,
+               "select: emb_selection is False: there is nothing to select");
     CF_TRY(cf_dataset_open(world, arguments->positional[0], &dataset));
     cf_select_read_options(config, &select);
     CF_TRY(cf_select_create(dataset, &select, &selection));
@@ -71,17 +78,17 @@ done:
     return status;
 }
 
-static const cli_option options[] = {
-    {"settings", "FILE.yaml", "settings, as for --set", false},
-    {"out", "FILE.h5", "write the dimensions, or the map (mean, components, scales), here", false},
+static const cli_option select_options[] = {
+    {"settings", "FILE.yaml", "settings of train", false},
+    {"out", "FILE.h5", "write the dimensions, or the map (mean, components, scales)", false},
     {0}};
 
 const cli_command cli_select = {
     .name = "select",
-    .summary = "print the dimensions that are selected, or the shares of a map, as JSON",
+    .summary = "print the selected dimensions, or the variances of a map, as JSON",
     .operand = "DATA.h5",
     .settings = CLI_SETTINGS_TRAIN,
     .has_json = true,
-    .options = options,
-    .run = run,
+    .options = select_options,
+    .run = run_select,
 };

@@ -24,20 +24,6 @@ enum { N_GROUPS = sizeof groups / sizeof groups[0] };
 
 /* ---- Text and Markdown ---------------------------------------------------------------------- */
 
-cf_status cli_print_tables(cli_settings settings, FILE *stream, bool markdown)
-{
-    int n = 0;
-    const cf_setting *const *tables = cli_tables(settings, &n);
-    cf_config *config = NULL;
-    cf_status status = CF_OK;
-
-    CF_TRY(cf_config_create(tables, n, &config));
-    cf_config_print(config, stream, markdown);
-done:
-    cf_config_destroy(&config);
-    return status;
-}
-
 static cf_status print_groups(bool markdown)
 {
     cf_status status = CF_OK;
@@ -251,7 +237,7 @@ static cf_status run_settings(const cf_par *world, const cli_arguments *argument
     return cf_par_agree(world, world->rank == 0 ? print_groups(markdown) : CF_OK);
 }
 
-static const cli_option options[] = {
+static const cli_option settings_options[] = {
     {"markdown", NULL, "print Markdown tables, as in configs/README.md", false},
     {"yaml", NULL, "print the settings that train would use with this file and --set", false},
     {0}};
@@ -262,6 +248,6 @@ const cli_command cli_print_settings = {
     .operand = "[SETTINGS.yaml]",
     .settings = CLI_SETTINGS_TRAIN,
     .has_json = true,
-    .options = options,
+    .options = settings_options,
     .run = run_settings,
 };

@@ -1,4 +1,7 @@
-/* train: a run. */
+/* train: a run, from the start or from its last checkpoint.
+ *
+ * cf_train_run() does the work and writes the run's folder; here its settings are read and its
+ * result is printed. */
 #include "cli.h"
 
 #include "cf/store.h"
@@ -16,6 +19,7 @@ static json_t *result_json(const cf_train_result *result)
     return object;
 }
 
+/* "N epochs in ...", or for a closed form "solved in ...", and the metrics of the test part. */
 static void print_result(const cf_train_result *result, const cf_config *config)
 {
     const cf_run_progress *progress = &result->progress;
@@ -37,12 +41,12 @@ static cf_status read_resume(const cli_arguments *arguments, bool *resume)
 {
     const char *text = cli_value(arguments, "resume");
 
-    *resume = text && strcmp(text, "auto") == 0;
-    if (!text || *resume || strcmp(text, "no") == 0) return CF_OK;
+    *resume = text != NULL && strcmp(text, "auto") == 0;
+    if (text == NULL || *resume || strcmp(text, "no") == 0) return CF_OK;
     return CF_FAIL(CF_ERR_USAGE, "train: --resume: \"%.60s\" is not auto or no", text);
 }
 
-static cf_status run(const cf_par *world, const cli_arguments *arguments)
+static cf_status run_train(const cf_par *world, const cli_arguments *arguments)
 {
     cf_train_job job = {.data = cli_value(arguments, "data"),
                         .out = cli_value(arguments, "out"),
@@ -65,30 +69,29 @@ done:
     return status;
 }
 
-static const cli_option options[] = {
+static const cli_option train_options[] = {
     {"data", "DATA.h5", "the dataset", true},
-    {"out", "FOLDER", "where settings.yaml, log.jsonl, latest.h5 and best.h5 go", true},
-    {"resume", "auto|no", "auto: go on with the run that is there, if there is one", false},
+    {"out", "FOLDER", "folder for settings.yaml, log.jsonl, latest.h5 and best.h5", true},
+    {"resume", "auto|no", "auto: resume the run in FOLDER if there is one; default no", false},
     {"time-limit", "DURATION", "stop in time with a checkpoint: 90s, 1h30m, [DAYS-]HH:MM:SS",
      false},
-    {"profile", "FILE.json", "what the run cost each rank: seconds and bytes sent, by phase",
-     false},
+    {"profile", "FILE.json", "write seconds and bytes sent of each rank, by phase", false},
     {0}};
 
 const cli_command cli_train = {
     .name = "train",
     .summary = "train a model",
     .operand = "[SETTINGS.yaml]",
-    .remarks = "SIGTERM, SIGINT, SIGUSR1 and --time-limit end the run after a checkpoint, with "
-               "exit status\n"
-               "75; the same command with --resume auto goes on, on any number of ranks. At least "
-               "one step\n"
-               "is done before. A second SIGTERM or SIGINT, from three seconds after the first on, "
-               "ends it\n"
-               "at once; the last checkpoint stays.",
+    .remarks = "SIGTERM, SIGINT, SIGUSR1 and --time-limit stop the run between two steps, after a "
+               "checkpoint,\n"
+               "with exit status 75. The same command with --resume auto resumes it, on any number "
+               "of ranks.\n"
+               "At least one step is done before. A second SIGTERM or SIGINT, three seconds after "
+               "the first\n"
+               "or later, ends the run at once; the last checkpoint stays.",
     .settings = CLI_SETTINGS_TRAIN,
     .has_json = true,
     .catches_signals = true,
-    .options = options,
-    .run = run,
+    .options = train_options,
+    .run = run_train,
 };

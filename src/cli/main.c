@@ -1,3 +1,4 @@
+/* The program: MPI around one command line, its error line and its exit status. */
 #include "cli.h"
 
 int main(int argc, char **argv)
@@ -6,7 +7,8 @@ int main(int argc, char **argv)
     cf_status status;
     cf_par world;
 
-    if (command && command->catches_signals) cf_train_install_signals();
+    /* Before MPI_Init: a signal during a slow start is a request for a checkpoint too. */
+    if (command != NULL && command->catches_signals) cf_train_install_signals();
     cf_par_init(&argc, &argv, &world);
     status = cli_run(&world, argc, argv);
     if (status != CF_OK && world.rank == 0)

@@ -1,38 +1,88 @@
-/* Small files, replaced as a whole: the content goes into a temporary file beside the path, which
- * is then renamed over it. A reader, and a run that is killed at any moment, sees the old content
- * or the new one, never a part. */
+/* Files that are complete or absent.
+ *
+ * The content goes into a temporary file beside the path, which is synced and then renamed over it
+ * (rename() is atomic by POSIX). A reader, and a run that is killed at any moment, sees the old
+ * content or the new one, never a part. */
 #include "cf/core.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static cf_status write_file(const char *path, const char *temporary, const void *bytes, size_t size)
+static cf_status fail_write(const char *path)
 {
-    FILE *file = fopen(temporary, "w");
-    bool written;
+    return CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", path, strerror(errno));
+}
 
-    if (file == NULL) return CF_FAIL(CF_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
-    written = fwrite(bytes, 1, size, file) == size && fflush(file) == 0 && fsync(fileno(file)) == 0;
-    if (fclose(file) != 0) written = false;
-    if (written && rename(temporary, path) == 0) return CF_OK;
-    (void)CF_FAIL(CF_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
-    (void)unlink(temporary);
-    return CF_ERR_IO;
+/* `path` with `suffix`, newly allocated. */
+static cf_status copy_path(const char *path, const char *suffix, char **out)
+{
+    const size_t size = strlen(path) + strlen(suffix) + 1;
+    char *copy = NULL;
+    cf_status status;
+
+    CF_TRY(CF_ALLOC(copy, (int64_t)size));
+    (void)snprintf(copy, size, "%s%s", path, suffix);
+    *out = copy;
+done:
+    return status;
+}
+
+cf_status cf_output_open(cf_output *output, const char *path)
+{
+    cf_status status;
+
+    *output = (cf_output){0};
+    CF_TRY(copy_path(path, "", &output->path));
+    CF_TRY(copy_path(path, ".tmp", &output->temporary));
+    output->file = fopen(output->temporary, "wb");
+    if (output->file == NULL) CF_TRY(fail_write(path));
+done:
+    if (status != CF_OK) cf_output_close(output);
+    return status;
+}
+
+cf_status cf_output_check(const cf_output *output)
+{
+    return ferror(output->file) ? fail_write(output->path) : CF_OK;
+}
+
+/* Synced before the rename: else a crash of the machine could leave the name with no content. */
+cf_status cf_output_commit(cf_output *output)
+{
+    cf_status status = CF_OK;
+
+    if (fflush(output->file) != 0 || ferror(output->file) || fsync(fileno(output->file)) != 0 ||
+        rename(output->temporary, output->path) != 0)
+        CF_TRY(fail_write(output->path));
+    fclose(output->file);
+    output->file = NULL;
+done:
+    cf_output_close(output);
+    return status;
+}
+
+void cf_output_close(cf_output *output)
+{
+    if (output->file != NULL) {
+        (void)fclose(output->file);
+        (void)unlink(output->temporary);
+    }
+    cf_free(&output->path);
+    cf_free(&output->temporary);
+    output->file = NULL;
 }
 
 cf_status cf_file_replace(const char *path, const void *bytes, size_t size)
 {
-    const size_t length = strlen(path) + sizeof ".tmp";
-    char *temporary = NULL;
+    cf_output output = {0};
     cf_status status;
 
-    CF_TRY(CF_ALLOC(temporary, (int64_t)length));
-    (void)snprintf(temporary, length, "%s.tmp", path);
-    CF_TRY(write_file(path, temporary, bytes, size));
+    CF_TRY(cf_output_open(&output, path));
+    (void)fwrite(bytes, 1, size, output.file); /* an error stays noted in the stream */
+    CF_TRY(cf_output_commit(&output));
 done:
-    cf_free(&temporary);
+    cf_output_close(&output);
     return status;
 }

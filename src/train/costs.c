@@ -287,7 +287,7 @@ static cf_status open_temporary(const char *path, char temporary[MAX_PATH], FILE
     if (snprintf(temporary, MAX_PATH, "%s.tmp", path) >= MAX_PATH)
         return CF_FAIL(CF_ERR_USAGE, "--profile: the path is too long");
     *out = fopen(temporary, "w");
-    if (*out == NULL) return CF_FAIL(CF_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
+    if (*out == NULL) return CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", path, strerror(errno));
     return CF_OK;
 }
 
@@ -316,7 +316,7 @@ static cf_status write_json(const json_t *object, const char *path)
               fputc('\n', file) != EOF;
     if (fclose(file) != 0) written = false;
     if (!written || rename(temporary, path) != 0) {
-        status = CF_FAIL(CF_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
+        status = CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", path, strerror(errno));
         (void)unlink(temporary);
     }
 done:

@@ -16,7 +16,7 @@ cf_status run_log_open(const cf_par *world, const char *folder, bool append, run
         snprintf(path, sizeof path, "%s/log.jsonl", folder);
         out->file = fopen(path, append ? "a" : "w");
         if (out->file == NULL)
-            status = CF_FAIL(CF_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
+            status = CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", path, strerror(errno));
     }
     return cf_par_agree(world, status);
 }
@@ -33,7 +33,7 @@ static void write_line(run_log *log, json_t *line)
 {
     if (json_dumpf(line, log->file, JSON_COMPACT | JSON_REAL_PRECISION(12)) != 0 ||
         fputc('\n', log->file) == EOF || fflush(log->file) != 0) {
-        cf_warn("log.jsonl: cannot write: %s", strerror(errno));
+        cf_warn("log.jsonl: cannot write (%s)", strerror(errno));
         run_log_close(log);
     }
     json_decref(line);

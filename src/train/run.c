@@ -75,9 +75,9 @@ static cf_status save_settings(const struct run *run)
         snprintf(path, sizeof path, "%.4000s/settings.yaml", run->job->out);
         file = fopen(path, "w");
         if (file == NULL || fputs(run->settings, file) == EOF)
-            status = CF_FAIL(CF_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
+            status = CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", path, strerror(errno));
         if (file != NULL && fclose(file) != 0 && status == CF_OK)
-            status = CF_FAIL(CF_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
+            status = CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", path, strerror(errno));
     }
     return cf_par_agree(run->world, status);
 }

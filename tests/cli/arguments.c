@@ -291,32 +291,6 @@ static void ids_are_read_one_a_line(void **state)
     assert_int_equal(cli_read_ids("/nonexistent", &(cf_strings){0}), CF_ERR_IO);
 }
 
-static void outputs_are_complete_or_absent(void **state)
-{
-    char folder[1024], path[1100];
-    cli_output output;
-
-    (void)state;
-    snprintf(folder, sizeof folder, "%s", cf_test_scratch("."));
-    snprintf(path, sizeof path, "out.%d", world.rank);
-    assert_int_equal(cli_output_open(&output, folder, path), CF_OK);
-    fputs("text\n", output.file);
-    assert_int_equal(access(output.path, F_OK), -1);
-    assert_int_equal(cli_output_publish(&output), CF_OK);
-    assert_int_equal(access(output.path, F_OK), 0);
-    assert_int_equal(access(output.temporary, F_OK), -1);
-    unlink(output.path);
-
-    assert_int_equal(cli_output_open(&output, folder, path), CF_OK);
-    cli_output_discard(&output);
-    assert_int_equal(access(output.path, F_OK), -1);
-    assert_int_equal(access(output.temporary, F_OK), -1);
-    assert_int_equal(cli_output_open(&output, "/nonexistent", "x"), CF_ERR_IO);
-    assert_string_equal(cf_error_message(),
-                        "/nonexistent/x: cannot write (No such file or directory)");
-    cli_output_discard(&output);
-}
-
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(wrong_command_lines_are_usage_errors_on_every_rank),
     cmocka_unit_test(durations_are_read_in_all_their_forms),
@@ -327,6 +301,5 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(shipped_settings_are_accepted),
     cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
     cmocka_unit_test(ids_are_read_one_a_line),
-    cmocka_unit_test(outputs_are_complete_or_absent),
 };
 CF_TEST_MAIN(tests)

@@ -1,12 +1,12 @@
-/* Lists of ids that people write. */
+/* Lists of ids that people write: one a line, blank lines ignored, line ends of any system. */
 #include "cli.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Append one line without its end; blank ones are no ids. */
-static cf_status take_line(char *line, ssize_t length, int64_t room[2], cf_strings *ids)
+/* Append one line without its end, unless it is blank. `capacity`: of ids->start and ids->bytes. */
+static cf_status append_line(char *line, ssize_t length, int64_t capacity[2], cf_strings *ids)
 {
     int64_t end = ids->count > 0 ? ids->start[ids->count] : 0;
     cf_status status = CF_OK;
@@ -15,8 +15,8 @@ static cf_status take_line(char *line, ssize_t length, int64_t room[2], cf_strin
         length--;
     if (length == 0) goto done;
     line[length] = '\0';
-    CF_TRY(CF_GROW(ids->start, room[0], ids->count + 2));
-    CF_TRY(CF_GROW(ids->bytes, room[1], end + length + 1));
+    CF_TRY(CF_GROW(ids->start, capacity[0], ids->count + 2));
+    CF_TRY(CF_GROW(ids->bytes, capacity[1], end + length + 1));
     memcpy(ids->bytes + end, line, (size_t)length + 1);
     ids->start[++ids->count] = end + length + 1;
 done:
@@ -27,23 +27,21 @@ cf_status cli_read_ids(const char *path, cf_strings *out)
 {
     FILE *file = fopen(path, "r");
     cf_strings ids = {0};
-    int64_t room[2] = {0, 0}, number = 0;
+    int64_t capacity[2] = {0, 0}, number = 0;
     char *line = NULL;
     size_t size = 0;
     ssize_t length;
     cf_status status = CF_OK;
 
-    if (!file) return CF_FAIL(CF_ERR_IO, "%s: cannot open (%s)", path, strerror(errno));
+    if (file == NULL) return CF_FAIL(CF_ERR_IO, "%s: cannot open (%s)", path, strerror(errno));
     while ((length = getline(&line, &size, file)) >= 0) {
         number++;
-        if (strlen(line) != (size_t)length)
-            CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s:%lld: there is a zero byte, expected one id a line",
-                           path, (long long)number));
-        CF_TRY(take_line(line, length, room, &ids));
+        CF_REQUIRE(strlen(line) == (size_t)length, CF_ERR_FORMAT,
+                   "%s:%lld: has a zero byte, expected one id a line", path, (long long)number);
+        CF_TRY(append_line(line, length, capacity, &ids));
     }
-    if (ferror(file)) CF_TRY(CF_FAIL(CF_ERR_IO, "%s: cannot read (%s)", path, strerror(errno)));
-    if (ids.count == 0)
-        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: is empty, expected one id a line", path));
+    CF_REQUIRE(!ferror(file), CF_ERR_IO, "%s: cannot read (%s)", path, strerror(errno));
+    CF_REQUIRE(ids.count > 0, CF_ERR_FORMAT, "%s: is empty, expected one id a line", path);
     *out = ids;
     ids = (cf_strings){0};
 done:
@@ -53,6 +51,7 @@ done:
     return status;
 }
 
+/* Numbers are sorted to find one that comes twice; the first id with that number is named. */
 cf_status cli_check_distinct(const char *path, const cf_strings *ids, const int64_t *numbers)
 {
     uint64_t *sorted = NULL, *scratch = NULL;

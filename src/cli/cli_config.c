@@ -1,0 +1,105 @@
+/* Settings of a command: from its file, then from --set. */
+#include "cli.h"
+
+#include "cf/ingest.h"
+#include "cf/synth.h"
+
+const cf_setting *const *cli_tables(cli_settings settings, int *count)
+{
+    static const cf_setting *const prepare[] = {cf_ingest_settings};
+    static const cf_setting *const synthesize[] = {cf_synth_settings};
+
+    *count = 1;
+    if (settings == CLI_SETTINGS_PREPARE) return prepare;
+    if (settings == CLI_SETTINGS_SYNTHESIZE) return synthesize;
+    *count = cf_train_n_tables;
+    return cf_train_tables;
+}
+
+/* One file may hold the settings of prepare and of train: each command ignores the other's. */
+static void ignore_others(cf_config *config, cli_settings settings)
+{
+    cli_settings other =
+        settings == CLI_SETTINGS_PREPARE ? CLI_SETTINGS_TRAIN : CLI_SETTINGS_PREPARE;
+    int n = 0;
+    const cf_setting *const *tables = cli_tables(other, &n);
+
+    for (int t = 0; t < n; t++)
+        cf_config_ignore(config, tables[t]);
+}
+
+/* Local. Defaults that depend on other settings (reg_weight of a closed form) come last: they must
+ * see what was given. */
+static cf_status create_config(const cli_arguments *arguments, const char *path, cf_config **out)
+{
+    cli_settings settings = arguments->command->settings;
+    cf_config *config = NULL;
+    int n = 0;
+    const cf_setting *const *tables = cli_tables(settings, &n);
+    cf_status status = CF_OK;
+
+    CF_TRY(cf_config_create(tables, n, &config));
+    if (path != NULL) {
+        ignore_others(config, settings);
+        CF_TRY(cf_config_load(config, path));
+    }
+    for (int k = 0; k < arguments->n_sets; k++)
+        CF_TRY(cf_config_set(config, arguments->sets[k]));
+    if (settings == CLI_SETTINGS_TRAIN || settings == CLI_SETTINGS_MACHINE)
+        CF_TRY(cf_model_set_defaults(config));
+    *out = config;
+    config = NULL;
+done:
+    cf_config_destroy(&config);
+    return status;
+}
+
+cf_status cli_create_config(const cf_par *world, const cli_arguments *arguments, const char *path,
+                            cf_config **out)
+{
+    cf_config *config = NULL;
+    cf_status status = cf_par_agree(world, create_config(arguments, path, &config));
+
+    if (status != CF_OK)
+        cf_config_destroy(&config);
+    else
+        *out = config;
+    return status;
+}
+
+cf_status cli_print_tables(cli_settings settings, FILE *stream, bool markdown)
+{
+    int n = 0;
+    const cf_setting *const *tables = cli_tables(settings, &n);
+    cf_config *config = NULL;
+    cf_status status = CF_OK;
+
+    CF_TRY(cf_config_create(tables, n, &config));
+    cf_config_print(config, stream, markdown);
+done:
+    cf_config_destroy(&config);
+    return status;
+}
+
+cf_status cli_print_machine_settings(FILE *stream)
+{
+    cf_config *config = NULL;
+    char *names = NULL;
+    cf_status status;
+
+    CF_TRY(cf_config_create(cf_train_tables, cf_train_n_tables, &config));
+    CF_TRY(cf_config_list(config, CF_SETTING_MACHINE, &names));
+    fputs(names, stream);
+done:
+    cf_free(&names);
+    cf_config_destroy(&config);
+    return status;
+}
+
+cf_status cli_load(const cf_par *world, const cli_arguments *arguments, cf_trained **out)
+{
+    const cf_train_source source = {arguments->positional[0], cli_value(arguments, "data"),
+                                    arguments->sets, arguments->n_sets};
+
+    return cf_train_load(world, &source, out);
+}
