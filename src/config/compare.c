@@ -1,12 +1,15 @@
 /* Two configs compared, and what may change at resume.
  *
  * The flags of the tables are the only list of settings that may differ from those of the run that
- * is resumed; messages and help ask for it here. */
+ * is resumed; messages and help ask for it here. Configs are compared by value: the YAML text of
+ * the other run is read into a second config of the same rows, so that spelling, order and comments
+ * do not matter, and a setting that the other text lacks has its default. */
 #include "internal.h"
 
 #include <string.h>
 
-/* True if `name` stands in the comma-separated `list`. */
+/* True if `name` stands in the comma-separated `list`, as a whole word: "embedding" is not in
+ * "embedding_size". */
 static bool is_listed(const char *list, const char *name)
 {
     size_t length = strlen(name);
@@ -21,6 +24,7 @@ static bool is_listed(const char *list, const char *name)
     return false;
 }
 
+/* `flags`: bits of CF_SETTING_MACHINE and CF_SETTING_CHANGEABLE. */
 static bool has_flag(const cf_setting *row, int flags)
 {
     return ((flags & CF_SETTING_MACHINE) != 0 && row->machine) ||
@@ -33,7 +37,8 @@ static cf_status append_name(config_buffer *list, const char *name)
     return config_append(list, "%s%s", list->length > 0 ? ", " : "", name);
 }
 
-/* The YAML is read into a second config, so that what is compared is values, not spellings. */
+/* Text that cannot be read counts as a difference: it comes from another version of the program, or
+ * is damaged, and in neither case may the run be resumed. */
 const char *cf_config_differs(const cf_config *config, const char *yaml)
 {
     const char *name = NULL;
@@ -53,6 +58,8 @@ const char *cf_config_differs(const cf_config *config, const char *yaml)
     return name;
 }
 
+/* Machine settings do not count: they change no result, so nobody needs to hear that they were
+ * ignored. */
 cf_status cf_config_changed(const cf_config *config, const char *except, char **out)
 {
     config_buffer text = {0};

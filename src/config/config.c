@@ -1,10 +1,13 @@
 /* The union of tables of settings, at their defaults.
  *
- * A default is the text that would stand in a file, and is read as such: one document of all
- * defaults goes the way of a settings file, and a default out of range is found at the start. */
+ * Rows are those of the tables, in order; values[k] belongs to rows[k]. A default is the text that
+ * would stand in a file, and is read as such: one document of all defaults goes the way of a
+ * settings file. So each kind has one reader, and a default that its own row refuses is found at
+ * the first start. */
 #include "internal.h"
 
-/* Set every value to its default. */
+/* Set every value to its default. A USAGE error here is a bug in a table; the warning says which
+ * row before the assertion ends the program. */
 static cf_status set_defaults(cf_config *config)
 {
     config_buffer text = {0};
@@ -43,6 +46,8 @@ done:
     return status;
 }
 
+/* Two passes: one counts the rows, one collects them. A name in two tables would make --set
+ * ambiguous. */
 cf_status cf_config_create(const cf_setting *const *tables, int n_tables, cf_config **out)
 {
     cf_config *config = NULL;

@@ -66,6 +66,7 @@ static cf_status read_entry(config_update *update, const yaml_node_t *key, const
     return fail_unknown(update, name, key);
 }
 
+/* The entries of the document, in order, until one is refused. */
 static cf_status read_mapping(config_update *update, const yaml_node_t *root)
 {
     cf_status status = CF_OK;
@@ -88,7 +89,7 @@ static cf_status read_document(cf_config *config, const config_source *source)
     const yaml_node_t *root = yaml_document_get_root_node(source->document);
     cf_status status = CF_OK;
 
-    if (root == NULL || config_is_null(root)) return CF_OK; /* an empty file: all defaults */
+    if (root == NULL || config_is_null(root)) return CF_OK; /* an empty file gives no values */
     if (root->type != YAML_MAPPING_NODE)
         return config_fail(source, root, "not a file of settings",
                            "expected lines of \"name: value\"");
@@ -126,7 +127,7 @@ static cf_status fail_yaml(const yaml_parser_t *parser, const config_source *sou
                    parser->context != NULL ? parser->context : "");
 }
 
-/* Nothing may follow the first document. */
+/* Nothing may follow the first document: it would be ignored without a word. */
 static cf_status check_end(yaml_parser_t *parser, const config_source *source)
 {
     yaml_document_t second;
@@ -141,6 +142,8 @@ static cf_status check_end(yaml_parser_t *parser, const config_source *source)
     return status;
 }
 
+/* Parse the first document, check that it is the only one, then read it. libyaml's own buffers are
+ * beyond cf_alloc(), so it frees them itself. */
 static cf_status load_bytes(cf_config *config, const char *bytes, size_t size,
                             config_source *source)
 {
@@ -193,6 +196,8 @@ done:
     return status;
 }
 
+/* A missing file and a malformed one have different statuses (IO, USAGE), so the bytes are read
+ * before anything is parsed. */
 cf_status cf_config_load(cf_config *config, const char *path)
 {
     char *bytes = NULL;
@@ -222,6 +227,9 @@ static cf_status append_assigned(config_buffer *text, const cf_setting *row, con
     return config_append_quoted(text, value);
 }
 
+/* The name is checked before the text is put together: a name with YAML in it ("a: 1, b") would
+ * make a document of several settings. An unknown name is reported by the reader, with the nearest
+ * one. */
 cf_status cf_config_set(cf_config *config, const char *assignment)
 {
     char name[80], excerpt[80];

@@ -1,4 +1,4 @@
-/* Rows and values by name.
+/* Rows and values by name, for the modules that read their settings.
  *
  * A config has about 50 rows, and values are read once at the start of a run, so a linear search
  * will do. A name that is not there, or has another kind, is a bug of the caller: an assertion. */
@@ -13,8 +13,9 @@ int config_find(const cf_config *config, const char *name)
     return -1;
 }
 
-/* The name ends at the first '='. Characters that have a meaning in YAML are refused, so that the
- * name cannot become more than one when it is parsed as a document. */
+/* The name ends at the first '='; the value may hold any character. Characters that have a meaning
+ * in YAML are refused, so that the name cannot become more than one when it is parsed as a
+ * document. */
 int config_parse_name(const cf_config *config, const char *assignment, char name[80])
 {
     const size_t length = strcspn(assignment, "=");
@@ -42,6 +43,8 @@ static const config_value *value_of(const cf_config *config, const char *name, c
     return &config->values[k];
 }
 
+/* The kind is part of the caller's contract: a change of a row's kind that a reader did not follow
+ * ends in the assertion of value_of(), not in a zero. */
 int64_t cf_config_int(const cf_config *config, const char *name)
 {
     return value_of(config, name, CF_SETTING_INT, CF_SETTING_INT)->ints[0];
@@ -62,6 +65,7 @@ const char *cf_config_text(const cf_config *config, const char *name)
     return value_of(config, name, CF_SETTING_TEXT, CF_SETTING_CHOICE)->texts[0];
 }
 
+/* The comparison is exact, because reading keeps the spelling of the table. */
 bool cf_config_is(const cf_config *config, const char *name, const char *choice)
 {
     const char *value = value_of(config, name, CF_SETTING_CHOICE, CF_SETTING_CHOICE)->texts[0];
@@ -91,6 +95,7 @@ const double *cf_config_reals(const cf_config *config, const char *name, int *co
     return value->reals;
 }
 
+/* Entries are in the order of the file. */
 bool cf_config_entry(const cf_config *config, const char *name, int index, const char **key,
                      const char **value)
 {

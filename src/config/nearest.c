@@ -37,6 +37,8 @@ static int distance(const char *a, const char *b)
     return row[n];
 }
 
+/* The first of the names at least distance. A bound keeps the hint plausible: beyond it a name is
+ * another word, not a slip. */
 int cf_config_nearest(const char *name, const char *const *names, int n)
 {
     size_t length = strlen(name);

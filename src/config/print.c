@@ -1,4 +1,7 @@
-/* The table of settings for people: plain text for --help, Markdown for configs/README.md. */
+/* The table of settings for people: plain text for --help, Markdown for configs/README.md.
+ *
+ * Both have the same facts from the same rows: name, what it may be, default, meaning, and whether
+ * it may differ at resume. */
 #include "internal.h"
 
 #include <stdio.h>
@@ -11,6 +14,7 @@ static const char *resume_mark(const cf_setting *row)
     return row->changeable ? " (may change at resume)" : "";
 }
 
+/* One row of the table. Defaults are code, but for the word "empty". */
 static void print_markdown(const cf_setting *row, FILE *stream)
 {
     const bool empty = *row->initial == '\0';
@@ -21,6 +25,7 @@ static void print_markdown(const cf_setting *row, FILE *stream)
             quote, empty ? "empty" : row->initial, quote, row->help, resume_mark(row));
 }
 
+/* Two lines, with the names in a column of `width`: meaning, then values and default. */
 static void print_plain(const cf_setting *row, int width, FILE *stream)
 {
     char values[400];

@@ -1,5 +1,7 @@
 /* RecBole's configuration (its documentation, "Config Introduction"): the keys that are translated,
- * and those that are ignored because they concern RecBole's own machinery. */
+ * and those that are ignored because they concern RecBole's own machinery. A file of a RecBole
+ * experiment can thus be used as it is; what cannot be honoured (sampled negatives, splits over all
+ * users together) is an error and not ignored. */
 #include "internal.h"
 
 #include <string.h>
@@ -8,6 +10,7 @@
 /* Keys of how RecBole runs, and of its columns. Settings of the modules are looked up before this
  * list, so a key may stand here and be a setting of one command (val_interval). */
 static const char *const without_meaning[] = {
+    /* devices and processes */
     "gpu_id",
     "use_gpu",
     "device",
@@ -24,6 +27,7 @@ static const char *const without_meaning[] = {
     "enable_amp",
     "enable_scaler",
     "single_spec",
+    /* log, files and folders */
     "state",
     "encoding",
     "reproducibility",
@@ -41,6 +45,7 @@ static const char *const without_meaning[] = {
     "shuffle",
     "benchmark_filename",
     "transform",
+    /* reading of its files */
     "field_separator",
     "seq_separator",
     "load_col",
@@ -56,6 +61,7 @@ static const char *const without_meaning[] = {
     "discretization",
     "MAX_ITEM_LIST_LENGTH",
     "seq_len",
+    /* filters and splits: settings of prepare, or translated */
     "val_interval",
     "user_inter_num_interval",
     "item_inter_num_interval",
@@ -63,6 +69,7 @@ static const char *const without_meaning[] = {
     "rm_dup_inter",
     "repeatable",
     "eval_args",
+    /* metrics and negative samples: all metrics are computed, and the whole catalogue is ranked */
     "eval_batch_size",
     "metrics",
     "valid_metric_bigger",
@@ -73,6 +80,7 @@ static const char *const without_meaning[] = {
     "training_neg_sample_num",
     "neg_sampling",
     "eval_neg_sample_args",
+    /* kinds of models, searches */
     "require_training",
     "eval_type",
     "MODEL_TYPE",
@@ -81,6 +89,7 @@ static const char *const without_meaning[] = {
     "tensorboard_dir",
 };
 
+/* True only if something stands before the end: "_FIELD" alone is no key of RecBole. */
 static bool ends_with(const char *text, const char *end)
 {
     size_t n = strlen(text), m = strlen(end);
@@ -88,6 +97,7 @@ static bool ends_with(const char *text, const char *end)
     return n > m && strcmp(text + n - m, end) == 0;
 }
 
+/* Besides the list: names of columns (LABEL_FIELD, NEG_PREFIX, ITEM_LIST_LENGTH_FIELD, ...). */
 bool config_recbole_ignores(const char *name)
 {
     for (size_t k = 0; k < sizeof without_meaning / sizeof *without_meaning; k++)
@@ -95,6 +105,7 @@ bool config_recbole_ignores(const char *name)
     return ends_with(name, "_FIELD") || ends_with(name, "_SUFFIX") || ends_with(name, "_PREFIX");
 }
 
+/* The four columns that prepare reads have settings of their own here. */
 const char *config_recbole_field(const char *name)
 {
     static const char *const fields[][2] = {{"USER_ID_FIELD", "user_field"},
@@ -169,6 +180,7 @@ static cf_status check_mode(config_update *update, const yaml_node_t *node)
                        "expected full: the whole catalogue is ranked");
 }
 
+/* `group_by: user`, which is RecBole's default too. */
 static cf_status check_group(config_update *update, const yaml_node_t *node)
 {
     const char *text = config_scalar(node);
@@ -178,6 +190,8 @@ static cf_status check_group(config_update *update, const yaml_node_t *node)
                        "expected user: interactions are split within each user");
 }
 
+/* Each entry becomes a setting or is checked to be the one supported value. Keys that RecBole does
+ * not have are errors: a misspelt `oder` would otherwise change the split silently. */
 cf_status config_recbole_eval_args(config_update *update, const yaml_node_t *node)
 {
     cf_status status = CF_OK;

@@ -1,4 +1,7 @@
-/* Text that grows, and text made fit for YAML and for messages. */
+/* Text that grows, and text made fit for YAML and for messages.
+ *
+ * YAML is written in ASCII alone: a text from the command line may hold any bytes, and must be read
+ * back the same from settings.yaml and from a checkpoint. */
 #include "internal.h"
 
 #include <stdarg.h>
@@ -26,8 +29,9 @@ done:
     return status;
 }
 
-/* Decode one UTF-8 code point (RFC 3629) and advance *text past it. A byte that is not UTF-8 is
- * returned as -1 - byte, so that the caller can keep it. */
+/* Decode one UTF-8 code point (RFC 3629) and advance *text past it. The lead byte tells how many
+ * continuation bytes (10xxxxxx) follow; 0xC0 and 0xC1 would be overlong, 0xF5 and above beyond
+ * U+10FFFF. A byte that is not UTF-8 is returned as -1 - byte, so that the caller can keep it. */
 static int32_t next_code_point(const unsigned char **text)
 {
     const unsigned char *t = *text;
@@ -90,6 +94,7 @@ done:
     return status;
 }
 
+/* Control characters would break the one line of an error, or the terminal. */
 const char *config_excerpt(const char *text, char out[80])
 {
     size_t length = strlen(text);

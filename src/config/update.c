@@ -1,7 +1,8 @@
 /* Values on their way into a config.
  *
  * The values of a document are collected beside those of the config and moved into it at the end,
- * so that a document with an error changes nothing. */
+ * so that a document with an error changes nothing. A name may be given once in a document, whether
+ * as itself or through one of RecBole's keys (eval_args). */
 #include "internal.h"
 
 cf_status config_update_value(config_update *update, const char *name, const yaml_node_t *node)

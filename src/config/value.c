@@ -2,7 +2,8 @@
  *
  * A node is a scalar, a sequence or a mapping of them; what it may be is the setting's kind. Plain
  * scalars are read by the kind, not by YAML's own rules: "1e3" is a whole number, "no" is a text
- * where a text is expected. */
+ * where a text is expected. All readers write into a value with room enough (config_read_value),
+ * and leave the old value as it is on error. */
 #include "internal.h"
 
 #include <errno.h>
@@ -14,6 +15,7 @@
 
 /* ---- Nodes ---------------------------------------------------------------------------------- */
 
+/* The line is that of the node, so an element of a list over several lines is found. */
 cf_status config_fail(const config_source *source, const yaml_node_t *node, const char *name,
                       const char *format, ...)
 {
@@ -27,11 +29,13 @@ cf_status config_fail(const config_source *source, const yaml_node_t *node, cons
     return CF_FAIL(CF_ERR_USAGE, "%s%s: %s: %s", source->origin, line, name, message);
 }
 
+/* libyaml ends the text with a zero byte. */
 const char *config_scalar(const yaml_node_t *node)
 {
     return node->type == YAML_SCALAR_NODE ? (const char *)node->data.scalar.value : NULL;
 }
 
+/* Quoted, "null" is a text. */
 bool config_is_null(const yaml_node_t *node)
 {
     const char *text = config_scalar(node);
@@ -76,6 +80,7 @@ static void describe_range(const cf_setting *row, char *out, size_t size)
         out[0] = '\0';
 }
 
+/* In the words of an error ("is not a whole number from 1 to 9") and of the table of settings. */
 const char *config_describe(const cf_setting *row, char *out)
 {
     static const char *const kind[] = {
@@ -220,6 +225,7 @@ static cf_status read_choice(const config_source *source, const yaml_node_t *nod
 
 /* ---- Values --------------------------------------------------------------------------------- */
 
+/* One value of one kind. A TEXT takes any scalar, numbers too, as it is written. */
 static cf_status read_scalar(const config_source *source, const yaml_node_t *node,
                              const cf_setting *row, config_value *value)
 {
@@ -263,8 +269,8 @@ done:
 }
 
 /* One entry of a mapping, a name that is new and its text, behind those read so far. */
-static cf_status read_entry(const config_source *source, const yaml_node_t *key,
-                            const yaml_node_t *entry, const cf_setting *row, config_value *value)
+static cf_status read_pair(const config_source *source, const yaml_node_t *key,
+                           const yaml_node_t *entry, const cf_setting *row, config_value *value)
 {
     const char *name = config_scalar(key), *text = config_scalar(entry);
     char excerpt[80];
@@ -295,8 +301,8 @@ static cf_status read_map(const config_source *source, const yaml_node_t *node,
                            "expected a mapping of names to texts, {name: \"text\"}");
     for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
          pair < node->data.mapping.pairs.top; pair++)
-        CF_TRY(read_entry(source, yaml_document_get_node(source->document, pair->key),
-                          yaml_document_get_node(source->document, pair->value), row, value));
+        CF_TRY(read_pair(source, yaml_document_get_node(source->document, pair->key),
+                         yaml_document_get_node(source->document, pair->value), row, value));
 done:
     return status;
 }
@@ -343,6 +349,7 @@ done:
     return status;
 }
 
+/* A value that was never read is all zero, and freed as well. */
 void config_clear_value(config_value *value)
 {
     for (int k = 0; k < value->n_texts && value->texts != NULL; k++)

@@ -1,5 +1,9 @@
 /* A config as YAML text, one setting a line, which cf_config_load() reads back with the same
- * values: numbers have as many digits as that takes, texts are quoted. */
+ * values.
+ *
+ * This text is settings.yaml of a run and part of its checkpoints, and a resumed run compares its
+ * settings with it, so not a bit may be lost: numbers have as many digits as they need, texts are
+ * quoted. */
 #include "internal.h"
 
 #include <stdio.h>
@@ -19,6 +23,7 @@ static const char *write_real(double value, char out[40])
     return out;
 }
 
+/* [1, 2, 3]: flow style, on the line of the name. */
 static cf_status append_list(config_buffer *out, const cf_setting *row, const config_value *value)
 {
     cf_status status = CF_OK;
@@ -35,6 +40,7 @@ done:
     return status;
 }
 
+/* {"name": "text", ...}, both quoted. */
 static cf_status append_map(config_buffer *out, const config_value *value)
 {
     cf_status status = CF_OK;
@@ -51,6 +57,7 @@ done:
     return status;
 }
 
+/* A choice is a word of the table and needs no quotes. */
 static cf_status append_value(config_buffer *out, const cf_setting *row, const config_value *value)
 {
     char number[40];
@@ -75,6 +82,7 @@ static cf_status append_value(config_buffer *out, const cf_setting *row, const c
     return CF_OK;
 }
 
+/* All settings, defaults too: a later version may have others. */
 cf_status cf_config_to_yaml(const cf_config *config, char **out)
 {
     config_buffer text = {0};
