@@ -93,6 +93,8 @@ static cf_status check_complete(const cli_arguments *arguments)
     return CF_OK;
 }
 
+/* getopt_long() permutes argv, so operands may stand anywhere. ":" at the start of the short
+ * options makes it report a missing value as ':' and print nothing itself. */
 cf_status cli_parse(const cli_command *command, int argc, char **argv, cli_arguments *out)
 {
     cli_arguments arguments = {.command = command};
@@ -100,7 +102,7 @@ cf_status cli_parse(const cli_command *command, int argc, char **argv, cli_argum
     int n = list_options(command, options), option;
     cf_status status = CF_OK;
 
-    opterr = 0;
+    opterr = 0; /* nothing on stderr */
     optind = 0; /* glibc: start afresh, after an earlier command line too */
     while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
         const char *given = argv[optind > 0 ? optind - 1 : 0];
@@ -127,6 +129,7 @@ void cli_free_arguments(cli_arguments *arguments)
     cf_free(&arguments->sets);
 }
 
+/* By name, so that a command need not know the order of its table; an unknown name is a bug. */
 const char *cli_value(const cli_arguments *arguments, const char *name)
 {
     const cli_option *options = arguments->command->options;
@@ -138,6 +141,7 @@ const char *cli_value(const cli_arguments *arguments, const char *name)
     return arguments->value[k];
 }
 
+/* strtoll() skips leading blanks and takes a sign; what is left must be the whole text. */
 cf_status cli_integer(const cli_arguments *arguments, const char *name, int64_t max, int64_t *value)
 {
     const char *text = cli_value(arguments, name);
@@ -182,8 +186,8 @@ static int64_t parse_units(const char *text)
         const int64_t number = parse_number(&text);
 
         if (number < 0) return -1;
-        if (k == 0 && *text == '\0') return number;
-        while (k < n_units && unit[k].name != *text)
+        if (k == 0 && *text == '\0') return number;  /* seconds */
+        while (k < n_units && unit[k].name != *text) /* units only descend: 5m1h is refused */
             k++;
         if (k == n_units) return -1;
         total += number * unit[k].seconds;

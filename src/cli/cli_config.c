@@ -1,9 +1,13 @@
-/* Settings of a command: from its file, then from --set. */
+/* Settings of a command: from its file, then from --set, on every rank alike.
+ *
+ * Every rank reads the file itself: it is small, and a node that does not see it is found at once.
+ */
 #include "cli.h"
 
 #include "cf/ingest.h"
 #include "cf/synth.h"
 
+/* Tables of the settings that a command takes: those of train unless they are its own. */
 const cf_setting *const *cli_tables(cli_settings settings, int *count)
 {
     static const cf_setting *const prepare[] = {cf_ingest_settings};
@@ -54,6 +58,7 @@ done:
     return status;
 }
 
+/* A file that only some ranks can read is an error of all. */
 cf_status cli_create_config(const cf_par *world, const cli_arguments *arguments, const char *path,
                             cf_config **out)
 {
@@ -67,6 +72,7 @@ cf_status cli_create_config(const cf_par *world, const cli_arguments *arguments,
     return status;
 }
 
+/* The config is made only to be printed: its rows, with their defaults. */
 cf_status cli_print_tables(cli_settings settings, FILE *stream, bool markdown)
 {
     int n = 0;
@@ -96,6 +102,7 @@ done:
     return status;
 }
 
+/* A trained model has the settings of its run; only --set can add to them. */
 cf_status cli_load(const cf_par *world, const cli_arguments *arguments, cf_trained **out)
 {
     const cf_train_source source = {arguments->positional[0], cli_value(arguments, "data"),

@@ -15,6 +15,7 @@ typedef struct evaluation {
     int protocols;
 } evaluation;
 
+/* --split and --protocol; without the latter, protocols are 0 until the run is known. */
 static cf_status read_evaluation(const cli_arguments *arguments, evaluation *out)
 {
     const char *split = cli_value(arguments, "split");
@@ -48,6 +49,7 @@ static cf_status set_topk(cf_config *config, const char *topk)
     return cf_config_set(config, assignment);
 }
 
+/* A table for each protocol that was asked for. */
 static void print_metrics(const evaluation *e, const cf_metrics metrics[2])
 {
     static const char *const protocol[] = {"history masked", "history not masked"};
@@ -65,7 +67,7 @@ static void print_metrics(const evaluation *e, const cf_metrics metrics[2])
 static json_t *metrics_json(const evaluation *e, const cf_metrics metrics[2])
 {
     bool both = e->protocols == (MASKED | UNMASKED);
-    const cf_metrics *first = &metrics[e->protocols & MASKED ? 0 : 1];
+    const cf_metrics *first = &metrics[e->protocols & MASKED ? 0 : 1]; /* under the plain name */
     json_t *object = json_object();
     char name[32];
 
@@ -80,6 +82,7 @@ static json_t *metrics_json(const evaluation *e, const cf_metrics metrics[2])
     return object;
 }
 
+/* Only if --profile is given: a file of each phase's seconds and bytes. Collective. */
 static cf_status write_profile(const cf_trained *trained, const char *path)
 {
     const cf_report_context context = {"evaluate", trained->config, trained->dataset, trained->grid,
@@ -117,6 +120,8 @@ static cf_status measure(const evaluation *e, const cf_trained *trained, cf_metr
     return status;
 }
 
+/* The command line is checked before anything is read, and an empty part is an error: its metrics
+ * would be zeros that look like results. */
 static cf_status run_evaluate(const cf_par *world, const cli_arguments *arguments)
 {
     cf_metrics metrics[2] = {0};

@@ -20,6 +20,7 @@ static void write_npy_header(FILE *file, int64_t rows, int64_t columns)
                           (long long)rows, (long long)columns);
     int padded = (10 + length + 1 + 63) / 64 * 64 - 10;
 
+    /* magic, version 1.0, length of what follows (little-endian) */
     fwrite("\x93NUMPY\x01\x00", 1, 8, file);
     fputc(padded & 0xFF, file);
     fputc(padded >> 8, file);
@@ -42,6 +43,7 @@ static cf_status write_rows(const cf_table *table, cf_output *output)
 
         CF_TRY(cf_table_gather(table, first, count, rows));
         for (int64_t k = 0; k < count && world->rank == 0; k++)
+            /* without the padding to whole segments */
             fwrite(rows + k * table->full_width, sizeof *rows, (size_t)table->dim, output->file);
         CF_TRY(cf_par_agree(world, world->rank == 0 ? cf_output_check(output) : CF_OK));
     }
@@ -118,6 +120,7 @@ done:
     return status;
 }
 
+/* Users first, then items: two files each. Collective. */
 static cf_status export_tables(const cf_trained *t, const char *folder)
 {
     cf_status status;
@@ -155,6 +158,7 @@ static cf_status create_folder(const cf_par *world, const char *folder)
     return cf_par_agree(world, status);
 }
 
+/* A closed form has no table of users. */
 static cf_status run_export(const cf_par *world, const cli_arguments *arguments)
 {
     const char *folder = cli_value(arguments, "out");

@@ -1,4 +1,5 @@
-/* Lists of ids that people write: one a line, blank lines ignored, line ends of any system. */
+/* Lists of ids that people write: one a line, blank lines ignored, line ends of any system. Every
+ * rank reads the whole list and has the same ids in the same order. */
 #include "cli.h"
 
 #include <errno.h>
@@ -23,6 +24,7 @@ done:
     return status;
 }
 
+/* getline() grows its own buffer, so an id may have any length; a zero byte would end it early. */
 cf_status cli_read_ids(const char *path, cf_strings *out)
 {
     FILE *file = fopen(path, "r");

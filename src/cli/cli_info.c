@@ -1,15 +1,17 @@
-/* info: what is in a dataset or checkpoint. */
+/* info: what a dataset or checkpoint holds: its kind, digest, attributes, and the type and shape of
+ * each array. Both outputs are made from one JSON object. */
 #include "cli.h"
 
 #include <string.h>
 
+/* As NumPy calls them. */
 static const char *const type_names[] = {
     [CF_F16] = "float16", [CF_F32] = "float32", [CF_F64] = "float64",
     [CF_I32] = "int32",   [CF_I64] = "int64",   [CF_U8] = "uint8"};
 
 /* ---- Attributes ----------------------------------------------------------------------------- */
 
-/* {"name": value}: on rank 0. Collective. */
+/* {"name": value}, on rank 0; null for a type that JSON cannot hold. Collective. */
 static cf_status read_attributes(const cf_par *world, const cf_store *store, json_t **out)
 {
     cf_attribute *attributes = NULL;
@@ -64,15 +66,14 @@ done:
 
 /* ---- Printing ------------------------------------------------------------------------------- */
 
-static void print_text(const json_t *info)
+/* A line each; texts of several lines (settings) would drown the rest, so only their size is told.
+ * The kind is in the first line already. */
+static void print_attributes(json_t *attributes)
 {
     const char *name;
     json_t *value;
 
-    printf("%s: %s\n", json_string_value(json_object_get(info, "file")),
-           json_string_value(json_object_get(json_object_get(info, "attributes"), "kind")));
-    printf("  %-24s %s\n", "digest", json_string_value(json_object_get(info, "digest")));
-    json_object_foreach(json_object_get(info, "attributes"), name, value)
+    json_object_foreach(attributes, name, value)
     {
         if (strcmp(name, "kind") == 0) continue;
         printf("  %-24s ", name);
@@ -85,7 +86,15 @@ static void print_text(const json_t *info)
         else
             printf("%.10g\n", json_number_value(value));
     }
-    json_object_foreach(json_object_get(info, "arrays"), name, value)
+}
+
+/* Name, type, rows, and columns if it is 2-D. */
+static void print_arrays(json_t *arrays)
+{
+    const char *name;
+    json_t *value;
+
+    json_object_foreach(arrays, name, value)
     {
         const json_t *shape = json_object_get(value, "shape");
 
@@ -97,7 +106,20 @@ static void print_text(const json_t *info)
     }
 }
 
-static cf_status run(const cf_par *world, const cli_arguments *arguments)
+/* The JSON object as text. */
+static void print_info(const json_t *info)
+{
+    json_t *attributes = json_object_get(info, "attributes");
+
+    printf("%s: %s\n", json_string_value(json_object_get(info, "file")),
+           json_string_value(json_object_get(attributes, "kind")));
+    printf("  %-24s %s\n", "digest", json_string_value(json_object_get(info, "digest")));
+    print_attributes(attributes);
+    print_arrays(json_object_get(info, "arrays"));
+}
+
+/* Only headers and checksums are read, never an array: a file of any size takes milliseconds. */
+static cf_status run_info(const cf_par *world, const cli_arguments *arguments)
 {
     const char *path = arguments->positional[0];
     cf_store *store = NULL;
@@ -119,8 +141,8 @@ static cf_status run(const cf_par *world, const cli_arguments *arguments)
     }
     if (arguments->json)
         CF_TRY(cli_print_json(world, json_incref(info)));
-    else if (info)
-        print_text(info);
+    else if (info != NULL)
+        print_info(info);
 done:
     json_decref(info);
     json_decref(attributes);
@@ -129,13 +151,13 @@ done:
     return status;
 }
 
-static const cli_option options[] = {{0}};
+static const cli_option info_options[] = {{0}};
 
 const cli_command cli_info = {
     .name = "info",
-    .summary = "print what is in a dataset or checkpoint",
+    .summary = "print what a dataset or checkpoint holds",
     .operand = "FILE.h5",
     .has_json = true,
-    .options = options,
-    .run = run,
+    .options = info_options,
+    .run = run_info,
 };

@@ -1,4 +1,7 @@
-/* Results on standard output: JSON, and tables of metrics. */
+/* Results on standard output: JSON, and tables of metrics.
+ *
+ * stdout carries results alone, from rank 0: with --json one object on one line, so that a script
+ * can read it whatever the log says. */
 #include "cli.h"
 
 #include <errno.h>
@@ -19,6 +22,21 @@ cf_status cli_print_json(const cf_par *world, json_t *object)
     return cf_par_agree(world, status);
 }
 
+json_t *cli_report_json(const void *report, const cli_count *counts, double seconds)
+{
+    json_t *object = json_object();
+
+    for (; counts->name != NULL; counts++) {
+        int64_t count;
+
+        memcpy(&count, (const char *)report + counts->offset, sizeof count);
+        json_object_set_new(object, counts->name, json_integer((json_int_t)count));
+    }
+    json_object_set_new(object, "seconds", json_real(seconds));
+    return object;
+}
+
+/* The same keys as in log.jsonl. */
 json_t *cli_metrics_json(const cf_metrics *metrics)
 {
     json_t *object = json_object();

@@ -1,22 +1,30 @@
-/* prepare: from files people have to a dataset file. */
+/* prepare: a dataset file from files of interactions, items and vectors.
+ *
+ * cf_ingest_prepare() does the work and checks that the paths go together; here they are taken from
+ * the options, and its report is printed. */
 #include "cli.h"
 
 #include "cf/ingest.h"
 
 #include <string.h>
 
-static json_t *report_json(const cf_ingest_report *r)
-{
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "lines",
-                     (json_int_t)r->lines, "duplicates", (json_int_t)r->duplicates, "filtered",
-                     (json_int_t)r->filtered, "users", (json_int_t)r->n_users, "items",
-                     (json_int_t)r->n_items, "train", (json_int_t)r->n_train, "valid",
-                     (json_int_t)r->n_valid, "test", (json_int_t)r->n_test, "embedding_dim",
-                     (json_int_t)r->embedding_dim, "missing_vectors", (json_int_t)r->n_missing,
-                     "unused_vectors", (json_int_t)r->unused_vectors, "seconds", r->seconds);
-}
+/* The keys of --json, in their order. */
+static const cli_count prepare_counts[] = {
+    {"lines", offsetof(cf_ingest_report, lines)},
+    {"duplicates", offsetof(cf_ingest_report, duplicates)},
+    {"filtered", offsetof(cf_ingest_report, filtered)},
+    {"users", offsetof(cf_ingest_report, n_users)},
+    {"items", offsetof(cf_ingest_report, n_items)},
+    {"train", offsetof(cf_ingest_report, n_train)},
+    {"valid", offsetof(cf_ingest_report, n_valid)},
+    {"test", offsetof(cf_ingest_report, n_test)},
+    {"embedding_dim", offsetof(cf_ingest_report, embedding_dim)},
+    {"missing_vectors", offsetof(cf_ingest_report, n_missing)},
+    {"unused_vectors", offsetof(cf_ingest_report, unused_vectors)},
+    {0}};
 
-static void print_report(const cf_ingest_report *r, const char *path)
+/* Counts of the dataset, of what was read and dropped, and the speed of reading. */
+static void print_prepared(const cf_ingest_report *r, const char *path)
 {
     printf("%s: %lld users, %lld items; %lld train, %lld valid, %lld test interactions\n", path,
            (long long)r->n_users, (long long)r->n_items, (long long)r->n_train,
@@ -29,7 +37,8 @@ static void print_report(const cf_ingest_report *r, const char *path)
     printf("%.2f s, %.1f MB/s\n", r->seconds, r->seconds > 0 ? r->bytes / r->seconds / 1e6 : 0.0);
 }
 
-static cf_status run(const cf_par *world, const cli_arguments *arguments)
+/* The settings are read before any input, so that a misspelt one costs no time. */
+static cf_status run_prepare(const cf_par *world, const cli_arguments *arguments)
 {
     const cf_ingest_paths paths = {
         .inter = cli_value(arguments, "inter"),
@@ -50,34 +59,35 @@ static cf_status run(const cf_par *world, const cli_arguments *arguments)
     CF_TRY(cf_ingest_read_options(config, &options));
     CF_TRY(cf_ingest_prepare(world, &options, &paths, &report));
     if (arguments->json)
-        CF_TRY(cli_print_json(world, world->rank == 0 ? report_json(&report) : NULL));
+        CF_TRY(cli_print_json(world, world->rank == 0
+                                         ? cli_report_json(&report, prepare_counts, report.seconds)
+                                         : NULL));
     else if (world->rank == 0)
-        print_report(&report, paths.out);
+        print_prepared(&report, paths.out);
 done:
     cf_config_destroy(&config);
     return status;
 }
 
-static const cli_option options[] = {
+static const cli_option prepare_options[] = {
     {"out", "FILE.h5", "the dataset to write", true},
-    {"inter", "FILE", "interactions to be split: RecBole .inter, or user item a line", false},
-    {"train", "FILE", "interactions that are split already, also LightGCN's train.txt", false},
-    {"valid", "FILE", "with --train", false},
-    {"test", "FILE", "with --train", false},
-    {"item", "FILE", "RecBole .item: ids, titles, perhaps vectors", false},
-    {"embedding", "FILE",
-     "vectors of --item or --embedding-ids, in that order: .npy, HDF5, or "
-     "HDF5.h5:/DATASET",
+    {"inter", "FILE", "interactions to split: RecBole .inter, or a user and an item on each line",
      false},
-    {"embedding-ids", "FILE", "one item id a line, in the order of the vectors", false},
-    {"settings", "FILE.yaml", "settings, as for --set", false},
+    {"train", "FILE", "train part of a split that exists, e.g. LightGCN's train.txt", false},
+    {"valid", "FILE", "valid part, with --train", false},
+    {"test", "FILE", "test part, with --train", false},
+    {"item", "FILE", "RecBole .item: ids, and titles or vectors", false},
+    {"embedding", "FILE",
+     "vectors, in the order of --item or --embedding-ids: .npy, HDF5, or FILE.h5:/DATASET", false},
+    {"embedding-ids", "FILE", "item ids of the vectors, one a line", false},
+    {"settings", "FILE.yaml", "settings of prepare", false},
     {0}};
 
 const cli_command cli_prepare = {
     .name = "prepare",
-    .summary = "make a dataset of interactions and vectors",
+    .summary = "make a dataset from interactions and vectors",
     .settings = CLI_SETTINGS_PREPARE,
     .has_json = true,
-    .options = options,
-    .run = run,
+    .options = prepare_options,
+    .run = run_prepare,
 };

@@ -339,6 +339,7 @@ static cf_status open_files(recommendation *r, cf_output *output)
     return cf_par_agree(r->world, status);
 }
 
+/* Closing the spool file frees its blocks: it has no name. */
 static void destroy_recommendation(recommendation *r)
 {
     if (r->spool >= 0) close(r->spool);
@@ -348,6 +349,8 @@ static void destroy_recommendation(recommendation *r)
     cf_free(&r->position);
 }
 
+/* Both files are opened before the ranking, which may take long: a folder that cannot be written is
+ * found at once. */
 static cf_status run_recommend(const cf_par *world, const cli_arguments *arguments)
 {
     recommendation r = {.world = world,

@@ -20,6 +20,7 @@ const cli_command *cli_find_command(int argc, char **argv)
 
 /* ---- Help ----------------------------------------------------------------------------------- */
 
+/* The exit statuses are those of cf_status; src/cli/README.md has a page on them. */
 static void print_help(void)
 {
     printf("llminit: train collaborative-filtering embeddings, starting from a language model's "
@@ -37,6 +38,7 @@ static void print_help(void)
         "the same command and --resume auto); 70 a bug in the program.\n");
 }
 
+/* The text begins in column 37, or behind the option if that is longer. */
 static void print_option(const char *name, const char *argument, const char *help)
 {
     char left[80];
@@ -57,6 +59,7 @@ static void print_usage(const cli_command *command)
     printf(" [OPTION]...\n\n");
 }
 
+/* The options of the command, then the shared ones that it takes. */
 static void print_options(const cli_command *command)
 {
     for (const cli_option *option = command->options; option->name != NULL; option++)
@@ -133,6 +136,7 @@ static cf_status flush_results(const cf_par *world)
     return cf_par_agree(world, status);
 }
 
+/* Help is a result: it goes to stdout, with status 0. */
 cf_status cli_run(const cf_par *world, int argc, char **argv)
 {
     const cli_command *command = cli_find_command(argc, argv);

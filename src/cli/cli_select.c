@@ -38,6 +38,7 @@ static json_t *map_json(const cf_selection *selection)
                      reals_json(selection->scales, selection->n_dims, 1), "gain", selection->gain);
 }
 
+/* The selection as an HDF5 file of its own kind. Collective. */
 static cf_status write_file(const cf_par *world, const char *path, const cf_selection *selection)
 {
     cf_store *store = NULL;
@@ -51,6 +52,7 @@ done:
     return status;
 }
 
+/* The result is JSON with or without --json. */
 static cf_status run_select(const cf_par *world, const cli_arguments *arguments)
 {
     const char *out = cli_value(arguments, "out");

@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-/* The groups, in the order in which they are printed. */
+/* The groups, in the order in which they are printed: one for each set of tables. */
 static const struct {
     cli_settings settings;
     const char *title, *key; /* of text and Markdown; of JSON */
@@ -24,6 +24,7 @@ enum { N_GROUPS = sizeof groups / sizeof groups[0] };
 
 /* ---- Text and Markdown ---------------------------------------------------------------------- */
 
+/* A heading for each command, then its table. Local. */
 static cf_status print_groups(bool markdown)
 {
     cf_status status = CF_OK;
@@ -49,6 +50,7 @@ static const char *const kind_names[] = {
     [CF_SETTING_MAP] = "map",
 };
 
+/* The module that owns a table, by the address of the table. */
 static const char *module_of(const cf_setting *table)
 {
     static const struct {
@@ -65,6 +67,7 @@ static const char *module_of(const cf_setting *table)
     return NULL;
 }
 
+/* Limits and lists of these are integers in JSON. */
 static bool is_whole(const cf_setting *row)
 {
     return row->kind == CF_SETTING_INT || row->kind == CF_SETTING_INT_LIST;
@@ -82,6 +85,7 @@ static json_t *limit_json(const cf_setting *row, double limit)
     return is_whole(row) ? json_integer((json_int_t)limit) : json_real(limit);
 }
 
+/* The words between the bars of `choices`; null for another kind. */
 static json_t *choices_json(const cf_setting *row)
 {
     const char *choice = row->choices;
@@ -98,6 +102,7 @@ static json_t *choices_json(const cf_setting *row)
     return array;
 }
 
+/* Numbers of a list, of either kind. */
 static json_t *list_json(const cf_config *config, const cf_setting *row)
 {
     json_t *array = json_array();
@@ -117,7 +122,8 @@ static json_t *list_json(const cf_config *config, const cf_setting *row)
     return array;
 }
 
-static json_t *map_json(const cf_config *config, const char *name)
+/* Names and texts of a map. */
+static json_t *pairs_json(const cf_config *config, const char *name)
 {
     const char *key = NULL, *value = NULL;
     json_t *object = json_object();
@@ -144,11 +150,12 @@ static json_t *value_json(const cf_config *config, const cf_setting *row)
     case CF_SETTING_REAL_LIST:
         return list_json(config, row);
     case CF_SETTING_MAP:
-        return map_json(config, row->name);
+        return pairs_json(config, row->name);
     }
     return NULL;
 }
 
+/* One entry, of `row`, whose default is its value in `config`. */
 static json_t *setting_json(const cf_config *config, const cf_setting *row, const char *module)
 {
     json_t *object = json_object();
@@ -223,6 +230,8 @@ done:
     return status;
 }
 
+/* Without --yaml the tables are printed as they are, so a file or --set would have no effect: an
+ * error. */
 static cf_status run_settings(const cf_par *world, const cli_arguments *arguments)
 {
     const bool markdown = cli_value(arguments, "markdown") != NULL;

@@ -1,8 +1,15 @@
-/* spectrum: the singular values of tables, and what they say about collapse. */
+/* spectrum: the singular values of tables, and what they say about collapse.
+ *
+ * A table of n rows of d dimensions has d singular values s. If few of them hold almost the whole
+ * of sum s^2, the rows lie near a space of few dimensions: the embeddings have collapsed (Guo et
+ * al. 2024, On the Embedding Collapse when Scaling up Recommendation Models). A dataset has the
+ * table llm and, with settings, selected; a checkpoint the raw tables and, with its dataset, the
+ * final ones. */
 #include "cli.h"
 
 #include <string.h>
 
+/* In the order of the output; those from FIRST_OF_CHECKPOINT on belong to a checkpoint. */
 typedef enum table_name {
     LLM,
     SELECTED,
@@ -26,6 +33,7 @@ typedef struct spectrum {
     cf_spectrum measures;
 } spectrum;
 
+/* The spectra found so far, and what was asked for. */
 typedef struct spectra {
     const cf_par *world;
     const cli_arguments *arguments;
@@ -33,17 +41,18 @@ typedef struct spectra {
     spectrum list[N_TABLES];
 } spectra;
 
-static bool wants(const spectra *s, table_name name)
+/* True unless --table names another one. */
+static bool is_requested(const spectra *s, table_name name)
 {
     const char *given = cli_value(s->arguments, "table");
 
-    return !given || strcmp(given, names[name]) == 0;
+    return given == NULL || strcmp(given, names[name]) == 0;
 }
 
-/* ---- Computing ---- */
+/* ---- Computing ------------------------------------------------------------------------------ */
 
-/* Room for one more. Collective. */
-static cf_status add(spectra *s, table_name name, int64_t rows, int64_t dims)
+/* Append a spectrum whose values are still to be computed. Collective. */
+static cf_status append_spectrum(spectra *s, table_name name, int64_t rows, int64_t dims)
 {
     spectrum *out = &s->list[s->count];
 
@@ -52,37 +61,40 @@ static cf_status add(spectra *s, table_name name, int64_t rows, int64_t dims)
     return cf_par_agree(s->world, CF_ALLOC(out->singular, dims));
 }
 
+/* The spectrum of a table, if it is requested. Collective. */
 static cf_status add_table(spectra *s, table_name name, const cf_table *table,
                            const cf_config *config)
 {
     spectrum *out = &s->list[s->count];
     cf_status status = CF_OK;
 
-    if (!wants(s, name)) return CF_OK;
-    CF_TRY(add(s, name, table->n_rows, table->dim));
+    if (!is_requested(s, name)) return CF_OK;
+    CF_TRY(append_spectrum(s, name, table->n_rows, table->dim));
     CF_TRY(cf_linalg_singular(table, cf_config_int(config, "pca_one_rank"), out->singular));
     out->measures = cf_linalg_measure_spectrum(out->singular, out->dims);
 done:
     return status;
 }
 
+/* The spectrum of the dataset's language-model vectors, if it is requested. Collective. */
 static cf_status add_vectors(spectra *s, const cf_dataset *dataset, const cf_config *config)
 {
     spectrum *out = &s->list[s->count];
     cf_status status = CF_OK;
 
-    if (!wants(s, LLM)) return CF_OK;
+    if (!is_requested(s, LLM)) return CF_OK;
     if (dataset->embedding_dim == 0)
         CF_TRY(
             CF_FAIL(CF_ERR_USAGE, "%s: has no language-model vectors", cf_dataset_path(dataset)));
-    CF_TRY(add(s, LLM, dataset->n_items, dataset->embedding_dim));
+    CF_TRY(append_spectrum(s, LLM, dataset->n_items, dataset->embedding_dim));
     CF_TRY(cf_select_spectrum(dataset, cf_config_int(config, "pca_one_rank"), out->singular));
     out->measures = cf_linalg_measure_spectrum(out->singular, out->dims);
 done:
     return status;
 }
 
-/* A table of zeros whose rows are dealt out evenly. Collective. */
+/* A table of zeros in blocks of equal numbers of rows: the work here depends on rows alone.
+ * Collective. */
 static cf_status create_table(const cf_grid *grid, int64_t n_rows, int64_t dim, cf_table **out)
 {
     cf_blocks blocks = {0};
@@ -95,7 +107,8 @@ done:
     return status;
 }
 
-/* The table that items would start from: only if settings say which, or it is asked for. */
+/* The spectrum of the table that items would start from, if it is requested by name or settings are
+ * given that say which it is. Collective. */
 static cf_status add_selected(spectra *s, const cf_dataset *dataset, const cf_config *config)
 {
     const cli_arguments *a = s->arguments;
@@ -106,7 +119,7 @@ static cf_status add_selected(spectra *s, const cf_dataset *dataset, const cf_co
     cf_table *items = NULL;
     cf_status status = CF_OK;
 
-    if (!wants(s, SELECTED)) return CF_OK;
+    if (!is_requested(s, SELECTED)) return CF_OK;
     if (!cli_value(a, "table") && (noise || (a->n_sets == 0 && !cli_value(a, "settings"))))
         return CF_OK;
     if (noise)
@@ -125,7 +138,8 @@ done:
     return status;
 }
 
-static cf_status of_dataset(spectra *s)
+/* Collective. */
+static cf_status add_of_dataset(spectra *s)
 {
     const cli_arguments *a = s->arguments;
     cf_config *config = NULL;
@@ -145,7 +159,7 @@ done:
     return status;
 }
 
-/* The settings that a checkpoint was made with. Local. */
+/* The settings of the run that wrote the checkpoint. Local. */
 static cf_status read_config(const cf_ckpt_file *file, const char *path, cf_config **out)
 {
     cf_status status;
@@ -162,12 +176,12 @@ static cf_status check_has_tables(const cf_ckpt_file *file, const char *path)
     if (!file->closed) return CF_OK;
     return CF_FAIL(CF_ERR_USAGE,
                    "spectrum: %s has an item-item matrix (%lld x %lld) and no tables of users and "
-                   "items, whose collapse could be measured",
+                   "items to measure",
                    path, (long long)file->n_items, (long long)file->n_items);
 }
 
-/* Raw tables need no dataset. */
-static cf_status of_checkpoint(spectra *s)
+/* The raw tables, which need no dataset. Collective. */
+static cf_status add_of_checkpoint(spectra *s)
 {
     const char *path = s->arguments->positional[0];
     cf_ckpt_file *file = NULL;
@@ -197,7 +211,8 @@ done:
     return status;
 }
 
-static cf_status of_trained(spectra *s)
+/* Raw and final tables: the model is loaded, which propagates the raw ones. Collective. */
+static cf_status add_of_trained(spectra *s)
 {
     cf_trained *t = NULL;
     cf_status status;
@@ -213,9 +228,11 @@ done:
     return status;
 }
 
-/* ---- Printing ---- */
+/* ---- Printing ------------------------------------------------------------------------------- */
 
-static json_t *to_json(const spectrum *s)
+/* "shares" maps k to the fraction of sum s^2 that the k largest hold, for each k below the number
+ * of dimensions. */
+static json_t *spectrum_json(const spectrum *s)
 {
     json_t *shares = json_object(), *singular = json_array();
     char top[16];
@@ -235,16 +252,18 @@ static json_t *to_json(const spectrum *s)
                      singular);
 }
 
-static json_t *all_to_json(const spectra *s)
+/* {"file": ..., "tables": [...]} */
+static json_t *spectra_json(const spectra *s)
 {
     json_t *tables = json_array();
 
     for (int k = 0; k < s->count; k++)
-        json_array_append_new(tables, to_json(&s->list[k]));
+        json_array_append_new(tables, spectrum_json(&s->list[k]));
     return json_pack("{s:s, s:o}", "file", s->arguments->positional[0], "tables", tables);
 }
 
-static void print_text(const spectra *s)
+/* A line for each table. */
+static void print_spectra(const spectra *s)
 {
     char top[16];
 
@@ -270,20 +289,21 @@ static void print_text(const spectra *s)
     }
 }
 
-/* ---- The command ---- */
+/* ---- The command ---------------------------------------------------------------------------- */
 
-/* USAGE unless --table, if given, is one that the kind of file has. Local, alike on all ranks. */
+/* --table, if given, must name a table that this kind of file has. Local; the same status on all
+ * ranks. */
 static cf_status check_table(const cli_arguments *arguments, bool of_ckpt)
 {
     const char *given = cli_value(arguments, "table"), *file = arguments->positional[0];
     int name = 0;
 
-    if (!given) return CF_OK;
+    if (given == NULL) return CF_OK;
     while (name < N_TABLES && strcmp(given, names[name]) != 0)
         name++;
     if (name == N_TABLES)
         return CF_FAIL(CF_ERR_USAGE,
-                       "spectrum: --table: \"%.60s\" is none of llm, selected, user_embedding, "
+                       "spectrum: --table: \"%.60s\" is not one of llm, selected, user_embedding, "
                        "item_embedding, user_final and item_final",
                        given);
     if (of_ckpt != (name >= FIRST_OF_CHECKPOINT))
@@ -291,7 +311,7 @@ static cf_status check_table(const cli_arguments *arguments, bool of_ckpt)
                        of_ckpt ? "checkpoint" : "dataset", given,
                        of_ckpt ? "user_embedding, item_embedding, user_final and item_final"
                                : "llm and selected");
-    if (name >= FIRST_FINAL && !cli_value(arguments, "data"))
+    if (name >= FIRST_FINAL && cli_value(arguments, "data") == NULL)
         return CF_FAIL(CF_ERR_USAGE,
                        "spectrum: --table %s needs --data, the dataset that the model was trained "
                        "on",
@@ -317,7 +337,8 @@ done:
     return status;
 }
 
-static cf_status compute(spectra *s)
+/* Which options are allowed depends on the kind of file. Collective. */
+static cf_status add_all(spectra *s)
 {
     bool of_ckpt = false;
     cf_status status;
@@ -328,55 +349,57 @@ static cf_status compute(spectra *s)
         CF_TRY(CF_FAIL(CF_ERR_USAGE, "spectrum: --settings is for a dataset: a checkpoint has its "
                                      "own"));
     if (!of_ckpt)
-        CF_TRY(of_dataset(s));
+        CF_TRY(add_of_dataset(s));
     else if (cli_value(s->arguments, "data"))
-        CF_TRY(of_trained(s));
+        CF_TRY(add_of_trained(s));
     else
-        CF_TRY(of_checkpoint(s));
+        CF_TRY(add_of_checkpoint(s));
 done:
     return status;
 }
 
-static cf_status run(const cf_par *world, const cli_arguments *arguments)
+/* The singular values are the same on every rank; rank 0 prints them. */
+static cf_status run_spectrum(const cf_par *world, const cli_arguments *arguments)
 {
     spectra s = {.world = world, .arguments = arguments};
     cf_status status;
 
-    CF_TRY(compute(&s));
+    CF_TRY(add_all(&s));
     if (arguments->json)
-        CF_TRY(cli_print_json(world, world->rank == 0 ? all_to_json(&s) : NULL));
+        CF_TRY(cli_print_json(world, world->rank == 0 ? spectra_json(&s) : NULL));
     else if (world->rank == 0)
-        print_text(&s);
+        print_spectra(&s);
 done:
     for (int k = 0; k < s.count; k++)
         cf_free(&s.list[k].singular);
     return status;
 }
 
-static const cli_option options[] = {
-    {"data", "DATA.h5", "the dataset that a checkpoint was trained on: final tables too", false},
-    {"settings", "FILE.yaml", "settings, as for --set: of a dataset, the selected table too",
-     false},
+static const cli_option spectrum_options[] = {
+    {"data", "DATA.h5", "dataset of the checkpoint; adds the final tables", false},
+    {"settings", "FILE.yaml", "settings of train; adds the selected table of a dataset", false},
     {"table", "NAME",
-     "one table alone: llm, selected; user_embedding, item_embedding, user_final, item_final",
+     "this table alone: llm, selected; user_embedding, item_embedding, user_final, item_final",
      false},
     {0}};
 
 const cli_command cli_spectrum = {
     .name = "spectrum",
-    .summary = "print how many dimensions tables really use, by their singular values",
+    .summary = "print how many dimensions tables use, by their singular values",
     .operand = "FILE.h5",
-    .remarks =
-        "Of a dataset: llm, the language model's vectors, and with settings selected, what items\n"
-        "start from. Of a checkpoint: raw tables, and with --data the final ones.\n\n"
-        "effective  effective rank: exp of the entropy of the normalised singular values s\n"
-        "particip.  participation ratio: (sum s^2)^2 / sum s^4\n"
-        "abundance  information abundance: sum s / largest s\n"
-        "top k      share of sum s^2 that the k largest hold\n\n"
-        "The s are roots of the eigenvalues of X'X, X not centred: accurate to about 1e-8 of the\n"
-        "largest. --json prints all of them.",
+    .remarks = "Tables of a dataset: llm (the language model's vectors) and, with settings, "
+               "selected (what\n"
+               "items start from). Tables of a checkpoint: the raw ones and, with --data, the "
+               "final ones.\n\n"
+               "effective  effective rank: exp of the entropy of the normalised singular values s\n"
+               "particip.  participation ratio: (sum s^2)^2 / sum s^4\n"
+               "abundance  information abundance: sum s / largest s\n"
+               "top k      fraction of sum s^2 in the k largest\n\n"
+               "The values s are square roots of the eigenvalues of X'X, X not centred, accurate "
+               "to about\n"
+               "1e-8 of the largest. --json prints all of them.",
     .settings = CLI_SETTINGS_TRAIN,
     .has_json = true,
-    .options = options,
-    .run = run,
+    .options = spectrum_options,
+    .run = run_spectrum,
 };

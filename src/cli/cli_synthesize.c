@@ -1,17 +1,21 @@
-/* synthesize: a dataset that is made up. */
+/* synthesize: a made-up dataset of any size, for tests and studies of speed. All of its content
+ * follows from the settings, whatever the number of ranks (cf_synth_make()). */
 #include "cli.h"
 
 #include "cf/synth.h"
 
-static json_t *report_json(const cf_synth_report *r)
-{
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "users", (json_int_t)r->n_users,
-                     "items", (json_int_t)r->n_items, "train", (json_int_t)r->n_train, "valid",
-                     (json_int_t)r->n_valid, "test", (json_int_t)r->n_test, "embedding_dim",
-                     (json_int_t)r->embedding_dim, "seconds", r->seconds);
-}
+/* The keys of --json, in their order. */
+static const cli_count synthesize_counts[] = {
+    {"users", offsetof(cf_synth_report, n_users)},
+    {"items", offsetof(cf_synth_report, n_items)},
+    {"train", offsetof(cf_synth_report, n_train)},
+    {"valid", offsetof(cf_synth_report, n_valid)},
+    {"test", offsetof(cf_synth_report, n_test)},
+    {"embedding_dim", offsetof(cf_synth_report, embedding_dim)},
+    {0}};
 
-static void print_report(const cf_synth_report *r, const char *path)
+/* Counts of the dataset, and the time. */
+static void print_synthesized(const cf_synth_report *r, const char *path)
 {
     printf("%s: %lld users, %lld items; %lld train, %lld valid, %lld test interactions", path,
            (long long)r->n_users, (long long)r->n_items, (long long)r->n_train,
@@ -20,7 +24,8 @@ static void print_report(const cf_synth_report *r, const char *path)
     printf("\n%.2f s\n", r->seconds);
 }
 
-static cf_status run(const cf_par *world, const cli_arguments *arguments)
+/* There is no settings file: the few settings are given by --set. */
+static cf_status run_synthesize(const cf_par *world, const cli_arguments *arguments)
 {
     const char *path = cli_value(arguments, "out");
     cf_synth_options options;
@@ -32,21 +37,24 @@ static cf_status run(const cf_par *world, const cli_arguments *arguments)
     cf_synth_read_options(config, &options);
     CF_TRY(cf_synth_make(world, &options, path, &report));
     if (arguments->json)
-        CF_TRY(cli_print_json(world, world->rank == 0 ? report_json(&report) : NULL));
+        CF_TRY(cli_print_json(
+            world,
+            world->rank == 0 ? cli_report_json(&report, synthesize_counts, report.seconds) : NULL));
     else if (world->rank == 0)
-        print_report(&report, path);
+        print_synthesized(&report, path);
 done:
     cf_config_destroy(&config);
     return status;
 }
 
-static const cli_option options[] = {{"out", "FILE.h5", "the dataset to write", true}, {0}};
+static const cli_option synthesize_options[] = {{"out", "FILE.h5", "the dataset to write", true},
+                                                {0}};
 
 const cli_command cli_synthesize = {
     .name = "synthesize",
-    .summary = "make a dataset up: power laws, tastes, and vectors that know of them",
+    .summary = "make up a dataset: power laws, clusters of taste, vectors correlated with them",
     .settings = CLI_SETTINGS_SYNTHESIZE,
     .has_json = true,
-    .options = options,
-    .run = run,
+    .options = synthesize_options,
+    .run = run_synthesize,
 };

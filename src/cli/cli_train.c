@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+/* "test" is there only if the dataset has a test part and the run came to its end. */
 static json_t *result_json(const cf_train_result *result)
 {
     const cf_run_progress *progress = &result->progress;
@@ -37,6 +38,7 @@ static void print_result(const cf_train_result *result, const cf_config *config)
     if (result->has_test) cli_print_metrics(&result->test, "test");
 }
 
+/* --resume auto|no; without it, no. */
 static cf_status read_resume(const cli_arguments *arguments, bool *resume)
 {
     const char *text = cli_value(arguments, "resume");
@@ -46,6 +48,7 @@ static cf_status read_resume(const cli_arguments *arguments, bool *resume)
     return CF_FAIL(CF_ERR_USAGE, "train: --resume: \"%.60s\" is not auto or no", text);
 }
 
+/* A run that stops for a signal or the time limit ends in CF_STOPPED, without a result. */
 static cf_status run_train(const cf_par *world, const cli_arguments *arguments)
 {
     cf_train_job job = {.data = cli_value(arguments, "data"),

@@ -1,4 +1,5 @@
-/* The program: MPI around one command line, its error line and its exit status. */
+/* The program: MPI around one command line. All ranks return the same status; rank 0 prints the one
+ * line of an error, and the status is the exit status of every rank. */
 #include "cli.h"
 
 int main(int argc, char **argv)

@@ -198,7 +198,7 @@ static void spectra_that_are_not_there_are_refused(void **state)
     static const struct {
         const char *line, *message;
     } wrong[] = {
-        {"%1$s --table user", "\"user\" is none of llm, selected, user_embedding"},
+        {"%1$s --table user", "\"user\" is not one of llm, selected, user_embedding"},
         {"%1$s --table user_final", "is a dataset, which has no table user_final; it has llm and"},
         {"%2$s/best.h5 --table llm", "is a checkpoint, which has no table llm; it has user_emb"},
         {"%2$s/best.h5 --table item_final", "--table item_final needs --data"},
