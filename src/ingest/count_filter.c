@@ -122,6 +122,7 @@ static bool holds_all_counts(const cf_ingest_intervals *intervals)
     return intervals->part[0].low <= 0 && intervals->part[0].high == INFINITY;
 }
 
+/* With the default intervals, which hold every count, nothing is to be done. */
 cf_status ingest_filter_counts(const cf_par *world, const cf_ingest_options *options,
                                ingest_interactions *inter)
 {

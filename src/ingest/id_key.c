@@ -11,11 +11,15 @@ int ingest_compare_id_keys(const void *a, const void *b)
 {
     const ingest_id_key *x = a, *y = b;
 
+    /* Both lengths are 0 unless ids are numbers. */
     if (x->length != y->length) return x->length < y->length ? -1 : 1;
+    /* Equal first bytes decide nothing: both ids may go on, or end within them. */
     if (x->first != y->first) return x->first < y->first ? -1 : 1;
     return strcmp(x->id, y->id);
 }
 
+/* The first 8 bytes of an id as a number, the first one highest, so that numbers compare as the
+ * bytes do. A shorter id is padded with its NUL. */
 static uint64_t first_bytes(const char *id)
 {
     uint64_t first = 0;
@@ -47,6 +51,7 @@ cf_status ingest_create_id_keys(const cf_strings *ids, bool as_numbers, ingest_i
     return CF_OK;
 }
 
+/* Sorting moves the keys alone; the bytes are gathered here, once, in the final order. */
 cf_status ingest_copy_keyed_ids(const ingest_id_key *keys, int64_t count, cf_strings *out)
 {
     cf_strings strings = {.count = count};

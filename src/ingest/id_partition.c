@@ -162,6 +162,7 @@ static cf_status number_blocks(const cf_par *world, ingest_id_partition *partiti
     return CF_OK;
 }
 
+/* Several ranks may have sent one id: all get the same number in reply. */
 cf_status ingest_create_id_partition(const cf_par *world, const cf_strings *ids,
                                      const int64_t *n_uses, uint32_t *number,
                                      ingest_id_partition *out)

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+/* Two passes over the bytes, one to count the strings and one to note where each begins. */
 cf_status ingest_take_strings(char **bytes, int64_t size, cf_strings *out)
 {
     cf_strings strings = {0};
@@ -60,6 +61,7 @@ static void free_id_payload(id_payload *p)
     cf_free(&p->bytes);
 }
 
+/* Allocate what does not depend on the number of bytes. */
 static cf_status allocate_id_payload(int64_t n_ranks, int64_t n_ids, id_payload *p)
 {
     cf_status status;
@@ -127,7 +129,7 @@ done:
     return status;
 }
 
-/* Count the ids that came from each rank: those whose bytes end within the rank's. */
+/* Count the ids received from each rank: those whose bytes end within the rank's bytes. */
 static void count_received_ids(const cf_par *world, const int64_t *recv_size,
                                ingest_id_route *route)
 {
@@ -144,6 +146,7 @@ static void count_received_ids(const cf_par *world, const int64_t *recv_size,
     }
 }
 
+/* One exchange of bytes, whatever the number of ids: an id's length is where its NUL is. */
 cf_status ingest_create_id_route(const cf_par *world, const ingest_id_partition *partition,
                                  const cf_strings *ids, const int64_t *n_uses, ingest_id_route *out)
 {

@@ -51,6 +51,7 @@ static slot *find_slot(const ingest_id_table *table, uint64_t hash, const char *
     const uint64_t mask = (uint64_t)table->n_slots - 1;
     const slot want = make_key(hash, id, length);
 
+    /* Ends, for at least half of the slots are free. */
     for (uint64_t k = hash & mask;; k = (k + 1) & mask) {
         slot *at = &table->slots[k];
 
@@ -126,6 +127,7 @@ static int64_t small_value(const char *id, int64_t length)
 
     if (length > MAX_DIGITS || length == 0 || (id[0] == '0' && length > 1)) return -1;
     memcpy(&word, id, 8); /* within INGEST_SLACK */
+    /* length < 8, so both shifts are of less than 64 bits. */
     word = word << 8 * (8 - length) | zeros >> 8 * length;
     /* Every byte is a digit: its high half is 3, and stays 3 when 6 is added. */
     if ((word & high) != zeros || ((word + UINT64_C(0x0606060606060606)) & high) != zeros)
@@ -157,6 +159,9 @@ done:
     return status;
 }
 
+/* The table grows before the look-up, so that the slot found stays valid. Slots are full at one
+ * half: probing then takes 1.5 steps for a known id and 2.5 for a new one (Knuth 1963, linear
+ * probing). */
 cf_status ingest_add_id(ingest_id_table *table, uint64_t hash, const ingest_field *id,
                         int64_t *number)
 {
@@ -176,6 +181,7 @@ done:
     return status;
 }
 
+/* The probe begins at the hash's slot, and seldom leaves its cache line. */
 void ingest_prefetch_id(const ingest_id_table *table, uint64_t hash)
 {
     if (table->n_slots > 0)

@@ -38,6 +38,7 @@ static int64_t predict_capacity(const ingest_interactions *inter)
     return least;
 }
 
+/* New arrays instead of a reallocation: the old ones stay valid if the second allocation fails. */
 static cf_status grow_interactions(ingest_interactions *inter)
 {
     const int64_t capacity = predict_capacity(inter);

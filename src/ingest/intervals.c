@@ -44,6 +44,7 @@ static const char *parse_interval(const char *text, cf_ingest_intervals *out)
     return end + strspn(end, " ");
 }
 
+/* Intervals are separated by ';'. Anything else behind one, or too many of them, is malformed. */
 cf_status ingest_parse_intervals(const char *setting, const char *text, cf_ingest_intervals *out)
 {
     cf_ingest_intervals intervals = {.text = text};
@@ -62,6 +63,7 @@ cf_status ingest_parse_intervals(const char *setting, const char *text, cf_inges
                    setting, ingest_excerpt(text, (int64_t)strlen(text)));
 }
 
+/* Intervals may overlap: the first that holds the value decides. */
 bool ingest_is_in_intervals(const cf_ingest_intervals *intervals, double value)
 {
     for (int k = 0; k < intervals->count; k++) {

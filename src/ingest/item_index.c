@@ -40,13 +40,14 @@ static cf_status find_items(const cf_blocks *items, const uint64_t *pairs, int64
     CF_TRY(CF_ALLOC(out->n_served, items->count));
     for (int64_t e = 0; e < count; e++)
         out->bits[ingest_item(pairs[e]) / 64] |= (uint64_t)1 << ingest_item(pairs[e]) % 64;
+    /* Prefix sums of the set bits, a word at a time. */
     for (int64_t w = 0; w < n_words; w++) {
         out->bits_before[w] = (uint32_t)out->count;
         out->count += __builtin_popcountll(out->bits[w]);
     }
     CF_TRY(CF_ALLOC(out->item, out->count));
     for (int64_t w = 0, n = 0; w < n_words; w++)
-        for (uint64_t left = out->bits[w]; left; left &= left - 1)
+        for (uint64_t left = out->bits[w]; left != 0; left &= left - 1) /* each set bit */
             out->item[n++] = (uint32_t)(w * 64 + __builtin_ctzll(left));
     for (int64_t k = 0; k < out->count; k++)
         out->n_requested[cf_par_block_of(items, out->item[k])]++;
@@ -54,6 +55,7 @@ done:
     return status;
 }
 
+/* Tell each owner which of its items this rank has. */
 cf_status ingest_create_item_index(const cf_par *world, const cf_blocks *items,
                                    const uint64_t *pairs, int64_t count, ingest_item_index *out)
 {
@@ -72,6 +74,7 @@ done:
     return status;
 }
 
+/* Values travel to the owners, who add them up. They are integers: the order is irrelevant. */
 cf_status ingest_sum_over_items(const ingest_item_index *index, const int64_t *mine,
                                 int64_t *totals)
 {
@@ -90,6 +93,7 @@ done:
     return status;
 }
 
+/* Values travel from the owners, one for each item that a rank has, in the order of its list. */
 cf_status ingest_fetch_item_values(const ingest_item_index *index, const uint64_t *values,
                                    uint64_t **out)
 {

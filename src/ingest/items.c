@@ -1,22 +1,12 @@
 /* Readers of item files and id files: for each line its id, its title, and where its vector is.
  *
  * Each rank reads a byte range. Ids and titles are kept as text. Of an embedding column only the
- * place in the file is kept: the numbers are parsed while the dataset is written, so that they are
- * never held whole. Lines then move to the ranks that own their ids (move_items.c), which also
+ * position in the file is kept: the numbers are parsed while the dataset is written, so that they
+ * are never held whole. Lines then move to the ranks that own their ids (move_items.c), which also
  * finds ids that occur on lines of two ranks. */
 #include "vectors.h"
 
-#include <inttypes.h>
 #include <string.h>
-
-void ingest_destroy_items(ingest_items *items)
-{
-    ingest_destroy_id_table(&items->ids);
-    cf_free(&items->row);
-    cf_dataset_destroy_strings(&items->titles);
-    cf_free(&items->embedding);
-    *items = (ingest_items){0};
-}
 
 /* A file of items, and where its lines go. */
 typedef struct item_source {
@@ -24,12 +14,6 @@ typedef struct item_source {
     const char *path;
     ingest_items *items;
 } item_source;
-
-cf_status ingest_refuse_repeated_id(const char *path, int64_t line, const ingest_field *id)
-{
-    return CF_FAIL(CF_ERR_FORMAT, "%s:%" PRId64 ": item \"%s\" occurs twice", path, line,
-                   ingest_excerpt(id->text, id->length));
-}
 
 /* Add the id of a line, which must be new on this rank. */
 static cf_status add_id(ingest_items *items, const ingest_text *text, const ingest_field *id)
@@ -41,6 +25,7 @@ static cf_status add_id(ingest_items *items, const ingest_text *text, const inge
     return ingest_refuse_repeated_id(text->path, text->line, id);
 }
 
+/* Append the title of the line with the newest id: title k belongs to id k. */
 static cf_status add_title(ingest_items *items, const ingest_field *field)
 {
     cf_strings *titles = &items->titles;
@@ -137,6 +122,7 @@ static cf_status read_and_move(const cf_par *world, item_source *from, ingest_re
     cf_status status, read_status = ingest_read_ranges(world, from->path, read, from, &range);
 
     if (read_status != CF_OK && read_status != CF_ERR_FORMAT) return read_status;
+    /* Each line has one new id, so ids are numbered as the lines of the rank are. */
     CF_TRY(cf_par_agree(world, CF_ALLOC(items->row, items->ids.count)));
     cf_par_exscan(world, items->ids.count, &before, &items->n_rows);
     for (int64_t k = 0; k < items->ids.count; k++)

@@ -61,6 +61,7 @@ done:
 
 /* ---- Opening and reading --------------------------------------------------------------------- */
 
+/* Without a dataset's name, the store takes the only matrix in the file. */
 static cf_status open_hdf5(const char *file, const char *dataset, ingest_matrix *out)
 {
     int64_t shape[2];
@@ -77,6 +78,7 @@ done:
     return status;
 }
 
+/* A name of a dataset is an error for a .npy file, rather than ignored. */
 cf_status ingest_open_matrix(const char *source, ingest_matrix *out)
 {
     const char *dataset;

@@ -5,7 +5,23 @@
  * finds repeated ids that no rank could see alone. */
 #include "vectors.h"
 
+#include <inttypes.h>
 #include <string.h>
+
+void ingest_destroy_items(ingest_items *items)
+{
+    ingest_destroy_id_table(&items->ids);
+    cf_free(&items->row);
+    cf_dataset_destroy_strings(&items->titles);
+    cf_free(&items->embedding);
+    *items = (ingest_items){0};
+}
+
+cf_status ingest_refuse_repeated_id(const char *path, int64_t line, const ingest_field *id)
+{
+    return CF_FAIL(CF_ERR_FORMAT, "%s:%" PRId64 ": item \"%s\" occurs twice", path, line,
+                   ingest_excerpt(id->text, id->length));
+}
 
 /* What is sent with the ids: one row and one span for each, and the bytes of all titles. */
 typedef struct item_payload {

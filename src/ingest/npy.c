@@ -40,6 +40,7 @@ static const char *find_value(const char *header, const char *key)
     return at + strspn(at, " ");
 }
 
+/* Parse 'descr', such as "<f4": byte order, kind, bytes of a number. */
 static cf_status parse_type(const char *path, const char *header, cf_type *out)
 {
     const char *type = find_value(header, "'descr'");
@@ -70,6 +71,7 @@ static cf_status parse_header(const char *path, const char *header, ingest_matri
         return refuse_npy(path, "it is in Fortran order");
     if (shape == NULL || *shape != '(') return refuse_npy(path, "no 'shape' in the header");
     errno = 0;
+    /* "(rows, dim)", perhaps with a comma at the end; a third number or a single one is refused. */
     out->n_rows = strtoll(shape + 1, &end, 10);
     if (end == shape + 1 || *end != ',')
         return refuse_npy(path, "its shape is not that of a 2-D array");
@@ -107,6 +109,7 @@ done:
     return status;
 }
 
+/* The size of the file is checked here, so that no later read can end too early. */
 cf_status ingest_open_npy(const char *path, ingest_matrix *out)
 {
     struct stat about;

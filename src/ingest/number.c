@@ -34,6 +34,7 @@ static bool parse_by_strtod(const char *text, int64_t length, double *out)
     return length > 0 && end == copy + length && isfinite(*out);
 }
 
+/* A mantissa of digits with the point left out, over the power of ten that puts it back. */
 bool ingest_parse_number(const char *text, int64_t length, double *out)
 {
     static const double power[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
@@ -44,6 +45,7 @@ bool ingest_parse_number(const char *text, int64_t length, double *out)
     for (int64_t k = sign; k < length; k++) {
         unsigned digit = (unsigned)(text[k] - '0');
 
+        /* 15 digits are below 2^53: the mantissa is exact as a double. */
         if (digit < 10 && digits < 15) {
             mantissa = mantissa * 10 + digit;
             digits++;

@@ -102,6 +102,7 @@ static cf_status check_parts(const prepare_job *job)
     bool required[3] = {true, paths->valid != NULL, paths->test != NULL};
     cf_status status = CF_OK;
 
+    /* Leave-one-out fills valid and test; ratios of 0 ask for an empty part. */
     for (int k = 1; k < 3; k++)
         if (paths->inter != NULL)
             required[k] = !job->options->by_ratio || job->options->ratios[k] > 0;
@@ -240,6 +241,7 @@ static void describe_dataset(prepare_job *job)
     job->content.seed = o->seed;
 }
 
+/* Sums over all ranks. The arrays of interactions are gone, the lists and counts are not. */
 static void fill_report(prepare_job *job)
 {
     job->report = (cf_ingest_report){.lines = sum_all(job, job->inter.n_lines),
@@ -273,6 +275,7 @@ done:
     return status;
 }
 
+/* The job is allocated because it holds 24 kB of texts. */
 cf_status cf_ingest_prepare(const cf_par *world, const cf_ingest_options *options,
                             const cf_ingest_paths *paths, cf_ingest_report *report)
 {

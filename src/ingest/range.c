@@ -35,6 +35,7 @@ static cf_status check_end(const cf_par *world, const char *path, const ingest_r
     return CF_FAIL(CF_ERR_FORMAT, "%s:%" PRId64 ": an empty line", path, range->first_empty);
 }
 
+/* A second reading happens on errors alone: a correct file is read once. */
 cf_status ingest_read_ranges(const cf_par *world, const char *path, ingest_read_fn *read,
                              void *context, ingest_range *range)
 {

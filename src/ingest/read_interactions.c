@@ -114,6 +114,8 @@ static cf_status read_records(void *context, ingest_range *range)
         CF_TRY(ingest_check_id(&records, at.item));
         CF_TRY(read_numbers(options, &records, &at, &key, &kept));
         if (from->part != INGEST_NO_PART) key = (uint64_t)from->part;
+        /* A dropped line is checked like the others: the error of a file does not depend on
+         * filters. */
         if (kept)
             CF_TRY(ingest_enqueue_pair(&queue, &records.fields[at.user], &records.fields[at.item],
                                        key));
@@ -142,6 +144,7 @@ static bool next_number(char **at, ingest_field *id)
     return end - begin < 19 || (end - begin == 19 && memcmp(begin, "9223372036854775807", 19) <= 0);
 }
 
+/* Note the error of a field that is not a whole number. */
 static cf_status refuse_id(const ingest_text *text, const char *id, int column)
 {
     int64_t length = (int64_t)strcspn(id, " ");
@@ -244,6 +247,7 @@ static cf_status check_lightgcn(const interaction_source *from)
     return CF_OK;
 }
 
+/* All ranks open the file to tell its format; each then reads its own range. */
 cf_status ingest_read_interactions(const cf_par *world, const cf_ingest_options *options,
                                    const char *path, int part, ingest_interactions *inter)
 {

@@ -37,6 +37,7 @@ done:
     return status;
 }
 
+/* Every rank reads the header; then each continues at its own range. */
 cf_status ingest_open_records(const char *path, char separator, ingest_range *range,
                               ingest_records *out)
 {
@@ -118,6 +119,8 @@ static int64_t cut_fields(ingest_records *records, char *line, int64_t length)
     return n + 1;
 }
 
+/* A record with too few or too many fields is refused: a separator inside a field would shift the
+ * columns. */
 cf_status ingest_next_record(ingest_records *records, bool *more)
 {
     char *line = NULL;

@@ -84,6 +84,7 @@ static void drop_duplicates(ingest_interactions *inter)
     inter->count = kept;
 }
 
+/* Pairs hold local numbers, then global ones, then those of the block and the index. */
 cf_status ingest_apply_numbers(const cf_par *world, const ingest_new_numbers *numbers,
                                ingest_interactions *inter)
 {

@@ -89,6 +89,7 @@ typedef struct splitter {
     uint8_t *part;         /* of each of its interactions */
 } splitter;
 
+/* Hash each id, into a new array. */
 static cf_status hash_ids(const cf_strings *ids, uint64_t **out)
 {
     uint64_t *hashes = NULL;
@@ -219,6 +220,7 @@ done:
     return status;
 }
 
+/* The fetch of hashes is collective; the split itself is local, for a rank has all of a user. */
 cf_status ingest_split(const cf_par *world, const cf_ingest_options *options, bool given,
                        const ingest_interactions *inter, cf_lists parts[3])
 {

@@ -52,6 +52,7 @@ static cf_status refill(ingest_text *text)
     return CF_OK;
 }
 
+/* A first block is read at once, so that a byte order mark is seen before the first line. */
 cf_status ingest_open_text(const char *path, ingest_text *out)
 {
     ingest_text text = {
@@ -96,6 +97,7 @@ static cf_status skip_to(ingest_text *text, int64_t begin)
     return CF_OK;
 }
 
+/* Lines handed out so far were the header, which every rank reads. */
 cf_status ingest_limit_text(ingest_text *text, ingest_range *range)
 {
     text->range = range;
@@ -117,6 +119,7 @@ double ingest_text_progress(const ingest_text *text)
     return at < end ? (double)(at - begin) / (double)(end - begin) : 1;
 }
 
+/* The range learns here what was read of it, also after an error: a second reading needs it. */
 void ingest_close_text(ingest_text *text)
 {
     if (text->range != NULL) {
@@ -153,6 +156,7 @@ static cf_status take_line(ingest_text *text, char **line, int64_t *length)
     }
     if (end == NULL && text->begin == text->end) return CF_OK;
     if (end == NULL) end = text->buffer + text->end;
+    /* Cut off the line end; the NUL goes where it was, or into the slack. */
     *line = text->buffer + text->begin;
     *length = end - *line;
     text->begin = cf_min(end + 1 - text->buffer, text->end);
@@ -176,11 +180,13 @@ cf_status ingest_next_line(ingest_text *text, char **line, int64_t *length)
         if (*length > 0) break;
         if (first_empty == 0) first_empty = text->line;
     }
+    /* Text after empty lines: report the first of these. */
     text->has_text = true;
     if (first_empty > 0) {
         text->line = first_empty;
         return CF_FAIL(CF_ERR_FORMAT, "%s:%" PRId64 ": an empty line", text->path, first_empty);
     }
+    /* One comparison a line: the first NUL of the buffer is searched once a block. */
     if (*line - text->buffer + *length > text->nul)
         return CF_FAIL(CF_ERR_FORMAT, "%s:%" PRId64 ": a NUL byte, expected text", text->path,
                        text->line);

@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+/* Read the bytes of a line's field into `out`. */
 static cf_status read_field(const ingest_vectors *in, int64_t line, char *out)
 {
     const ingest_span *field = &in->column->embedding[line];
@@ -55,6 +56,7 @@ done:
     return status;
 }
 
+/* The file is opened again, for reading fields by their position. */
 cf_status ingest_open_column(const cf_par *world, const cf_ingest_options *options,
                              const ingest_items *rows, ingest_vectors *in)
 {
@@ -73,6 +75,7 @@ done:
     return status;
 }
 
+/* Note the error of a vector that is not like the first, by the line number of its item. */
 static cf_status refuse_field(const ingest_vectors *in, int64_t item, const char *why)
 {
     return CF_FAIL(CF_ERR_FORMAT,
@@ -81,6 +84,7 @@ static cf_status refuse_field(const ingest_vectors *in, int64_t item, const char
                    in->matrix.dim);
 }
 
+/* Numbers are separated by one separator each; an empty one is malformed. */
 cf_status ingest_read_column(ingest_vectors *in, int64_t item, float *out)
 {
     const int64_t line = in->line[item], length = in->column->embedding[line].length;

@@ -131,6 +131,7 @@ done:
     return status;
 }
 
+/* Dimensions and type come first: they say what a row is. */
 cf_status ingest_open_vectors(const cf_par *world, const cf_ingest_options *options,
                               const char *embedding, const ingest_items *rows, ingest_vectors *out)
 {
@@ -196,6 +197,8 @@ done:
     return status;
 }
 
+/* Items without a vector get zeros. A run of items whose rows are consecutive is read at once; in
+ * the usual case, where both are sorted alike, that is a whole block. */
 cf_status ingest_read_vectors(void *context, int64_t first, int64_t count, void *rows,
                               uint8_t *present)
 {

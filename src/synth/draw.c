@@ -107,6 +107,7 @@ static cf_status draw_user_items(const synth_plan *plan, int64_t user, item_set 
 
 /* ---- Lists ----------------------------------------------------------------------------------- */
 
+/* The number of items of a user: the size at the user's position in the law, beyond the minimum. */
 static int64_t count_user_items(const synth_plan *plan, int64_t user)
 {
     const int64_t size = synth_size(&plan->sizes, cf_permutation_at(&plan->user_order, user));

@@ -17,6 +17,7 @@ static double mass(const synth_law *law, double x)
     return law->q == 0 ? log_x : expm1(law->q * log_x) / law->q;
 }
 
+/* The sizes k^-s of positions k, with s = 1 / (exponent - 1), are distributed as x^-exponent. */
 synth_law synth_make_law(double exponent, int64_t n)
 {
     synth_law law = {.n = n, .q = 1 - 1 / (exponent - 1), .shift = 1};
@@ -35,6 +36,7 @@ int64_t synth_draw_position(const synth_law *law, double u)
     return cf_min(position, law->n - 1);
 }
 
+/* A larger shift makes the law flatter: its first sizes fall, its tail stays. */
 synth_sizes synth_make_sizes(double exponent, int64_t n, int64_t total, int64_t max)
 {
     synth_sizes sizes = {synth_make_law(exponent, n), total, max};
@@ -64,6 +66,7 @@ static int64_t size_below(const synth_sizes *sizes, int64_t position)
     return below / sizes->max < position ? below : sizes->max * position;
 }
 
+/* A difference of cumulated sizes, so that the sizes of all positions sum to `total` exactly. */
 int64_t synth_size(const synth_sizes *sizes, int64_t position)
 {
     if (sizes->total == 0) return 0;

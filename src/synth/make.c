@@ -113,6 +113,7 @@ static void free_part(synth_part *p)
     synth_close_vectors(&p->vectors);
 }
 
+/* Ranges of users and of items are independent: a rank makes both without communication. */
 cf_status cf_synth_make(const cf_par *world, const cf_synth_options *options, const char *path,
                         cf_synth_report *report)
 {

@@ -42,6 +42,7 @@ static int64_t largest_size(const cf_synth_options *o)
     return cf_min(cf_max(twice_the_mean, o->n_items / 8), o->n_items);
 }
 
+/* Both sizes of clusters have a law and an order of their own. */
 cf_status synth_make_plan(const cf_synth_options *options, synth_plan *out)
 {
     const cf_synth_options *o = options;

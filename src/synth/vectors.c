@@ -13,6 +13,7 @@
 /* 16-bit numbers from one draw of 64 bits: precise enough for noise, and four times as fast. */
 enum { NUMBERS_PER_DRAW = 4 };
 
+/* The constant parts: vectors of the clusters, and for each dimension the range of the noise. */
 cf_status synth_open_vectors(const synth_plan *plan, int64_t first_item, synth_vectors *out)
 {
     const int64_t dim = plan->options.embedding_dim, n_clusters = plan->options.n_clusters;

@@ -142,7 +142,7 @@ static inline const char *dump_of(const char *text, const char *settings)
     return dump(paths.out);
 }
 
-/* Whose vectors are looked at: items 2, 7, 10; rows 7, 10, 99, 2. */
+/* Data for tests of vectors: items 2, 7, 10; the rows of the item file are 7, 10, 99, 2. */
 #define INTER "user_id:token\titem_id:token\nu\t2\nu\t10\nu\t7\nv\t7\nv\t2\n"
 #define ITEMS "item_id:token\ttitle:token_seq\n7\tseven\n10\tten: caf\xc3\xa9\n99\tnot used\n2\t\n"
 

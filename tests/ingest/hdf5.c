@@ -41,8 +41,8 @@ static void read_back(const char *path, float rows[4])
     cf_dataset_close(&dataset);
 }
 
-/* A file with one matrix needs no name of it; a dataset of ours is one. Its name says nothing. Its
- * rows are in the order of its items, and go by an id file, LightGCN's numbers or a name. */
+/* A file with a single matrix needs no dataset name; a file that prepare wrote is one. Its rows are
+ * in the order of its items, and belong to the lines of an id file, or to LightGCN's numbers. */
 static void the_only_matrix_of_a_file(void **state)
 {
     static const float want[] = {2, 1024, 7, -0.5F, 10, 0.25F}, by_number[] = {7, -0.5F, 10, 0.25F};
@@ -74,7 +74,7 @@ static void the_only_matrix_of_a_file(void **state)
     free(plain);
 }
 
-/* What is wrong with them is said in a line. */
+/* Malformed sources are refused with one line. */
 static void hdf5_that_does_not_fit(void **state)
 {
     static const struct {

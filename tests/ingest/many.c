@@ -1,5 +1,5 @@
-/* More interactions than a block of reading, a guess of their number and a digit of sorting hold,
- * against the plain loop. */
+/* More interactions than a block of reading, the predicted capacity and a digit of the sort can
+ * hold, compared with a plain loop. */
 #include "fixture.h"
 
 enum { LINES = 150000, N_USERS = 7, N_ITEMS = 5000 };
@@ -12,7 +12,7 @@ static int64_t below(int line, uint64_t what, int64_t n)
     return cf_random_below((cf_random){5, CF_STREAM_TEST}, (uint64_t)line, what, 0, n);
 }
 
-/* Lines get shorter, so that the first ones promise too few. Every item is there at least once. */
+/* Lines get shorter, so that the first ones predict too few. Every item occurs at least once. */
 static const char *write_lines(earliest times)
 {
     char *text = malloc(LINES * 40 + 100), *at = text;
@@ -33,7 +33,7 @@ static const char *write_lines(earliest times)
     return path;
 }
 
-/* The item that comes last, by time and then by number, but for `without`. */
+/* The last item by time, then by number, except `without`. */
 static int last_of(const int *times, int without)
 {
     int last = -1;

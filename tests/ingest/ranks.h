@@ -1,5 +1,5 @@
-/** Pseudo-random files of all lengths, which bring the ends of the ranks' parts to every place of a
- * line; and one rank's outcome held against that of all. */
+/** Pseudo-random files of many lengths, so that the ranks' byte ranges end at every position of a
+ * line; and the outcome of one rank compared with that of all. */
 #pragma once
 
 #include "fixture.h"
@@ -32,7 +32,7 @@ __attribute__((format(printf, 2, 3))) static inline void put(writer *w, const ch
     assert_true(w->size < MOST);
 }
 
-/* Some files have only numbers for ids, some of these with zeros in front; some have long ids. */
+/* Some files have numbers as ids, some of these with leading zeros; some have long ids. */
 static inline void put_id(writer *w, char kind, int number)
 {
     const int style = (int)(w->seed % 4);
@@ -48,7 +48,7 @@ static inline const char *line_end(const writer *w)
     return w->seed % 3 == 1 ? "\r\n" : "\n";
 }
 
-/* The last line may be cut short of its end, or have empty lines behind it. */
+/* The last line may lack its line end, or be followed by empty lines. */
 static inline const char *finish(writer *w, const char *name)
 {
     const int what = below(w, 3);
@@ -101,7 +101,7 @@ static inline const char *write_lightgcn(writer *w, const char *name, int lines)
     return finish(w, name);
 }
 
-/* All items that there can be, and a few more, in some order; every seventh without a vector. */
+/* All items that may occur, and some more, in some order; every seventh without a vector. */
 static inline const char *write_items(writer *w)
 {
     const int shift = below(w, 50);
@@ -132,7 +132,7 @@ static inline const char *write_ids(writer *w)
 
 /* ---- One rank and all ------------------------------------------------------------------------ */
 
-/* What a prepare came to. */
+/* The outcome of a prepare. */
 typedef struct outcome {
     cf_status status;
     char message[1024];
@@ -154,8 +154,8 @@ static inline void read_whole(const char *path, outcome *out)
     fclose(file);
 }
 
-/* By the ranks of `world`, which is all of them or this one. Rank 0 reads the file. */
-static inline void run(const cf_ingest_paths *paths, const char *settings, outcome *out)
+/* Prepare on the ranks of `world`: all of them, or this one alone. Rank 0 reads the file. */
+static inline void prepare_outcome(const cf_ingest_paths *paths, const char *settings, outcome *out)
 {
     *out = (outcome){0};
     out->status = prepare(paths, settings, &out->report);
@@ -166,16 +166,16 @@ static inline void run(const cf_ingest_paths *paths, const char *settings, outco
     MPI_Barrier(world.comm);
 }
 
-/* Gives back the status, on rank 0. */
-static inline cf_status compare(const cf_ingest_paths *paths, const char *settings)
+/* One rank and all must have the same outcome. Returns its status. */
+static inline cf_status compare_with_one_rank(const cf_ingest_paths *paths, const char *settings)
 {
     const cf_par all = world;
     outcome many, one = {0};
 
-    run(paths, settings, &many);
+    prepare_outcome(paths, settings, &many);
     if (all.rank == 0) {
         world = (cf_par){MPI_COMM_SELF, 0, 1};
-        run(paths, settings, &one);
+        prepare_outcome(paths, settings, &one);
         world = all;
         if (one.status != many.status || strcmp(one.message, many.message) != 0)
             fail_msg("\"%s\" from one rank, \"%s\" from all", one.message, many.message);

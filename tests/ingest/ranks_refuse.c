@@ -1,11 +1,9 @@
-/* Whatever is wrong with files, all ranks together refuse them with the line that one rank has for
- * it.
- */
+/* Malformed files: all ranks together refuse them with the message that one rank gives. */
 #include "ranks.h"
 
 /* ---- Wrong lines ----------------------------------------------------------------------------- */
 
-/* One or two wrong lines somewhere: the first of them is named, by its number. */
+/* Insert one or two malformed lines; the first of them is to be named by its number. */
 static const char *spoil(writer *w, const char *name)
 {
     static const char *const wrong[] = {"\n", "\n\n\n", "too\tfew\n", "a\tb\tc\td\te\tf\tg\n",
@@ -44,13 +42,13 @@ static void wrong_lines(void **state)
             write_items(w);
             paths.item = spoil(w, "r.item");
         }
-        refused += compare(&paths, "missing_embedding=zero") == CF_ERR_FORMAT;
+        refused += compare_with_one_rank(&paths, "missing_embedding=zero") == CF_ERR_FORMAT;
     }
     assert_in_range(refused, 8, 16);
     free(w);
 }
 
-/* Ids that are on two lines, and a line that is wrong, of a file of one id a line. */
+/* An id file with ids on two lines, and perhaps a malformed line. */
 static void ids_that_are_there_twice(void **state)
 {
     static const float rows[100] = {0};
@@ -78,12 +76,12 @@ static void ids_that_are_there_twice(void **state)
             put(w, "\n");
         }
         paths.embedding_ids = put_bytes("r.ids", w->bytes, w->size);
-        assert_int_equal(compare(&paths, "missing_embedding=zero"), CF_ERR_FORMAT);
+        assert_int_equal(compare_with_one_rank(&paths, "missing_embedding=zero"), CF_ERR_FORMAT);
     }
     free(w);
 }
 
-/* Files of a few bytes, fewer than there are ranks, and lines longer than many ranks' parts. */
+/* Files with fewer bytes than ranks, and lines longer than the ranges of several ranks. */
 static void small_files_and_long_lines(void **state)
 {
     static const char *const texts[] = {"",
@@ -108,7 +106,7 @@ static void small_files_and_long_lines(void **state)
         const cf_ingest_paths paths = {.train = put_file("r.txt", texts[k]),
                                        .out = file_path("r.h5")};
 
-        compare(&paths, "");
+        compare_with_one_rank(&paths, "");
     }
     for (int length = 1; length < 60000; length = 19 * length + 1) {
         const cf_ingest_paths paths = {.inter = file_path("r.inter"), .out = file_path("r.h5")};
@@ -116,10 +114,10 @@ static void small_files_and_long_lines(void **state)
             sprintf(text, "user_id\titem_id\nu\ta\n%0*d\tb\nu\tb\nu\t%0*d\n", length, 1, length, 2);
 
         put_bytes("r.inter", text, (size_t)n);
-        assert_int_equal(compare(&paths, "split=RS|split_ratios=[1,0,0]"), CF_OK);
+        assert_int_equal(compare_with_one_rank(&paths, "split=RS|split_ratios=[1,0,0]"), CF_OK);
         n += sprintf(text + n, "u\t%0*d\tx\n", length, 3);
         put_bytes("r.inter", text, (size_t)n);
-        assert_int_equal(compare(&paths, ""), CF_ERR_FORMAT);
+        assert_int_equal(compare_with_one_rank(&paths, ""), CF_ERR_FORMAT);
     }
     free(text);
 }

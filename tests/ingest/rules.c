@@ -1,4 +1,4 @@
-/* Reading, filters and splits: what becomes of small files, written out. */
+/* Reading, filters and splits: the datasets of small files, written out. */
 #include "fixture.h"
 
 static const char by_time[] = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
@@ -32,7 +32,7 @@ static void equal_times_are_ordered_by_item(void **state)
                         "u: 9 | 10 | 100\n");
 }
 
-/* The places that RecBole's rule gives n interactions: for 0.8, 0.1, 0.1 and for 2, 1, 0. */
+/* The sizes of valid and test by RecBole's rule: for ratios 0.8, 0.1, 0.1 and 2, 1, 0. */
 static void ratios_round_as_recbole(void **state)
 {
     static const struct {
@@ -98,7 +98,7 @@ static void repeats_keep_the_earliest(void **state)
                                 "u\ta\t1\t1\nu\ta\t5\t9\nu\ta\t5\t4\nu\tb\t5\t5\nu\tc\t5\t6\n",
                                 "order=time"),
                         "u: a | b | c\n");
-    /* What the rating drops is no repeat: a is from time 4 on, behind b. */
+    /* What the rating drops is no repeat: a has time 4, after b. */
     assert_string_equal(dump_of("user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
                                 "u\ta\t1\t1\nu\ta\t5\t9\nu\ta\t5\t4\nu\tb\t5\t3\nu\tc\t5\t6\n",
                                 "order=time|val_interval={rating: \"[3,inf)\"}"),
@@ -167,13 +167,13 @@ static void ids_are_in_ascending_order(void **state)
     assert_string_equal(dump_of("user_id:token\titem_id:token\n10\t01\n9\t2\n9\t01\n10\t11\nx\t2\n",
                                 "split=RS|split_ratios=[1, 0, 0]"),
                         "10: 01 11 | |\n9: 01 2 | |\nx: 2 | |\n");
-    /* What is dropped has no say. */
+    /* Ids that are dropped do not count. */
     assert_string_equal(dump_of("user_id:token\titem_id:token\n10\t3\n10\t20\nx\t3\n9\t20\n9\t3\n",
                                 "split=RS|split_ratios=[1, 0, 0]|user_inter_num_interval=[2,inf)"),
                         "9: 3 20 | |\n10: 3 20 | |\n");
 }
 
-/* Pairs of ids that are known, after more lines than wait to be looked up at once. */
+/* Pairs of known ids, after more lines than the queue holds. */
 static void ids_that_look_alike(void **state)
 {
     static const char *const ids[] = {"0",  "00", "07",       "1/",       "10", "1234567",
@@ -197,8 +197,8 @@ static void ids_that_look_alike(void **state)
     assert_string_equal(dump_of(text, "split=RS|split_ratios=[1, 0, 0]"), want);
 }
 
-/* Lengths 1 to 100, so that ids are held in every way; each three times, and more of them than a
- * table begins with. */
+/* Ids of 1 to 100 bytes: kept in a slot, in a queue entry, or in neither. Each occurs three times,
+ * and there are more of them than the first table has slots. */
 static void ids_of_any_length(void **state)
 {
     enum { N = 5000, LONGEST = 100 };

@@ -1,4 +1,4 @@
-/* Made-up datasets: as asked for, and the same bytes on any number of ranks. */
+/* Made-up datasets have the requested properties, and the same bytes on any number of ranks. */
 #include "cf/synth.h"
 #include "cf_test.h"
 
@@ -107,7 +107,7 @@ static void every_user_is_in_all_parts(void **state)
     close_whole(&w);
 }
 
-static void all_pairs_there_are(void **state)
+static void all_pairs_of_users_and_items(void **state)
 {
     whole w = {0};
 
@@ -176,10 +176,10 @@ static void degrees_follow_the_laws(void **state)
     }
 }
 
-/* The part of interactions in a user's most frequent cluster, of users with 8 or more in train. */
-static double home_share(const cf_shard *shard, int64_t n_clusters)
+/* The fraction of interactions in a user's most frequent cluster, of users with at least 8. */
+static double own_cluster_fraction(const cf_shard *shard, int64_t n_clusters)
 {
-    double at_home = 0, all = 0;
+    double in_own = 0, all = 0;
 
     for (int64_t u = 0; u < shard->train.count; u++) {
         int64_t counts[64] = {0}, most = 0;
@@ -190,13 +190,13 @@ static double home_share(const cf_shard *shard, int64_t n_clusters)
 
             if (n > most) most = n;
         }
-        at_home += (double)most;
+        in_own += (double)most;
         all += (double)length(&shard->train, u);
     }
-    return at_home / all;
+    return in_own / all;
 }
 
-/* Of 20 clusters the own one has its share and a 20th of the rest, but that its items run out. */
+/* The own cluster of 20 gets cluster_share and a 20th of the rest, unless its items run out. */
 static void users_keep_to_their_cluster(void **state)
 {
     static const double shares[] = {0.3, 0.7, 1};
@@ -211,7 +211,7 @@ static void users_keep_to_their_cluster(void **state)
                  "user_exponent=10|item_exponent=10|cluster_share=%g",
                  shares[k]);
         open_whole(settings, &w);
-        assert_close(home_share(w.shard, 20), shares[k] + (1 - shares[k]) / 20, 0.05);
+        assert_close(own_cluster_fraction(w.shard, 20), shares[k] + (1 - shares[k]) / 20, 0.05);
         close_whole(&w);
     }
 }
@@ -234,7 +234,7 @@ static void measure(const float *rows, int64_t n, int64_t dim, int64_t n_cluster
     free(mean);
 }
 
-/* Of length 1 in the mean over many clusters, and with the noise asked for within each. */
+/* The mean square length is 1 over many clusters, and the noise within each is the given one. */
 static void vectors_know_the_clusters(void **state)
 {
     enum { ITEMS = 4000, DIM = 50, CLUSTERS = 200 };
@@ -256,7 +256,7 @@ static void vectors_know_the_clusters(void **state)
         assert_int_equal(cf_dataset_read_embedding(w.dataset, 0, ITEMS, rows, NULL), CF_OK);
         measure(rows, ITEMS, DIM, CLUSTERS, squares);
         assert_close(squares[0], 1, 0.1);
-        /* 20 items a cluster: their mean takes a 20th of the noise along */
+        /* 20 items a cluster: their mean removes a 20th of the noise */
         assert_close(squares[1], 0.95 * noise[k] * noise[k] / (1 + noise[k] * noise[k]), 0.02);
         close_whole(&w);
     }
@@ -331,7 +331,7 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_same_bytes_as_on_one_rank),
     cmocka_unit_test(every_user_is_in_all_parts),
-    cmocka_unit_test(all_pairs_there_are),
+    cmocka_unit_test(all_pairs_of_users_and_items),
     cmocka_unit_test(degrees_follow_the_laws),
     cmocka_unit_test(users_keep_to_their_cluster),
     cmocka_unit_test(vectors_know_the_clusters),
