@@ -58,10 +58,8 @@ void cf_par_broadcast(const cf_par *par, void *bytes, int64_t size, int root);
 cf_status cf_par_exchange(const cf_par *par, size_t size, const int64_t *counts,
                           const void *records, int64_t *got, void *out);
 
-/**
- * What the ranks before this one have of something of which each rank has `count`, and what all
- * have. Collective.
- */
+/** Each rank has `count` of something: `*before` is the sum over the ranks below this one, `*total`
+ * that over all ranks. Collective. */
 void cf_par_exscan(const cf_par *par, int64_t count, int64_t *before, int64_t *total);
 
 /** Sum `count` exact sums over the ranks, in place: the same bits for any number of ranks.
@@ -92,6 +90,8 @@ void cf_par_destroy_plan(cf_plan *plan);
 void cf_par_complete_plan(cf_plan *plan);
 /** The same without communication, where recv_count is known too. Local. */
 void cf_par_order_plan(cf_plan *plan);
+/** Bytes that this rank sends to others by the plan, in elements of `element_bytes`. Local. */
+double cf_par_plan_bytes(const cf_plan *plan, int64_t element_bytes, bool reply);
 /** Send `send` (n_send elements of `type`) to the receivers, into `recv` (n_recv). Collective. */
 void cf_par_send(const cf_plan *plan, const void *send, void *recv, MPI_Datatype type);
 /** The way back: `reply` (n_recv elements) to those who sent, into `out` (n_send). Collective. */
@@ -154,8 +154,7 @@ typedef enum cf_phase {
     CF_PHASE_CONTRAST,    /* the contrastive terms of SGL and SGCL */
     CF_PHASE_GRADIENT,    /* gradients of the batch's rows, to those who own them */
     CF_PHASE_OPTIMIZER,
-    CF_PHASE_EVALUATION, /* from here on phases are whole: those of a step are not told apart in
-                            them */
+    CF_PHASE_EVALUATION, /* exclusive, as all from here on: its halo counts as evaluation */
     CF_PHASE_SOLVE,      /* a closed form's linear algebra */
     CF_PHASE_INPUT,      /* reading, and everything before the first step */
     CF_PHASE_OUTPUT,     /* checkpoints */
@@ -164,15 +163,17 @@ typedef enum cf_phase {
 extern const char *const cf_phase_names[CF_N_PHASES];
 
 /**
- * From now on the rank is in `phase`: the one before ends here, so that the seconds of all phases
- * add up to all the time there was. Inside of a whole phase (evaluation, input, output) nothing
- * changes. Returns what cf_par_restore_phase() goes back to, however many others were begun since.
- * Local; outside of parallel regions. Costs a reading of the clock.
+ * The rank is in `phase` from now on: the phase before ends here, so that the seconds of all phases
+ * add up to all seconds. Returns the phase before, for cf_par_restore_phase(). Exclusive phases
+ * (evaluation, solve, input, output): while one is active, this has no effect. Local; outside of
+ * parallel regions. Costs a reading of the clock.
  */
 cf_phase cf_par_set_phase(cf_phase phase);
+/** Back to the phase that a cf_par_set_phase() returned, however many were set since. It also ends
+ * an exclusive phase. Local. */
 void cf_par_restore_phase(cf_phase before);
-/** Of the time counted as `from`, so many seconds were `to`, which is done row by row within it.
- * Nothing inside of a whole phase. Local. */
+/** Of the time counted as `from`, `seconds` were spent in `to`, which is done row by row within it.
+ * No effect while an exclusive phase is active. Local. */
 void cf_par_move_seconds(cf_phase from, cf_phase to, double seconds);
 
 /**

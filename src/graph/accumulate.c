@@ -1,14 +1,21 @@
+/* The kernel: out = the sum of listed rows of a field, in the order of the list.
+ *
+ * A row is up to 8 segments of 16 floats at once, all held in registers; wider rows are summed part
+ * by part. The rows lie anywhere in memory, so each step prefetches the row LOOK_AHEAD places ahead
+ * in the list: the kernel runs at the machine's gather limit (tools/bench/sum.c measures both). */
 #include "internal.h"
 
 /* Segments held in registers at once; wider rows are summed part by part. */
 enum { MAX_SEGMENTS = 8 };
 
+/* in: rows x width; out: segments x 16. */
 static inline __attribute__((always_inline)) void
-accumulate(const float *in, int64_t width, const columns *rows, float *out, const int segments)
+accumulate_segments(const float *in, int64_t width, const columns *rows, float *out,
+                    const int segments)
 {
     cf_lanes sum[MAX_SEGMENTS] = {0};
 
-    if (rows->goes_on) {
+    if (rows->continues) {
 #pragma GCC unroll 8
         for (int s = 0; s < segments; s++)
             sum[s] = cf_lanes_load(out + s * CF_LANES);
@@ -34,28 +41,28 @@ static void accumulate_part(const float *in, int64_t width, const columns *rows,
 {
     switch (segments) {
     case 1:
-        accumulate(in, width, rows, out, 1);
+        accumulate_segments(in, width, rows, out, 1);
         break;
     case 2:
-        accumulate(in, width, rows, out, 2);
+        accumulate_segments(in, width, rows, out, 2);
         break;
     case 3:
-        accumulate(in, width, rows, out, 3);
+        accumulate_segments(in, width, rows, out, 3);
         break;
     case 4:
-        accumulate(in, width, rows, out, 4);
+        accumulate_segments(in, width, rows, out, 4);
         break;
     case 5:
-        accumulate(in, width, rows, out, 5);
+        accumulate_segments(in, width, rows, out, 5);
         break;
     case 6:
-        accumulate(in, width, rows, out, 6);
+        accumulate_segments(in, width, rows, out, 6);
         break;
     case 7:
-        accumulate(in, width, rows, out, 7);
+        accumulate_segments(in, width, rows, out, 7);
         break;
     default:
-        accumulate(in, width, rows, out, 8);
+        accumulate_segments(in, width, rows, out, 8);
         break;
     }
 }

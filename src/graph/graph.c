@@ -1,16 +1,25 @@
+/* The graph of a rank: neighbours of the owned rows of both sides, as places in the fields of the
+ * other side, and the halo that they need.
+ *
+ * A side's adjacency is in compressed sparse rows (start, column). Columns keep the ascending
+ * global order of the dataset's lists, although halo places lie behind the owned ones: that order
+ * fixes the bits of every sum. Rows without a neighbour in the halo come first, to be summed while
+ * the halo is on its way. tests/graph/create.c counts neighbours by a plain loop over all
+ * interactions. */
 #include "internal.h"
 
 #include <omp.h>
 
-/* A rank's interactions, seen from one side: lists of the other side's global numbers, and who owns
- * those. */
-typedef struct seen {
+/* A rank's interactions from one side: lists of the other side's global numbers, and the blocks
+ * that own those. */
+typedef struct edge_source {
     const cf_lists *lists;
     const cf_blocks *blocks; /* of the other side */
-} seen;
+} edge_source;
 
-/* The other side's rows outside my block, ascending, with repeats; new. */
-static cf_status collect_needed(const seen *edges, int rank, int64_t **out, int64_t *n_out)
+/* The other side's rows outside my block, ascending, with repeats: what the halo must have. *out is
+ * new, n_out numbers. */
+static cf_status collect_needed(const edge_source *edges, int rank, int64_t **out, int64_t *n_out)
 {
     const int64_t n = edges->lists->start[edges->lists->count], *index = edges->lists->index;
     const int64_t first = edges->blocks->start[rank], end = edges->blocks->start[rank + 1];
@@ -34,7 +43,7 @@ done:
     return status;
 }
 
-static cf_status allocate_adjacency(const cf_lists *lists, adjacency *out)
+static cf_status adjacency_create(const cf_lists *lists, adjacency *out)
 {
     cf_status status;
 
@@ -68,9 +77,10 @@ static void order_rows(adjacency *out, int64_t n_owned)
     }
 }
 
-/* halo_numbers: the other side's halo rows, ascending. */
-static void fill_adjacency(const seen *edges, int rank, const int64_t *halo_numbers, int64_t n_halo,
-                           adjacency *out)
+/* Global numbers become places: an owned row's local number, or its position in the ascending halo
+ * (halo_numbers: n_halo) behind the owned rows. */
+static void fill_adjacency(const edge_source *edges, int rank, const int64_t *halo_numbers,
+                           int64_t n_halo, adjacency *out)
 {
     const cf_lists *lists = edges->lists;
     const int64_t first = edges->blocks->start[rank], end = edges->blocks->start[rank + 1];
@@ -96,22 +106,21 @@ static void fill_adjacency(const seen *edges, int rank, const int64_t *halo_numb
 
 /* Adjacency of `side`, and the halo of the other side that its sums need. Collective over the grid
  * column. */
-static cf_status build_side(cf_graph *graph, const seen *edges, cf_side side)
+static cf_status build_side(cf_graph *graph, const edge_source *edges, cf_side side)
 {
     const cf_par *column = &graph->column;
     halo *other = &graph->halo[graph_other(side)];
-    int64_t *needed = NULL, n_needed = 0, n_places;
+    int64_t *needed = NULL, n_needed = 0;
     cf_status status = collect_needed(edges, column->rank, &needed, &n_needed);
 
-    if (status == CF_OK) status = allocate_adjacency(edges->lists, &graph->adjacency[side]);
+    if (status == CF_OK) status = adjacency_create(edges->lists, &graph->adjacency[side]);
     CF_TRY(cf_par_agree(column, status));
     CF_TRY(graph_create_halo(column, edges->blocks, needed, n_needed, other));
-    n_places = other->n_owned + other->n_halo;
-    if (n_places >= INT32_MAX)
+    if (graph_n_places(graph, graph_other(side)) >= INT32_MAX)
         status = CF_FAIL(CF_ERR_USAGE, "%lld rows on one rank: use more grid rows (grid: RxC)",
-                         (long long)n_places);
+                         (long long)graph_n_places(graph, graph_other(side)));
     CF_TRY(cf_par_agree(column, status));
-    fill_adjacency(edges, column->rank, needed, other->n_halo, &graph->adjacency[side]);
+    fill_adjacency(edges, column->rank, needed, other->requests.n_send, &graph->adjacency[side]);
 done:
     cf_free(&needed);
     return status;
@@ -119,18 +128,17 @@ done:
 
 cf_status cf_graph_create(const cf_grid *grid, const cf_shard *shard, cf_graph **out)
 {
-    const seen by_user = {&shard->train, &shard->items};
-    const seen by_item = {&shard->train_by_item, &shard->users};
+    const edge_source by_user = {&shard->train, &shard->items};
+    const edge_source by_item = {&shard->train_by_item, &shard->users};
     cf_graph *graph = NULL;
     cf_status status = CF_ALLOC(graph, 1);
 
     if (status == CF_OK) {
         graph->column = grid->column;
         graph->n_threads = omp_get_max_threads();
-        status = CF_ALLOC(graph->requests, 4 * (int64_t)grid->n_rows);
+        status = CF_ALLOC(graph->mpi_requests, 4 * (int64_t)grid->n_rows);
     }
     if (status == CF_OK) status = CF_ALLOC(graph->peer_count, 2 * (int64_t)grid->n_rows);
-    if (status == CF_OK) status = CF_ALLOC(graph->peer_start, 2 * (int64_t)grid->n_rows);
     CF_TRY(cf_par_agree(&grid->world, status));
     CF_TRY(cf_par_agree(&grid->world, build_side(graph, &by_user, CF_USERS)));
     CF_TRY(cf_par_agree(&grid->world, build_side(graph, &by_item, CF_ITEMS)));
@@ -155,10 +163,9 @@ void cf_graph_destroy(cf_graph **graph)
         cf_free(&g->adjacency[side].rows);
         graph_destroy_halo(&g->halo[side]);
     }
-    cf_free(&g->requests);
+    cf_free(&g->mpi_requests);
     cf_free(&g->scratch);
     cf_free(&g->peer_count);
-    cf_free(&g->peer_start);
     cf_free(&g->edge_number);
     cf_free(graph);
 }
@@ -170,13 +177,13 @@ int64_t cf_graph_rows(const cf_graph *graph, cf_side side)
 
 int64_t cf_graph_halo(const cf_graph *graph, cf_side side)
 {
-    return graph->halo[side].n_halo;
+    return graph->halo[side].requests.n_send;
 }
 
-const int32_t *cf_graph_sent(const cf_graph *graph, cf_side side, int64_t *count)
+const int32_t *cf_graph_requested(const cf_graph *graph, cf_side side, int64_t *count)
 {
-    *count = graph->halo[side].n_sent;
-    return graph->halo[side].sent;
+    *count = graph->halo[side].requests.n_recv;
+    return graph->halo[side].requested;
 }
 
 int64_t cf_graph_edges(const cf_graph *graph, cf_side side)
@@ -220,10 +227,8 @@ cf_status cf_graph_create_field(cf_graph *graph, int64_t width, cf_field *out)
     cf_status status = CF_OK;
 
     for (int side = 0; side < 2; side++) {
-        const halo *h = &graph->halo[side];
-
-        CF_TRY(CF_ALLOC(field.rows[side], (h->n_owned + h->n_halo) * width));
-        CF_TRY(CF_ALLOC(field.outbox[side], h->n_sent * width));
+        CF_TRY(CF_ALLOC(field.rows[side], graph_n_places(graph, side) * width));
+        CF_TRY(CF_ALLOC(field.send_buffer[side], graph->halo[side].requests.n_recv * width));
     }
     CF_TRY(graph_reserve_scratch(graph, width));
     field.width = width;
@@ -240,7 +245,7 @@ void cf_graph_destroy_field(cf_field *field)
 {
     for (int side = 0; side < 2; side++) {
         cf_free(&field->rows[side]);
-        cf_free(&field->outbox[side]);
+        cf_free(&field->send_buffer[side]);
     }
     if (field->width > 0) MPI_Type_free(&field->row_type);
     field->width = 0;

@@ -1,9 +1,15 @@
+/* The halo: rows that other blocks own and this rank's sums need.
+ *
+ * Each rank requests its halo rows of their owners once (MPI_Alltoallv by an exchange plan). From
+ * then on the owners send the rows of a field with nonblocking point-to-point messages, which
+ * overlap with the sums of interior rows. A restricted exchange sends only the rows within a few
+ * hops of a batch; both sides count them alike, so no count is sent. */
 #include "internal.h"
 
 #include <string.h>
 
-/* Ascending distinct values of `needed`, in place; the rows of each owner are then contiguous. */
-static int64_t make_distinct(int64_t *needed, int64_t n)
+/* Distinct values of ascending `needed`, in place. */
+static int64_t keep_distinct(int64_t *needed, int64_t n)
 {
     int64_t kept = 0;
 
@@ -12,109 +18,95 @@ static int64_t make_distinct(int64_t *needed, int64_t n)
     return kept;
 }
 
-static cf_status allocate_counts(int n_peers, halo *out)
+/* Send each owner the numbers of its rows that I need, and keep as local numbers what the others
+ * need of mine. */
+static cf_status exchange_requests(const cf_par *column, const int64_t *needed, int64_t first_owned,
+                                   halo *out)
 {
+    int64_t *requested = NULL;
     cf_status status;
 
-    CF_TRY(CF_ALLOC(out->receive_count, n_peers));
-    CF_TRY(CF_ALLOC(out->receive_start, n_peers));
-    CF_TRY(CF_ALLOC(out->send_count, n_peers));
-    CF_TRY(CF_ALLOC(out->send_start, n_peers));
-done:
-    return status;
-}
-
-/* Tell each owner which of its rows I need; keep what the others need of mine. */
-static cf_status exchange_needs(const cf_par *column, const int64_t *needed, int64_t first_owned,
-                                halo *out)
-{
-    cf_status status;
-    int64_t *asked = NULL;
-
-    MPI_Alltoall(out->receive_count, 1, MPI_INT, out->send_count, 1, MPI_INT, column->comm);
-    cf_par_displacements(out->receive_count, out->receive_start, column->size);
-    out->n_sent = cf_par_displacements(out->send_count, out->send_start, column->size);
-    status = CF_ALLOC(asked, out->n_sent);
-    if (status == CF_OK) status = CF_ALLOC(out->sent, out->n_sent);
+    cf_par_complete_plan(&out->requests);
+    status = CF_ALLOC(requested, out->requests.n_recv);
+    if (status == CF_OK) status = CF_ALLOC(out->requested, out->requests.n_recv);
     CF_TRY(cf_par_agree(column, status));
-    MPI_Alltoallv(needed, out->receive_count, out->receive_start, MPI_INT64_T, asked,
-                  out->send_count, out->send_start, MPI_INT64_T, column->comm);
-    for (int64_t k = 0; k < out->n_sent; k++)
-        out->sent[k] = (int32_t)(asked[k] - first_owned);
+    cf_par_send(&out->requests, needed, requested, MPI_INT64_T);
+    for (int64_t k = 0; k < out->requests.n_recv; k++)
+        out->requested[k] = (int32_t)(requested[k] - first_owned);
 done:
-    cf_free(&asked);
+    cf_free(&requested);
     return status;
 }
 
-/* Plan the exchange of the rows `needed` (ascending, repeats allowed, none of them mine; made
- * distinct in place). Collective. */
 cf_status graph_create_halo(const cf_par *column, const cf_blocks *blocks, int64_t *needed,
                             int64_t n_needed, halo *out)
 {
     const int64_t first_owned = blocks->start[column->rank];
-    cf_status status = allocate_counts(column->size, out);
+    int64_t n_halo;
+    cf_status status;
 
-    CF_TRY(cf_par_agree(column, status));
+    CF_TRY(cf_par_agree(column, cf_par_create_plan(column, &out->requests)));
     out->n_owned = blocks->start[column->rank + 1] - first_owned;
-    out->n_halo = make_distinct(needed, n_needed);
-    for (int64_t k = 0; k < out->n_halo; k++)
-        out->receive_count[cf_par_block_of(blocks, needed[k])]++;
-    CF_TRY(exchange_needs(column, needed, first_owned, out));
+    n_halo = keep_distinct(needed, n_needed);
+    for (int64_t k = 0; k < n_halo; k++)
+        out->requests.send_count[cf_par_block_of(blocks, needed[k])]++;
+    CF_TRY(exchange_requests(column, needed, first_owned, out));
 done:
     return status;
 }
 
-void graph_destroy_halo(halo *plan)
+void graph_destroy_halo(halo *h)
 {
-    cf_free(&plan->receive_count);
-    cf_free(&plan->receive_start);
-    cf_free(&plan->send_count);
-    cf_free(&plan->send_start);
-    cf_free(&plan->sent);
+    cf_par_destroy_plan(&h->requests);
+    cf_free(&h->requested);
 }
 
-/* `count`: rows of each peer that come to the begin of its part of my halo. */
+/* ---- All rows ---- */
+
+/* Receive count[p] rows of each peer, from the start of its part of my halo on. */
 static void start_receiving(cf_graph *graph, cf_field field, cf_side side, const int *count)
 {
     const halo *h = &graph->halo[side];
 
     for (int p = 0; p < graph->column.size; p++)
         if (count[p] > 0)
-            MPI_Irecv(field.rows[side] + (h->n_owned + h->receive_start[p]) * field.width, count[p],
-                      field.row_type, p, (int)side, graph->column.comm,
-                      &graph->requests[graph->n_requests++]);
+            MPI_Irecv(field.rows[side] + (h->n_owned + h->requests.send_start[p]) * field.width,
+                      count[p], field.row_type, p, (int)side, graph->column.comm,
+                      &graph->mpi_requests[graph->n_mpi_requests++]);
 }
 
-/* `count`: rows that go to each peer from the begin of its part of the outbox. */
+/* Send count[p] rows to each peer, from the start of its part of the send buffer on. */
 static void start_sending(cf_graph *graph, cf_field field, cf_side side, const int *count)
 {
     const halo *h = &graph->halo[side];
 
     for (int p = 0; p < graph->column.size; p++)
         if (count[p] > 0)
-            MPI_Isend(field.outbox[side] + h->send_start[p] * field.width, count[p], field.row_type,
-                      p, (int)side, graph->column.comm, &graph->requests[graph->n_requests++]);
+            MPI_Isend(field.send_buffer[side] + h->requests.recv_start[p] * field.width, count[p],
+                      field.row_type, p, (int)side, graph->column.comm,
+                      &graph->mpi_requests[graph->n_mpi_requests++]);
 }
 
+/* Receives are posted before the rows are packed, so that a quick peer finds a buffer. */
 static void begin_side(cf_graph *graph, cf_field field, cf_side side)
 {
     const halo *h = &graph->halo[side];
     const int64_t width = field.width;
-    float *outbox = field.outbox[side];
+    float *send_buffer = field.send_buffer[side];
 
-    start_receiving(graph, field, side, h->receive_count);
+    start_receiving(graph, field, side, h->requests.send_count);
 #pragma omp parallel for schedule(static)
-    for (int64_t k = 0; k < h->n_sent; k++)
-        memcpy(outbox + k * width, field.rows[side] + h->sent[k] * width,
+    for (int64_t k = 0; k < h->requests.n_recv; k++)
+        memcpy(send_buffer + k * width, field.rows[side] + h->requested[k] * width,
                (size_t)width * sizeof(float));
-    start_sending(graph, field, side, h->send_count);
+    start_sending(graph, field, side, h->requests.recv_count);
 }
 
 void graph_begin_exchange(cf_graph *graph, cf_field field)
 {
     const cf_phase before = cf_par_set_phase(CF_PHASE_HALO);
 
-    graph->n_requests = 0;
+    graph->n_mpi_requests = 0;
     begin_side(graph, field, CF_USERS);
     begin_side(graph, field, CF_ITEMS);
     cf_par_restore_phase(before);
@@ -124,89 +116,107 @@ void graph_end_exchange(cf_graph *graph)
 {
     const cf_phase before = cf_par_set_phase(CF_PHASE_HALO);
 
-    MPI_Waitall(graph->n_requests, graph->requests, MPI_STATUSES_IGNORE);
+    MPI_Waitall(graph->n_mpi_requests, graph->mpi_requests, MPI_STATUSES_IGNORE);
     cf_par_restore_phase(before);
 }
 
-/* ---- Of rows within a few steps ---- */
+/* ---- Rows within a few hops ---- */
 
-/* Rows that come from each peer. */
-static void count_within(const halo *h, const cf_par *column, const uint8_t *in_halo, int steps,
-                         int *count)
+/* One side of a restricted exchange; distance: of each place, in hops. */
+typedef struct restricted {
+    const cf_par *column;
+    const halo *halo;
+    const uint8_t *distance;
+    int n_hops;
+    cf_field field;
+    cf_side side;
+} restricted;
+
+/* Rows that come from each peer: those of my halo within n_hops, whose distance I know as well. */
+static void count_incoming(const restricted *r, int *count)
 {
-    for (int p = 0; p < column->size; p++) {
+    const cf_plan *plan = &r->halo->requests;
+    const uint8_t *in_halo = r->distance + r->halo->n_owned;
+
+    for (int p = 0; p < r->column->size; p++) {
         count[p] = 0;
-        for (int k = 0; k < h->receive_count[p]; k++)
-            count[p] += in_halo[h->receive_start[p] + k] <= steps;
+        for (int k = 0; k < plan->send_count[p]; k++)
+            count[p] += in_halo[plan->send_start[p] + k] <= r->n_hops;
     }
 }
 
-static void pack_within(const cf_graph *graph, const uint8_t *marks, int steps, cf_field field,
-                        cf_side side, int *count)
+/* Rows that peers request and that lie within n_hops, to the start of each peer's part of the send
+ * buffer. */
+static void pack_within(const restricted *r, int *count)
 {
-    const halo *h = &graph->halo[side];
+    const cf_plan *plan = &r->halo->requests;
+    const int64_t width = r->field.width;
 
 #pragma omp parallel for schedule(dynamic)
-    for (int p = 0; p < graph->column.size; p++) {
-        float *out = field.outbox[side] + h->send_start[p] * field.width;
+    for (int p = 0; p < r->column->size; p++) {
+        float *out = r->field.send_buffer[r->side] + plan->recv_start[p] * width;
 
         count[p] = 0;
-        for (int k = 0; k < h->send_count[p]; k++) {
-            const int32_t row = h->sent[h->send_start[p] + k];
+        for (int k = 0; k < plan->recv_count[p]; k++) {
+            const int32_t row = r->halo->requested[plan->recv_start[p] + k];
 
-            if (marks[row] > steps) continue;
-            memcpy(out + count[p]++ * field.width, field.rows[side] + row * field.width,
-                   (size_t)field.width * sizeof(float));
+            if (r->distance[row] > r->n_hops) continue;
+            memcpy(out + count[p]++ * width, r->field.rows[r->side] + row * width,
+                   (size_t)width * sizeof(float));
         }
     }
 }
 
-/* What came from a peer lies at the begin of its places: to the places of their own, from the last
- * on, so that none is overwritten. */
-static void spread(const cf_graph *graph, const uint8_t *in_halo, int steps, cf_field field,
-                   cf_side side, const int *count)
+/* The rows of a peer arrive at the start of its part of the halo. Move each to its own place, from
+ * the last on, so that none is overwritten before it has moved. */
+static void unpack_within(const restricted *r, const int *count)
 {
-    const halo *h = &graph->halo[side];
+    const cf_plan *plan = &r->halo->requests;
+    const uint8_t *in_halo = r->distance + r->halo->n_owned;
+    const int64_t width = r->field.width;
 
 #pragma omp parallel for schedule(dynamic)
-    for (int p = 0; p < graph->column.size; p++) {
-        float *rows = field.rows[side] + (h->n_owned + h->receive_start[p]) * field.width;
+    for (int p = 0; p < r->column->size; p++) {
+        const int first = plan->send_start[p];
+        float *rows = r->field.rows[r->side] + (r->halo->n_owned + first) * width;
         int64_t n = count[p];
 
-        for (int64_t k = h->receive_count[p] - 1; n <= k; k--) {
-            if (in_halo[h->receive_start[p] + k] > steps) continue;
+        for (int64_t k = plan->send_count[p] - 1; n <= k; k--) {
+            if (in_halo[first + k] > r->n_hops) continue;
             n--;
-            memcpy(rows + k * field.width, rows + n * field.width,
-                   (size_t)field.width * sizeof(float));
+            memcpy(rows + k * width, rows + n * width, (size_t)width * sizeof(float));
         }
     }
 }
 
-static void exchange_within(cf_graph *graph, const uint8_t *marks, int steps, cf_field field,
-                            cf_side side)
+static void exchange_side_within(cf_graph *graph, const restricted *r)
 {
-    const halo *h = &graph->halo[side];
     int *incoming = graph->peer_count, *outgoing = incoming + graph->column.size;
 
-    graph->n_requests = 0;
-    count_within(h, &graph->column, marks + h->n_owned, steps, incoming);
-    start_receiving(graph, field, side, incoming);
-    pack_within(graph, marks, steps, field, side, outgoing);
-    start_sending(graph, field, side, outgoing);
-    MPI_Waitall(graph->n_requests, graph->requests, MPI_STATUSES_IGNORE);
-    spread(graph, marks + h->n_owned, steps, field, side, incoming);
+    graph->n_mpi_requests = 0;
+    count_incoming(r, incoming);
+    start_receiving(graph, r->field, r->side, incoming);
+    pack_within(r, outgoing);
+    start_sending(graph, r->field, r->side, outgoing);
+    MPI_Waitall(graph->n_mpi_requests, graph->mpi_requests, MPI_STATUSES_IGNORE);
+    unpack_within(r, incoming);
 }
 
-void graph_exchange_within(cf_graph *graph, const cf_hops *reach, int steps, cf_field field)
+void graph_exchange_within(cf_graph *graph, const cf_hops *hops, int n_hops, cf_field field)
 {
     const cf_phase before = cf_par_set_phase(CF_PHASE_HALO);
 
-    if (steps > reach->depth) {
+    if (n_hops > hops->n_hops) {
         graph_begin_exchange(graph, field);
         graph_end_exchange(graph);
     } else if (graph->column.size > 1) {
-        exchange_within(graph, reach->steps[CF_USERS], steps, field, CF_USERS);
-        exchange_within(graph, reach->steps[CF_ITEMS], steps, field, CF_ITEMS);
+        for (int side = 0; side < 2; side++)
+            exchange_side_within(graph, &(restricted){.column = &graph->column,
+                                                      .halo = &graph->halo[side],
+                                                      .distance = hops->distance[side],
+                                                      .n_hops = n_hops,
+                                                      .field = field,
+                                                      .side = (cf_side)side});
     }
     cf_par_restore_phase(before);
 }

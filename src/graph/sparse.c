@@ -1,29 +1,51 @@
+/* Sparse fields: fields that are zero but for a few rows, such as the gradient of a batch.
+ *
+ * `values` holds the rows that are not zero: the owned ones, then those that peers send. An index
+ * from place to row of `values` is open between cf_graph_open_sparse() and _close_sparse(), which
+ * clears only what was set. A peer sends its nonzero rows that are in my halo, each with its
+ * position in my part of that peer's requests. tests/graph/sum.c compares with dense sums. */
 #include "internal.h"
 
 #include <string.h>
 
+/* Rows that peers can send or receive of one side at most: a peer's part of the requests, or the
+ * whole field, where that is less. */
+static int64_t max_send_rows(const halo *h, int n_peers, int64_t capacity)
+{
+    int64_t n = 0;
+
+    for (int p = 0; p < n_peers; p++)
+        n += cf_min(h->requests.recv_count[p], capacity);
+    return n;
+}
+
+static cf_status allocate_side(const cf_graph *graph, int side, int64_t width, cf_sparse *sparse)
+{
+    const int64_t n_places = graph_n_places(graph, side);
+    cf_status status;
+
+    CF_TRY(CF_ALLOC(sparse->values[side], sparse->capacity * width));
+    CF_TRY(CF_ALLOC(sparse->recv_place[side], sparse->capacity));
+    CF_TRY(CF_ALLOC(sparse->marked[side], graph_mark_words(n_places)));
+    CF_TRY(CF_ALLOC(sparse->index[side], n_places));
+    memset(sparse->index[side], 0xff, (size_t)n_places * sizeof(int32_t)); /* -1 */
+done:
+    return status;
+}
+
 cf_status cf_graph_create_sparse(cf_graph *graph, int64_t capacity, int64_t width, cf_sparse *out)
 {
     cf_sparse sparse = {.capacity = capacity};
-    int64_t n_outbox = 0;
+    int64_t n_send = 0;
     cf_status status = CF_OK;
 
     for (int side = 0; side < 2; side++) {
-        const halo *h = &graph->halo[side];
-        int64_t n_sent = 0;
-
-        CF_TRY(CF_ALLOC(sparse.values[side], capacity * width));
-        CF_TRY(CF_ALLOC(sparse.received[side], capacity));
-        CF_TRY(CF_ALLOC(sparse.marked[side], graph_mark_words(h->n_owned + h->n_halo)));
-        CF_TRY(CF_ALLOC(sparse.slot[side], h->n_owned + h->n_halo));
-        memset(sparse.slot[side], 0xff,
-               (size_t)(h->n_owned + h->n_halo) * sizeof(int32_t)); /* -1 */
-        for (int p = 0; p < graph->column.size; p++)
-            n_sent += h->send_count[p] < capacity ? h->send_count[p] : capacity;
-        if (n_sent > n_outbox) n_outbox = n_sent;
+        CF_TRY(allocate_side(graph, side, width, &sparse));
+        n_send = cf_max(n_send, max_send_rows(&graph->halo[side], graph->column.size, capacity));
     }
-    CF_TRY(CF_ALLOC(sparse.outbox, n_outbox * width));
-    CF_TRY(CF_ALLOC(sparse.outbox_place, n_outbox));
+    CF_TRY(CF_ALLOC(sparse.send_values, n_send * width));
+    CF_TRY(CF_ALLOC(sparse.send_position, n_send));
+    CF_TRY(cf_par_create_plan(&graph->column, &sparse.plan));
     CF_TRY(graph_reserve_scratch(graph, width));
     sparse.width = width;
     MPI_Type_contiguous(cf_par_count(width), MPI_FLOAT, &sparse.row_type);
@@ -39,82 +61,80 @@ void cf_graph_destroy_sparse(cf_sparse *sparse)
 {
     for (int side = 0; side < 2; side++) {
         cf_free(&sparse->values[side]);
-        cf_free(&sparse->received[side]);
+        cf_free(&sparse->recv_place[side]);
         cf_free(&sparse->marked[side]);
-        cf_free(&sparse->slot[side]);
+        cf_free(&sparse->index[side]);
     }
-    cf_free(&sparse->outbox);
-    cf_free(&sparse->outbox_place);
+    cf_free(&sparse->send_values);
+    cf_free(&sparse->send_position);
+    cf_par_destroy_plan(&sparse->plan);
     if (sparse->width > 0) MPI_Type_free(&sparse->row_type);
     sparse->width = 0;
 }
 
-static void set_slot(cf_sparse *sparse, int side, int32_t place, int64_t slot)
+static void set_index(cf_sparse *sparse, int side, int32_t place, int64_t row)
 {
-    sparse->slot[side][place] = (int32_t)slot;
+    sparse->index[side][place] = (int32_t)row;
     sparse->marked[side][place / MARK_BITS] |= (uint64_t)1 << place % MARK_BITS;
 }
 
-static void clear_slot(cf_sparse *sparse, int side, int32_t place)
+/* The word of marks is cleared whole: all that it marks is cleared in turn. */
+static void clear_index(cf_sparse *sparse, int side, int32_t place)
 {
-    sparse->slot[side][place] = -1;
+    sparse->index[side][place] = -1;
     sparse->marked[side][place / MARK_BITS] = 0;
 }
 
-/* Fill the outbox with my rows that are in some peer's halo and not zero; count them by peer. */
-static void pack(const halo *h, const cf_par *column, cf_sparse *sparse, cf_side side, int *count,
-                 int *start)
+/* My rows that are not zero and that peers requested, grouped by peer. */
+static void pack_sparse(const halo *h, cf_sparse *sparse, cf_side side)
 {
     const size_t row_bytes = (size_t)sparse->width * sizeof(float);
     int n = 0;
 
-    for (int p = 0; p < column->size; p++) {
-        start[p] = n;
-        for (int k = 0; k < h->send_count[p]; k++) {
-            int32_t slot = sparse->slot[side][h->sent[h->send_start[p] + k]];
+    for (int p = 0; p < sparse->plan.par->size; p++) {
+        const int first = n;
 
-            if (slot < 0) continue;
-            sparse->outbox_place[n] = k;
-            memcpy(sparse->outbox + n * sparse->width, sparse->values[side] + slot * sparse->width,
-                   row_bytes);
+        for (int k = 0; k < h->requests.recv_count[p]; k++) {
+            const int32_t row = sparse->index[side][h->requested[h->requests.recv_start[p] + k]];
+
+            if (row < 0) continue;
+            sparse->send_position[n] = k;
+            memcpy(sparse->send_values + n * sparse->width,
+                   sparse->values[side] + row * sparse->width, row_bytes);
             n++;
         }
-        count[p] = n - start[p];
+        sparse->plan.send_count[p] = n - first;
     }
 }
 
-static void exchange_side(cf_graph *graph, cf_sparse *sparse, cf_side side)
+/* Rows of peers go behind the owned ones in `values`. A position counts within the peer's part of
+ * my halo, which begins at send_start of the requests. */
+static void exchange_side(const cf_graph *graph, cf_sparse *sparse, cf_side side)
 {
     const halo *h = &graph->halo[side];
-    const cf_par *column = &graph->column;
-    int *send_count = graph->peer_count, *send_start = graph->peer_start;
-    int *count = graph->peer_count + column->size, *start = graph->peer_start + column->size;
-    const int64_t owned = sparse->count[side];
-    int64_t n;
+    const int64_t n_owned_rows = sparse->count[side];
+    const cf_plan *plan = &sparse->plan;
 
-    pack(h, column, sparse, side, send_count, send_start);
-    MPI_Alltoall(send_count, 1, MPI_INT, count, 1, MPI_INT, column->comm);
-    n = cf_par_displacements(count, start, column->size);
-    CF_ASSERT(owned + n <= sparse->capacity);
-    MPI_Alltoallv(sparse->outbox_place, send_count, send_start, MPI_INT32_T, sparse->received[side],
-                  count, start, MPI_INT32_T, column->comm);
-    MPI_Alltoallv(sparse->outbox, send_count, send_start, sparse->row_type,
-                  sparse->values[side] + owned * sparse->width, count, start, sparse->row_type,
-                  column->comm);
-    for (int p = 0; p < column->size; p++)
-        for (int k = start[p]; k < start[p] + count[p]; k++) {
-            sparse->received[side][k] += (int32_t)h->n_owned + h->receive_start[p];
-            set_slot(sparse, side, sparse->received[side][k], owned + k);
+    pack_sparse(h, sparse, side);
+    cf_par_complete_plan(&sparse->plan);
+    CF_ASSERT(n_owned_rows + plan->n_recv <= sparse->capacity);
+    cf_par_send(plan, sparse->send_position, sparse->recv_place[side], MPI_INT32_T);
+    cf_par_send(plan, sparse->send_values, sparse->values[side] + n_owned_rows * sparse->width,
+                sparse->row_type);
+    for (int p = 0; p < plan->par->size; p++)
+        for (int k = plan->recv_start[p]; k < plan->recv_start[p] + plan->recv_count[p]; k++) {
+            sparse->recv_place[side][k] += (int32_t)h->n_owned + h->requests.send_start[p];
+            set_index(sparse, side, sparse->recv_place[side][k], n_owned_rows + k);
         }
-    sparse->n_received[side] = n;
+    sparse->n_recv[side] = plan->n_recv;
 }
 
 void cf_graph_open_sparse(cf_sparse *sparse)
 {
     for (int side = 0; side < 2; side++) {
-        sparse->n_received[side] = 0;
+        sparse->n_recv[side] = 0;
         for (int64_t k = 0; k < sparse->count[side]; k++)
-            set_slot(sparse, side, sparse->rows[side][k], k);
+            set_index(sparse, side, sparse->rows[side][k], k);
     }
 }
 
@@ -133,30 +153,30 @@ void cf_graph_close_sparse(cf_sparse *sparse)
 {
     for (int side = 0; side < 2; side++) {
         for (int64_t k = 0; k < sparse->count[side]; k++)
-            clear_slot(sparse, side, sparse->rows[side][k]);
-        for (int64_t k = 0; k < sparse->n_received[side]; k++)
-            clear_slot(sparse, side, sparse->received[side][k]);
+            clear_index(sparse, side, sparse->rows[side][k]);
+        for (int64_t k = 0; k < sparse->n_recv[side]; k++)
+            clear_index(sparse, side, sparse->recv_place[side][k]);
     }
 }
 
-void cf_graph_sum_sparse(const cf_graph *graph, const cf_hops *reach, int rows,
-                         const cf_sparse *in, cf_row_fn *visitor, void *context)
+void cf_graph_sum_sparse(const cf_graph *graph, const cf_hops *hops, int n_hops,
+                         const cf_sparse *in, cf_row_fn *callback, void *context)
 {
     for (int side = 0; side < 2; side++) {
         const adjacency *edges = &graph->adjacency[side];
         const cf_side from = graph_other((cf_side)side);
         const sum_work work = {.edges = edges,
                                .marked = in->marked[from],
-                               .slot = in->slot[from],
+                               .index = in->index[from],
                                .in = in->values[from],
                                .width = in->width,
-                               .visitor = visitor,
+                               .callback = callback,
                                .context = context};
 
-        if (reach == NULL || rows > reach->depth)
+        if (hops == NULL || n_hops > hops->n_hops)
             graph_sum_list(graph, &work, (cf_side)side, edges->rows, edges->n_rows);
         else
-            graph_sum_list(graph, &work, (cf_side)side, reach->rows[side],
-                           reach->count[side][rows]);
+            graph_sum_list(graph, &work, (cf_side)side, hops->rows[side],
+                           hops->count[side][n_hops]);
     }
 }

@@ -1,9 +1,17 @@
+/* Sums over neighbours: for rows of one side, the sum of the rows of their neighbours in a field of
+ * the other side, handed to a callback a few rows at a time.
+ *
+ * Neighbours are added in ascending global order, a row by one thread, so neither blocks nor
+ * threads change a bit. While the halo is on its way, interior rows are summed. Where only some
+ * neighbours count (a view, a k-hop neighbourhood, a sparse field), they are first picked into a
+ * list. tests/graph/sum.c adds the same rows in a plain loop. */
 #include "internal.h"
 
 #include <string.h>
 
-/* Those of n neighbours, from edge e on, that are summed. Without a branch an edge, that would be
- * mispredicted too often. `list` has room for n. */
+/* Those of n neighbours, from edge e on, that are summed, into `list`, which has room for n. Every
+ * neighbour is written and the count grows by 0 or 1: a branch on each edge would be mispredicted
+ * too often. */
 static int64_t pick(const sum_work *work, int64_t e, int64_t n, int32_t *list)
 {
     const int32_t *column = work->edges->column + e;
@@ -23,101 +31,105 @@ static int64_t pick(const sum_work *work, int64_t e, int64_t n, int32_t *list)
         memcpy(list, column, (size_t)n * sizeof list[0]);
         count = n;
     }
-    for (int64_t k = 0; work->slot != NULL && k < count; k++)
-        list[k] = work->slot[list[k]];
+    for (int64_t k = 0; work->index != NULL && k < count; k++)
+        list[k] = work->index[list[k]];
     return count;
 }
 
 /* Rows list[first] .. of a list, that one thread takes at once. */
-typedef struct run {
+typedef struct chunk {
     const sum_work *work;
     cf_side side;
-    const int32_t *rows;
-    int64_t first;
-    int count; /* at most RUN_ROWS */
-} run;
+    const int32_t *rows; /* count: local numbers */
+    int64_t first;       /* of the list */
+    int count;           /* at most CHUNK_ROWS */
+} chunk;
 
-static cf_rows begin_visit(const cf_graph *graph, const run *r, int k, int count)
+/* The next rows of a chunk for one call, with the thread's scratch for their sums. */
+static cf_rows next_call(const cf_graph *graph, const chunk *c, int k, int count)
 {
-    return (cf_rows){.side = r->side,
-                      .rows = r->rows + k,
-                      .first = r->first + k,
-                      .count = count < CF_ROWS_PER_CALL ? count : CF_ROWS_PER_CALL,
-                      .sums = cf_graph_scratch(graph)};
+    return (cf_rows){.side = c->side,
+                     .rows = c->rows + k,
+                     .first = c->first + k,
+                     .count = count < CF_ROWS_PER_CALL ? count : CF_ROWS_PER_CALL,
+                     .sums = cf_graph_scratch(graph)};
 }
 
-/* Lists are read where they are: what is ahead of a row's end is the next row's. */
-static void sum_in_order(const cf_graph *graph, const run *r)
+/* All neighbours count: lists are read in place, and what lies beyond a row's last neighbour, for
+ * the prefetch, are those of the next row. */
+static void sum_in_order(const cf_graph *graph, const chunk *c)
 {
-    const sum_work *work = r->work;
+    const sum_work *work = c->work;
     const int64_t *start = work->edges->start;
 
-    for (int k = 0; k < r->count; k += CF_ROWS_PER_CALL) {
-        const cf_rows visit = begin_visit(graph, r, k, r->count - k);
+    for (int k = 0; k < c->count; k += CF_ROWS_PER_CALL) {
+        const cf_rows rows = next_call(graph, c, k, c->count - k);
 
-        for (int j = 0; j < visit.count; j++) {
-            const int64_t e = start[visit.rows[j]];
-            const columns all = {work->edges->column + e, start[visit.rows[j] + 1] - e, false};
+        for (int j = 0; j < rows.count; j++) {
+            const int64_t e = start[rows.rows[j]];
+            const columns all = {work->edges->column + e, start[rows.rows[j] + 1] - e, false};
 
-            graph_accumulate(work->in, work->width, &all, visit.sums + j * work->width);
+            graph_accumulate(work->in, work->width, &all, rows.sums + j * work->width);
         }
-        work->visitor(work->context, &visit);
+        work->callback(work->context, &rows);
     }
 }
 
-/* Rows `first` .. `end` - 1 of the run, whose neighbours are list[at[k]] .. list[at[k + 1] - 1]. */
-static void sum_lists(const cf_graph *graph, const run *r, int first, int end, const int32_t *list,
-                      const int32_t *at)
+/* Rows `first` .. `end` - 1 of the chunk, whose picked neighbours are list[at[k]] ..
+ * list[at[k + 1] - 1]. */
+static void sum_lists(const cf_graph *graph, const chunk *c, int first, int end,
+                      const int32_t *list, const int32_t *at)
 {
-    const sum_work *work = r->work;
+    const sum_work *work = c->work;
 
     for (int k = first; k < end; k += CF_ROWS_PER_CALL) {
-        const cf_rows visit = begin_visit(graph, r, k, end - k);
+        const cf_rows rows = next_call(graph, c, k, end - k);
 
-        for (int j = 0; j < visit.count; j++) {
+        for (int j = 0; j < rows.count; j++) {
             const columns row = {list + at[k + j], at[k + j + 1] - at[k + j], false};
 
-            graph_accumulate(work->in, work->width, &row, visit.sums + j * work->width);
+            graph_accumulate(work->in, work->width, &row, rows.sums + j * work->width);
         }
-        work->visitor(work->context, &visit);
+        work->callback(work->context, &rows);
     }
 }
 
-/* A row of any number of neighbours, a part at a time. `list`: PICKED + LOOK_AHEAD. */
-static void sum_long(const cf_graph *graph, const run *r, int k, int32_t *list)
+/* A row with more neighbours than the list holds: a part at a time, each continuing the sum of the
+ * one before. list: PICKED + LOOK_AHEAD. */
+static void sum_long(const cf_graph *graph, const chunk *c, int k, int32_t *list)
 {
-    const sum_work *work = r->work;
-    const int64_t end = work->edges->start[r->rows[k] + 1];
-    const cf_rows visit = begin_visit(graph, r, k, 1);
+    const sum_work *work = c->work;
+    const int64_t end = work->edges->start[c->rows[k] + 1];
+    const cf_rows rows = next_call(graph, c, k, 1);
     columns part = {.list = list};
 
-    for (int64_t e = work->edges->start[r->rows[k]]; e < end; e += PICKED) {
-        part.count = pick(work, e, end - e < PICKED ? end - e : PICKED, list);
+    for (int64_t e = work->edges->start[c->rows[k]]; e < end; e += PICKED) {
+        part.count = pick(work, e, cf_min(end - e, PICKED), list);
         memset(list + part.count, 0, LOOK_AHEAD * sizeof list[0]);
-        graph_accumulate(work->in, work->width, &part, visit.sums);
-        part.goes_on = true;
+        graph_accumulate(work->in, work->width, &part, rows.sums);
+        part.continues = true;
     }
-    work->visitor(work->context, &visit);
+    work->callback(work->context, &rows);
 }
 
-/* Neighbours of as many rows as there is room for are picked first, so that here too the next row's
- * are ahead. */
-static void sum_picked(const cf_graph *graph, const run *r)
+/* Only some neighbours count: those of several rows are picked first, as many as the list holds, so
+ * that here too the prefetch sees the next row's. */
+static void sum_picked(const cf_graph *graph, const chunk *c)
 {
-    const int64_t *start = r->work->edges->start;
-    int32_t list[PICKED + LOOK_AHEAD], at[RUN_ROWS + 1];
+    const int64_t *start = c->work->edges->start;
+    int32_t list[PICKED + LOOK_AHEAD], at[CHUNK_ROWS + 1];
 
-    for (int first = 0, next; first < r->count; first = next) {
+    for (int first = 0, next; first < c->count; first = next) {
         at[first] = 0;
-        for (next = first; next < r->count; next++) {
-            const int64_t e = start[r->rows[next]], n = start[r->rows[next] + 1] - e;
+        for (next = first; next < c->count; next++) {
+            const int64_t e = start[c->rows[next]], n = start[c->rows[next] + 1] - e;
 
             if (at[next] + n > PICKED) break;
-            at[next + 1] = at[next] + (int32_t)pick(r->work, e, n, list + at[next]);
+            at[next + 1] = at[next] + (int32_t)pick(c->work, e, n, list + at[next]);
         }
         memset(list + at[next], 0, LOOK_AHEAD * sizeof list[0]);
-        sum_lists(graph, r, first, next, list, at);
-        if (next == first) sum_long(graph, r, next++, list);
+        sum_lists(graph, c, first, next, list, at);
+        if (next == first) sum_long(graph, c, next++, list);
     }
 }
 
@@ -126,35 +138,36 @@ void graph_sum_list(const cf_graph *graph, const sum_work *work, cf_side side, c
                     int64_t count)
 {
 #pragma omp parallel for schedule(dynamic)
-    for (int64_t k = 0; k < count; k += RUN_ROWS) {
-        const run r = {work, side, rows + k, k, (int)(count - k < RUN_ROWS ? count - k : RUN_ROWS)};
+    for (int64_t k = 0; k < count; k += CHUNK_ROWS) {
+        const chunk c = {work, side, rows + k, k, (int)cf_min(count - k, CHUNK_ROWS)};
 
         if (work->in_order)
-            sum_in_order(graph, &r);
+            sum_in_order(graph, &c);
         else
-            sum_picked(graph, &r);
+            sum_picked(graph, &c);
     }
 }
 
-static sum_work make_work(const cf_graph *graph, cf_field in, cf_side side, cf_row_fn *visitor,
-                          void *context)
+static sum_work work_of(const cf_graph *graph, cf_field in, cf_side side, cf_row_fn *callback,
+                        void *context)
 {
     return (sum_work){.edges = &graph->adjacency[side],
                       .in = in.rows[graph_other(side)],
                       .width = in.width,
-                      .visitor = visitor,
+                      .callback = callback,
                       .context = context};
 }
 
-/* Of the whole graph where `view` is NULL. */
-void cf_graph_sum_view(cf_graph *graph, const cf_view *view, cf_field in, cf_row_fn *visitor,
+/* Over the whole graph where `view` is NULL. Interior rows are summed between the beginning and the
+ * end of the halo exchange. */
+void cf_graph_sum_view(cf_graph *graph, const cf_view *view, cf_field in, cf_row_fn *callback,
                        void *context)
 {
     sum_work work[2];
 
     graph_begin_exchange(graph, in);
     for (int side = 0; side < 2; side++) {
-        work[side] = make_work(graph, in, (cf_side)side, visitor, context);
+        work[side] = work_of(graph, in, (cf_side)side, callback, context);
         work[side].in_order = view == NULL;
         if (view != NULL) work[side].kept = view->kept[side];
         graph_sum_list(graph, &work[side], (cf_side)side, work[side].edges->rows,
@@ -169,32 +182,34 @@ void cf_graph_sum_view(cf_graph *graph, const cf_view *view, cf_field in, cf_row
     }
 }
 
-void cf_graph_sum(cf_graph *graph, cf_field in, cf_row_fn *visitor, void *context)
+void cf_graph_sum(cf_graph *graph, cf_field in, cf_row_fn *callback, void *context)
 {
-    cf_graph_sum_view(graph, NULL, in, visitor, context);
+    cf_graph_sum_view(graph, NULL, in, callback, context);
 }
 
-void cf_graph_sum_hops(cf_graph *graph, const cf_hops *reach, cf_hop_limit within, cf_field in,
-                        cf_row_fn *visitor, void *context)
+/* Neighbours need no marks where the limit of rows is below that of neighbours: all neighbours of
+ * such rows are then within it. */
+void cf_graph_sum_hops(cf_graph *graph, const cf_hops *hops, cf_hop_limit limit, cf_field in,
+                       cf_row_fn *callback, void *context)
 {
-    const bool all_rows = within.rows > reach->depth,
-               all_neighbours = within.neighbours > reach->depth;
+    const bool all_rows = limit.rows > hops->n_hops,
+               all_neighbours = limit.neighbours > hops->n_hops;
 
     if (all_rows && all_neighbours) {
-        cf_graph_sum(graph, in, visitor, context);
+        cf_graph_sum(graph, in, callback, context);
         return;
     }
-    graph_exchange_within(graph, reach, within.neighbours, in);
+    graph_exchange_within(graph, hops, limit.neighbours, in);
     for (int side = 0; side < 2; side++) {
-        sum_work work = make_work(graph, in, (cf_side)side, visitor, context);
+        sum_work work = work_of(graph, in, (cf_side)side, callback, context);
 
-        if (!all_neighbours && within.rows >= within.neighbours)
+        if (!all_neighbours && limit.rows >= limit.neighbours)
             work.marked =
-                graph_mark_within(graph, reach, within.neighbours, graph_other((cf_side)side));
+                graph_mark_within(graph, hops, limit.neighbours, graph_other((cf_side)side));
         if (all_rows)
             graph_sum_list(graph, &work, (cf_side)side, work.edges->rows, work.edges->n_rows);
         else
-            graph_sum_list(graph, &work, (cf_side)side, reach->rows[side],
-                           reach->count[side][within.rows]);
+            graph_sum_list(graph, &work, (cf_side)side, hops->rows[side],
+                           hops->count[side][limit.rows]);
     }
 }

@@ -1,86 +1,88 @@
+/* Views: the graph without some of its edges (SGL's augmentations, Wu et al. 2021).
+ *
+ * A view is a byte an edge, seen from each side. Whether an edge is kept is a function of its
+ * number, in the order of (user, item) over all ranks, so both sides and all ranks agree without a
+ * message. The user side has the numbers by counting; the item side receives them once, by an
+ * exchange plan. */
 #include "internal.h"
 
-/* My users' edges, ready to be sent to the owners of their items, in order of (user, item) for each
- * of them. */
-typedef struct parcel {
-    int *count, *start; /* peers: to each, and where it begins */
-    int64_t *item, *number;
-} parcel;
+/* My users' edges, grouped by the owner of the item, in order of (user, item) for each. */
+typedef struct edge_list {
+    int64_t *item, *number; /* global */
+} edge_list;
 
-static void destroy_parcel(parcel *p)
+static void destroy_edges(edge_list *edges)
 {
-    cf_free(&p->count);
-    cf_free(&p->start);
-    cf_free(&p->item);
-    cf_free(&p->number);
+    cf_free(&edges->item);
+    cf_free(&edges->number);
 }
 
-static cf_status create_parcel(int n_peers, int64_t n_edges, parcel *out)
+static cf_status create_edges(int64_t n_edges, edge_list *out)
 {
     cf_status status;
 
-    CF_TRY(CF_ALLOC(out->count, n_peers));
-    CF_TRY(CF_ALLOC(out->start, n_peers));
     CF_TRY(CF_ALLOC(out->item, n_edges));
     CF_TRY(CF_ALLOC(out->number, n_edges));
 done:
     return status;
 }
 
-static void pack_edges(const cf_graph *graph, const cf_shard *shard, parcel *out)
+/* Fill the send side of the plan and the edges in its order. send_start serves as the cursors and
+ * is restored by ordering the plan again. */
+static void pack_edges(const cf_shard *shard, cf_plan *plan, edge_list *out)
 {
     const int64_t n = shard->train.start[shard->train.count];
 
     for (int64_t e = 0; e < n; e++)
-        out->count[cf_par_block_of(&shard->items, shard->train.index[e])]++;
-    cf_par_displacements(out->count, out->start, graph->column.size);
+        plan->send_count[cf_par_block_of(&shard->items, shard->train.index[e])]++;
+    cf_par_complete_plan(plan);
     for (int64_t e = 0; e < n; e++) {
         const int peer = cf_par_block_of(&shard->items, shard->train.index[e]);
-        const int place = out->start[peer]++;
+        const int k = plan->send_start[peer]++;
 
-        out->item[place] = shard->train.index[e];
-        out->number[place] = shard->first_interaction + e;
+        out->item[k] = shard->train.index[e];
+        out->number[k] = shard->first_interaction + e;
     }
-    cf_par_displacements(out->count, out->start, graph->column.size);
+    cf_par_order_plan(plan);
 }
 
-/* Users ascend over the peers and within each: every item's list fills in the order it has. */
-static void place_numbers(const cf_shard *shard, const parcel *came, int64_t *cursor, int64_t *out)
+/* Users ascend over the peers and within each, so every item's list fills in its own order. cursor:
+ * scratch, one for each of my items. */
+static void fill_numbers(const cf_shard *shard, const edge_list *received, int64_t *cursor,
+                         int64_t *out)
 {
     const int64_t n = shard->train_by_item.start[shard->n_items];
 
     for (int64_t item = 0; item < shard->n_items; item++)
         cursor[item] = shard->train_by_item.start[item];
     for (int64_t k = 0; k < n; k++)
-        out[cursor[came->item[k] - shard->first_item]++] = came->number[k];
+        out[cursor[received->item[k] - shard->first_item]++] = received->number[k];
 }
 
 cf_status cf_graph_number_edges(cf_graph *graph, const cf_shard *shard)
 {
-    const cf_par *column = &graph->column;
     const int64_t n_here = shard->train_by_item.start[shard->n_items];
-    parcel sent = {0}, came = {0};
+    edge_list sent = {0}, received = {0};
+    cf_plan plan = {0};
     int64_t *cursor = NULL, *number = NULL;
-    cf_status status = create_parcel(column->size, shard->train.start[shard->train.count], &sent);
+    cf_status status = create_edges(shard->train.start[shard->train.count], &sent);
 
-    if (status == CF_OK) status = create_parcel(column->size, n_here, &came);
+    if (status == CF_OK) status = create_edges(n_here, &received);
+    if (status == CF_OK) status = cf_par_create_plan(&graph->column, &plan);
     if (status == CF_OK) status = CF_ALLOC(cursor, shard->n_items);
     if (status == CF_OK) status = CF_ALLOC(number, n_here);
-    CF_TRY(cf_par_agree(column, status));
-    pack_edges(graph, shard, &sent);
-    MPI_Alltoall(sent.count, 1, MPI_INT, came.count, 1, MPI_INT, column->comm);
-    cf_par_displacements(came.count, came.start, column->size);
-    MPI_Alltoallv(sent.item, sent.count, sent.start, MPI_INT64_T, came.item, came.count, came.start,
-                  MPI_INT64_T, column->comm);
-    MPI_Alltoallv(sent.number, sent.count, sent.start, MPI_INT64_T, came.number, came.count,
-                  came.start, MPI_INT64_T, column->comm);
-    place_numbers(shard, &came, cursor, number);
+    CF_TRY(cf_par_agree(&graph->column, status));
+    pack_edges(shard, &plan, &sent);
+    cf_par_send(&plan, sent.item, received.item, MPI_INT64_T);
+    cf_par_send(&plan, sent.number, received.number, MPI_INT64_T);
+    fill_numbers(shard, &received, cursor, number);
     cf_free(&graph->edge_number);
     graph->edge_number = number;
     number = NULL;
 done:
-    destroy_parcel(&sent);
-    destroy_parcel(&came);
+    cf_par_destroy_plan(&plan);
+    destroy_edges(&sent);
+    destroy_edges(&received);
     cf_free(&cursor);
     cf_free(&number);
     return status;
@@ -110,6 +112,7 @@ void cf_graph_destroy_view(cf_view *view)
     }
 }
 
+/* From both sides, so that no rank sends what it kept. */
 void cf_graph_fill_view(const cf_graph *graph, const cf_shard *shard, cf_keep *keep,
                         const void *context, cf_view *view)
 {

@@ -118,7 +118,7 @@ static double count_sent(const nearness *n)
 
     for (int side = 0; side < 2; side++) {
         int64_t n_sent;
-        const int32_t *sent = cf_graph_sent(n->p->graph, (cf_side)side, &n_sent);
+        const int32_t *sent = cf_graph_requested(n->p->graph, (cf_side)side, &n_sent);
 
         for (int64_t k = 0; k < n_sent; k++)
             sum += chance_of(n, side, sent[k]);
@@ -138,7 +138,7 @@ static int predict_hops(const forecast *f, double sent[CF_MAX_HOPS + 1], int *tr
     sent[0] = count_sent(&n);
     *tried = 0;
     fraction = edge_fraction(&n);
-    while (*tried < p->hops.most && p->max_edge_fraction > 0 &&
+    while (*tried < p->hops.max_hops && p->max_edge_fraction > 0 &&
            fraction <= p->max_edge_fraction / 2) {
         n.hop = ++*tried;
         cf_graph_sum(p->graph, p->field[0], nearness_layer, &n);
@@ -179,7 +179,7 @@ static void add_halo(forecast *f)
     for (int side = 0; side < 2; side++) {
         int64_t n_sent;
 
-        (void)cf_graph_sent(model->graph, (cf_side)side, &n_sent);
+        (void)cf_graph_requested(model->graph, (cf_side)side, &n_sent);
         all += (double)n_sent;
         halo += (double)cf_graph_halo(model->graph, (cf_side)side);
     }

@@ -76,7 +76,7 @@ static void scale_row(float *out, const float *in, float s, int64_t width)
  * layers need all rows. */
 static void scale_table(propagation *p)
 {
-    const bool all = p->n_layers > p->hops.depth;
+    const bool all = p->n_layers > p->hops.n_hops;
 
     for (int side = 0; side < 2; side++) {
         const float *scale = cf_graph_scale(p->graph, (cf_side)side), *table = p->table[side]->data;
@@ -177,7 +177,7 @@ void propagation_all(propagation *p, float *out[2])
     final_rows target = {.p = p, .in_place = true};
 
     if (p->n_layers > 0) {
-        p->hops.depth = 0; /* no neighbourhood: all rows */
+        p->hops.n_hops = 0; /* no neighbourhood: all rows */
         compute_layers(p);
     }
     for (int side = 0; side < 2; side++)
@@ -197,7 +197,7 @@ typedef struct backward {
 /* The row of g, or NULL if it is zero. */
 static const float *gradient_row(const gradient *g, cf_side side, int64_t row)
 {
-    const int32_t index = g->scaled.slot[side][row];
+    const int32_t index = cf_graph_sparse_row(&g->scaled, side, row);
 
     return index < 0 ? NULL : g->values[side] + index * g->scaled.width;
 }
@@ -233,7 +233,7 @@ static void add_extra(const backward *b, cf_side side, int64_t row, float *out)
 /* out += coefficient * raw row, if the row is in the batch: the gradient of its norm. */
 static void add_regularization(const backward *b, cf_side side, int64_t row, float *out)
 {
-    const int32_t index = b->g->scaled.slot[side][row];
+    const int32_t index = cf_graph_sparse_row(&b->g->scaled, side, row);
     const int64_t width = b->g->scaled.width;
     const float *raw = b->p->table[side]->data + row * width;
 

@@ -1,10 +1,11 @@
+/* Blocks: 0 .. n-1 cut into contiguous ranges, and the search for the range of an index. */
 #include "cf/par.h"
 
 int64_t cf_par_even_start(int64_t n, int count, int b)
 {
     int64_t larger = n % count; /* the first blocks have one more */
 
-    return n / count * b + (b < larger ? b : larger);
+    return n / count * b + cf_min(b, larger);
 }
 
 cf_status cf_par_create_blocks(int64_t n, int count, cf_blocks *out)

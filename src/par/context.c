@@ -1,3 +1,10 @@
+/* MPI context: start and end, agreement of the ranks on errors, broadcasts and exact sums of any
+ * size.
+ *
+ * Agreement is one small Allreduce (minimum of the failing rank, and of "some rank did not fail");
+ * only when a rank failed does its message follow in a broadcast. Exact sums are brought to their
+ * one form before the Allreduce, so that words cannot overflow, and after it, so that equal sums
+ * have equal words. tests/par/agree.c makes each rank fail in turn. */
 #include "cf/par.h"
 
 #include <cblas.h>
@@ -32,6 +39,8 @@ void cf_par_finalize(void)
     MPI_Finalize();
 }
 
+/* The lowest rank that failed decides. Its rank is named unless all ranks failed, since then it is
+ * not that rank's doing. */
 static cf_status agree(const cf_par *par, cf_status status, bool name_rank)
 {
     enum { FIRST, ANY_OK }; /* lowest rank that failed; -1 if any rank did not fail */
@@ -82,7 +91,8 @@ int64_t cf_par_displacements(const int *count, int *start, int n)
 void cf_par_broadcast(const cf_par *par, void *bytes, int64_t size, int root)
 {
     for (int64_t at = 0; at < size; at += chunk_bytes) {
-        int64_t part = size - at < chunk_bytes ? size - at : chunk_bytes;
+        const int64_t part = cf_min(size - at, chunk_bytes);
+
         MPI_Bcast((char *)bytes + at, cf_par_count(part), MPI_BYTE, root, par->comm);
     }
 }
@@ -94,7 +104,8 @@ void cf_par_sum_exact(const cf_par *par, cf_exact *sums, int64_t count)
     for (int64_t i = 0; i < count; i++)
         cf_exact_carry(&sums[i]); /* room for any number of ranks */
     for (int64_t at = 0; at < count; at += chunk) {
-        int64_t part = count - at < chunk ? count - at : chunk;
+        const int64_t part = cf_min(count - at, chunk);
+
         MPI_Allreduce(MPI_IN_PLACE, sums + at, cf_par_count(part * CF_EXACT_WORDS), MPI_INT64_T,
                       MPI_SUM, par->comm);
     }

@@ -1,17 +1,21 @@
-/* Records to the ranks they belong to. */
+/* Exchange of any number of bytes: records to the ranks that they belong to, and prefix sums.
+ *
+ * Unlike an exchange plan, which needs counts that fit an int, the records go pairwise in P rounds,
+ * each message in chunks of at most 1 GiB: in round s, rank r sends to r + s and receives from r -
+ * s. */
 #include "cf/par.h"
 
 #include <string.h>
 
 static const int64_t chunk_bytes = (int64_t)1 << 30; /* an MPI count is an int */
 
-/* Send to one rank while another one's bytes come in. */
-static void trade(const cf_par *par, const char *out, int64_t n_out, int to, char *in, int64_t n_in,
-                  int from)
+/* Send n_out bytes to one rank while receiving n_in bytes from another. */
+static void send_receive(const cf_par *par, const char *out, int64_t n_out, int to, char *in,
+                         int64_t n_in, int from)
 {
     for (int64_t at = 0; at < n_out || at < n_in; at += chunk_bytes) {
-        int64_t send = n_out - at < chunk_bytes ? n_out - at : chunk_bytes;
-        int64_t receive = n_in - at < chunk_bytes ? n_in - at : chunk_bytes;
+        const int64_t send = cf_min(n_out - at, chunk_bytes);
+        const int64_t receive = cf_min(n_in - at, chunk_bytes);
 
         MPI_Sendrecv(send > 0 ? out + at : NULL, send > 0 ? cf_par_count(send) : 0, MPI_BYTE,
                      send > 0 ? to : MPI_PROC_NULL, 0, receive > 0 ? in + at : NULL,
@@ -46,7 +50,7 @@ cf_status cf_par_exchange(const cf_par *par, size_t size, const int64_t *counts,
         char *receive = all + sum_before(got, from) * bytes;
 
         if (step > 0)
-            trade(par, send, counts[to] * bytes, to, receive, got[from] * bytes, from);
+            send_receive(par, send, counts[to] * bytes, to, receive, got[from] * bytes, from);
         else if (counts[to] > 0)
             memcpy(receive, send, (size_t)(counts[to] * bytes));
     }

@@ -1,3 +1,5 @@
+/* The process grid: P ranks as R rows and C columns, row by row, with a communicator for each row
+ * (the slices of a block) and each column (the blocks of a slice). */
 #include "cf/par.h"
 
 static void split(const cf_par *world, int color, int key, cf_par *out)
@@ -33,7 +35,7 @@ done:
 
 void cf_par_destroy_grid(cf_grid **grid)
 {
-    if (!*grid) return;
+    if (*grid == NULL) return;
     MPI_Comm_free(&(*grid)->row.comm);
     MPI_Comm_free(&(*grid)->column.comm);
     cf_free(grid);

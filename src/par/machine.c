@@ -1,3 +1,6 @@
+/* The machine: how many nodes the ranks are on, and which MPI library and OpenBLAS kernels they
+ * run. OpenBLAS picks its kernels by the processor's family; an old version takes a new family for
+ * an old one and loses half of its speed, which is worth a warning. */
 #include "cf/par.h"
 
 #include <cblas.h>

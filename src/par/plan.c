@@ -1,6 +1,7 @@
 /* Exchange plans: counts and displacements of an Alltoallv, kept together, so that whoever
- * exchanges rows writes down only how many elements go to each rank. What hypre calls a
- * communication package, and PETSc a star forest. */
+ * exchanges rows writes down only how many elements go to each rank. hypre calls this a
+ * communication package, PETSc a star forest. The same plan serves the request and the reply: the
+ * reply swaps the two sides. */
 #include "cf/par.h"
 
 cf_status cf_par_create_plan(const cf_par *par, cf_plan *out)
@@ -47,4 +48,12 @@ void cf_par_reply(const cf_plan *plan, const void *reply, void *out, MPI_Datatyp
 {
     MPI_Alltoallv(reply, plan->recv_count, plan->recv_start, type, out, plan->send_count,
                   plan->send_start, type, plan->par->comm);
+}
+
+double cf_par_plan_bytes(const cf_plan *plan, int64_t element_bytes, bool reply)
+{
+    const int *count = reply ? plan->recv_count : plan->send_count;
+    const int64_t total = reply ? plan->n_recv : plan->n_send;
+
+    return (double)(total - count[plan->par->rank]) * (double)element_bytes;
 }

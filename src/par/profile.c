@@ -1,3 +1,9 @@
+/* The profile of a rank: the seconds of each phase, and what its MPI calls send.
+ *
+ * A rank is in one phase at any time, so the phases' seconds add up to all seconds. MPI calls are
+ * counted by MPI's profiling interface: this file defines the MPI_ functions that the program
+ * calls, and each calls the library's PMPI_ function of the same name. tests/par/profile.c counts
+ * the same calls by hand; tests/check_modules fails on an MPI call that is not counted here. */
 #include "cf/par.h"
 
 const char *const cf_phase_names[CF_N_PHASES] = {
@@ -15,16 +21,17 @@ const char *const cf_phase_names[CF_N_PHASES] = {
     [CF_PHASE_OUTPUT] = "output",
 };
 
-/* Of this process; the main thread alone touches it. */
+/* Of this process. Only the main thread touches it (MPI_THREAD_FUNNELED). */
 static struct {
     cf_profile used;
     cf_phase phase;
-    double since; /* up to when used has the seconds */
+    double since; /* the time up to which `used` has the seconds */
 } now;
 
 /* ---- Phases ---- */
 
-static bool is_whole(cf_phase phase)
+/* An evaluation uses the same code as a step; its halo shall not count as a step's. */
+static bool is_exclusive(cf_phase phase)
 {
     return phase >= CF_PHASE_EVALUATION;
 }
@@ -42,7 +49,7 @@ cf_phase cf_par_set_phase(cf_phase phase)
 {
     const cf_phase before = now.phase;
 
-    if (!is_whole(before)) change_to(phase);
+    if (!is_exclusive(before)) change_to(phase);
     return before;
 }
 
@@ -53,7 +60,7 @@ void cf_par_restore_phase(cf_phase before)
 
 void cf_par_move_seconds(cf_phase from, cf_phase to, double seconds)
 {
-    if (is_whole(now.phase)) return;
+    if (is_exclusive(now.phase)) return;
     now.used.phase[from].seconds -= seconds;
     now.used.phase[to].seconds += seconds;
 }
@@ -73,18 +80,16 @@ cf_profile cf_par_read_profile(void)
 
 /* ---- Counting ----
  *
- * MPI's profiling interface (MPI 3.1, section 14.2): the calls of this program come here, and the
- * library's own answer to their second name, PMPI_. So nothing that is sent goes uncounted, and no
- * caller has to think of it; a test holds the program to the calls that are here. Those of HDF5 and
- * ScaLAPACK come here as well, but for a few (MPI_Scatterv, MPI_Testall) that only they use.
- */
+ * MPI 3.1, section 14.2. The calls of HDF5 and ScaLAPACK come here as well, but for a few
+ * (MPI_Scatterv, MPI_Testall) that only they use. cf_phase_use in cf/par.h says what each kind of
+ * call counts. */
 
 /* What a call hands to other ranks. */
-typedef struct parcel {
+typedef struct payload {
     int64_t bytes, messages;
-} parcel;
+} payload;
 
-static void count(double began, parcel sent)
+static void count(double began, payload sent)
 {
     cf_phase_use *use = &now.used.phase[now.phase];
 
@@ -117,7 +122,7 @@ static int size_of(MPI_Comm comm)
     return size;
 }
 
-/* ceil(log2 P) */
+/* ceil(log2 P): the rounds of a tree over the ranks. */
 static int64_t rounds(MPI_Comm comm)
 {
     const int size = size_of(comm);
@@ -128,17 +133,18 @@ static int64_t rounds(MPI_Comm comm)
     return n;
 }
 
-static parcel to_one(int n, MPI_Datatype type, int to, MPI_Comm comm)
+/* A message to one rank; none to itself. */
+static payload to_one(int n, MPI_Datatype type, int to, MPI_Comm comm)
 {
-    return to == rank_in(comm) ? (parcel){0, 0} : (parcel){bytes_of(n, type), 1};
+    return to == rank_in(comm) ? (payload){0, 0} : (payload){bytes_of(n, type), 1};
 }
 
 /* The same to each of the others. */
-static parcel to_all(int n, MPI_Datatype type, MPI_Comm comm)
+static payload to_all(int n, MPI_Datatype type, MPI_Comm comm)
 {
     const int64_t others = size_of(comm) - 1;
 
-    return (parcel){others * bytes_of(n, type), n > 0 ? others : 0};
+    return (payload){others * bytes_of(n, type), n > 0 ? others : 0};
 }
 
 int MPI_Send(const void *from, int n, MPI_Datatype type, int to, int tag, MPI_Comm comm)
@@ -156,7 +162,7 @@ int MPI_Recv(void *into, int n, MPI_Datatype type, int from, int tag, MPI_Comm c
     const double began = cf_clock_now();
     const int error = PMPI_Recv(into, n, type, from, tag, comm, state);
 
-    count(began, (parcel){0, 0});
+    count(began, (payload){0, 0});
     return error;
 }
 
@@ -168,7 +174,7 @@ int MPI_Sendrecv(const void *from, int n, MPI_Datatype type, int to, int tag, vo
     const int error = PMPI_Sendrecv(from, n, type, to, tag, into, n_into, type_into, source,
                                     tag_into, comm, state);
 
-    count(began, n > 0 ? to_one(n, type, to, comm) : (parcel){0, 0});
+    count(began, n > 0 ? to_one(n, type, to, comm) : (payload){0, 0});
     return error;
 }
 
@@ -188,7 +194,7 @@ int MPI_Irecv(void *into, int n, MPI_Datatype type, int from, int tag, MPI_Comm 
     const double began = cf_clock_now();
     const int error = PMPI_Irecv(into, n, type, from, tag, comm, request);
 
-    count(began, (parcel){0, 0});
+    count(began, (payload){0, 0});
     return error;
 }
 
@@ -197,7 +203,7 @@ int MPI_Waitall(int n, MPI_Request *requests, MPI_Status *states)
     const double began = cf_clock_now();
     const int error = PMPI_Waitall(n, requests, states);
 
-    count(began, (parcel){0, 0});
+    count(began, (payload){0, 0});
     return error;
 }
 
@@ -206,7 +212,7 @@ int MPI_Barrier(MPI_Comm comm)
     const double began = cf_clock_now();
     const int error = PMPI_Barrier(comm);
 
-    count(began, (parcel){0, rounds(comm)});
+    count(began, (payload){0, rounds(comm)});
     return error;
 }
 
@@ -215,7 +221,7 @@ int MPI_Bcast(void *data, int n, MPI_Datatype type, int root, MPI_Comm comm)
     const double began = cf_clock_now();
     const int error = PMPI_Bcast(data, n, type, root, comm);
 
-    count(began, root == rank_in(comm) ? to_all(n, type, comm) : (parcel){0, 0});
+    count(began, root == rank_in(comm) ? to_all(n, type, comm) : (payload){0, 0});
     return error;
 }
 
@@ -225,7 +231,7 @@ int MPI_Allreduce(const void *from, void *into, int n, MPI_Datatype type, MPI_Op
     const int error = PMPI_Allreduce(from, into, n, type, op, comm);
     const int64_t size = size_of(comm);
 
-    count(began, (parcel){2 * bytes_of(n, type) * (size - 1) / size, 2 * rounds(comm)});
+    count(began, (payload){2 * bytes_of(n, type) * (size - 1) / size, 2 * rounds(comm)});
     return error;
 }
 
@@ -234,7 +240,7 @@ int MPI_Scan(const void *from, void *into, int n, MPI_Datatype type, MPI_Op op, 
     const double began = cf_clock_now();
     const int error = PMPI_Scan(from, into, n, type, op, comm);
 
-    count(began, (parcel){rounds(comm) * bytes_of(n, type), rounds(comm)});
+    count(began, (payload){rounds(comm) * bytes_of(n, type), rounds(comm)});
     return error;
 }
 
@@ -243,7 +249,7 @@ int MPI_Exscan(const void *from, void *into, int n, MPI_Datatype type, MPI_Op op
     const double began = cf_clock_now();
     const int error = PMPI_Exscan(from, into, n, type, op, comm);
 
-    count(began, (parcel){rounds(comm) * bytes_of(n, type), rounds(comm)});
+    count(began, (payload){rounds(comm) * bytes_of(n, type), rounds(comm)});
     return error;
 }
 
@@ -253,7 +259,7 @@ int MPI_Gather(const void *from, int n, MPI_Datatype type, void *into, int n_int
     const double began = cf_clock_now();
     const int error = PMPI_Gather(from, n, type, into, n_into, type_into, root, comm);
 
-    count(began, from == MPI_IN_PLACE ? (parcel){0, 0} : to_one(n, type, root, comm));
+    count(began, from == MPI_IN_PLACE ? (payload){0, 0} : to_one(n, type, root, comm));
     return error;
 }
 
@@ -263,7 +269,7 @@ int MPI_Gatherv(const void *from, int n, MPI_Datatype type, void *into, const in
     const double began = cf_clock_now();
     const int error = PMPI_Gatherv(from, n, type, into, counts, starts, type_into, root, comm);
 
-    count(began, from == MPI_IN_PLACE ? (parcel){0, 0} : to_one(n, type, root, comm));
+    count(began, from == MPI_IN_PLACE ? (payload){0, 0} : to_one(n, type, root, comm));
     return error;
 }
 
@@ -305,7 +311,7 @@ int MPI_Alltoallv(const void *from, const int counts[], const int starts[], MPI_
     const int error =
         PMPI_Alltoallv(from, counts, starts, type, into, counts_into, starts_into, type_into, comm);
     const int size = size_of(comm), me = rank_in(comm);
-    parcel sent = {0, 0};
+    payload sent = {0, 0};
 
     for (int p = 0; p < size; p++) {
         if (p == me || counts[p] == 0) continue;

@@ -47,13 +47,13 @@ static void the_halo_has_each_needed_row_once(void **state)
     cf_test_graph_destroy(&pairs);
 }
 
-static void count_sums(void *context, const cf_rows *visit)
+static void count_sums(void *context, const cf_rows *sums)
 {
     int64_t *sum = context;
 
-    for (int k = 0; k < visit->count; k++)
+    for (int k = 0; k < sums->count; k++)
 #pragma omp atomic
-        *sum += (int64_t)visit->sums[k * CF_LANES];
+        *sum += (int64_t)sums->sums[k * CF_LANES];
 }
 
 /* Three users and items on up to four ranks: some have no rows, with one grid row all. */

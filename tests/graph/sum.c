@@ -55,7 +55,7 @@ static void listed_rows_have_the_sums_of_a_serial_loop(void **state)
         bool of_users[USERS] = {0}, of_items[ITEMS] = {0}, *listed[2] = {of_users, of_items};
         int64_t count[2];
         cf_field field;
-        cf_hops reach = {0};
+        cf_hops hops = {0};
 
         set_width(&s, 144, NULL);
         for (int side = 0; side < 2; side++) {
@@ -63,13 +63,13 @@ static void listed_rows_have_the_sums_of_a_serial_loop(void **state)
             s.list[side] = rows[side];
         }
         field = new_field(&s);
-        assert_int_equal(cf_graph_create_hops(s.graph, 1, &reach), CF_OK);
-        cf_graph_find_hops(s.graph, rows, count, 0, &reach);
-        cf_graph_sum_hops(s.graph, &reach, (cf_hop_limit){0, CF_ALL_HOPS}, field, keep, &s);
+        assert_int_equal(cf_graph_create_hops(s.graph, 1, &hops), CF_OK);
+        cf_graph_find_hops(s.graph, rows, count, 0, &hops);
+        cf_graph_sum_hops(s.graph, &hops, (cf_hop_limit){0, CF_ALL_HOPS}, field, keep, &s);
         check_rows(&s, listed);
         s.list[CF_USERS] = s.list[CF_ITEMS] = NULL;
         cf_graph_destroy_field(&field);
-        cf_graph_destroy_hops(&reach);
+        cf_graph_destroy_hops(&hops);
         drop_width(&s);
     }
 }

@@ -115,20 +115,20 @@ static inline cf_field new_field(setup *s)
 }
 
 /** Runs on any thread: notes what is wrong, and leaves it to check_rows() to fail. */
-static inline void keep(void *context, const cf_rows *visit)
+static inline void keep(void *context, const cf_rows *sums)
 {
     setup *s = context;
 
-    for (int k = 0; k < visit->count; k++) {
-        const int64_t row = s->first[visit->side] + visit->rows[k];
+    for (int k = 0; k < sums->count; k++) {
+        const int64_t row = s->first[sums->side] + sums->rows[k];
 
-        memcpy(s->got[visit->side] + row * s->width, visit->sums + k * s->width,
+        memcpy(s->got[sums->side] + row * s->width, sums->sums + k * s->width,
                (size_t)s->width * sizeof(float));
-        s->visits[visit->side][row]++;
-        if (s->list[visit->side] && s->list[visit->side][visit->first + k] != visit->rows[k])
+        s->visits[sums->side][row]++;
+        if (s->list[sums->side] && s->list[sums->side][sums->first + k] != sums->rows[k])
             s->misplaced = true;
     }
-    memset(visit->sums, 0xff, (size_t)(visit->count * s->width) * sizeof(float)); /** scratch */
+    memset(sums->sums, 0xff, (size_t)(sums->count * s->width) * sizeof(float)); /** scratch */
 }
 
 /** Rows that `listed` (NULL: all of mine) has were visited once with their sums, the others not. */

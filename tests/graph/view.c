@@ -54,15 +54,15 @@ typedef struct seen {
 } seen;
 
 /* Runs on any thread: notes what is wrong. */
-static void compare(void *context, const cf_rows *visit)
+static void compare(void *context, const cf_rows *sums)
 {
     seen *s = context;
 
-    for (int k = 0; k < visit->count; k++) {
-        const int64_t row = s->first[visit->side] + visit->rows[k];
+    for (int k = 0; k < sums->count; k++) {
+        const int64_t row = s->first[sums->side] + sums->rows[k];
 
-        s->visits[visit->side][row]++;
-        if (memcmp(visit->sums + k * WIDTH, want[visit->side] + row * WIDTH,
+        s->visits[sums->side][row]++;
+        if (memcmp(sums->sums + k * WIDTH, want[sums->side] + row * WIDTH,
                    WIDTH * sizeof(float)) != 0)
             s->wrong = true;
     }

@@ -81,8 +81,8 @@ static outcome run(const problem *p, const variant *v, const cf_grid *grid)
         assert_int_equal(cf_model_step(s.model, setup_batch(&s, samples, size), &consumer, &loss),
                          CF_OK);
         out.loss[step] = loss.total;
-        if (s.model->propagation.hops.depth < out.n_hops)
-            out.n_hops = s.model->propagation.hops.depth;
+        if (s.model->propagation.hops.n_hops < out.n_hops)
+            out.n_hops = s.model->propagation.hops.n_hops;
     }
     cf_model_final(s.model, final);
     for (int side = 0; side < 2; side++) {

@@ -116,13 +116,13 @@ done:
     return status;
 }
 
-static double share_reached(const bench *b)
+static double fraction_reached(const bench *b)
 {
-    const cf_hops *reach = &b->model->propagation.hops;
+    const cf_hops *hops = &b->model->propagation.hops;
     int64_t n[2] = {0, 0}; /* near, all */
 
     for (int side = 0; side < 2; side++) {
-        n[0] += reach->count[side][reach->depth];
+        n[0] += hops->count[side][hops->n_hops];
         n[1] += b->model->table[side]->local_rows;
     }
     return (double)n[0] / (double)n[1];
@@ -143,10 +143,10 @@ int main(int argc, char **argv)
     time_steps(&world, &b, share, seconds);
     if (world.rank == 0)
         printf("{\"benchmark\": \"step\", \"ranks\": %d, \"grid\": \"%dx%d\", \"threads\": %d, "
-               "\"steps_reached\": %d, \"rows_reached\": %.3f, \"seconds_all_rows\": %.4f, "
+               "\"hops_reached\": %d, \"rows_reached\": %.3f, \"seconds_all_rows\": %.4f, "
                "\"seconds\": %.4f}\n",
                world.size, b.grid->n_rows, b.grid->n_columns, omp_get_max_threads(),
-               b.model->propagation.hops.depth, share_reached(&b), seconds[0], seconds[1]);
+               b.model->propagation.hops.n_hops, fraction_reached(&b), seconds[0], seconds[1]);
 done:
     if (status != CF_OK && world.rank == 0) fprintf(stderr, "bench_step: %s\n", cf_error_message());
     cf_optim_destroy(&b.optim);

@@ -64,14 +64,14 @@ static void draw_begins(const setup *s, uint64_t seed, double density, findings 
 }
 
 static void find(const setup *s, const findings *found, double share, int32_t *const list[2],
-                 cf_hops *reach)
+                 cf_hops *hops)
 {
     int64_t count[2] = {0, 0};
 
     for (int side = 0; side < 2; side++)
         for (int64_t row = 0; row < cf_graph_rows(s->graph, (cf_side)side); row++)
             if (found->begins[side][s->first[side] + row]) list[side][count[side]++] = (int32_t)row;
-    cf_graph_find_hops(s->graph, list, count, share, reach);
+    cf_graph_find_hops(s->graph, list, count, share, hops);
 }
 
 /* Edges of the rows within so many steps, over all edges. */
@@ -85,18 +85,18 @@ static double share_within(const setup *s, const findings *found, int steps)
     return (double)n / (2 * (double)s->pairs.n_pairs);
 }
 
-static void check_lists(const setup *s, const findings *found, const cf_hops *reach)
+static void check_lists(const setup *s, const findings *found, const cf_hops *hops)
 {
     for (int side = 0; side < 2; side++) {
         int64_t n = 0;
 
-        for (int step = 0; step <= reach->depth; step++) {
+        for (int step = 0; step <= hops->n_hops; step++) {
             for (int64_t row = 0; row < cf_graph_rows(s->graph, (cf_side)side); row++)
                 if (found->steps[side][s->first[side] + row] == step) {
-                    assert_true(n < reach->count[side][step]);
-                    assert_int_equal(reach->rows[side][n++], row);
+                    assert_true(n < hops->count[side][step]);
+                    assert_int_equal(hops->rows[side][n++], row);
                 }
-            assert_int_equal(reach->count[side][step], n);
+            assert_int_equal(hops->count[side][step], n);
         }
     }
 }
@@ -114,21 +114,21 @@ static void rows_and_steps_are_those_of_a_serial_search(void **state)
             for (uint64_t d = 0; d < 4; d++)
                 for (int n = 0; n < 5; n++) {
                     int32_t users[MANY], items[MANY], *list[2] = {users, items};
-                    cf_hops reach = {0};
+                    cf_hops hops = {0};
                     int depth = 0;
 
-                    assert_int_equal(cf_graph_create_hops(s.graph, MOST, &reach), CF_OK);
+                    assert_int_equal(cf_graph_create_hops(s.graph, MOST, &hops), CF_OK);
                     draw_begins(&s, d, densities[d], &found);
                     search_serially(&s, &found);
                     while (shares[n] > 0 && depth < MOST &&
                            share_within(&s, &found, depth) <= shares[n] / 2 &&
                            share_within(&s, &found, depth + 1) <= shares[n])
                         depth++;
-                    find(&s, &found, shares[n], list, &reach);
-                    assert_int_equal(reach.depth, depth);
+                    find(&s, &found, shares[n], list, &hops);
+                    assert_int_equal(hops.n_hops, depth);
                     depths[depth]++;
-                    check_lists(&s, &found, &reach);
-                    cf_graph_destroy_hops(&reach);
+                    check_lists(&s, &found, &hops);
+                    cf_graph_destroy_hops(&hops);
                 }
     for (int depth = 0; depth <= MOST; depth++)
         assert_true(depths[depth] > 0);
@@ -157,27 +157,27 @@ static cf_field new_field_within(setup *s, const findings *found, int steps)
     return field;
 }
 
-static void check_sums(setup *s, const findings *found, const cf_hops *reach, cf_hop_limit within)
+static void check_sums(setup *s, const findings *found, const cf_hops *hops, cf_hop_limit within)
 {
     bool of_users[MANY], of_items[MANY], *listed[2] = {of_users, of_items};
-    const bool all = within.neighbours == CF_ALL_HOPS || within.neighbours > reach->depth;
+    const bool all = within.neighbours == CF_ALL_HOPS || within.neighbours > hops->n_hops;
     cf_field field = new_field_within(s, found, all ? CF_ALL_HOPS : within.neighbours);
 
     for (int side = 0; side < 2; side++) {
         for (int64_t row = 0; row < s->n_rows[side]; row++)
             listed[side][row] =
-                within.rows > reach->depth || found->steps[side][row] <= within.rows;
-        s->list[side] = within.rows > reach->depth ? NULL : reach->rows[side];
+                within.rows > hops->n_hops || found->steps[side][row] <= within.rows;
+        s->list[side] = within.rows > hops->n_hops ? NULL : hops->rows[side];
     }
-    cf_graph_sum_hops(s->graph, reach, within, field, keep, s);
+    cf_graph_sum_hops(s->graph, hops, within, field, keep, s);
     check_rows(s, listed);
     s->list[CF_USERS] = s->list[CF_ITEMS] = NULL;
     cf_graph_destroy_field(&field);
     drop_width(s);
 }
 
-/* The same sums of the rows where the reach begins, as a sparse field. */
-static void check_sparse(setup *s, const findings *found, const cf_hops *reach, int rows)
+/* The same sums of the rows where the hops begins, as a sparse field. */
+static void check_sparse(setup *s, const findings *found, const cf_hops *hops, int rows)
 {
     int32_t users[MANY], items[MANY], *list[2] = {users, items};
     bool of_users[MANY], of_items[MANY], *listed[2] = {of_users, of_items};
@@ -188,13 +188,13 @@ static void check_sparse(setup *s, const findings *found, const cf_hops *reach, 
     for (int side = 0; side < 2; side++)
         for (int64_t row = 0; row < s->n_rows[side]; row++) {
             begins[side][row] = found->begins[side][row];
-            listed[side][row] = rows > reach->depth || found->steps[side][row] <= rows;
+            listed[side][row] = rows > hops->n_hops || found->steps[side][row] <= rows;
         }
     set_width(s, WIDTH, begins);
     fill_sparse(s, begins, list, &sparse);
     cf_graph_open_sparse(&sparse);
     cf_graph_exchange_sparse(s->graph, &sparse);
-    cf_graph_sum_sparse(s->graph, reach, rows, &sparse, keep, s);
+    cf_graph_sum_sparse(s->graph, hops, rows, &sparse, keep, s);
     cf_graph_close_sparse(&sparse);
     check_rows(s, listed);
     cf_graph_destroy_sparse(&sparse);
@@ -212,20 +212,20 @@ static void sums_near_a_few_rows_are_those_of_a_serial_loop(void **state)
         for (int g = 0; g < N_GRAPHS; g++)
             for (int k = 0; next_setup(&s, graphs[g], threads, &k);) {
                 int32_t users[MANY], items[MANY], *list[2] = {users, items};
-                cf_hops reach = {0};
+                cf_hops hops = {0};
 
-                assert_int_equal(cf_graph_create_hops(s.graph, 3, &reach), CF_OK);
+                assert_int_equal(cf_graph_create_hops(s.graph, 3, &hops), CF_OK);
                 draw_begins(&s, 7, 0.03, &found);
                 search_serially(&s, &found);
-                find(&s, &found, 2, list, &reach);
-                assert_true(reach.depth >= 2);
+                find(&s, &found, 2, list, &hops);
+                assert_true(hops.n_hops >= 2);
                 for (int to = 0; to < 5; to++) {
                     for (int from = 0; from < 5; from++)
                         if (steps[from] <= steps[to] + 1 || steps[from] == CF_ALL_HOPS)
-                            check_sums(&s, &found, &reach, (cf_hop_limit){steps[to], steps[from]});
-                    check_sparse(&s, &found, &reach, steps[to]);
+                            check_sums(&s, &found, &hops, (cf_hop_limit){steps[to], steps[from]});
+                    check_sparse(&s, &found, &hops, steps[to]);
                 }
-                cf_graph_destroy_hops(&reach);
+                cf_graph_destroy_hops(&hops);
             }
 }
 

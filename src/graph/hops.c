@@ -1,0 +1,187 @@
+/* The k-hop neighbourhood of a batch's rows: all rows within k edges of them, on all ranks.
+ *
+ * Breadth-first search, a hop at a time. Each rank marks the neighbours of the rows that the hop
+ * before reached; marks of halo rows travel to the owners as requests, who take the least, and the
+ * result comes back as the reply. The search ends where the rows reached have too many of the
+ * edges: computing all rows is then cheaper. tests/graph/hops.c searches the whole graph serially.
+ */
+#include "internal.h"
+
+#include <string.h>
+
+enum { NOT_REACHED = 0xff };
+
+cf_status cf_graph_create_hops(const cf_graph *graph, int max_hops, cf_hops *out)
+{
+    cf_hops hops = {.max_hops = (int)cf_min(max_hops, CF_MAX_HOPS)};
+    int64_t n_requested = 0;
+    cf_status status = CF_OK;
+
+    for (int side = 0; side < 2; side++) {
+        const int64_t n_places = graph_n_places(graph, side);
+
+        CF_TRY(CF_ALLOC(hops.distance[side], n_places));
+        CF_TRY(CF_ALLOC(hops.marked[side], graph_mark_words(n_places)));
+        CF_TRY(CF_ALLOC(hops.rows[side], graph->halo[side].n_owned + 1)); /* list_rows() writes one
+                                                                            beyond the last */
+        n_requested = cf_max(n_requested, graph->halo[side].requests.n_recv);
+    }
+    CF_TRY(CF_ALLOC(hops.requested_distance, n_requested));
+    CF_TRY(CF_ALLOC(hops.reply_distance, n_requested));
+    *out = hops;
+    return CF_OK;
+done:
+    cf_graph_destroy_hops(&hops);
+    return status;
+}
+
+void cf_graph_destroy_hops(cf_hops *hops)
+{
+    for (int side = 0; side < 2; side++) {
+        cf_free(&hops->distance[side]);
+        cf_free(&hops->marked[side]);
+        cf_free(&hops->rows[side]);
+    }
+    cf_free(&hops->requested_distance);
+    cf_free(&hops->reply_distance);
+}
+
+/* ---- Search ---- */
+
+static void start_search(const cf_graph *graph, cf_hops *hops, int32_t *const rows[2],
+                         const int64_t count[2])
+{
+    for (int side = 0; side < 2; side++) {
+        memset(hops->distance[side], NOT_REACHED, (size_t)graph_n_places(graph, side));
+        memcpy(hops->rows[side], rows[side], (size_t)count[side] * sizeof(int32_t));
+        for (int64_t k = 0; k < count[side]; k++)
+            hops->distance[side][rows[side][k]] = 0;
+        hops->count[side][0] = count[side];
+    }
+    hops->n_hops = 0;
+}
+
+/* Where the rows at distance `hop` begin in hops->rows[side]. */
+static int64_t first_at(const cf_hops *hops, int side, int hop)
+{
+    return hop > 0 ? hops->count[side][hop - 1] : 0;
+}
+
+/* Mark the neighbours of the rows at distance hop - 1. Two threads may mark the same place, but
+ * with the same value, so relaxed atomics are enough. */
+static void mark_neighbours(const cf_graph *graph, cf_hops *hops, cf_side side, int hop)
+{
+    const adjacency *edges = &graph->adjacency[side];
+    uint8_t *distance = hops->distance[graph_other(side)];
+
+#pragma omp parallel for schedule(dynamic, 64)
+    for (int64_t k = first_at(hops, side, hop - 1); k < hops->count[side][hop - 1]; k++) {
+        const int32_t row = hops->rows[side][k];
+
+        for (int64_t e = edges->start[row]; e < edges->start[row + 1]; e++) {
+            uint8_t *mark = &distance[edges->column[e]];
+
+            if (__atomic_load_n(mark, __ATOMIC_RELAXED) > hop)
+                __atomic_store_n(mark, (uint8_t)hop, __ATOMIC_RELAXED);
+        }
+    }
+}
+
+/* Distances of my halo to the rows' owners, who take the least of all ranks; and back to all ranks
+ * that have the rows in their halo. */
+static void exchange_distances(const cf_graph *graph, cf_hops *hops, cf_side side)
+{
+    const halo *h = &graph->halo[side];
+    uint8_t *distance = hops->distance[side], *in_halo = distance + h->n_owned;
+
+    cf_par_send(&h->requests, in_halo, hops->requested_distance, MPI_BYTE);
+    for (int64_t k = 0; k < h->requests.n_recv; k++) {
+        uint8_t *own = &distance[h->requested[k]];
+
+        if (hops->requested_distance[k] < *own) *own = hops->requested_distance[k];
+    }
+    for (int64_t k = 0; k < h->requests.n_recv; k++)
+        hops->reply_distance[k] = distance[h->requested[k]];
+    cf_par_reply(&h->requests, hops->reply_distance, in_halo, MPI_BYTE);
+}
+
+/* Append the owned rows at distance `hop` to the list. Every row is written and most are
+ * overwritten: a branch would be mispredicted too often. */
+static void list_rows(const cf_graph *graph, cf_hops *hops, cf_side side, int hop)
+{
+    const int64_t n_owned = graph->halo[side].n_owned;
+    int64_t n = hops->count[side][hop - 1];
+
+    for (int64_t row = 0; row < n_owned; row++) {
+        hops->rows[side][n] = (int32_t)row;
+        n += hops->distance[side][row] == hop;
+    }
+    hops->count[side][hop] = n;
+}
+
+static void search_hop(cf_graph *graph, cf_hops *hops, int hop)
+{
+    mark_neighbours(graph, hops, CF_USERS, hop);
+    mark_neighbours(graph, hops, CF_ITEMS, hop);
+    if (graph->column.size > 1) {
+        const cf_phase before = cf_par_set_phase(CF_PHASE_HALO);
+
+        exchange_distances(graph, hops, CF_USERS);
+        exchange_distances(graph, hops, CF_ITEMS);
+        cf_par_restore_phase(before);
+    }
+    list_rows(graph, hops, CF_USERS, hop);
+    list_rows(graph, hops, CF_ITEMS, hop);
+}
+
+/* Edges, from both sides, of all ranks' rows at distance `hop`. */
+static int64_t count_edges(const cf_graph *graph, const cf_hops *hops, int hop)
+{
+    int64_t n = 0;
+
+    for (int side = 0; side < 2; side++)
+        for (int64_t k = first_at(hops, side, hop); k < hops->count[side][hop]; k++)
+            n += cf_graph_degree(graph, (cf_side)side, hops->rows[side][k]);
+    if (graph->column.size > 1) {
+        const cf_phase before = cf_par_set_phase(CF_PHASE_HALO);
+
+        MPI_Allreduce(MPI_IN_PLACE, &n, 1, MPI_INT64_T, MPI_SUM, graph->column.comm);
+        cf_par_restore_phase(before);
+    }
+    return n;
+}
+
+void cf_graph_find_hops(cf_graph *graph, int32_t *const rows[2], const int64_t count[2],
+                        double max_edge_fraction, cf_hops *hops)
+{
+    const double max_edges = max_edge_fraction * (double)graph->n_edges;
+    int64_t n_edges;
+
+    start_search(graph, hops, rows, count);
+    if (max_edge_fraction == 0) return;
+    n_edges = count_edges(graph, hops, 0);
+    for (int hop = 1; hop <= hops->max_hops && (double)n_edges <= max_edges / 2; hop++) {
+        search_hop(graph, hops, hop);
+        n_edges += count_edges(graph, hops, hop);
+        if ((double)n_edges > max_edges) return;
+        hops->n_hops = hop;
+    }
+}
+
+const uint64_t *graph_mark_within(const cf_graph *graph, const cf_hops *hops, int n_hops,
+                                  cf_side side)
+{
+    const int64_t n = graph_n_places(graph, side);
+    const uint8_t *distance = hops->distance[side];
+
+#pragma omp parallel for schedule(static)
+    for (int64_t word = 0; word < graph_mark_words(n); word++) {
+        const int64_t first = word * MARK_BITS;
+        uint64_t bits = 0;
+
+        for (int64_t k = 0; k < MARK_BITS && first + k < n; k++)
+            bits |= (uint64_t)(distance[first + k] <= n_hops) << k;
+        hops->marked[side][word] = bits;
+    }
+    return hops->marked[side];
+}
