@@ -20,7 +20,7 @@ const cf_setting cf_optim_settings[] = {
      .initial = "0.0",
      .min = 0,
      .max = 1e6,
-     .help = "adds weight_decay * x to the gradient of every number"},
+     .help = "L2 penalty: adds weight_decay * x to the gradient of every number x"},
     {0},
 };
 

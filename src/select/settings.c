@@ -69,7 +69,7 @@ const cf_setting cf_select_settings[] = {
      .initial = "64",
      .min = 1,
      .max = 1048576,
-     .help = "memory of a rank for reading the vectors, MiB",
+     .help = "memory of a rank for reading the vectors, in MiB",
      .machine = true},
     {.name = NULL},
 };
