@@ -1,5 +1,6 @@
 /**
- * linalg: matrices dealt out to all ranks in blocks, and the linear algebra on them (ScaLAPACK).
+ * linalg: block-cyclic matrices over all ranks, and the linear algebra on them: products, inverses,
+ * eigenvalues (ScaLAPACK); sums of products of rows, and spectra of tables.
  */
 #pragma once
 
@@ -10,34 +11,34 @@
 /* ---- Matrices ---- */
 
 /**
- * The ranks as linear algebra takes them: n_rows x n_columns, world rank = my_row * n_columns +
- * my_column. The ranks beyond (one of 5, on 2 x 2) hold no part of any matrix; they enter every
- * Collective function all the same, and get the same results.
+ * The ranks as ScaLAPACK arranges them: n_rows x n_columns, world rank = my_row * n_columns +
+ * my_column. The ranks that remain (one of 5, on 2 x 2) hold no part of any matrix, but enter every
+ * Collective function and get the same results.
  */
 typedef struct cf_mesh {
     cf_par world;
     int n_rows, n_columns;
-    int my_row, my_column; /* -1 on a rank beyond */
-    int handle, context;   /* BLACS's numbers for the communicator and the mesh */
+    int my_row, my_column; /* -1 on a rank that is not on the mesh */
+    int handle, context;   /* BLACS's handles of the communicator and the mesh */
 } cf_mesh;
 
-/** Arrange `world`; 0 rows and columns: as square as it can be, with floor(sqrt(ranks)) rows.
+/** Arrange `world`; with 0 rows and columns as square as possible: floor(sqrt(ranks)) rows.
  * Collective. Errors: MEMORY. Free with cf_linalg_destroy_mesh(). */
 cf_status cf_linalg_create_mesh(const cf_par *world, int n_rows, int n_columns, cf_mesh **out);
 /** Collective. */
 void cf_linalg_destroy_mesh(cf_mesh **mesh);
 
 /**
- * A matrix of n_rows x n_columns in blocks of block x block, dealt out in turn over both directions
- * of the mesh (ScaLAPACK's block-cyclic layout): element (i, j) lies on process row
+ * A matrix of n_rows x n_columns in blocks of block x block, distributed cyclically over both
+ * dimensions of the mesh (ScaLAPACK's block-cyclic layout): element (i, j) lies on process row
  * i / block % mesh->n_rows, process column j / block % mesh->n_columns.
  */
 typedef struct cf_cyclic {
     const cf_mesh *mesh; /* borrowed */
     cf_type type;        /* CF_F32 or CF_F64 */
     int64_t n_rows, n_columns, block;
-    int64_t local_rows, local_columns; /* mine; 0 on a rank beyond the mesh */
-    void *data;                        /* column by column: local_columns x local_rows */
+    int64_t local_rows, local_columns; /* mine; 0 on a rank that is not on the mesh */
+    void *data;                        /* column-major: local_columns x local_rows */
 } cf_cyclic;
 
 /**
@@ -50,50 +51,45 @@ cf_status cf_linalg_create_cyclic(const cf_mesh *mesh, cf_type type, const int64
 void cf_linalg_destroy_cyclic(cf_cyclic **a);
 
 /**
- * Between the matrix and parts that ranks hold row by row: the one way in and out, for row blocks,
- * tables and whole small matrices alike. Collective; each rank brings its own part (`n_rows` 0:
- * none), `data` of `type`, float32 or float64. Parts to get may overlap (all ranks may ask for the
- * whole); parts to put must not, and what no part covers stays as it is. Sends each number once to
- * each rank that asks, in rounds of at most 2^23 numbers a rank. Errors: MEMORY; USAGE (a round
- * does not fit an MPI count).
+ * Copy between the matrix and parts that ranks hold row by row: row blocks, tables and whole small
+ * matrices alike. Collective; each rank has its own part (`n_rows` 0: none), `data` of `type`,
+ * float32 or float64. Parts to get may overlap (all ranks may get the whole matrix); parts to put
+ * must not, and elements that no part covers are unchanged. Sends each number once to each rank
+ * that gets it, in rounds of at most 2^23 numbers a rank. Errors: MEMORY; USAGE (a round does not
+ * fit an MPI count).
  */
 cf_status cf_linalg_get_cyclic(const cf_cyclic *a, const cf_slab *part, cf_type type, void *data);
 cf_status cf_linalg_put_cyclic(cf_cyclic *a, const cf_slab *part, cf_type type, const void *data);
-/** The same for a table of a's shape on a grid of the same ranks; padding stays zero. */
+/** Get a table of a's shape, on a grid of the same ranks; its padding stays zero. */
 cf_status cf_linalg_get_table(const cf_cyclic *a, cf_table *table);
-cf_status cf_linalg_put_table(cf_cyclic *a, const cf_table *table);
 
-/** a(i, j) = at(context, i, j). Local: every rank computes its own part. */
-void cf_linalg_fill_cyclic(cf_cyclic *a, double (*at)(const void *context, int64_t i, int64_t j),
-                           const void *context);
-/** Add `value` to each a(i, i), or put it there; multiply column j, or row i, by factors[j] or
- * factors[i] (n_columns or n_rows numbers, the same on every rank). Local. */
+/** Add `value` to each a(i, i), or set it; multiply row i by factors[i] (n_rows numbers, the same
+ * on every rank). Local. */
 void cf_linalg_add_diagonal(cf_cyclic *a, double value);
 void cf_linalg_fill_diagonal(cf_cyclic *a, double value);
-void cf_linalg_scale_columns(cf_cyclic *a, const double *factors);
 void cf_linalg_scale_rows(cf_cyclic *a, const double *factors);
 /** c += a, both of one mesh, type, block and shape. Local. */
 void cf_linalg_add_cyclic(const cf_cyclic *a, cf_cyclic *c);
 /**
  * Add to a square matrix the sum of xx' over vectors x of zeros and ones: the ones of vector k are
  * at index[start[k]] .. index[start[k + 1] - 1], ascending, so that a(i, j) grows by the number of
- * vectors that have both i and j. Local: every rank brings the same `count` vectors, and adds what
- * is its own. Exact up to 2^24 in float32, 2^53 in float64, so that order does not matter. Errors:
- * MEMORY.
+ * vectors that have both i and j. Local: every rank passes the same `count` vectors, and adds to
+ * its own part. Exact up to 2^24 in float32, 2^53 in float64, so that order does not matter.
+ * Errors: MEMORY.
  */
 cf_status cf_linalg_add_pairs(cf_cyclic *a, const int64_t *start, const int64_t *index,
                               int64_t count);
 /** a(i, i) on every rank; `out`: the smaller of n_rows and n_columns. Collective. */
 void cf_linalg_get_diagonal(const cf_cyclic *a, double *out);
 
-/** The lower triangle's mirror image into the upper one, of a square matrix. Collective. */
+/** Copy the lower triangle of a square matrix to the upper one, mirrored. Collective. */
 void cf_linalg_mirror(cf_cyclic *a);
 
 /**
  * c += alpha a b, and the lower triangle of c += aa', which cf_linalg_mirror() completes. Matrices
  * of one mesh, type and block, and of shapes that fit. The same bits on any mesh: sums go block by
  * block in the order of the inner numbers. Each rank meanwhile holds c's longer side x block
- * numbers, and `block` for each of its rows and columns; it receives all numbers of a and b once.
+ * numbers, and `block` for each of its rows and columns; it receives every number of a and b once.
  * Collective. Errors: MEMORY.
  */
 cf_status cf_linalg_add_product(const cf_cyclic *a, const cf_cyclic *b, double alpha, cf_cyclic *c);
@@ -109,32 +105,24 @@ cf_status cf_linalg_add_gram(const cf_cyclic *a, cf_cyclic *c);
 cf_status cf_linalg_invert(cf_cyclic *a);
 
 /**
- * All eigenvalues, ascending, and eigenvectors (columns of `vectors`, of a's shape, type, mesh and
- * block; NULL: none, in less time) of a symmetric matrix, whose lower triangle is read and
+ * All eigenvalues, ascending, and eigenvectors (columns of `vectors`, of a's shape, mesh and block;
+ * NULL: none, in less time) of a symmetric float64 matrix, whose lower triangle is read and
  * destroyed. `values`: n, the same on every rank. Collective. The bits depend on the mesh and on
  * the block, and those of the values on whether there are vectors. Errors: MEMORY; USAGE (a
  * workspace of 2^31 numbers or more); NUMERIC (did not converge).
- * Source: Tisseur and Dongarra 1999, a parallel divide and conquer algorithm (p?syevd), with more
- * workspace than it asks for: with little it gives wrong vectors and no error. Without vectors:
- * the QR algorithm without square roots (p?syev).
+ * Source: Tisseur and Dongarra 1999, a parallel divide and conquer algorithm (pdsyevd), with more
+ * workspace than its query returns: with that it gives wrong vectors and no error. Without vectors:
+ * the QR algorithm without square roots (pdsyev).
  */
 cf_status cf_linalg_eigen(cf_cyclic *a, double *values, cf_cyclic *vectors);
 /**
  * The same on one rank, for matrices that fit: rank 0's `matrix` (n x n, row-major; lower or upper
- * triangle alike; NULL elsewhere) becomes eigenvectors, one a row, or, without `vectors`, nothing
- * of use. `values`: n, ascending, on every rank. The same bits on any number of ranks. Collective.
- * Errors: as cf_linalg_eigen().
+ * triangle alike; NULL elsewhere) is replaced by eigenvectors, one a row, or, without `vectors`,
+ * destroyed. `values`: n, ascending, on every rank. The same bits on any number of ranks.
+ * Collective. Errors: as cf_linalg_eigen().
  */
 cf_status cf_linalg_eigen_one(const cf_par *par, int64_t n, bool vectors, double *matrix,
                               double *values);
-
-/**
- * QR with column pivoting: each next column is the one that is furthest from the span of those
- * before. `order`: n_columns, the columns in that order; `diagonal`: the smaller of n_rows and
- * n_columns, of R; both the same on every rank. `a` is destroyed. Collective. Errors: MEMORY.
- * Source: Golub and Van Loan, Matrix Computations, algorithm 5.4.1 (p?geqpf).
- */
-cf_status cf_linalg_pivot_columns(cf_cyclic *a, int64_t *order, double *diagonal);
 
 /* ---- Sums of products, and spectra ---- */
 
@@ -151,11 +139,11 @@ typedef struct cf_panels {
     double **panel; /* n_panels: rows x columns of the panel; NULL where another rank has it */
 } cf_panels;
 
-/** A sum of nothing. Collective. Errors: MEMORY. Free with cf_linalg_destroy_panels(). */
+/** A sum of no rows. Collective. Errors: MEMORY. Free with cf_linalg_destroy_panels(). */
 cf_status cf_linalg_create_panels(const cf_par *par, int64_t dim, cf_panels **out);
 void cf_linalg_destroy_panels(cf_panels **panels);
-/** Add CF_TILE_ROWS rows (x dim), those that are not there zero; then divide. Local: every rank
- * brings the same tiles, one after the other, for its own panels. */
+/** Add CF_TILE_ROWS rows (x dim; zeros where there are fewer); divide by a number. Local: every
+ * rank passes the same tiles, in the same order, for its own panels. */
 void cf_linalg_add_to_panels(cf_panels *panels, const double *tile);
 void cf_linalg_divide_panels(cf_panels *panels, double divisor);
 /** Column `j`, or the diagonal, `dim` numbers on every rank. Collective. */
@@ -163,30 +151,31 @@ void cf_linalg_get_panels_column(const cf_panels *panels, int64_t j, double *out
 void cf_linalg_get_panels_diagonal(const cf_panels *panels, double *out);
 /**
  * All eigenvalues, ascending (`values`: dim), and the eigenvectors of the `n` largest as columns of
- * `directions` (dim x n, the largest first; n 0: none), the same on every rank. Up to dim =
- * `one_rank` by rank 0 alone, with the same bits on any number of ranks; else by all. Collective.
- * Errors: MEMORY, USAGE, NUMERIC, as cf_linalg_eigen().
+ * `vectors` (dim x n, the largest first; n 0: none), the same on every rank. Up to dim =
+ * `one_rank_dim` by rank 0 alone, with the same bits on any number of ranks; else by all.
+ * Collective. Errors: MEMORY, USAGE, NUMERIC, as cf_linalg_eigen().
  */
-cf_status cf_linalg_eigen_panels(const cf_panels *panels, int64_t one_rank, int64_t n,
-                                 double *values, double *directions);
+cf_status cf_linalg_eigen_panels(const cf_panels *panels, int64_t one_rank_dim, int64_t n,
+                                 double *values, double *vectors);
 
-/** Singular values, descending, of the rows that were added: square roots of the eigenvalues, of 0
- * where one is negative. `singular`: dim, the same on every rank. Rounding of the sum hides those
- * below about 1e-8 of the largest. Collective. Errors: as cf_linalg_eigen_panels(). */
-cf_status cf_linalg_singular_panels(const cf_panels *panels, int64_t one_rank, double *singular);
+/** Singular values, descending, of the rows that were added: square roots of the eigenvalues, 0
+ * where rounding made one negative. `singular`: dim, the same on every rank. Rounding of the sum
+ * hides those below about 1e-8 of the largest. Collective. Errors: as cf_linalg_eigen_panels(). */
+cf_status cf_linalg_singular_panels(const cf_panels *panels, int64_t one_rank_dim,
+                                    double *singular);
 /** The same of a table, not centred; summed by tiles of rows at fixed offsets, in their order, so
  * that grid and ranks change no bit. Collective over the grid. Errors: those, and NUMERIC (NaN or
  * infinity in the table). */
-cf_status cf_linalg_singular(const cf_table *table, int64_t one_rank, double *singular);
+cf_status cf_linalg_singular(const cf_table *table, int64_t one_rank_dim, double *singular);
 
-/** What singular values s say about collapse; all 0 where all s are. */
+/** Measures of collapse from singular values s; all 0 if all s are. */
 enum { CF_SPECTRUM_TOPS = 5 };
 extern const int cf_spectrum_top[CF_SPECTRUM_TOPS]; /* 1, 8, 16, 32, 64 */
 typedef struct cf_spectrum {
-    double effective_rank;          /* exp(-sum p ln p), p = s / sum s: 1 to their number */
-    double participation_ratio;     /* (sum s^2)^2 / sum s^4: 1 to their number */
-    double information_abundance;   /* sum s / largest s: 1 to their number */
-    double share[CF_SPECTRUM_TOPS]; /* of sum s^2, held by the so many largest; in [0, 1] */
+    double effective_rank;             /* exp(-sum p ln p), p = s / sum s: 1 to their number */
+    double participation_ratio;        /* (sum s^2)^2 / sum s^4: 1 to their number */
+    double information_abundance;      /* sum s / largest s: 1 to their number */
+    double fraction[CF_SPECTRUM_TOPS]; /* of sum s^2: the cf_spectrum_top[k] largest; [0, 1] */
 } cf_spectrum;
 /** Local. `singular`: `count`, descending, none negative. Sources: Roy and Vetterli 2007, The
  * effective rank (EUSIPCO); Guo et al. 2024, On the embedding collapse when scaling up

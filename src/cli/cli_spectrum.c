@@ -240,7 +240,7 @@ static json_t *spectrum_json(const spectrum *s)
     for (int t = 0; t < CF_SPECTRUM_TOPS; t++) {
         snprintf(top, sizeof top, "%d", cf_spectrum_top[t]);
         if (cf_spectrum_top[t] < s->dims)
-            json_object_set_new(shares, top, json_real(s->measures.share[t]));
+            json_object_set_new(shares, top, json_real(s->measures.fraction[t]));
     }
     for (int64_t k = 0; k < s->dims; k++)
         json_array_append_new(singular, json_real(s->singular[k]));
@@ -282,7 +282,7 @@ static void print_spectra(const spectra *s)
                (long long)one->dims, m->effective_rank, m->participation_ratio,
                m->information_abundance);
         for (int t = 0; t < CF_SPECTRUM_TOPS; t++) {
-            snprintf(top, sizeof top, "%.4f", m->share[t]);
+            snprintf(top, sizeof top, "%.4f", m->fraction[t]);
             printf(" %7s", cf_spectrum_top[t] < one->dims ? top : "-");
         }
         printf("\n");

@@ -1,16 +1,15 @@
-/*
- * The inverse of a symmetric positive definite matrix by sweeps of its block columns (Goodnight
+/* The inverse of a symmetric positive definite matrix by sweeps of its block columns (Goodnight
  * 1979, A Tutorial on the SWEEP Operator). Sweep k takes Cholesky's factor of the block on the
- * diagonal, A_kk = LL', and then
+ * diagonal, A_kk = LL', and then, for i, j != k,
  *
- *     V_i = A_ik L'^-1,    A_ij -= V_i V_j',    A_ik = V_i L^-1    (i, j != k),    A_kk =
- * -(LL')^-1,
+ *     V_i = A_ik L'^-1,    A_ij -= V_i V_j',    A_ik = V_i L^-1,    A_kk = -(LL')^-1;
  *
- * after all of which the matrix is minus its inverse. That is n^3 operations, as many as p?potrf
- * and p?potri take together; but all of a sweep except the narrow V is one product over the whole
- * triangle, of which every rank has its share, where those two leave panel after panel to one
- * process column.
- */
+ * after all sweeps the matrix is minus its inverse. That is n^3 operations, as many as p?potrf and
+ * p?potri take together; but all of a sweep except the narrow V is one product over the whole
+ * triangle, of which every rank has its part, where those two leave panel after panel to one
+ * process column. Sweeps go in ascending order, and all products have the shape of blocks
+ * (outer.c), so that the bits are the same on any mesh. tests/linalg/factor.c multiplies by the
+ * matrix again. */
 #include "outer.h"
 
 #include <cblas.h>
@@ -19,8 +18,8 @@
 
 typedef struct sweep {
     cf_cyclic *a;
-    linalg_outer outer; /* rows are those of V */
-    void *factor;      /* L, width x width, column by column, with zeros above the diagonal */
+    linalg_outer outer; /* its rows are those of V */
+    void *factor;       /* L, width x width, column by column, with zeros above the diagonal */
 } sweep;
 
 /* n numbers of a's type. */
@@ -35,7 +34,7 @@ static void negate(const cf_cyclic *a, void *numbers, int64_t n)
 
 /* ---- The block on the diagonal ---- */
 
-/* Where it is, on the rank that has it; NULL on the others. */
+/* The block in memory, on the rank that has it; NULL on the others. */
 static void *find_block(const sweep *s, int *owner)
 {
     const cf_cyclic *a = s->a;
@@ -46,8 +45,9 @@ static void *find_block(const sweep *s, int *owner)
     return linalg_element(a, linalg_rows_before(a, first), linalg_columns_before(a, first));
 }
 
-/* The factor in place, and a copy. Gives the order of the first leading minor that is not positive,
- * or 0. A NaN goes through to the factor's diagonal. */
+/* Factor the block in place, and copy the factor. Returns the order of the first leading minor that
+ * is not positive, or 0. potrf does not notice a NaN, but any reaches the factor's diagonal, which
+ * is therefore tested. */
 static int factor_block(const sweep *s, void *block)
 {
     const int n = (int)s->outer.width, ld = (int)s->a->local_rows;
@@ -68,7 +68,7 @@ static int factor_block(const sweep *s, void *block)
     return info;
 }
 
-/* -(LL')^-1, from the factor in place. */
+/* Replace the factor in place by -(LL')^-1. */
 static void invert_block(const sweep *s, void *block)
 {
     const int n = (int)s->outer.width, ld = (int)s->a->local_rows;
@@ -86,28 +86,53 @@ static void invert_block(const sweep *s, void *block)
 /* ---- Block column k ---- */
 
 /* Above the block on the diagonal only the mirror image of a block column is kept. */
-static int owner_of(const cf_mesh *mesh, int64_t i, int64_t k)
+static int owner_of_row(const cf_mesh *mesh, int64_t i, int64_t k)
 {
     return i == k ? -1 : i < k ? linalg_in_row(mesh, i, k) : linalg_in_column(mesh, i, k);
 }
 
-/* Between what I have of block column k in the matrix, and my rows. */
-static void copy_mine(const sweep *s, bool back)
+/* The two pieces of block column k that I have: its part below the diagonal, and, left of the
+ * diagonal in block row k, the mirror image of its part above. */
+typedef struct pieces {
+    int64_t left, below;      /* numbers of rows */
+    void *at_left, *at_below; /* first element of each in the matrix */
+    void *rows_below;         /* rows of the second among `mine`; those of the first begin it */
+} pieces;
+
+static pieces find_pieces(const sweep *s)
 {
     const cf_cyclic *a = s->a;
     const linalg_outer *o = &s->outer;
-    const int64_t row = linalg_rows_before(a, o->first), column = linalg_columns_before(a, o->first);
+    const int64_t row = linalg_rows_before(a, o->first),
+                  column = linalg_columns_before(a, o->first);
     const int64_t left = a->mesh->my_row == o->k % a->mesh->n_rows ? column : 0;
     const int64_t below = o->n_mine - left;
 
-    if (left > 0)
-        linalg_copy_rows(o, left, o->mine, linalg_element(a, row, 0), a->local_rows, 1, back);
-    if (below > 0)
-        linalg_copy_rows(o, below, linalg_at(a, o->mine, left * o->width),
-                        linalg_element(a, a->local_rows - below, column), 1, a->local_rows, back);
+    return (pieces){left, below, linalg_element(a, row, 0),
+                    linalg_element(a, a->local_rows - below, column),
+                    linalg_at(a, o->mine, left * o->width)};
 }
 
-/* x = x L'^-1, or x L^-1, for each of my rows. */
+static void read_mine(const sweep *s)
+{
+    const linalg_outer *o = &s->outer;
+    const pieces p = find_pieces(s);
+
+    if (p.left > 0) linalg_read_rows(o, p.left, p.at_left, s->a->local_rows, 1, o->mine);
+    if (p.below > 0) linalg_read_rows(o, p.below, p.at_below, 1, s->a->local_rows, p.rows_below);
+}
+
+static void write_mine(const sweep *s)
+{
+    const linalg_outer *o = &s->outer;
+    const pieces p = find_pieces(s);
+
+    if (p.left > 0) linalg_write_rows(o, p.left, o->mine, s->a->local_rows, 1, p.at_left);
+    if (p.below > 0) linalg_write_rows(o, p.below, p.rows_below, 1, s->a->local_rows, p.at_below);
+}
+
+/* x = x L'^-1, or x L^-1, for each of my rows. They are solved for a block at a time, whatever
+ * their number: the shape of a call decides its bits. */
 static void solve_mine(const sweep *s, bool transpose)
 {
     const linalg_outer *o = &s->outer;
@@ -116,7 +141,7 @@ static void solve_mine(const sweep *s, bool transpose)
 
 #pragma omp parallel for schedule(static)
     for (int64_t row = 0; row < o->n_mine; row += s->a->block) {
-        const int n = (int)linalg_smaller(o->n_mine - row, s->a->block);
+        const int n = (int)cf_min(o->n_mine - row, s->a->block);
         void *x = linalg_at(s->a, o->mine, row * width);
 
         if (s->a->type == CF_F64)
@@ -130,7 +155,10 @@ static void solve_mine(const sweep *s, bool transpose)
 
 /* ---- The inverse ---- */
 
-/* Gives the order of the first leading minor that is not positive, or 0: the same on every rank. */
+/* Sweep block column k. Returns the order of the first leading minor that is not positive, or 0:
+ * the same on every rank. The column's own part of the matrix is overwritten last, because the
+ * outer product touches it too: rows of the block itself are zero in V (owner -1), so it adds
+ * nothing. */
 static int sweep_block(sweep *s)
 {
     const cf_par *world = &s->a->mesh->world;
@@ -142,15 +170,15 @@ static int sweep_block(sweep *s)
     cf_par_broadcast(world, &info, sizeof info, owner);
     if (info > 0) return (int)o->first + info;
     cf_par_broadcast(world, s->factor, o->width * o->width * (int64_t)o->size, owner);
-    linalg_plan_rows(o, s->a->n_rows, owner_of);
-    copy_mine(s, false);
+    linalg_plan_rows(o, s->a->n_rows, owner_of_row);
+    read_mine(s);
     solve_mine(s, true);
-    linalg_share_rows(o);
-    linalg_place_down(o);
-    linalg_place_across(o);
+    linalg_broadcast_rows(o);
+    linalg_set_left(o);
+    linalg_set_right(o);
     linalg_add_outer(o, -1, true);
     solve_mine(s, false);
-    copy_mine(s, true);
+    write_mine(s);
     if (block != NULL) invert_block(s, block);
     return 0;
 }
@@ -166,11 +194,10 @@ cf_status cf_linalg_invert(cf_cyclic *a)
     for (int64_t k = 0; linalg_next_inner(&s.outer, a->n_rows, k); k++) {
         const int order = sweep_block(&s);
 
-        if (order > 0)
-            CF_TRY(CF_FAIL(CF_ERR_NUMERIC,
-                           "a %lld x %lld matrix is not positive definite: its leading minor of "
-                           "order %d is not",
-                           (long long)a->n_rows, (long long)a->n_rows, order));
+        CF_REQUIRE(order == 0, CF_ERR_NUMERIC,
+                   "a %lld x %lld matrix is not positive definite: its leading minor of order %d "
+                   "is not",
+                   (long long)a->n_rows, (long long)a->n_rows, order);
     }
     negate(a, a->data, a->local_rows * a->local_columns);
     cf_linalg_mirror(a);

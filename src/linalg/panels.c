@@ -1,4 +1,11 @@
-/* Sums of products of columns, dealt out by panels, and what is found of them. */
+/* The sum of x'x over rows x, S (dim x dim): its lower triangle in panels of 128 columns, panel p
+ * on rank p % ranks, and the eigenvalues and eigenvectors of S.
+ *
+ * Rows are added in tiles of 256, which every rank has whole: panel += (tile from the panel's first
+ * column on)' (the panel's columns of the tile), one gemm whose shape depends on the panel alone.
+ * So an element is a sum over the tiles in their order, with the same bits on any number of ranks,
+ * and nothing is exchanged but the tiles. Eigenvectors: rank 0 gathers S and calls LAPACK while S
+ * is small, else all ranks call ScaLAPACK, whose bits depend on their number. */
 #include "cf/linalg.h"
 
 #include <cblas.h>
@@ -6,29 +13,30 @@
 
 enum { PANEL = 128 };
 
-static int64_t first_of(int64_t p)
+static int64_t panel_start(int64_t p)
 {
     return p * PANEL;
 }
 
-static int64_t width_of(const cf_panels *c, int64_t p)
+static int64_t panel_width(const cf_panels *c, int64_t p)
 {
-    return c->dim - first_of(p) < PANEL ? c->dim - first_of(p) : PANEL;
+    return cf_min(c->dim - panel_start(p), PANEL);
 }
 
-static int owner_of(const cf_panels *c, int64_t p)
+static int panel_owner(const cf_panels *c, int64_t p)
 {
     return (int)(p % c->par->size);
 }
 
-static cf_status fill(const cf_par *par, int64_t dim, cf_panels *c)
+/* Local. Errors: MEMORY. */
+static cf_status allocate_panels(const cf_par *par, int64_t dim, cf_panels *c)
 {
     cf_status status;
 
-    *c = (cf_panels){.par = par, .dim = dim, .n_panels = (dim + PANEL - 1) / PANEL};
+    *c = (cf_panels){.par = par, .dim = dim, .n_panels = cf_ceil_div(dim, PANEL)};
     CF_TRY(CF_ALLOC(c->panel, c->n_panels));
     for (int64_t p = par->rank; p < c->n_panels; p += par->size)
-        CF_TRY(CF_ALLOC(c->panel[p], (dim - first_of(p)) * width_of(c, p)));
+        CF_TRY(CF_ALLOC(c->panel[p], (dim - panel_start(p)) * panel_width(c, p)));
 done:
     return status;
 }
@@ -38,7 +46,7 @@ cf_status cf_linalg_create_panels(const cf_par *par, int64_t dim, cf_panels **ou
     cf_panels *panels = NULL;
     cf_status status = CF_ALLOC(panels, 1);
 
-    if (status == CF_OK) status = fill(par, dim, panels);
+    if (status == CF_OK) status = allocate_panels(par, dim, panels);
     CF_TRY(cf_par_agree(par, status));
     *out = panels;
     panels = NULL;
@@ -58,15 +66,15 @@ void cf_linalg_destroy_panels(cf_panels **panels)
     cf_free(panels);
 }
 
-/* panel += (columns first.. of the tile)' (columns of the panel), for my panels. */
+/* Threads take panels in turn: the first ones are the longest. */
 void cf_linalg_add_to_panels(cf_panels *c, const double *tile)
 {
     const int dim = cf_par_count(c->dim);
 
 #pragma omp parallel for schedule(dynamic)
     for (int64_t k = c->par->rank; k < c->n_panels; k += c->par->size) {
-        const double *columns = tile + first_of(k);
-        const int rows = (int)(c->dim - first_of(k)), width = (int)width_of(c, k);
+        const double *columns = tile + panel_start(k);
+        const int rows = (int)(c->dim - panel_start(k)), width = (int)panel_width(c, k);
 
         cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, rows, width, CF_TILE_ROWS, 1, columns,
                     dim, columns, dim, 1, c->panel[k], width);
@@ -76,24 +84,24 @@ void cf_linalg_add_to_panels(cf_panels *c, const double *tile)
 void cf_linalg_divide_panels(cf_panels *c, double divisor)
 {
     for (int64_t p = c->par->rank; p < c->n_panels; p += c->par->size)
-        for (int64_t k = 0; k < (c->dim - first_of(p)) * width_of(c, p); k++)
+        for (int64_t k = 0; k < (c->dim - panel_start(p)) * panel_width(c, p); k++)
             c->panel[p][k] /= divisor;
 }
 
 void cf_linalg_get_panels_column(const cf_panels *c, int64_t j, double *out)
 {
-    const int64_t of_j = j / PANEL;
+    const int64_t panel_of_j = j / PANEL;
 
     memset(out, 0, (size_t)c->dim * sizeof *out);
-    for (int64_t p = c->par->rank; p <= of_j; p += c->par->size) {
-        const int64_t first = first_of(p), width = width_of(c, p);
+    for (int64_t p = c->par->rank; p <= panel_of_j; p += c->par->size) {
+        const int64_t first = panel_start(p), width = panel_width(c, p);
 
         for (int64_t k = 0; k < width && first + k < j; k++) /* row j is column j mirrored */
             out[first + k] = c->panel[p][(j - first) * width + k];
-        for (int64_t i = j; p == of_j && i < c->dim; i++)
+        for (int64_t i = j; p == panel_of_j && i < c->dim; i++)
             out[i] = c->panel[p][(i - first) * width + j - first];
     }
-    /* each has one term that is not zero: exact */
+    /* one rank has each number, the others 0: exact */
     MPI_Allreduce(MPI_IN_PLACE, out, cf_par_count(c->dim), MPI_DOUBLE, MPI_SUM, c->par->comm);
 }
 
@@ -101,8 +109,8 @@ void cf_linalg_get_panels_diagonal(const cf_panels *c, double *out)
 {
     memset(out, 0, (size_t)c->dim * sizeof *out);
     for (int64_t p = c->par->rank; p < c->n_panels; p += c->par->size)
-        for (int64_t k = 0; k < width_of(c, p); k++)
-            out[first_of(p) + k] = c->panel[p][k * width_of(c, p) + k];
+        for (int64_t k = 0; k < panel_width(c, p); k++)
+            out[panel_start(p) + k] = c->panel[p][k * panel_width(c, p) + k];
     MPI_Allreduce(MPI_IN_PLACE, out, cf_par_count(c->dim), MPI_DOUBLE, MPI_SUM, c->par->comm);
 }
 
@@ -112,8 +120,8 @@ void cf_linalg_get_panels_diagonal(const cf_panels *c, double *out)
 static void gather_whole(const cf_panels *c, double *buffer, double *matrix)
 {
     for (int64_t p = 0; p < c->n_panels; p++) {
-        const int64_t first = first_of(p), width = width_of(c, p), rows = c->dim - first;
-        const int owner = owner_of(c, p), count = cf_par_count(rows * width);
+        const int64_t first = panel_start(p), width = panel_width(c, p), rows = c->dim - first;
+        const int owner = panel_owner(c, p), count = cf_par_count(rows * width);
         const double *panel = c->panel[p];
 
         if (owner != 0 && c->par->rank == owner)
@@ -131,8 +139,9 @@ static void gather_whole(const cf_panels *c, double *buffer, double *matrix)
     }
 }
 
-/* By rank 0 alone: the last n eigenvectors, if any, which are the last rows there, as columns. */
-static cf_status eigen_on_one(const cf_panels *c, int64_t n, double *values, double *directions)
+/* By rank 0 alone. dsyevd leaves eigenvector k in row k, ascending: the last n rows become columns,
+ * the largest first. */
+static cf_status eigen_on_one(const cf_panels *c, int64_t n, double *values, double *vectors)
 {
     const cf_par *par = c->par;
     const int64_t dim = c->dim, here = par->rank == 0 ? dim : 0;
@@ -145,57 +154,58 @@ static cf_status eigen_on_one(const cf_panels *c, int64_t n, double *values, dou
     CF_TRY(cf_linalg_eigen_one(par, dim, n > 0, matrix, values));
     for (int64_t k = 0; k < n && par->rank == 0; k++)
         for (int64_t j = 0; j < dim; j++)
-            directions[j * n + k] = matrix[(dim - 1 - k) * dim + j];
-    cf_par_broadcast(par, directions, dim * n * (int64_t)sizeof *directions, 0);
+            vectors[j * n + k] = matrix[(dim - 1 - k) * dim + j];
+    cf_par_broadcast(par, vectors, dim * n * (int64_t)sizeof *vectors, 0);
 done:
     cf_free(&matrix);
     cf_free(&buffer);
     return status;
 }
 
-/* The columns of `directions` the other way round. */
-static void reverse_columns(int64_t dim, int64_t n, double *directions)
+/* Ascending to descending: reverse the order of the columns. */
+static void reverse_columns(int64_t dim, int64_t n, double *vectors)
 {
     for (int64_t j = 0; j < dim; j++)
         for (int64_t k = 0; k < n / 2; k++) {
-            double *row = directions + j * n, swap = row[k];
+            double *row = vectors + j * n, swap = row[k];
             row[k] = row[n - 1 - k];
             row[n - 1 - k] = swap;
         }
 }
 
-/* By all ranks: each gets the last n columns. */
-static cf_status eigen_on_all(const cf_panels *c, int64_t n, double *values, double *directions)
+/* By all ranks. The panels are put into a block-cyclic matrix, and the last n columns of the
+ * eigenvectors got from one. */
+static cf_status eigen_on_all(const cf_panels *c, int64_t n, double *values, double *vectors)
 {
     const int64_t dim = c->dim;
     const cf_slab last = {0, dim, dim - n, n, n};
     cf_mesh *mesh = NULL;
-    cf_cyclic *matrix = NULL, *vectors = NULL;
+    cf_cyclic *matrix = NULL, *cyclic = NULL;
     cf_status status;
 
     CF_TRY(cf_linalg_create_mesh(c->par, 0, 0, &mesh));
     CF_TRY(cf_linalg_create_cyclic(mesh, CF_F64, (const int64_t[]){dim, dim}, 0, &matrix));
     if (n > 0)
-        CF_TRY(cf_linalg_create_cyclic(mesh, CF_F64, (const int64_t[]){dim, dim}, 0, &vectors));
+        CF_TRY(cf_linalg_create_cyclic(mesh, CF_F64, (const int64_t[]){dim, dim}, 0, &cyclic));
     for (int64_t p = 0; p < c->n_panels; p++) {
-        const int64_t first = first_of(p), rows = c->panel[p] ? dim - first : 0;
-        const cf_slab panel = {first, rows, first, width_of(c, p), width_of(c, p)};
+        const int64_t first = panel_start(p), rows = c->panel[p] != NULL ? dim - first : 0;
+        const cf_slab panel = {first, rows, first, panel_width(c, p), panel_width(c, p)};
 
         CF_TRY(cf_linalg_put_cyclic(matrix, &panel, CF_F64, c->panel[p]));
     }
-    CF_TRY(cf_linalg_eigen(matrix, values, vectors));
-    if (n > 0) CF_TRY(cf_linalg_get_cyclic(vectors, &last, CF_F64, directions));
-    reverse_columns(dim, n, directions);
+    CF_TRY(cf_linalg_eigen(matrix, values, cyclic));
+    if (n > 0) CF_TRY(cf_linalg_get_cyclic(cyclic, &last, CF_F64, vectors));
+    reverse_columns(dim, n, vectors);
 done:
     cf_linalg_destroy_cyclic(&matrix);
-    cf_linalg_destroy_cyclic(&vectors);
+    cf_linalg_destroy_cyclic(&cyclic);
     cf_linalg_destroy_mesh(&mesh);
     return status;
 }
 
-cf_status cf_linalg_eigen_panels(const cf_panels *c, int64_t one_rank, int64_t n, double *values,
-                                double *directions)
+cf_status cf_linalg_eigen_panels(const cf_panels *c, int64_t one_rank_dim, int64_t n,
+                                 double *values, double *vectors)
 {
-    return c->dim <= one_rank ? eigen_on_one(c, n, values, directions)
-                              : eigen_on_all(c, n, values, directions);
+    return c->dim <= one_rank_dim ? eigen_on_one(c, n, values, vectors)
+                                  : eigen_on_all(c, n, values, vectors);
 }

@@ -1,30 +1,32 @@
-/* Products of matrices that are dealt out. */
+/* Products of distributed matrices by sums of outer products (outer.c): c += alpha ab is the sum
+ * over inner blocks k of (block column k of a) (block row k of b), c += aa' that of (block column k
+ * of a) (itself)', lower triangle alone: half the work, and the mirror image makes c symmetric to
+ * the last bit. The same bits on any mesh. */
 #include "outer.h"
 
-static void check_alike(const cf_cyclic *a, const cf_cyclic *c)
+static void check_same_kind(const cf_cyclic *a, const cf_cyclic *c)
 {
     CF_ASSERT(a->mesh == c->mesh && a->type == c->type && a->block == c->block);
 }
 
-/* Block column k of `a`, from those who have it. */
-static void share_column(linalg_outer *o, const cf_cyclic *a)
+/* Broadcast block column k of `a`. */
+static void broadcast_column(linalg_outer *o, const cf_cyclic *a)
 {
     linalg_plan_rows(o, a->n_rows, linalg_in_column);
     if (o->n_mine > 0)
-        linalg_copy_rows(o, o->n_mine, o->mine,
-                        linalg_element(a, 0, linalg_columns_before(a, o->first)), 1, a->local_rows,
-                        false);
-    linalg_share_rows(o);
+        linalg_read_rows(o, o->n_mine, linalg_element(a, 0, linalg_columns_before(a, o->first)), 1,
+                         a->local_rows, o->mine);
+    linalg_broadcast_rows(o);
 }
 
-/* Block row k of `b`, transposed. */
-static void share_row(linalg_outer *o, const cf_cyclic *b)
+/* Broadcast block row k of `b`, transposed: a row here is a column of b. */
+static void broadcast_row(linalg_outer *o, const cf_cyclic *b)
 {
     linalg_plan_rows(o, b->n_columns, linalg_in_row);
     if (o->n_mine > 0)
-        linalg_copy_rows(o, o->n_mine, o->mine, linalg_element(b, linalg_rows_before(b, o->first), 0),
-                        b->local_rows, 1, false);
-    linalg_share_rows(o);
+        linalg_read_rows(o, o->n_mine, linalg_element(b, linalg_rows_before(b, o->first), 0),
+                         b->local_rows, 1, o->mine);
+    linalg_broadcast_rows(o);
 }
 
 cf_status cf_linalg_add_product(const cf_cyclic *a, const cf_cyclic *b, double alpha, cf_cyclic *c)
@@ -32,15 +34,15 @@ cf_status cf_linalg_add_product(const cf_cyclic *a, const cf_cyclic *b, double a
     linalg_outer outer = {0};
     cf_status status;
 
-    check_alike(a, c);
-    check_alike(b, c);
+    check_same_kind(a, c);
+    check_same_kind(b, c);
     CF_ASSERT(a->n_rows == c->n_rows && b->n_columns == c->n_columns && a->n_columns == b->n_rows);
     CF_TRY(linalg_create_outer(c, &outer));
     for (int64_t k = 0; linalg_next_inner(&outer, a->n_columns, k); k++) {
-        share_column(&outer, a);
-        linalg_place_down(&outer);
-        share_row(&outer, b);
-        linalg_place_across(&outer);
+        broadcast_column(&outer, a);
+        linalg_set_left(&outer);
+        broadcast_row(&outer, b);
+        linalg_set_right(&outer);
         linalg_add_outer(&outer, alpha, false);
     }
 done:
@@ -53,13 +55,13 @@ cf_status cf_linalg_add_gram(const cf_cyclic *a, cf_cyclic *c)
     linalg_outer outer = {0};
     cf_status status;
 
-    check_alike(a, c);
+    check_same_kind(a, c);
     CF_ASSERT(a->n_rows == c->n_rows && a->n_rows == c->n_columns);
     CF_TRY(linalg_create_outer(c, &outer));
     for (int64_t k = 0; linalg_next_inner(&outer, a->n_columns, k); k++) {
-        share_column(&outer, a);
-        linalg_place_down(&outer);
-        linalg_place_across(&outer);
+        broadcast_column(&outer, a);
+        linalg_set_left(&outer);
+        linalg_set_right(&outer);
         linalg_add_outer(&outer, 1, true);
     }
 done:
@@ -73,8 +75,8 @@ done:
 #define MIRROR(letter, real)                                                                       \
     do {                                                                                           \
         const real times = 1, keep = 0;                                                            \
-        p##letter##tradd_("U", "T", &n, &n, &times, a->data, &two, &linalg_one, of_a.word, &keep,   \
-                          a->data, &linalg_one, &two, of_a.word);                                   \
+        p##letter##tradd_("U", "T", &n, &n, &times, a->data, &two, &linalg_one, of_a.word, &keep,  \
+                          a->data, &linalg_one, &two, of_a.word);                                  \
     } while (0)
 
 void cf_linalg_mirror(cf_cyclic *a)

@@ -1,9 +1,12 @@
-/* Tables in files; apart from table.c, which thus needs no HDF5. */
+/* Tables in files: each rank writes and reads its own block and slice of the array (n_rows x dim,
+ * float32) in one collective call. Apart from table.c, so that programs without HDF5 can have
+ * tables. tests/table/table.c writes on one grid and reads on another. */
 #include "cf/table.h"
 
 #include <stdio.h>
 
-static cf_slab my_slab(const cf_table *table)
+/* This rank's part of the array in the file, and how it lies in memory. */
+static cf_slab local_slab(const cf_table *table)
 {
     return (cf_slab){.first_row = table->first_row,
                      .n_rows = table->local_rows,
@@ -15,7 +18,7 @@ static cf_slab my_slab(const cf_table *table)
 cf_status cf_table_write(const cf_table *table, cf_store *store, const char *name, const char *dims)
 {
     const int64_t shape[2] = {table->n_rows, table->dim};
-    const cf_slab slab = my_slab(table);
+    const cf_slab slab = local_slab(table);
     cf_status status;
 
     CF_TRY(cf_store_add(store, name, CF_F32, shape, dims));
@@ -26,19 +29,19 @@ done:
 
 cf_status cf_table_read(cf_table *table, cf_store *store, const char *name)
 {
-    const cf_slab slab = my_slab(table);
+    const cf_slab slab = local_slab(table);
     char what[1024];
     int64_t shape[2];
     cf_type type;
     cf_status status;
 
     CF_TRY(cf_store_shape(store, name, &type, shape));
-    if (shape[0] != table->n_rows || shape[1] != table->dim)
-        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: %s is %lld x %lld, expected %lld x %lld",
-                       cf_store_path(store), name, (long long)shape[0], (long long)shape[1],
-                       (long long)table->n_rows, (long long)table->dim));
+    CF_REQUIRE(shape[0] == table->n_rows && shape[1] == table->dim, CF_ERR_FORMAT,
+               "%s: %s is %lld x %lld, expected %lld x %lld", cf_store_path(store), name,
+               (long long)shape[0], (long long)shape[1], (long long)table->n_rows,
+               (long long)table->dim);
     CF_TRY(cf_store_read(store, name, CF_F32, &slab, table->data));
-    CF_TRY(cf_store_verify(store, name));
+    CF_TRY(cf_store_verify(store, name)); /* before the numbers are judged: damage comes first */
     snprintf(what, sizeof what, "%s: %s", cf_store_path(store), name);
     CF_TRY(cf_table_check_finite(table, what));
 done:

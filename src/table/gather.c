@@ -1,28 +1,22 @@
+/* Whole rows from a table that is cut into blocks and slices: a range of rows on every rank
+ * (Allgatherv over the grid), or rows of one's own block by a list (Alltoallv within the grid row).
+ * Both go in rounds of at most 4 million floats received, which bounds the buffers and keeps MPI's
+ * counts in an int. Numbers are copied, never computed with. tests/table/gather.c compares with
+ * the formula that filled the table. */
 #include "cf/table.h"
 
 #include <string.h>
 
-/* What one exchange brings to a rank, at most: bounds the buffers, and keeps MPI's counts in an
- * int. */
-static const int64_t piece_floats = (int64_t)1 << 22;
+/* Floats that one round brings to a rank. */
+static const int64_t round_floats = (int64_t)1 << 22;
 
-static int64_t smaller(int64_t a, int64_t b)
+/* Whole rows that one round brings to a rank. */
+static int64_t rows_per_round(const cf_table *table)
 {
-    return a < b ? a : b;
+    return cf_max(1, round_floats / table->full_width);
 }
 
-static int64_t larger(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
-/** Rows of a whole table that one exchange takes. */
-static int64_t piece_rows(const cf_table *table)
-{
-    return larger(1, piece_floats / table->full_width);
-}
-
-/** First float of slice `column` in a whole row. */
+/* First float of slice `column` in a whole row. */
 static int64_t slice_offset(const cf_table *table, int column)
 {
     return cf_table_slice_start(table->dim, table->grid->n_columns, column) * CF_LANES;
@@ -33,161 +27,155 @@ static int64_t slice_width(const cf_table *table, int column)
     return slice_offset(table, column + 1) - slice_offset(table, column);
 }
 
-/** Copy `count` packed rows of slice `column` to their place in whole rows. */
-static void place_slice(const cf_table *table, int column, const float *packed, int64_t count,
-                        float *out)
+/* Copy `count` packed rows of slice `column` into whole rows. */
+static void unpack_slice(const cf_table *table, int column, const float *packed, int64_t count,
+                         float *out)
 {
-    int64_t width = slice_width(table, column), offset = slice_offset(table, column);
+    const int64_t width = slice_width(table, column), offset = slice_offset(table, column);
 
     for (int64_t r = 0; r < count; r++)
         memcpy(out + r * table->full_width + offset, packed + r * width,
                (size_t)width * sizeof *out);
 }
 
-/** Rows first .. last - 1 of the table that are in block `row` of the grid. */
-typedef struct part {
+/* ---- A range of rows on every rank ---- */
+
+/* Rows first .. first + count - 1 of the table. */
+typedef struct row_range {
     int64_t first, count;
-} part;
+} row_range;
 
-static part part_of_block(const cf_table *table, int row, int64_t first, int64_t last)
+/* Those of a range that are in block `row` of the grid. */
+static row_range range_in_block(const cf_table *table, int row, row_range range)
 {
-    int64_t from = larger(first, table->blocks.start[row]);
-    int64_t to = smaller(last, table->blocks.start[row + 1]);
+    const int64_t begin = cf_max(range.first, table->blocks.start[row]);
+    const int64_t end = cf_min(range.first + range.count, table->blocks.start[row + 1]);
 
-    return (part){from, larger(0, to - from)};
+    return (row_range){begin, cf_max(0, end - begin)};
 }
 
-/** Rows first .. first + count - 1, at most a piece. `packed` (NULL with one grid column): room for
- * as many floats as `out`. */
-static void gather_piece(const cf_table *table, part rows, int *counts, float *packed, float *out)
+/* One round. `recv_count`: 2 x ranks, the counts and after them the displacements. `packed` (NULL
+ * with one grid column, where the blocks follow one another in `out` already): as many floats as
+ * `out`. */
+static void gather_round(const cf_table *table, row_range rows, int *recv_count, float *packed,
+                         float *out)
 {
     const cf_grid *grid = table->grid;
-    const int64_t last = rows.first + rows.count;
-    part mine = part_of_block(table, grid->my_row, rows.first, last);
-    int *displs = counts + grid->world.size;
-    int64_t at = 0;
+    const int size = grid->world.size;
+    const row_range mine = range_in_block(table, grid->my_row, rows);
+    const int64_t local = mine.count > 0 ? mine.first - table->first_row : 0;
+    int *recv_start = recv_count + size;
 
-    for (int rank = 0; rank < grid->world.size; rank++) {
-        part theirs = part_of_block(table, rank / grid->n_columns, rows.first, last);
-        counts[rank] = cf_par_count(theirs.count * slice_width(table, rank % grid->n_columns));
-        displs[rank] = cf_par_count(at);
-        at += counts[rank];
+    for (int rank = 0; rank < size; rank++) {
+        const row_range part = range_in_block(table, rank / grid->n_columns, rows);
+        recv_count[rank] = cf_par_count(part.count * slice_width(table, rank % grid->n_columns));
     }
+    cf_par_displacements(recv_count, recv_start, size);
     /* my rows are consecutive in memory: they are sent from where they are */
-    const float *from =
-        mine.count ? table->data + (mine.first - table->first_row) * table->width : table->data;
-    MPI_Allgatherv(from, counts[grid->world.rank], MPI_FLOAT, packed ? packed : out, counts, displs,
-                   MPI_FLOAT, grid->world.comm);
-    for (int rank = 0; packed && rank < grid->world.size; rank++) {
-        part theirs = part_of_block(table, rank / grid->n_columns, rows.first, last);
-        if (theirs.count)
-            place_slice(table, rank % grid->n_columns, packed + displs[rank], theirs.count,
-                        out + (theirs.first - rows.first) * table->full_width);
+    MPI_Allgatherv(table->data + local * table->width, recv_count[grid->world.rank], MPI_FLOAT,
+                   packed != NULL ? packed : out, recv_count, recv_start, MPI_FLOAT,
+                   grid->world.comm);
+    for (int rank = 0; packed != NULL && rank < size; rank++) {
+        const row_range part = range_in_block(table, rank / grid->n_columns, rows);
+        if (part.count > 0)
+            unpack_slice(table, rank % grid->n_columns, packed + recv_start[rank], part.count,
+                         out + (part.first - rows.first) * table->full_width);
     }
 }
 
 cf_status cf_table_gather(const cf_table *table, int64_t first, int64_t count, float *out)
 {
     const cf_grid *grid = table->grid;
-    const int64_t step = piece_rows(table);
-    int *counts = NULL;
+    const int64_t step = rows_per_round(table);
+    int *recv_count = NULL;
     float *packed = NULL;
     cf_status status;
 
     CF_ASSERT(first >= 0 && count >= 0 && first + count <= table->n_rows);
-    status = CF_ALLOC(counts, (int64_t)2 * grid->world.size);
-    if (status == CF_OK && grid->n_columns > 1) /* else blocks follow one another in `out` */
-        status = CF_ALLOC(packed, smaller(step, count) * table->full_width);
+    status = CF_ALLOC(recv_count, (int64_t)2 * grid->world.size);
+    if (status == CF_OK && grid->n_columns > 1)
+        status = CF_ALLOC(packed, cf_min(step, count) * table->full_width);
     CF_TRY(cf_par_agree(&grid->world, status));
     for (int64_t at = 0; at < count; at += step)
-        gather_piece(table, (part){first + at, smaller(step, count - at)}, counts, packed,
+        gather_round(table, (row_range){first + at, cf_min(step, count - at)}, recv_count, packed,
                      out + at * table->full_width);
 done:
     cf_free(&packed);
-    cf_free(&counts);
+    cf_free(&recv_count);
     return status;
 }
 
-/** Buffers of an exchange of slices within the grid row; arrays of ints are n_columns each. */
+/* ---- Rows of the own block, by a list ---- */
+
+/* Buffers of one round within the grid row. The lists are the requests; the rows travel as replies,
+ * whose counts are the lists' lengths times a width. */
 typedef struct exchange {
-    int *asked, *asked_at;  /* rows that each rank asks for, and where its list begins in `rows` */
-    int *sent, *sent_at;    /* floats to each rank */
-    int *received, *placed; /* floats from each rank */
-    int64_t *rows;          /* all lists, one after the other */
-    float *send, *receive;
+    cf_plan lists, replies; /* elements: row numbers; floats of rows */
+    int64_t *requests;      /* the lists of all ranks, one after the other */
+    float *send, *recv;     /* rows x width for all lists; my rows, slice after slice */
 } exchange;
 
-static void exchange_destroy(exchange *buffers)
+static void exchange_destroy(exchange *e)
 {
-    cf_free(&buffers->asked);
-    cf_free(&buffers->rows);
-    cf_free(&buffers->send);
-    cf_free(&buffers->receive);
+    cf_par_destroy_plan(&e->lists);
+    cf_par_destroy_plan(&e->replies);
+    cf_free(&e->requests);
+    cf_free(&e->send);
+    cf_free(&e->recv);
 }
 
-static cf_status exchange_create(const cf_table *table, int64_t step, exchange *buffers)
+/* `step`: rows of one rank in a round. Local. Errors: MEMORY. */
+static cf_status exchange_create(const cf_table *table, int64_t step, exchange *e)
 {
     const int64_t n_columns = table->grid->n_columns;
     cf_status status;
 
-    CF_TRY(CF_ALLOC(buffers->asked, 6 * n_columns));
-    buffers->asked_at = buffers->asked + n_columns;
-    buffers->sent = buffers->asked + 2 * n_columns;
-    buffers->sent_at = buffers->asked + 3 * n_columns;
-    buffers->received = buffers->asked + 4 * n_columns;
-    buffers->placed = buffers->asked + 5 * n_columns;
-    CF_TRY(CF_ALLOC(buffers->rows, step * n_columns));
-    CF_TRY(CF_ALLOC(buffers->send, step * n_columns * table->width));
-    CF_TRY(CF_ALLOC(buffers->receive, step * table->full_width));
+    CF_TRY(cf_par_create_plan(&table->grid->row, &e->lists));
+    CF_TRY(cf_par_create_plan(&table->grid->row, &e->replies));
+    CF_TRY(CF_ALLOC(e->requests, step * n_columns));
+    CF_TRY(CF_ALLOC(e->send, step * n_columns * table->width));
+    CF_TRY(CF_ALLOC(e->recv, step * table->full_width));
 done:
     return status;
 }
 
-/** Tell the grid row which rows I want, and hear theirs. */
-static void exchange_lists(const cf_table *table, exchange *buffers, const int64_t *rows,
-                           int64_t count)
+/* Every rank of the grid row gets every list: each of them has a slice of each row. */
+static void exchange_lists(const cf_table *table, exchange *e, const int64_t *rows, int64_t count)
 {
     const cf_par *par = &table->grid->row;
-    int mine = cf_par_count(count), at = 0;
+    const int mine = cf_par_count(count);
 
-    MPI_Allgather(&mine, 1, MPI_INT, buffers->asked, 1, MPI_INT, par->comm);
-    for (int c = 0; c < par->size; c++) {
-        buffers->asked_at[c] = at;
-        at += buffers->asked[c];
-    }
-    MPI_Allgatherv(rows, mine, MPI_INT64_T, buffers->rows, buffers->asked, buffers->asked_at,
+    MPI_Allgather(&mine, 1, MPI_INT, e->lists.recv_count, 1, MPI_INT, par->comm);
+    cf_par_order_plan(&e->lists);
+    MPI_Allgatherv(rows, mine, MPI_INT64_T, e->requests, e->lists.recv_count, e->lists.recv_start,
                    MPI_INT64_T, par->comm);
 }
 
-/** One round: at most a piece of rows for each rank of the grid row. */
-static void exchange_rows(const cf_table *table, exchange *buffers, const int64_t *rows,
-                          int64_t count, float *out)
+/* One round: the lists, then my slice of the rows on each list. */
+static void exchange_rows(const cf_table *table, exchange *e, const int64_t *rows, int64_t count,
+                          float *out)
 {
     const cf_par *par = &table->grid->row;
     const int64_t width = table->width;
-    int64_t total = 0;
 
-    exchange_lists(table, buffers, rows, count);
+    exchange_lists(table, e, rows, count);
     for (int c = 0; c < par->size; c++) {
-        buffers->sent[c] = cf_par_count(buffers->asked[c] * width);
-        buffers->sent_at[c] = cf_par_count(buffers->asked_at[c] * width);
-        buffers->received[c] = cf_par_count(count * slice_width(table, c));
-        buffers->placed[c] = cf_par_count(count * slice_offset(table, c));
-        total += buffers->asked[c];
+        e->replies.send_count[c] = cf_par_count(e->lists.recv_count[c] * width);
+        e->replies.recv_count[c] = cf_par_count(count * slice_width(table, c));
     }
-    for (int64_t k = 0; k < total; k++)
-        memcpy(buffers->send + k * width, table->data + buffers->rows[k] * width,
+    cf_par_order_plan(&e->replies);
+    for (int64_t k = 0; k < e->lists.n_recv; k++)
+        memcpy(e->send + k * width, table->data + e->requests[k] * width,
                (size_t)width * sizeof *out);
-    MPI_Alltoallv(buffers->send, buffers->sent, buffers->sent_at, MPI_FLOAT, buffers->receive,
-                  buffers->received, buffers->placed, MPI_FLOAT, par->comm);
+    cf_par_send(&e->replies, e->send, e->recv, MPI_FLOAT);
     for (int c = 0; c < par->size; c++)
-        place_slice(table, c, buffers->receive + buffers->placed[c], count, out);
+        unpack_slice(table, c, e->recv + e->replies.recv_start[c], count, out);
 }
 
 cf_status cf_table_gather_own(const cf_table *table, const int64_t *rows, int64_t count, float *out)
 {
     const cf_par *par = &table->grid->row;
-    exchange buffers = {0};
+    exchange e = {0};
     int64_t most = count, step;
     cf_status status;
 
@@ -199,15 +187,16 @@ cf_status cf_table_gather_own(const cf_table *table, const int64_t *rows, int64_
                    (size_t)table->full_width * sizeof *out);
         return CF_OK;
     }
+    /* lists differ in length: all ranks make the rounds that the longest one needs */
     MPI_Allreduce(MPI_IN_PLACE, &most, 1, MPI_INT64_T, MPI_MAX, par->comm);
-    step = smaller(piece_rows(table), most);
-    CF_TRY(cf_par_agree(par, exchange_create(table, step, &buffers)));
+    step = cf_min(rows_per_round(table), most);
+    CF_TRY(cf_par_agree(par, exchange_create(table, step, &e)));
     for (int64_t at = 0; at < most; at += step) {
-        int64_t n = larger(0, smaller(step, count - at));
-        exchange_rows(table, &buffers, n ? rows + at : rows, n,
-                      n ? out + at * table->full_width : out);
+        const int64_t n = cf_max(0, cf_min(step, count - at));
+        exchange_rows(table, &e, n > 0 ? rows + at : rows, n,
+                      n > 0 ? out + at * table->full_width : out);
     }
 done:
-    exchange_destroy(&buffers);
+    exchange_destroy(&e);
     return status;
 }

@@ -1,10 +1,14 @@
+/* Tables (n_rows x dim, float32) over the grid: grid row r has block r of the rows, grid column c a
+ * slice of the dimensions, in whole segments of 16 floats. A rank holds local_rows x width floats;
+ * the last slice is padded with zeros, which no function changes, so that loops over rows need no
+ * remainder. Noise is a function of (seed, row, dimension), the same on any grid. */
 #include "cf/table.h"
 
 #include <string.h>
 
 int64_t cf_table_segments(int64_t dim)
 {
-    return (dim + CF_LANES - 1) / CF_LANES;
+    return cf_ceil_div(dim, CF_LANES);
 }
 
 int64_t cf_table_slice_start(int64_t dim, int n_columns, int column)
@@ -12,8 +16,8 @@ int64_t cf_table_slice_start(int64_t dim, int n_columns, int column)
     return cf_par_even_start(cf_table_segments(dim), n_columns, column);
 }
 
-/** Everything of the table but its memory. */
-static void lay_out(cf_table *table, const cf_grid *grid, const cf_blocks *blocks, int64_t dim)
+/* Everything of the table but its memory. */
+static void set_shape(cf_table *table, const cf_grid *grid, const cf_blocks *blocks, int64_t dim)
 {
     int64_t first = cf_table_slice_start(dim, grid->n_columns, grid->my_column);
     int64_t next = cf_table_slice_start(dim, grid->n_columns, grid->my_column + 1);
@@ -25,13 +29,12 @@ static void lay_out(cf_table *table, const cf_grid *grid, const cf_blocks *block
     table->dim = dim;
     table->first_dim = first * CF_LANES;
     table->width = (next - first) * CF_LANES;
-    table->local_dim =
-        (table->first_dim + table->width < dim ? table->first_dim + table->width : dim) -
-        table->first_dim;
+    table->local_dim = cf_min(table->width, dim - table->first_dim);
     table->full_width = cf_table_segments(dim) * CF_LANES;
 }
 
-static cf_status allocate(cf_table *table, const cf_blocks *blocks)
+/* Local. Errors: MEMORY. */
+static cf_status allocate_table(cf_table *table, const cf_blocks *blocks)
 {
     cf_status status;
 
@@ -51,14 +54,15 @@ cf_status cf_table_create(const cf_grid *grid, const cf_blocks *blocks, int64_t 
     CF_ASSERT(blocks->count == grid->n_rows && dim > 0);
     if (grid->n_columns > cf_table_segments(dim))
         return CF_FAIL(CF_ERR_USAGE,
-                       "grid %dx%d: %lld dimensions have %lld segments of %d, so at most as many "
-                       "grid columns",
+                       "grid %dx%d: %lld dimensions have %lld segments of %d, so at most %lld grid "
+                       "columns",
                        grid->n_rows, grid->n_columns, (long long)dim,
-                       (long long)cf_table_segments(dim), CF_LANES);
+                       (long long)cf_table_segments(dim), CF_LANES,
+                       (long long)cf_table_segments(dim));
     status = CF_ALLOC(table, 1);
     if (status == CF_OK) {
-        lay_out(table, grid, blocks, dim);
-        status = allocate(table, blocks);
+        set_shape(table, grid, blocks, dim);
+        status = allocate_table(table, blocks);
     }
     CF_TRY(cf_par_agree(&grid->world, status));
     *out = table;
@@ -70,7 +74,7 @@ done:
 
 void cf_table_destroy(cf_table **table)
 {
-    if (!*table) return;
+    if (*table == NULL) return;
     cf_par_destroy_blocks(&(*table)->blocks);
     cf_free(&(*table)->data);
     cf_free(table);
@@ -104,8 +108,9 @@ void cf_table_fill_normal(cf_table *table, uint64_t seed, int64_t row_offset, do
     }
 }
 
-/** The first local row with a NaN or an infinity; local_rows if none. */
-static int64_t first_bad_row(const cf_table *table)
+/* The first local row with a NaN or an infinity; local_rows if none. The exponent's bits are
+ * tested, without branches, so that the loop over a row is vectorized. */
+static int64_t find_not_finite(const cf_table *table)
 {
     const uint32_t exponent = 0x7f800000; /* all ones: NaN or infinity */
     int64_t first = table->local_rows;
@@ -126,7 +131,7 @@ static int64_t first_bad_row(const cf_table *table)
 
 cf_status cf_table_check_finite(const cf_table *table, const char *what)
 {
-    int64_t row = first_bad_row(table);
+    int64_t row = find_not_finite(table);
 
     row = row < table->local_rows ? table->first_row + row : table->n_rows;
     MPI_Allreduce(MPI_IN_PLACE, &row, 1, MPI_INT64_T, MPI_MIN, table->grid->world.comm);

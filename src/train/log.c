@@ -112,7 +112,7 @@ static json_t *spectrum_json(const collapse_table *t)
 
     for (int k = 0; k < CF_SPECTRUM_TOPS && cf_spectrum_top[k] < t->dim; k++) {
         snprintf(top, sizeof top, "%d", cf_spectrum_top[k]);
-        json_object_set_new(shares, top, json_real(s->share[k]));
+        json_object_set_new(shares, top, json_real(s->fraction[k]));
     }
     return json_pack("{s:f, s:f, s:f, s:o}", "effective_rank", s->effective_rank,
                      "participation_ratio", s->participation_ratio, "information_abundance",

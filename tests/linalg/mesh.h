@@ -40,6 +40,27 @@ static inline cf_cyclic *new_cyclic(const cf_mesh *mesh, cf_type type, int64_t r
     return a;
 }
 
+/** a(i, j) = at(context, i, j), found from the layout alone. */
+static inline void fill_cyclic(cf_cyclic *a,
+                               double (*at)(const void *context, int64_t i, int64_t j),
+                               const void *context)
+{
+    const cf_mesh *mesh = a->mesh;
+
+    for (int64_t c = 0; c < a->local_columns; c++)
+        for (int64_t r = 0; r < a->local_rows; r++) {
+            const int64_t i = (r / a->block * mesh->n_rows + mesh->my_row) * a->block +
+                              r % a->block,
+                          j = (c / a->block * mesh->n_columns + mesh->my_column) * a->block +
+                              c % a->block,
+                          k = c * a->local_rows + r;
+            if (a->type == CF_F64)
+                ((double *)a->data)[k] = at(context, i, j);
+            else
+                ((float *)a->data)[k] = (float)at(context, i, j);
+        }
+}
+
 /** Noise in [-1, 1). */
 static inline double noise(const void *context, int64_t i, int64_t j)
 {

@@ -22,7 +22,7 @@ static void equal_values_count_all(void **state)
     assert_close(m.participation_ratio, 40, 1e-12);
     assert_close(m.information_abundance, 40, 1e-12);
     for (int t = 0; t < CF_SPECTRUM_TOPS; t++)
-        assert_close(m.share[t], fmin(cf_spectrum_top[t] / 40.0, 1), 1e-15);
+        assert_close(m.fraction[t], fmin(cf_spectrum_top[t] / 40.0, 1), 1e-15);
 }
 
 static void one_value_counts_one(void **state)
@@ -32,10 +32,10 @@ static void one_value_counts_one(void **state)
     (void)state;
     const cf_spectrum m = cf_linalg_measure_spectrum(one, 9);
     assert_true(m.effective_rank == 1 && m.participation_ratio == 1 &&
-                m.information_abundance == 1 && m.share[0] == 1 && m.share[4] == 1);
+                m.information_abundance == 1 && m.fraction[0] == 1 && m.fraction[4] == 1);
     const cf_spectrum zero = cf_linalg_measure_spectrum(none, 9);
     assert_true(zero.effective_rank == 0 && zero.participation_ratio == 0 &&
-                zero.information_abundance == 0 && zero.share[0] == 0 && zero.share[4] == 0);
+                zero.information_abundance == 0 && zero.fraction[0] == 0 && zero.fraction[4] == 0);
 }
 
 /* s = 1, 1/2, 1/4 ...: p = 1/2, 1/4 ..., of entropy 2 ln 2. */
@@ -50,8 +50,8 @@ static void a_geometric_series_has_its_closed_forms(void **state)
     assert_close(m.effective_rank, 4, 1e-12); /* the rest beyond 50 is about 1e-13 */
     assert_close(m.participation_ratio, (16.0 / 9) / (16.0 / 15), 1e-12);
     assert_close(m.information_abundance, 2, 1e-12);
-    assert_close(m.share[0], 0.75, 1e-12);
-    assert_close(m.share[1], 1 - ldexp(1, -16), 1e-12);
+    assert_close(m.fraction[0], 0.75, 1e-12);
+    assert_close(m.fraction[1], 1 - ldexp(1, -16), 1e-12);
 }
 
 /* ---- Tables ---- */
@@ -101,7 +101,7 @@ static void tables_have_the_golden_spectra(void **state)
             assert_close(m.participation_ratio, measures[1], 1e-5);
             assert_close(m.information_abundance, measures[2], 1e-5);
             for (int t = 0; t < CF_SPECTRUM_TOPS; t++)
-                assert_close(m.share[t], measures[3 + t], 1e-6);
+                assert_close(m.fraction[t], measures[3 + t], 1e-6);
         }
         cf_table_destroy(&table);
         free(values);

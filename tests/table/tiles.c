@@ -93,7 +93,7 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
     assert_int_equal(cf_par_create_grid(&world, world.size, 1, &grid), CF_OK);
     table = new_table(grid, 50, 16);
     for (int bad = 0; bad < world.size; bad++)
-        for (int64_t n = 1; n <= (world.size > 1 ? 4 : 3); n++) {
+        for (int64_t n = 1; n <= (world.size > 1 ? 10 : 9); n++) {
             if (world.rank == bad) cf_alloc_fail_at(n);
             assert_int_equal(cf_table_create_tiles(table, 8, &tiles), CF_ERR_MEMORY);
             assert_non_null(strstr(cf_error_message(), "out of memory"));
