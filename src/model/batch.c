@@ -10,6 +10,8 @@ enum { SAMPLES, N_SIZES }; /* of the tables of arrays: the largest batch */
 
 /* ---- Sorting rows ---- */
 
+/* All sorts of a step use the same keys: a sample has at most two of them, one an item, and
+ * requests and occurrences received by one rank are at most those of the whole batch. */
 static const cf_array sort_arrays[] = {
     CF_ARRAY(row_sort, keys, SAMPLES, 2),
     CF_ARRAY(row_sort, scratch, SAMPLES, 2),
@@ -23,6 +25,7 @@ cf_status row_sort_create(int64_t n_rows, int64_t max_batch, row_sort *out)
     cf_status status;
 
     *out = (row_sort){0};
+    /* two bits are left free, so that keys stay positive as signed numbers too */
     CF_REQUIRE(max_batch <= most && n_rows >> (62 - POSITION_BITS) == 0, CF_ERR_USAGE,
                "train_batch_size %lld is too large: at most %lld", (long long)max_batch,
                (long long)most);
@@ -84,6 +87,8 @@ double batch_index_bytes(double max_batch)
     return cf_arrays_bytes(index_arrays, N_INDEX_ARRAYS, (double[N_SIZES]){max_batch});
 }
 
+/* Distinct users and the samples of each. Samples come in ascending position, so positions ascend
+ * within each user: user_gradient() sums in that order. */
 static void find_users(batch_index *index, const cf_batch *batch)
 {
     const uint64_t *keys = index->sort->keys;
@@ -98,6 +103,8 @@ static void find_users(batch_index *index, const cf_batch *batch)
         index->by_user[k] = key_position(keys[k]);
 }
 
+/* Distinct items and the local occurrences of each. The positive and the negative of a sample may
+ * be the same item: they are two occurrences of it. */
 static void find_items(batch_index *index, const cf_batch *batch)
 {
     const int64_t n_occurrences = 2 * batch->count;

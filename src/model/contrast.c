@@ -43,6 +43,7 @@ static int64_t fixed_memory(int64_t width)
                                     (double[N_SIZES]){0, threads, threads * floats, floats, 1});
 }
 
+/* Follows contrast_create(). */
 double contrast_memory(int64_t width, int64_t memory, double n_tiles)
 {
     const int64_t fixed = fixed_memory(width), room = (memory - fixed) / tile_bytes;
@@ -76,6 +77,7 @@ void contrast_destroy(contrast *c)
 
 /* ---- Rows ---- */
 
+/* a . b, in the lanes' order: the same bits wherever it is computed. */
 static float dot(const float *a, const float *b, int64_t width)
 {
     cf_lanes sum = {0};
@@ -203,6 +205,7 @@ static void sum_rows(contrast *c, const infonce *term, int64_t first, int64_t n)
         for (int64_t b = 0; b < n; b++)
             cf_exact_add(&total[b], (double)sum_weights(tile + b * COLUMNS, columns_of(term, t)));
     }
+    /* which thread had which tile does not matter to an exact sum */
     for (int thread = 1; thread < c->n_threads; thread++)
         for (int64_t b = 0; b < n; b++)
             cf_exact_merge(&c->total[b], &c->total[thread * ROWS + b]);
@@ -214,6 +217,7 @@ static void sum_rows(contrast *c, const infonce *term, int64_t first, int64_t n)
         scale(c->scaled + b * c->width, x + b * c->width,
               (float)((double)term->times[first + b] / total), c->width);
     }
+    /* rows behind the last must not reach the columns' gradient */
     memset(c->scaled + n * c->width, 0, (size_t)((ROWS - n) * c->width) * sizeof(float));
 }
 
@@ -299,6 +303,7 @@ static void finish_columns(contrast *c, infonce *term)
     }
 }
 
+/* A tile of rows at a time: its weights against all my columns are what `kept` has room for. */
 void contrast_infonce(contrast *c, infonce *term, cf_exact *loss)
 {
     const int64_t capacity = term->tiles->capacity * c->width;
@@ -472,6 +477,8 @@ static void finish_batch(contrast *c, batch_contrast *term, int side)
     }
 }
 
+/* Both sides' totals come before any sample's loss, which adds one of each; both sides' inverses
+ * before any gradient. */
 double contrast_batch(contrast *c, batch_contrast *term)
 {
     double loss;

@@ -14,6 +14,8 @@ typedef struct global_sample {
     int64_t position;
 } global_sample;
 
+/* Sizes of the table: B, floats of whole tiles, of a slice of B rows, of B whole rows if there are
+ * other ranks, and ranks to gather from. */
 enum { SAMPLES, PADDED_FLOATS, SLICE_FLOATS, REMOTE_FLOATS, GRID_ROWS, RANKS, N_SIZES };
 
 static const cf_array arrays[] = {
@@ -79,6 +81,8 @@ double global_batch_bytes(const memory_shape *m, int64_t tile)
                           [RANKS] = m->ranks});
 }
 
+/* Each rank of a grid column contributes its samples; ranks of a grid row have the same ones, so
+ * the column is enough. Positions tell the order, whatever the order of arrival. */
 static void gather_samples(global_batch *g, const cf_batch *batch)
 {
     const cf_par *column = &g->grid->column;
@@ -141,6 +145,7 @@ static void gather_slices(global_batch *g, cf_side side)
 {
     const cf_grid *grid = g->grid;
 
+    /* how many rows of how many dimensions each rank has follows from the ids: nothing is asked */
     for (int rank = 0; rank < grid->world.size; rank++) {
         const int row = rank / grid->n_columns, column = rank % grid->n_columns;
         const int64_t n_rows = first_of_block(g, side, row + 1) - first_of_block(g, side, row);
@@ -163,6 +168,8 @@ static void gather_slices(global_batch *g, cf_side side)
     }
 }
 
+/* The rows behind the last are zeros, so that whole tiles can be multiplied: a zero row adds
+ * nothing to a gradient, and its weights are not counted. */
 void global_batch_gather(global_batch *g, cf_side side)
 {
     const int64_t used = g->n_rows[side] * g->full_width;

@@ -30,6 +30,8 @@ double batch_rows_bytes(double max_batch, double width)
                            (double[N_SIZES]){max_batch, max_batch * width});
 }
 
+/* A side has at most 2 B rows, which a batch of distinct items on both sides needs; users need
+ * half, but one capacity for both sides is what cf_sparse has. */
 static const cf_array gradient_arrays[] = {
     CF_ARRAY(gradient, values[CF_USERS], FLOATS, 2),
     CF_ARRAY(gradient, values[CF_ITEMS], FLOATS, 2),
@@ -62,6 +64,7 @@ double gradient_bytes(double max_batch, double width)
                            (double[N_SIZES]){max_batch, max_batch * width});
 }
 
+/* out = factor in, of one row */
 static void scale_row(float *out, const float *in, float factor, int64_t width)
 {
     const cf_lanes scale = cf_lanes_all(factor);
@@ -70,6 +73,9 @@ static void scale_row(float *out, const float *in, float factor, int64_t width)
         cf_lanes_store(out + d, cf_lanes_load(in + d) * scale);
 }
 
+/* Rows have very different numbers of samples: chunks of 8 rows in turn give the threads like work,
+ * and are known in advance, unlike dynamic chunks. Each row is one thread's, so its bits do not
+ * depend on the threads. */
 void gradient_fill(gradient *g, const cf_graph *graph, const batch_rows *rows, gradient_row_fn *row,
                    const void *context)
 {

@@ -39,6 +39,8 @@ static int64_t count_train(const cf_model *model)
     return n;
 }
 
+/* The graph and the tables agree on errors by themselves; ops->create() comes last, since it reads
+ * all of the others. */
 static cf_status create_parts(cf_model *model, int64_t max_batch)
 {
     const cf_shard *shard = model->shard;
@@ -55,6 +57,8 @@ done:
     return status;
 }
 
+/* The model is zero bytes at first, and destroying takes parts of zero bytes: one exit frees
+ * whatever there is. */
 cf_status cf_model_create(const cf_model_options *options, const cf_model_place *place,
                           cf_model **out)
 {
@@ -81,6 +85,7 @@ done:
     return status;
 }
 
+/* In the reverse order of creation: fields and sparse rows lie in the graph. */
 void cf_model_destroy(cf_model **model)
 {
     cf_model *m = *model;
@@ -139,6 +144,7 @@ static void pool_rows(void *context, const cf_rows *rows)
     }
 }
 
+/* One sum over neighbours without scaling, whose result for the items is not used. */
 cf_status cf_model_pool_users(cf_model *model)
 {
     const cf_table *items = model->table[CF_ITEMS];
@@ -175,6 +181,8 @@ bool cf_model_propagates(const cf_model *model)
     return model->propagation.n_layers > 0;
 }
 
+/* The final tables are the raw ones in all but their data: blocks and slices are shared, so they
+ * must not be destroyed. */
 void cf_model_final(cf_model *model, const cf_table *out[2])
 {
     float *final[2];

@@ -23,6 +23,7 @@ static const cf_array arrays[] = {
 };
 enum { N_ARRAYS = sizeof arrays / sizeof *arrays };
 
+/* At most two occurrences a sample arrive, and at most one user row each. */
 cf_status occurrences_create(const batch_layout *layout, const item_requests *requests,
                              occurrences *out)
 {
@@ -83,7 +84,7 @@ static void pack_occurrences(occurrences *o, const cf_batch *batch, const float 
     memset(o->plan.send_count, 0, (size_t)size * sizeof(int));
     memset(o->user_plan.send_count, 0, (size_t)size * sizeof(int));
     for (int64_t k = 0; k < index->n_users; k++)
-        o->packed_for[k] = -1;
+        o->packed_for[k] = -1; /* the last batch had other users */
     for (int64_t k = 0; k < 2 * batch->count; k++) {
         const int32_t local = index->by_item[k], n = local / 2, user = index->user_index[n];
         const int64_t item = index->items[index->item_index[local]];
@@ -98,7 +99,8 @@ static void pack_occurrences(occurrences *o, const cf_batch *batch, const float 
     }
 }
 
-/* After it, occurrence.user counts in user_rows, not in one sender's message. */
+/* Sends the records and the rows they refer to. After it, occurrence.user counts in user_rows, not
+ * in one sender's message. */
 static void exchange_occurrences(occurrences *o, const float *final)
 {
     const cf_plan *plan = &o->plan;
@@ -137,6 +139,7 @@ static void order_occurrences(occurrences *o)
         CF_ASSERT(requests->rows[row] == item);
         o->by_item[k] = o->by_order[key_position(sort->keys[k])];
     }
+    /* an item was requested if and only if it has an occurrence */
     CF_ASSERT(row + 1 == requests->n_rows);
     o->item_start[row + 1] = n;
 }

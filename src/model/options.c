@@ -1,5 +1,7 @@
-/* The settings of models, and the struct they are read into: the rest of the module sees numbers,
- * no names of settings. */
+/* The settings of models, in one table, and cf_model_options, which they are read into once: the
+ * rest of the module sees numbers and no names of settings. Names are RecBole's where it has them
+ * (n_layers, reg_weight, ssl_tau, ...). A setting that a model does not use is read all the same,
+ * and ignored. */
 #include "contrast.h"
 #include "internal.h"
 
@@ -14,7 +16,7 @@ const cf_setting cf_model_settings[] = {
      .initial = "2",
      .min = 0,
      .max = 64,
-     .help = "LightGCN, SGL, SGCL: powers of the graph beside the raw table"},
+     .help = "LightGCN, SGL, SGCL: number of propagation layers"},
     {.name = "reg_weight",
      .kind = CF_SETTING_REAL,
      .initial = "1e-05",
@@ -37,7 +39,7 @@ const cf_setting cf_model_settings[] = {
      .initial = "0.1",
      .min = 0,
      .max = 1,
-     .help = "SGL: share of the edges or nodes that a view leaves out"},
+     .help = "SGL: fraction of the edges or nodes that a view drops"},
     {.name = "ssl_tau",
      .kind = CF_SETTING_REAL,
      .initial = "0.5",
@@ -68,7 +70,7 @@ const cf_setting cf_model_settings[] = {
      .initial = "0.8",
      .min = 0,
      .max = 1,
-     .help = "only rows near a batch are propagated, where they have at most this share of all "
+     .help = "propagate only the rows near a batch while they have at most this fraction of all "
              "edges (0: all rows)",
      .machine = true},
     {.name = "text_reg_weight",
@@ -108,6 +110,7 @@ static cf_view_type read_view_type(const cf_config *config)
     return cf_config_is(config, "type", "RW") ? CF_VIEWS_WALKS : CF_VIEWS_EDGES;
 }
 
+/* Memory is given in MiB and counted in bytes. */
 void cf_model_read_options(const cf_config *config, cf_model_options *out)
 {
     *out = (cf_model_options){

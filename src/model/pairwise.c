@@ -31,6 +31,7 @@ static const cf_array arrays[] = {
 };
 enum { N_ARRAYS = sizeof arrays / sizeof *arrays };
 
+/* The three structs lend each other what they share: the order here is that of their dependence. */
 cf_status pairwise_create(const cf_model *model, row_sort *sort, int64_t max_batch, pairwise *out)
 {
     const cf_table *users = model->table[CF_USERS];
@@ -170,6 +171,7 @@ static void user_gradient(const pairwise *p, int64_t k, float *out)
     for (int64_t d = 0; d < p->requests.width; d += CF_LANES) {
         cf_lanes sum = {0};
 
+        /* sums in registers, over samples, a segment at a time: rows stay in the cache meanwhile */
         for (int64_t e = p->index.user_start[k]; e < p->index.user_start[k + 1]; e++) {
             const int64_t n = p->index.by_user[e];
 
@@ -201,6 +203,7 @@ static void item_gradient(const pairwise *p, int64_t k, float *out)
     }
 }
 
+/* A gradient_row_fn. */
 static void pairwise_gradient_row(const void *context, cf_side side, int64_t k, float *out)
 {
     if (side == CF_USERS)
@@ -249,6 +252,8 @@ void pairwise_forward(cf_model *model, const cf_batch *batch, cf_exact sums[PAIR
     if (model->grid->my_column != 0) sums[SUM_LOSS] = (cf_exact){0};
 }
 
+/* The sums are exact, so the loss has the same bits on all ranks and grids. It is checked before
+ * any gradient is passed on: a consumer that was called has changed the tables. */
 cf_status pairwise_loss(cf_model *model, const cf_batch *batch, cf_exact sums[PAIRWISE_SUMS],
                         cf_loss *loss)
 {

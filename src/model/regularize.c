@@ -29,6 +29,7 @@ static const float *raw_row(const cf_model *model, cf_side side, int64_t k)
     return table + rows->local[side][k] * rows->width;
 }
 
+/* sum += times |raw|^2, by segments. */
 static void add_norm(cf_exact *sum, const float *raw, int64_t width, int64_t times)
 {
     if (times == 0) return;
@@ -95,6 +96,8 @@ static float coefficient_of(const cf_model *model, const int64_t *times, const d
     return (float)(model->reg_weight * sum / (double)size);
 }
 
+/* An item row may be a positive of some samples and a negative of others: it stands in two stacks,
+ * whose coefficients add up. */
 void regularize_set_coefficients(cf_model *model, const double squares[PAIRWISE_SUMS], int64_t size)
 {
     const batch_rows *rows = &model->rows;

@@ -20,6 +20,7 @@ static const cf_array arrays[] = {
 };
 enum { N_ARRAYS = sizeof arrays / sizeof *arrays };
 
+/* Buffers for rows are large; without other ranks they have no element. */
 cf_status item_requests_create(const batch_layout *layout, batch_index *index, item_requests *out)
 {
     const int64_t remote = layout->column->size > 1 ? layout->max_batch * layout->width : 0;
@@ -61,6 +62,7 @@ static void find_requested(item_requests *r)
         r->rows[k] = (int32_t)key_row(sort->keys[sort->start[k]]);
 }
 
+/* index->items need no packing: they lie in the order of the plan. */
 void item_requests_send(item_requests *r)
 {
     const batch_index *index = r->index;
@@ -73,6 +75,7 @@ void item_requests_send(item_requests *r)
     find_requested(r);
 }
 
+/* A row that several ranks requested is sent to each of them. */
 void item_requests_reply(item_requests *r, const float *final)
 {
     const int64_t width = r->width;

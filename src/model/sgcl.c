@@ -46,6 +46,8 @@ static double count_tiles(double padded)
     return 2 * (padded / CONTRAST_COLUMNS) * (padded / CONTRAST_ROWS);
 }
 
+/* Columns are in tiles of CONTRAST_COLUMNS, the larger of both tile sizes and a multiple of the
+ * other: the rows are padded to it. */
 static cf_status sgcl_allocate(cf_model *model, int64_t max_batch, sgcl *s)
 {
     const cf_model_options *options = &model->options;
@@ -65,6 +67,7 @@ done:
     return status;
 }
 
+/* Local failures end in one agreement. */
 static cf_status sgcl_create(cf_model *model, int64_t max_batch)
 {
     return cf_par_agree(&model->grid->world, sgcl_allocate(model, max_batch, model->impl));
@@ -122,6 +125,7 @@ static double contrast_rows(sgcl *s)
     return loss;
 }
 
+/* A gradient_row_fn: every rank has the whole gradient, and takes its own rows and slice of it. */
 static void sgcl_gradient_row(const void *context, cf_side side, int64_t k, float *out)
 {
     const sgcl *s = context;
@@ -130,6 +134,8 @@ static void sgcl_gradient_row(const void *context, cf_side side, int64_t k, floa
            (size_t)s->global.width * sizeof(float));
 }
 
+/* The loss is computed alike on every rank, so all leave together if it is not finite, before the
+ * consumer is called. */
 static cf_status sgcl_step(cf_model *model, const cf_batch *batch,
                            const cf_gradient_consumer *consumer, cf_loss *loss)
 {

@@ -85,6 +85,7 @@ static bool keep_nodes(const void *context, int64_t edge, int64_t user, int64_t 
            cf_permutation_at(&d->order[CF_ITEMS], item) < d->n_kept[CF_ITEMS];
 }
 
+/* For one layer of one view. */
 static void fill_layer(cf_model *model, int view, int layer, cf_keep *keep, const void *context)
 {
     sgl *s = model->impl;
@@ -148,6 +149,8 @@ done:
     return status;
 }
 
+/* The contrast works on one side after the other, so that columns and gradient have room for the
+ * larger one only. */
 static cf_status sgl_allocate(cf_model *model, int64_t max_batch, sgl *s)
 {
     const cf_model_options *options = &model->options;
@@ -170,6 +173,8 @@ done:
     return status;
 }
 
+/* Views are filled by edge numbers, the same from both sides of an edge: the graph learns them
+ * once. */
 static cf_status sgl_create(cf_model *model, int64_t max_batch)
 {
     const cf_par *world = &model->grid->world;
@@ -292,6 +297,8 @@ static void contrast_views(cf_model *model, const cf_batch *batch, cf_exact *los
     cf_par_restore_phase(before);
 }
 
+/* The loss must be known to be finite before the consumer is called, so the contrast comes before
+ * the backward pass of the pairwise loss, which passes on the sum of both gradients. */
 static cf_status sgl_step(cf_model *model, const cf_batch *batch,
                           const cf_gradient_consumer *consumer, cf_loss *loss)
 {

@@ -91,11 +91,13 @@ static void view_backward(void *context, const cf_rows *rows)
     }
 }
 
+/* The view's scales, as constants: C does not convert pointers to pointers by itself. */
 static const float *const *scale_of(const cf_view *view)
 {
     return (const float *const *)view->scale;
 }
 
+/* The sum starts as E0 in `out`; each layer adds E_k to it while the row is at hand. */
 void views_forward(propagation *p, const cf_view *const *layer, float *const out[2])
 {
     float *const table[2] = {p->table[0]->data, p->table[1]->data};
@@ -122,6 +124,7 @@ static void add_tables(const propagation *p, float *const g[2], float *const out
             out[side][k] += g[side][k];
 }
 
+/* Layers in reverse order: the first sum takes g through the last layer's view. */
 void views_backward(propagation *p, const cf_view *const *layer, float *const g[2],
                     float *const out[2])
 {
