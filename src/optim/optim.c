@@ -1,3 +1,11 @@
+/* Adam and SGD, row by row: the gradient consumer of the models.
+ *
+ * A step updates every row of both tables once, each as soon as its gradient is finished, so that
+ * the gradient of a whole table is never stored. Adam (Kingma and Ba 2015, algorithm 1) keeps two
+ * moments a number, in tables of the same blocks and slices:
+ *   m = b1 m + (1 - b1) g,  v = b2 v + (1 - b2) g^2,  x -= rate m' / (sqrt(v') + eps),
+ * with m' and v' corrected for their start at zero; SGD does x -= rate g. Numbers do not depend on
+ * each other, so ranks, threads and grid change no bit. tests/optim/optim.c steps in double. */
 #include "cf/optim.h"
 
 #include <math.h>
@@ -24,40 +32,48 @@ const cf_setting cf_optim_settings[] = {
     {0},
 };
 
+void cf_optim_read_options(const cf_config *config, cf_optim_options *out)
+{
+    *out = (cf_optim_options){.learner = cf_config_is(config, "learner", "adam") ? CF_ADAM : CF_SGD,
+                              .learning_rate = cf_config_real(config, "learning_rate"),
+                              .weight_decay = cf_config_real(config, "weight_decay")};
+}
+
 enum { MAX_MOMENTS = 2 };
 static const double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
 
-/* What a thread's calls of cf_optim_update() took, known from every TIMED_CALLS-th. One that takes
- * a row INTERRUPTED times as long as the quickest was interrupted, and would count for many. */
+/* The time of a thread's calls of cf_optim_update(), extrapolated from every TIMED_CALLS-th call. A
+ * call that takes INTERRUPTED times as long for a row as the quickest was interrupted by the
+ * system; extrapolated, it would count many times, so it is left out. */
 enum { TIMED_CALLS = 16, INTERRUPTED = 8 };
 typedef struct tally {
-    _Alignas(64) int64_t calls; /* a line of cache for each thread */
-    int64_t rows, timed_rows;
-    double seconds, quickest; /* of timed_rows; of a row */
+    _Alignas(64) int64_t calls; /* a cache line of its own for each thread */
+    int64_t rows, timed_rows;   /* of all calls; of those timed and not interrupted */
+    double seconds, quickest;   /* of timed_rows; of one row */
 } tally;
 
 struct cf_optim {
-    cf_table *table[2];
+    cf_table *table[2]; /* borrowed */
     cf_table *moment[2][MAX_MOMENTS];
-    int n_moments;
-    int64_t steps;
+    int n_moments; /* 2 for Adam, 0 for SGD */
+    int64_t steps; /* begun so far: t */
     double learning_rate;
     float weight_decay;
-    float step_size;    /* learning rate over the first moment's bias correction */
-    float second_scale; /* 1 / sqrt(second moment's bias correction) */
-    tally *tally;       /* of each thread */
+    float step_size;    /* learning_rate / (1 - beta1^t); SGD: learning_rate */
+    float second_scale; /* 1 / sqrt(1 - beta2^t) */
+    tally *tally;       /* n_threads */
     int n_threads;
 };
 
-cf_status cf_optim_create(const cf_config *config, cf_table *const table[2], cf_optim **out)
+cf_status cf_optim_create(const cf_optim_options *options, cf_table *const table[2], cf_optim **out)
 {
     cf_optim *optim = NULL;
     cf_status status = cf_par_agree(&table[0]->grid->world, CF_ALLOC(optim, 1));
 
     CF_TRY(status);
-    optim->learning_rate = cf_config_real(config, "learning_rate");
-    optim->weight_decay = (float)cf_config_real(config, "weight_decay");
-    optim->n_moments = cf_config_is(config, "learner", "adam") ? MAX_MOMENTS : 0;
+    optim->learning_rate = options->learning_rate;
+    optim->weight_decay = (float)options->weight_decay;
+    optim->n_moments = options->learner == CF_ADAM ? MAX_MOMENTS : 0;
     optim->n_threads = omp_get_max_threads();
     CF_TRY(cf_par_agree(&table[0]->grid->world, CF_ALLOC(optim->tally, optim->n_threads)));
     for (int side = 0; side < 2; side++) {
@@ -83,6 +99,7 @@ void cf_optim_destroy(cf_optim **optim)
     cf_free(optim);
 }
 
+/* The bias corrections depend on t alone: once a step, in double. */
 void cf_optim_begin(cf_optim *optim)
 {
     const double t = (double)++optim->steps;
@@ -103,8 +120,9 @@ static cf_lanes square_root(cf_lanes x)
     return x;
 }
 
-/* One row of `width` numbers: x, its moments m and v, its gradient g. Kingma and Ba 2015, algorithm
- * 1, as PyTorch orders it. */
+/* One row of `width` numbers: x, its moments m and v, its gradient g. The order of operations is
+ * PyTorch's, whose results the golden files hold: m + (1 - b1) (g - m) in place of b1 m + (1 - b1)
+ * g. */
 static void adam_row(const cf_optim *optim, float *x, float *m, float *v, const float *g,
                      int64_t width)
 {
@@ -127,6 +145,7 @@ static void adam_row(const cf_optim *optim, float *x, float *m, float *v, const 
     }
 }
 
+/* x -= rate (g + weight_decay x), for one row of `width` numbers. */
 static void sgd_row(const cf_optim *optim, float *x, const float *g, int64_t width)
 {
     const cf_lanes decay = cf_lanes_all(optim->weight_decay),
@@ -140,6 +159,8 @@ static void sgd_row(const cf_optim *optim, float *x, const float *g, int64_t wid
     }
 }
 
+/* Rows come in ascending order but few at a time, so those that the next calls update are
+ * prefetched here: the table's and its moments'. */
 static void update_rows(const cf_optim *optim, cf_side side, const int32_t *rows, int count,
                         const float *gradient)
 {
@@ -163,6 +184,7 @@ static void update_rows(const cf_optim *optim, cf_side side, const int32_t *rows
     }
 }
 
+/* Count a timed call of `count` rows, unless it was interrupted. */
 static void add_time(tally *mine, int count, double seconds)
 {
     const double a_row = seconds / count;
@@ -186,6 +208,8 @@ void cf_optim_update(void *context, cf_side side, const int32_t *rows, int count
     if (is_timed) add_time(mine, count, cf_clock_now() - began);
 }
 
+/* Each thread's seconds a timed row, times its rows; the mean over the threads, which work at the
+ * same time. */
 double cf_optim_seconds(const cf_optim *optim)
 {
     double seconds = 0;

@@ -101,8 +101,10 @@ static cf_status create_optim(struct run *run)
 {
     cf_table *tables[] = {cf_model_table(run->model, CF_USERS),
                           cf_model_table(run->model, CF_ITEMS)};
+    cf_optim_options options;
 
-    return cf_optim_create(run->config, tables, &run->optim);
+    cf_optim_read_options(run->config, &options);
+    return cf_optim_create(&options, tables, &run->optim);
 }
 
 static cf_status create_parts(struct run *run)

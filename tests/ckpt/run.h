@@ -82,6 +82,7 @@ static inline void test_create(int n_rows, const char *learner, test_run *run)
 {
     const cf_setting *const settings_of_optim[] = {cf_optim_settings};
     const int64_t n[2] = {N_USERS, N_ITEMS};
+    cf_optim_options options;
     char assignment[32];
 
     memset(run, 0, sizeof *run);
@@ -89,6 +90,7 @@ static inline void test_create(int n_rows, const char *learner, test_run *run)
     assert_ok(cf_config_create(settings_of_optim, 1, &run->config));
     assert_ok(cf_config_set(run->config, assignment));
     assert_ok(cf_par_create_grid(&world, n_rows, world.size / n_rows, &run->grid));
+    cf_optim_read_options(run->config, &options);
     for (int side = 0; side < 2; side++) {
         cf_blocks blocks;
 
@@ -97,7 +99,7 @@ static inline void test_create(int n_rows, const char *learner, test_run *run)
         assert_ok(cf_table_create(run->grid, &blocks, DIM, &run->table[side]));
         cf_par_destroy_blocks(&blocks);
     }
-    assert_ok(cf_optim_create(run->config, run->table, &run->optim));
+    assert_ok(cf_optim_create(&options, run->table, &run->optim));
 }
 
 static inline void test_fill(const test_run *run)

@@ -216,10 +216,12 @@ static void check_trajectory(setup *s, int m)
 {
     const int steps = models[m].trajectory ? STEPS : 1;
     double *losses = steps > 1 ? load(STEPS, "traj_%s_losses", models[m].name) : NULL;
+    cf_optim_options options;
     cf_optim *optim = NULL;
     char name[32];
 
-    assert_int_equal(cf_optim_create(s->config, s->table, &optim), CF_OK);
+    cf_optim_read_options(s->config, &options);
+    assert_int_equal(cf_optim_create(&options, s->table, &optim), CF_OK);
     for (int step = 0; step < steps; step++) {
         const cf_gradient_consumer consumer = {cf_optim_update, optim};
         const cf_batch *batch = setup_batch(s, samples[step], BATCH);

@@ -63,13 +63,15 @@ static outcome run(const problem *p, const variant *v, const cf_grid *grid)
 {
     outcome out = {.n_hops = CF_MAX_HOPS};
     setup s;
+    cf_optim_options options;
     cf_optim *optim = NULL;
     const cf_table *final[2];
 
     setup_open(&s, p, grid, cf_optim_settings);
     cf_model_fill_noise(s.model, 5);
     if (v->pool) assert_int_equal(cf_model_pool_users(s.model), CF_OK);
-    assert_int_equal(cf_optim_create(s.config, s.table, &optim), CF_OK);
+    cf_optim_read_options(s.config, &options);
+    assert_int_equal(cf_optim_create(&options, s.table, &optim), CF_OK);
     for (uint64_t step = 0; step < STEPS; step++) {
         const cf_gradient_consumer consumer = {cf_optim_update, optim};
         sample samples[BATCH];

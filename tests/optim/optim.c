@@ -20,16 +20,19 @@ static const variant variants[] = {
 };
 enum { N_VARIANTS = sizeof variants / sizeof *variants };
 
-static cf_config *new_config(const variant *v)
+static cf_optim_options options_of(const variant *v)
 {
     const cf_setting *const tables[] = {cf_optim_settings};
     cf_config *config = NULL;
+    cf_optim_options options;
 
     assert_int_equal(cf_config_create(tables, 1, &config), CF_OK);
     assert_int_equal(cf_config_set(config, v->learner), CF_OK);
     assert_int_equal(cf_config_set(config, v->learning_rate), CF_OK);
     assert_int_equal(cf_config_set(config, v->weight_decay), CF_OK);
-    return config;
+    cf_optim_read_options(config, &options);
+    cf_config_destroy(&config);
+    return options;
 }
 
 /* Some gradients are zero all the time, some tiny, and each changes its sign now and then. */
@@ -62,7 +65,7 @@ static double *noise(int side)
 static setup open_setup(cf_grid *grid, const variant *v)
 {
     setup s = {.grid = grid};
-    cf_config *config = new_config(v);
+    const cf_optim_options options = options_of(v);
 
     for (int side = 0; side < 2; side++) {
         double *values = noise(side);
@@ -72,8 +75,7 @@ static setup open_setup(cf_grid *grid, const variant *v)
         cf_test_table_set(s.table[side], values);
         free(values);
     }
-    assert_int_equal(cf_optim_create(config, s.table, &s.optim), CF_OK);
-    cf_config_destroy(&config);
+    assert_int_equal(cf_optim_create(&options, s.table, &s.optim), CF_OK);
     return s;
 }
 
@@ -112,18 +114,17 @@ static void take_step(setup *s, int64_t step)
 }
 
 /* Kingma and Ba 2015, algorithm 1, in doubles; PyTorch's weight decay. */
-static double reference(const cf_config *config, int side, int64_t row, int64_t d)
+static double reference(const cf_optim_options *options, int side, int64_t row, int64_t d)
 {
-    const double rate = cf_config_real(config, "learning_rate");
+    const double rate = options->learning_rate;
     double x = (float)cf_test_noise(80 + (uint64_t)side, row, d), m = 0, v = 0;
 
     for (int t = 1; t <= STEPS; t++) {
-        const double g =
-            (double)gradient_of(side, t, row, d) + cf_config_real(config, "weight_decay") * x;
+        const double g = (double)gradient_of(side, t, row, d) + options->weight_decay * x;
 
         m = 0.9 * m + 0.1 * g;
         v = 0.999 * v + 0.001 * g * g;
-        if (cf_config_is(config, "learner", "sgd"))
+        if (options->learner == CF_SGD)
             x -= rate * g;
         else
             x -= rate * (m / (1 - pow(0.9, t))) / (sqrt(v / (1 - pow(0.999, t))) + 1e-8);
@@ -133,21 +134,20 @@ static double reference(const cf_config *config, int side, int64_t row, int64_t 
 
 static void check_against_doubles(const setup *s, const variant *v)
 {
-    cf_config *config = new_config(v);
+    const cf_optim_options options = options_of(v);
 
     for (int side = 0; side < 2; side++) {
         float *got = cf_test_table_get(s->table[side]);
 
         for (int64_t row = 0; row < n_rows[side]; row++)
             for (int64_t d = 0; d < DIM; d++) {
-                const double want = reference(config, side, row, d);
+                const double want = reference(&options, side, row, d);
 
                 /* 20 float steps of numbers of size 1 */
                 cf_test_close_f32(got + row * DIM + d, &want, 1, 2e-6, 1);
             }
         free(got);
     }
-    cf_config_destroy(&config);
 }
 
 static void twenty_steps_are_those_of_a_plain_double_loop(void **state)
@@ -251,18 +251,17 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
     (void)state;
     for (int k = 0; cf_test_next_grid(&world, SEGMENTS, &k, &grid);) {
         setup s = open_setup(grid, &variants[0]);
-        cf_config *config = new_config(&variants[0]);
+        const cf_optim_options options = options_of(&variants[0]);
 
         for (int bad = 0; bad < world.size; bad++)
             for (int64_t n = 1; n <= 1 + 4 * 3; n++) { /* itself, and four tables of three each */
                 cf_optim *optim = NULL;
 
                 if (world.rank == bad) cf_alloc_fail_at(n);
-                assert_int_equal(cf_optim_create(config, s.table, &optim), CF_ERR_MEMORY);
+                assert_int_equal(cf_optim_create(&options, s.table, &optim), CF_ERR_MEMORY);
                 assert_non_null(strstr(cf_error_message(), "out of memory"));
                 assert_null(optim);
             }
-        cf_config_destroy(&config);
         close_setup(&s);
     }
 }

@@ -93,6 +93,7 @@ static cf_status set_up(const cf_par *world, int argc, char **argv, bench *b)
                                                cf_optim_settings, cf_train_settings};
     int rows = 1, columns = world->size;
     cf_model_options options;
+    cf_optim_options optim_options;
     cf_model_place place;
     cf_status status;
 
@@ -108,7 +109,8 @@ static cf_status set_up(const cf_par *world, int argc, char **argv, bench *b)
     cf_model_read_options(b->config, &options);
     place = (cf_model_place){b->grid, b->shard, b->sampler.batch_size};
     CF_TRY(cf_model_create(&options, &place, &b->model));
-    CF_TRY(cf_optim_create(b->config, b->model->table, &b->optim));
+    cf_optim_read_options(b->config, &optim_options);
+    CF_TRY(cf_optim_create(&optim_options, b->model->table, &b->optim));
     cf_model_fill_noise(b->model, b->sampler.seed);
     sampler_start_epoch(&b->sampler, 0);
     cf_model_start_epoch(b->model, b->sampler.seed, 0);

@@ -123,6 +123,7 @@ static cf_status set_up(loop *l, const cf_par *world, char **argv, int argc)
 {
     cf_dataset dataset = {0};
     cf_model_options options;
+    cf_optim_options optim_options;
     cf_model_place place;
     int n_rows, n_columns;
     cf_status status;
@@ -145,8 +146,9 @@ static cf_status set_up(loop *l, const cf_par *world, char **argv, int argc)
     cf_model_read_options(l->config, &options);
     place = (cf_model_place){l->grid, &l->shard, l->sampler.batch_size};
     CF_TRY(cf_model_create(&options, &place, &l->model));
+    cf_optim_read_options(l->config, &optim_options);
     CF_TRY(cf_optim_create(
-        l->config,
+        &optim_options,
         (cf_table *[]){cf_model_table(l->model, CF_USERS), cf_model_table(l->model, CF_ITEMS)},
         &l->optim));
     cf_model_fill_noise(l->model, l->sampler.seed);
