@@ -44,6 +44,7 @@ typedef struct cf_config cf_config;
 /** All settings of `tables[0..n_tables)` at their defaults. The tables are borrowed. Errors:
  * MEMORY. A default that its own row refuses is a bug. */
 cf_status cf_config_create(const cf_setting *const *tables, int n_tables, cf_config **out);
+/** NULL is fine. */
 void cf_config_destroy(cf_config **config);
 /** Ignore the names of `table` in files, with a warning: they are settings of another command. The
  * table is borrowed; at most 8 of them. */
@@ -64,14 +65,18 @@ cf_status cf_config_load_text(cf_config *config, const char *text, const char *o
  * MEMORY. */
 cf_status cf_config_set(cf_config *config, const char *assignment);
 
-/** Values. An unknown name or another kind is a bug (CF_ASSERT). Texts and lists are owned by the
- * config, valid until it changes. */
+/**
+ * Values. An unknown name or another kind is a bug (CF_ASSERT). Texts and lists are owned by the
+ * config, valid until it changes. A module reads its settings once, into a struct of options, and
+ * hands on the struct: only its cf_<module>_read_options() calls these.
+ */
 int64_t cf_config_int(const cf_config *config, const char *name);
 double cf_config_real(const cf_config *config, const char *name);
 bool cf_config_bool(const cf_config *config, const char *name);
 const char *cf_config_text(const cf_config *config, const char *name); /* TEXT and CHOICE */
-bool cf_config_is(const cf_config *config, const char *name,
-                  const char *choice); /* CHOICE equals */
+/** True if the CHOICE has the value `choice`; one that its row does not list is a bug. */
+bool cf_config_is(const cf_config *config, const char *name, const char *choice);
+/** Lists: `*count` elements. */
 const int64_t *cf_config_ints(const cf_config *config, const char *name, int *count);
 const double *cf_config_reals(const cf_config *config, const char *name, int *count);
 /** Entry `index` of a MAP; false past the last. */
@@ -97,7 +102,8 @@ bool cf_config_sets(const cf_config *config, const char *assignment, int flags);
  * "" if none. Names in `except` (comma separated) are skipped. Errors: MEMORY. New text, freed with
  * cf_free(). */
 cf_status cf_config_changed(const cf_config *config, const char *except, char **out);
-/** The settings table, as plain text for --help or as a Markdown table. */
+/** Print the table of settings: name, what it may be, default, help, and whether it may differ at
+ * resume. Plain text for --help, or a Markdown table. */
 void cf_config_print(const cf_config *config, FILE *stream, bool markdown);
 
 /** The index of the text in `names[0..n)` nearest to `name` (Levenshtein, case ignored), or -1 if

@@ -96,7 +96,8 @@ cf_status cli_create_config(const cf_par *world, const cli_arguments *arguments,
                             cf_config **out);
 /** The tables of settings. */
 const cf_setting *const *cli_tables(cli_settings settings, int *count);
-/** Print the settings' table for people; nothing on error. Local. Errors: MEMORY. */
+/** Print the table of settings as plain text or Markdown; nothing on error. Local. Errors: MEMORY.
+ */
 cf_status cli_print_tables(cli_settings settings, FILE *stream, bool markdown);
 /** Print the names of the settings of the machine, ", " between them. Local. Errors: MEMORY. */
 cf_status cli_print_machine_settings(FILE *stream);

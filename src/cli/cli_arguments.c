@@ -43,6 +43,7 @@ static cf_status fail_unknown_option(const cli_command *command, const char *giv
 
     for (int k = 0; k < n; k++)
         names[k] = options[k].name;
+    /* the bare name: --dta=x is compared as "dta" */
     snprintf(name, sizeof name, "%s", given + strspn(given, "-"));
     name[strcspn(name, "=")] = '\0';
     nearest = cf_config_nearest(name, names, n);
@@ -58,7 +59,7 @@ static cf_status note_option(int option, cli_arguments *out)
 {
     cf_status status = CF_OK;
 
-    if (option == SET) {
+    if (option == SET) { /* the only option that may be repeated */
         CF_TRY(CF_GROW(out->sets, out->sets_capacity, out->n_sets + 1));
         out->sets[out->n_sets++] = optarg;
     } else if (option == JSON) {
@@ -124,6 +125,7 @@ done:
     return status;
 }
 
+/* All other texts are argv's. */
 void cli_free_arguments(cli_arguments *arguments)
 {
     cf_free(&arguments->sets);
@@ -222,6 +224,8 @@ static int64_t parse_clock(const char *text)
     return days * 86400 + total;
 }
 
+/* A colon tells the two notations apart. A limit of 0 seconds would stop every run at its first
+ * step, so it is refused. */
 cf_status cli_duration(const cli_arguments *arguments, const char *name, double *seconds)
 {
     const char *text = cli_value(arguments, name);

@@ -87,6 +87,7 @@ done:
     return status;
 }
 
+/* The flags of the tables, so that this help cannot differ from what cf_train_load() accepts. */
 cf_status cli_print_machine_settings(FILE *stream)
 {
     cf_config *config = NULL;

@@ -18,6 +18,7 @@ static void write_npy_header(FILE *file, int64_t rows, int64_t columns)
     int length = snprintf(header, sizeof header,
                           "{'descr': '<f4', 'fortran_order': False, 'shape': (%lld, %lld), }",
                           (long long)rows, (long long)columns);
+    /* 10 bytes stand before the text, and a newline ends it */
     int padded = (10 + length + 1 + 63) / 64 * 64 - 10;
 
     /* magic, version 1.0, length of what follows (little-endian) */
@@ -73,6 +74,7 @@ done:
     return status;
 }
 
+/* Names of the files, by side. */
 static const char *const rows_name[2] = {"users.npy", "items.npy"};
 static const char *const ids_name[2] = {"users.txt", "items.txt"};
 static const char similarity_name[] = "item_similarity.npy";

@@ -37,7 +37,7 @@ cf_status cli_read_ids(const char *path, cf_strings *out)
 
     if (file == NULL) return CF_FAIL(CF_ERR_IO, "%s: cannot open (%s)", path, strerror(errno));
     while ((length = getline(&line, &size, file)) >= 0) {
-        number++;
+        number++; /* blank lines count, so that it is the editor's line number */
         CF_REQUIRE(strlen(line) == (size_t)length, CF_ERR_FORMAT,
                    "%s:%lld: has a zero byte, expected one id a line", path, (long long)number);
         CF_TRY(append_line(line, length, capacity, &ids));

@@ -22,6 +22,7 @@ cf_status cli_print_json(const cf_par *world, json_t *object)
     return cf_par_agree(world, status);
 }
 
+/* Counts are int64_t at their offsets, whatever the struct. */
 json_t *cli_report_json(const void *report, const cli_count *counts, double seconds)
 {
     json_t *object = json_object();

@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <string.h>
 
+/* In the order of a project: data, training, use, inspection. */
 const cli_command *const cli_commands[] = {
     &cli_prepare, &cli_synthesize, &cli_select, &cli_train,          &cli_evaluate, &cli_recommend,
     &cli_export,  &cli_spectrum,   &cli_info,   &cli_print_settings, NULL};
 
+/* main asks before MPI_Init whether the command catches signals. */
 const cli_command *cli_find_command(int argc, char **argv)
 {
     for (int k = 0; argc > 1 && cli_commands[k] != NULL; k++)
@@ -116,7 +118,7 @@ static cf_status run_command(const cf_par *world, const cli_command *command, in
     cf_status status;
 
     CF_TRY(cf_par_agree(world, cli_parse(command, argc, argv, &arguments)));
-    cf_log_enable(world->rank == 0, arguments.quiet);
+    cf_log_enable(world->rank == 0, arguments.quiet); /* before any work of the command logs */
     if (arguments.help)
         CF_TRY(cf_par_agree(world, world->rank == 0 ? print_command_help(command) : CF_OK));
     else

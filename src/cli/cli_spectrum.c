@@ -57,7 +57,7 @@ static cf_status append_spectrum(spectra *s, table_name name, int64_t rows, int6
     spectrum *out = &s->list[s->count];
 
     *out = (spectrum){.name = name, .rows = rows, .dims = dims};
-    s->count++;
+    s->count++; /* counted at once, so that run_spectrum() frees it in any case */
     return cf_par_agree(s->world, CF_ALLOC(out->singular, dims));
 }
 

@@ -183,7 +183,8 @@ static cf_status read_file(const char *path, char **bytes, size_t *size)
     cf_status status = CF_OK;
 
     if (file == NULL) return CF_FAIL(CF_ERR_IO, "%s: cannot open (%s)", path, strerror(errno));
-    CF_TRY(CF_ALLOC(content, MAX_FILE_BYTES + 1));
+    CF_TRY(
+        CF_ALLOC(content, MAX_FILE_BYTES + 1)); /* one byte more shows that a file is too large */
     *size = fread(content, 1, MAX_FILE_BYTES + 1, file);
     CF_REQUIRE(!ferror(file), CF_ERR_IO, "%s: cannot read (%s)", path, strerror(errno));
     CF_REQUIRE(*size <= MAX_FILE_BYTES, CF_ERR_USAGE, "%s:1: not a file of settings: over 1 MiB",

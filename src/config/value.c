@@ -19,7 +19,8 @@
 cf_status config_fail(const config_source *source, const yaml_node_t *node, const char *name,
                       const char *format, ...)
 {
-    char message[700], line[24] = "";
+    char message[700],
+        line[24] = ""; /* the message leaves room for file and name in CF_FAIL's 1023 */
     va_list arguments;
 
     va_start(arguments, format);
@@ -139,7 +140,7 @@ static bool parse_int(const char *text, int64_t *out)
     if (*digits != '\0' && strspn(digits, "0123456789") == strlen(digits)) {
         long long value;
 
-        errno = 0;
+        errno = 0; /* set by strtoll() where 64 bits are too few */
         value = strtoll(text, NULL, 10);
         *out = value;
         return errno == 0;
@@ -187,7 +188,7 @@ static cf_status read_number(const config_source *source, const yaml_node_t *nod
 {
     bool whole = row->kind == CF_SETTING_INT || row->kind == CF_SETTING_INT_LIST;
     const char *text = config_scalar(node);
-    cf_setting one = *row;
+    cf_setting one = *row; /* the row as that of a single number, for the error */
     bool fine = text != NULL;
     double number = 0;
 

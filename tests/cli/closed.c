@@ -33,7 +33,7 @@ static void a_model_is_solved_for(void **state)
     json_decref(info);
 }
 
-/* Its own default comes to nobody who gave a value. */
+/* A closed form's default replaces the table's, but not a value that was given. */
 static void reg_weight_has_the_models_default(void **state)
 {
     static const struct {
