@@ -72,8 +72,6 @@ void graph_accumulate(const float *in, int64_t width, const columns *rows, float
     const int64_t part = MAX_SEGMENTS * CF_LANES;
 
     for (int64_t d = 0; d < width; d += part) {
-        int64_t left = width - d < part ? width - d : part;
-
-        accumulate_part(in + d, width, rows, out + d, (int)(left / CF_LANES));
+        accumulate_part(in + d, width, rows, out + d, (int)(cf_min(width - d, part) / CF_LANES));
     }
 }

@@ -43,17 +43,20 @@ done:
     return status;
 }
 
+enum { ROWS, EDGES, N_ADJACENCY_SIZES };
+static const cf_array adjacency_arrays[] = {CF_ARRAY_MORE(adjacency, start, ROWS, 1, 1),
+                                            CF_ARRAY_MORE(adjacency, column, EDGES, 1, LOOK_AHEAD),
+                                            CF_ARRAY(adjacency, scale, ROWS, 1),
+                                            CF_ARRAY(adjacency, rows, ROWS, 1)};
+enum { N_ADJACENCY_ARRAYS = sizeof adjacency_arrays / sizeof adjacency_arrays[0] };
+
 static cf_status adjacency_create(const cf_lists *lists, adjacency *out)
 {
-    cf_status status;
+    const int64_t sizes[N_ADJACENCY_SIZES] = {
+        [ROWS] = lists->count, [EDGES] = lists->start[lists->count]};
 
     out->n_rows = lists->count;
-    CF_TRY(CF_ALLOC(out->start, lists->count + 1));
-    CF_TRY(CF_ALLOC(out->column, lists->start[lists->count] + LOOK_AHEAD));
-    CF_TRY(CF_ALLOC(out->scale, lists->count));
-    CF_TRY(CF_ALLOC(out->rows, lists->count));
-done:
-    return status;
+    return cf_arrays_create(out, adjacency_arrays, N_ADJACENCY_ARRAYS, sizes);
 }
 
 /* Rows without a neighbour in the halo first, each part ascending. */
@@ -157,10 +160,7 @@ void cf_graph_destroy(cf_graph **graph)
 
     if (g == NULL) return;
     for (int side = 0; side < 2; side++) {
-        cf_free(&g->adjacency[side].start);
-        cf_free(&g->adjacency[side].column);
-        cf_free(&g->adjacency[side].scale);
-        cf_free(&g->adjacency[side].rows);
+        cf_arrays_destroy(&g->adjacency[side], adjacency_arrays, N_ADJACENCY_ARRAYS);
         graph_destroy_halo(&g->halo[side]);
     }
     cf_free(&g->mpi_requests);
@@ -221,15 +221,26 @@ float *cf_graph_scratch(const cf_graph *graph)
     return graph->scratch + omp_get_thread_num() * CF_ROWS_PER_CALL * graph->scratch_width;
 }
 
+/* Sizes in floats: all places of a side, and the rows that peers request of it. */
+enum { USER_FLOATS, ITEM_FLOATS, USER_SEND_FLOATS, ITEM_SEND_FLOATS, N_FIELD_SIZES };
+static const cf_array field_arrays[] = {
+    CF_ARRAY(cf_field, rows[CF_USERS], USER_FLOATS, 1),
+    CF_ARRAY(cf_field, rows[CF_ITEMS], ITEM_FLOATS, 1),
+    CF_ARRAY(cf_field, send_buffer[CF_USERS], USER_SEND_FLOATS, 1),
+    CF_ARRAY(cf_field, send_buffer[CF_ITEMS], ITEM_SEND_FLOATS, 1)};
+enum { N_FIELD_ARRAYS = sizeof field_arrays / sizeof field_arrays[0] };
+
 cf_status cf_graph_create_field(cf_graph *graph, int64_t width, cf_field *out)
 {
+    const int64_t sizes[N_FIELD_SIZES] = {
+        [USER_FLOATS] = graph_n_places(graph, CF_USERS) * width,
+        [ITEM_FLOATS] = graph_n_places(graph, CF_ITEMS) * width,
+        [USER_SEND_FLOATS] = graph->halo[CF_USERS].requests.n_recv * width,
+        [ITEM_SEND_FLOATS] = graph->halo[CF_ITEMS].requests.n_recv * width};
     cf_field field = {0};
-    cf_status status = CF_OK;
+    cf_status status;
 
-    for (int side = 0; side < 2; side++) {
-        CF_TRY(CF_ALLOC(field.rows[side], graph_n_places(graph, side) * width));
-        CF_TRY(CF_ALLOC(field.send_buffer[side], graph->halo[side].requests.n_recv * width));
-    }
+    CF_TRY(cf_arrays_create(&field, field_arrays, N_FIELD_ARRAYS, sizes));
     CF_TRY(graph_reserve_scratch(graph, width));
     field.width = width;
     MPI_Type_contiguous(cf_par_count(width), MPI_FLOAT, &field.row_type);
@@ -243,10 +254,7 @@ done:
 
 void cf_graph_destroy_field(cf_field *field)
 {
-    for (int side = 0; side < 2; side++) {
-        cf_free(&field->rows[side]);
-        cf_free(&field->send_buffer[side]);
-    }
+    cf_arrays_destroy(field, field_arrays, N_FIELD_ARRAYS);
     if (field->width > 0) MPI_Type_free(&field->row_type);
     field->width = 0;
 }

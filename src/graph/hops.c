@@ -11,23 +11,33 @@
 
 enum { NOT_REACHED = 0xff };
 
+/* Sizes of a side, users' first: owned rows, places, words of marks; and of the larger side, the
+ * rows that peers request. */
+enum { ROWS, PLACES = ROWS + 2, WORDS = PLACES + 2, REQUESTED = WORDS + 2, N_SIZES };
+static const cf_array hops_arrays[] = {
+    CF_ARRAY(cf_hops, distance[CF_USERS], PLACES + CF_USERS, 1),
+    CF_ARRAY(cf_hops, distance[CF_ITEMS], PLACES + CF_ITEMS, 1),
+    CF_ARRAY(cf_hops, marked[CF_USERS], WORDS + CF_USERS, 1),
+    CF_ARRAY(cf_hops, marked[CF_ITEMS], WORDS + CF_ITEMS, 1),
+    CF_ARRAY_MORE(cf_hops, rows[CF_USERS], ROWS + CF_USERS, 1, 1), /* list_rows() writes one ... */
+    CF_ARRAY_MORE(cf_hops, rows[CF_ITEMS], ROWS + CF_ITEMS, 1, 1), /* ... beyond the last */
+    CF_ARRAY(cf_hops, requested_distance, REQUESTED, 1),
+    CF_ARRAY(cf_hops, reply_distance, REQUESTED, 1)};
+enum { N_HOPS_ARRAYS = sizeof hops_arrays / sizeof hops_arrays[0] };
+
 cf_status cf_graph_create_hops(const cf_graph *graph, int max_hops, cf_hops *out)
 {
     cf_hops hops = {.max_hops = (int)cf_min(max_hops, CF_MAX_HOPS)};
-    int64_t n_requested = 0;
-    cf_status status = CF_OK;
+    int64_t sizes[N_SIZES] = {0};
+    cf_status status;
 
     for (int side = 0; side < 2; side++) {
-        const int64_t n_places = graph_n_places(graph, side);
-
-        CF_TRY(CF_ALLOC(hops.distance[side], n_places));
-        CF_TRY(CF_ALLOC(hops.marked[side], graph_mark_words(n_places)));
-        CF_TRY(CF_ALLOC(hops.rows[side], graph->halo[side].n_owned + 1)); /* list_rows() writes one
-                                                                            beyond the last */
-        n_requested = cf_max(n_requested, graph->halo[side].requests.n_recv);
+        sizes[ROWS + side] = graph->halo[side].n_owned;
+        sizes[PLACES + side] = graph_n_places(graph, side);
+        sizes[WORDS + side] = graph_mark_words(graph_n_places(graph, side));
+        sizes[REQUESTED] = cf_max(sizes[REQUESTED], graph->halo[side].requests.n_recv);
     }
-    CF_TRY(CF_ALLOC(hops.requested_distance, n_requested));
-    CF_TRY(CF_ALLOC(hops.reply_distance, n_requested));
+    CF_TRY(cf_arrays_create(&hops, hops_arrays, N_HOPS_ARRAYS, sizes));
     *out = hops;
     return CF_OK;
 done:
@@ -37,17 +47,12 @@ done:
 
 void cf_graph_destroy_hops(cf_hops *hops)
 {
-    for (int side = 0; side < 2; side++) {
-        cf_free(&hops->distance[side]);
-        cf_free(&hops->marked[side]);
-        cf_free(&hops->rows[side]);
-    }
-    cf_free(&hops->requested_distance);
-    cf_free(&hops->reply_distance);
+    cf_arrays_destroy(hops, hops_arrays, N_HOPS_ARRAYS);
 }
 
 /* ---- Search ---- */
 
+/* The listed rows are at distance 0, all others not reached. */
 static void start_search(const cf_graph *graph, cf_hops *hops, int32_t *const rows[2],
                          const int64_t count[2])
 {
@@ -119,6 +124,8 @@ static void list_rows(const cf_graph *graph, cf_hops *hops, cf_side side, int ho
     hops->count[side][hop] = n;
 }
 
+/* One hop from both sides at once: the rows at distance hop - 1 of users reach items, and the other
+ * way. */
 static void search_hop(cf_graph *graph, cf_hops *hops, int hop)
 {
     mark_neighbours(graph, hops, CF_USERS, hop);
@@ -151,6 +158,8 @@ static int64_t count_edges(const cf_graph *graph, const cf_hops *hops, int hop)
     return n;
 }
 
+/* A hop is tried only while the rows so far have at most half of the allowed edges: a further hop
+ * multiplies them, and one that is then dropped has cost its time for nothing. */
 void cf_graph_find_hops(cf_graph *graph, int32_t *const rows[2], const int64_t count[2],
                         double max_edge_fraction, cf_hops *hops)
 {

@@ -19,16 +19,38 @@ static int64_t max_send_rows(const halo *h, int n_peers, int64_t capacity)
     return n;
 }
 
-static cf_status allocate_side(const cf_graph *graph, int side, int64_t width, cf_sparse *sparse)
+/* Sizes: rows of capacity, and their floats; rows sent, and their floats; of a side, users' first,
+ * places and words of marks. */
+enum { CAPACITY, FLOATS, SEND_ROWS, SEND_FLOATS, PLACES, WORDS = PLACES + 2, N_SIZES = WORDS + 2 };
+static const cf_array sparse_arrays[] = {CF_ARRAY(cf_sparse, values[CF_USERS], FLOATS, 1),
+                                         CF_ARRAY(cf_sparse, values[CF_ITEMS], FLOATS, 1),
+                                         CF_ARRAY(cf_sparse, recv_place[CF_USERS], CAPACITY, 1),
+                                         CF_ARRAY(cf_sparse, recv_place[CF_ITEMS], CAPACITY, 1),
+                                         CF_ARRAY(cf_sparse, marked[CF_USERS], WORDS + CF_USERS, 1),
+                                         CF_ARRAY(cf_sparse, marked[CF_ITEMS], WORDS + CF_ITEMS, 1),
+                                         CF_ARRAY(cf_sparse, index[CF_USERS], PLACES + CF_USERS, 1),
+                                         CF_ARRAY(cf_sparse, index[CF_ITEMS], PLACES + CF_ITEMS, 1),
+                                         CF_ARRAY(cf_sparse, send_values, SEND_FLOATS, 1),
+                                         CF_ARRAY(cf_sparse, send_position, SEND_ROWS, 1)};
+enum { N_SPARSE_ARRAYS = sizeof sparse_arrays / sizeof sparse_arrays[0] };
+
+/* Allocate all arrays, with the index of every place -1: zero. */
+static cf_status allocate_sparse(const cf_graph *graph, int64_t width, cf_sparse *sparse)
 {
-    const int64_t n_places = graph_n_places(graph, side);
+    int64_t sizes[N_SIZES] = {[CAPACITY] = sparse->capacity, [FLOATS] = sparse->capacity * width};
     cf_status status;
 
-    CF_TRY(CF_ALLOC(sparse->values[side], sparse->capacity * width));
-    CF_TRY(CF_ALLOC(sparse->recv_place[side], sparse->capacity));
-    CF_TRY(CF_ALLOC(sparse->marked[side], graph_mark_words(n_places)));
-    CF_TRY(CF_ALLOC(sparse->index[side], n_places));
-    memset(sparse->index[side], 0xff, (size_t)n_places * sizeof(int32_t)); /* -1 */
+    for (int side = 0; side < 2; side++) {
+        sizes[PLACES + side] = graph_n_places(graph, side);
+        sizes[WORDS + side] = graph_mark_words(sizes[PLACES + side]);
+        sizes[SEND_ROWS] =
+            cf_max(sizes[SEND_ROWS],
+                   max_send_rows(&graph->halo[side], graph->column.size, sparse->capacity));
+    }
+    sizes[SEND_FLOATS] = sizes[SEND_ROWS] * width;
+    CF_TRY(cf_arrays_create(sparse, sparse_arrays, N_SPARSE_ARRAYS, sizes));
+    for (int side = 0; side < 2; side++)
+        memset(sparse->index[side], 0xff, (size_t)sizes[PLACES + side] * sizeof(int32_t));
 done:
     return status;
 }
@@ -36,15 +58,9 @@ done:
 cf_status cf_graph_create_sparse(cf_graph *graph, int64_t capacity, int64_t width, cf_sparse *out)
 {
     cf_sparse sparse = {.capacity = capacity};
-    int64_t n_send = 0;
-    cf_status status = CF_OK;
+    cf_status status;
 
-    for (int side = 0; side < 2; side++) {
-        CF_TRY(allocate_side(graph, side, width, &sparse));
-        n_send = cf_max(n_send, max_send_rows(&graph->halo[side], graph->column.size, capacity));
-    }
-    CF_TRY(CF_ALLOC(sparse.send_values, n_send * width));
-    CF_TRY(CF_ALLOC(sparse.send_position, n_send));
+    CF_TRY(allocate_sparse(graph, width, &sparse));
     CF_TRY(cf_par_create_plan(&graph->column, &sparse.plan));
     CF_TRY(graph_reserve_scratch(graph, width));
     sparse.width = width;
@@ -59,14 +75,7 @@ done:
 
 void cf_graph_destroy_sparse(cf_sparse *sparse)
 {
-    for (int side = 0; side < 2; side++) {
-        cf_free(&sparse->values[side]);
-        cf_free(&sparse->recv_place[side]);
-        cf_free(&sparse->marked[side]);
-        cf_free(&sparse->index[side]);
-    }
-    cf_free(&sparse->send_values);
-    cf_free(&sparse->send_position);
+    cf_arrays_destroy(sparse, sparse_arrays, N_SPARSE_ARRAYS);
     cf_par_destroy_plan(&sparse->plan);
     if (sparse->width > 0) MPI_Type_free(&sparse->row_type);
     sparse->width = 0;
@@ -159,6 +168,7 @@ void cf_graph_close_sparse(cf_sparse *sparse)
     }
 }
 
+/* Local: the exchange has already brought what the halo has of the field. */
 void cf_graph_sum_sparse(const cf_graph *graph, const cf_hops *hops, int n_hops,
                          const cf_sparse *in, cf_row_fn *callback, void *context)
 {

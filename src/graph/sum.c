@@ -51,7 +51,7 @@ static cf_rows next_call(const cf_graph *graph, const chunk *c, int k, int count
     return (cf_rows){.side = c->side,
                      .rows = c->rows + k,
                      .first = c->first + k,
-                     .count = count < CF_ROWS_PER_CALL ? count : CF_ROWS_PER_CALL,
+                     .count = (int)cf_min(count, CF_ROWS_PER_CALL),
                      .sums = cf_graph_scratch(graph)};
 }
 

@@ -88,15 +88,23 @@ done:
     return status;
 }
 
+enum { USER_EDGES, ITEM_EDGES, USER_ROWS, ITEM_ROWS, N_VIEW_SIZES };
+static const cf_array view_arrays[] = {CF_ARRAY(cf_view, kept[CF_USERS], USER_EDGES, 1),
+                                       CF_ARRAY(cf_view, kept[CF_ITEMS], ITEM_EDGES, 1),
+                                       CF_ARRAY(cf_view, scale[CF_USERS], USER_ROWS, 1),
+                                       CF_ARRAY(cf_view, scale[CF_ITEMS], ITEM_ROWS, 1)};
+enum { N_VIEW_ARRAYS = sizeof view_arrays / sizeof view_arrays[0] };
+
 cf_status cf_graph_create_view(const cf_graph *graph, cf_view *out)
 {
+    const int64_t sizes[N_VIEW_SIZES] = {[USER_EDGES] = cf_graph_edges(graph, CF_USERS),
+                                         [ITEM_EDGES] = cf_graph_edges(graph, CF_ITEMS),
+                                         [USER_ROWS] = cf_graph_rows(graph, CF_USERS),
+                                         [ITEM_ROWS] = cf_graph_rows(graph, CF_ITEMS)};
     cf_view view = {0};
     cf_status status;
 
-    for (int side = 0; side < 2; side++) {
-        CF_TRY(CF_ALLOC(view.kept[side], cf_graph_edges(graph, (cf_side)side)));
-        CF_TRY(CF_ALLOC(view.scale[side], graph->adjacency[side].n_rows));
-    }
+    CF_TRY(cf_arrays_create(&view, view_arrays, N_VIEW_ARRAYS, sizes));
     *out = view;
     return CF_OK;
 done:
@@ -106,10 +114,7 @@ done:
 
 void cf_graph_destroy_view(cf_view *view)
 {
-    for (int side = 0; side < 2; side++) {
-        cf_free(&view->kept[side]);
-        cf_free(&view->scale[side]);
-    }
+    cf_arrays_destroy(view, view_arrays, N_VIEW_ARRAYS);
 }
 
 /* From both sides, so that no rank sends what it kept. */

@@ -4,26 +4,26 @@
  * reply swaps the two sides. */
 #include "cf/par.h"
 
+enum { RANKS, N_SIZES };
+static const cf_array plan_arrays[] = {
+    CF_ARRAY(cf_plan, send_count, RANKS, 1), CF_ARRAY(cf_plan, send_start, RANKS, 1),
+    CF_ARRAY(cf_plan, recv_count, RANKS, 1), CF_ARRAY(cf_plan, recv_start, RANKS, 1)};
+enum { N_PLAN_ARRAYS = sizeof plan_arrays / sizeof plan_arrays[0] };
+
 cf_status cf_par_create_plan(const cf_par *par, cf_plan *out)
 {
+    const int64_t sizes[N_SIZES] = {[RANKS] = par->size};
     cf_status status;
 
     *out = (cf_plan){.par = par};
-    CF_TRY(CF_ALLOC(out->send_count, par->size));
-    CF_TRY(CF_ALLOC(out->send_start, par->size));
-    CF_TRY(CF_ALLOC(out->recv_count, par->size));
-    CF_TRY(CF_ALLOC(out->recv_start, par->size));
-done:
+    status = cf_arrays_create(out, plan_arrays, N_PLAN_ARRAYS, sizes);
     if (status != CF_OK) cf_par_destroy_plan(out);
     return status;
 }
 
 void cf_par_destroy_plan(cf_plan *plan)
 {
-    cf_free(&plan->send_count);
-    cf_free(&plan->send_start);
-    cf_free(&plan->recv_count);
-    cf_free(&plan->recv_start);
+    cf_arrays_destroy(plan, plan_arrays, N_PLAN_ARRAYS);
 }
 
 void cf_par_order_plan(cf_plan *plan)
