@@ -11,17 +11,15 @@
 /** Settings: topk, valid_metric, mask_history, eval_memory (MiB a rank). */
 extern const cf_setting cf_eval_settings[];
 
-/**
- * The one shape of all tiles of scores. With a table of users every score comes from an sgemm of
- * CF_EVAL_USERS x CF_EVAL_ITEMS x full_width, the user in row (global number % CF_EVAL_USERS), the
- * item in column (global number % CF_EVAL_ITEMS). Larger tiles gain little speed, and a tile with
- * its items would leave the L2 cache. Without one it is a sum of its own.
- */
+/** The one shape of all tiles of scores: larger ones gain little speed, and a tile with its items
+ * would leave the L2 cache. */
 enum { CF_EVAL_USERS = 128, CF_EVAL_ITEMS = 512 };
 
 /** Is topk such that a run can be evaluated, and, if it `validates`, valid_metric? Local. Errors:
  * USAGE. */
 cf_status cf_eval_check(const cf_config *config, bool validates);
+
+/* ---- Metrics ---- */
 
 typedef enum cf_split { CF_SPLIT_VALID, CF_SPLIT_TEST } cf_split;
 typedef enum cf_metric { CF_RECALL, CF_NDCG, CF_MRR, CF_HIT, CF_PRECISION, CF_N_METRICS } cf_metric;
@@ -37,16 +35,38 @@ typedef struct cf_metrics {
     double mean[CF_N_METRICS][CF_MAX_TOPK];
 } cf_metrics;
 
-/**
- * Final tables and the shard they belong to; all borrowed. A score is the product of a user's row
- * and an item's. `users` NULL: a user's row is their train interactions, 1 for each item and 0
- * elsewhere, and `items` is items x items; the score is the sum, in double, of what the user's
- * items have in the item's row, in their order.
- */
-typedef struct cf_eval_tables {
-    const cf_table *users, *items;
-    const cf_shard *shard;
-} cf_eval_tables;
+/* ---- Scores ---- */
+
+/** A tile of scores to be computed. The user in row r has a global number that is r modulo
+ * CF_EVAL_USERS, the item in column c one that is c modulo CF_EVAL_ITEMS. */
+typedef struct cf_eval_tile {
+    const int64_t *users;   /* CF_EVAL_USERS: local numbers; rows of nobody repeat some user's */
+    const float *user_rows; /* CF_EVAL_USERS x user_width, as prepare() left them */
+    const float *item_rows; /* CF_EVAL_ITEMS x items->full_width; zeros past the last item */
+} cf_eval_tile;
+
+/** How scores are computed from whole rows of a table of items. All pointers are borrowed. */
+typedef struct cf_eval_scorer {
+    const cf_table *items;
+    const cf_shard *shard; /* of the users; also has the history that is masked */
+    int64_t user_width;    /* floats that prepare() writes for a user */
+    const void *context;   /* of the two functions */
+    /** Before a pass over the items: write `rows` (count x user_width) for users of the block, by
+     * local number. Collective over the grid row, whose ranks each bring their own users. Errors:
+     * MEMORY. NULL: nothing to prepare. */
+    cf_status (*prepare)(const struct cf_eval_scorer *scorer, const int64_t *users, int64_t count,
+                         float *rows);
+    /** `scores`: CF_EVAL_USERS x CF_EVAL_ITEMS. Called by any thread. Local. */
+    void (*scores)(const struct cf_eval_scorer *scorer, const cf_eval_tile *tile, float *scores);
+} cf_eval_scorer;
+
+/** A score is the product of a user's row and an item's: an element of one sgemm of CF_EVAL_USERS x
+ * CF_EVAL_ITEMS x full_width. */
+cf_eval_scorer cf_eval_products(const cf_table *users, const cf_table *items,
+                                const cf_shard *shard);
+/** `matrix` is items x items; a score is the sum, in double, of what the user's train items have in
+ * the item's row, in ascending order of the train items. */
+cf_eval_scorer cf_eval_item_sums(const cf_table *matrix, const cf_shard *shard);
 
 /**
  * Metrics of a split. Collective over the grid; the same bits on every rank, for any number of
@@ -56,7 +76,7 @@ typedef struct cf_eval_tables {
  * USAGE (eval_memory too small for one tile; more than CF_MAX_TOPK numbers in topk), NUMERIC (a
  * score is NaN or +infinity; names user and item).
  */
-cf_status cf_eval_run(const cf_eval_tables *tables, cf_split split, bool mask,
+cf_status cf_eval_run(const cf_eval_scorer *scorer, cf_split split, bool mask,
                       const cf_config *config, cf_metrics *out);
 
 /** The value of a metric called as RecBole writes it: "NDCG@10", "recall@20". Errors: USAGE
@@ -81,5 +101,5 @@ typedef struct cf_eval_request {
  * any ranks, threads and memory. Errors: MEMORY, USAGE (memory too small for one tile: says how
  * much is needed), NUMERIC, as cf_eval_run().
  */
-cf_status cf_eval_topk(const cf_eval_tables *tables, const cf_eval_request *request, int64_t *items,
+cf_status cf_eval_topk(const cf_eval_scorer *scorer, const cf_eval_request *request, int64_t *items,
                        float *scores);

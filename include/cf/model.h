@@ -10,8 +10,7 @@
 #include "cf/table.h"
 
 /** Settings: model, n_layers, reg_weight, require_pow, type, drop_ratio, ssl_tau, ssl_weight,
- * temperature, contrast_memory, text_reg_weight, distill_weight, solve_precision, init, init_std.
- */
+ * temperature, contrast_memory, reach_share, init, init_std. */
 extern const cf_setting cf_model_settings[];
 
 /** How SGL draws its views (Wu et al. 2021, section 3.1). */
@@ -41,6 +40,10 @@ typedef struct cf_model_options {
 
 /** Read the options from the settings of model and `embedding_size`. Local. */
 void cf_model_read_options(const cf_config *config, cf_model_options *out);
+
+/** Is `name`, a choice of the setting `model`, trained by steps? The other choices are closed forms
+ * (cf/closed.h), of which this module has no more than the name. Local. */
+bool cf_model_is_trained(const char *name);
 
 /* ---- Batches ---- */
 
@@ -92,7 +95,6 @@ void cf_model_destroy(cf_model **model);
 /** The size of a dataset and of a grid, and the largest batch: what memory depends on. */
 typedef struct cf_model_size {
     int64_t n_users, n_items, n_train, max_batch;
-    int64_t embedding_dim; /* of the language-model vectors */
     int n_rows, n_columns; /* of the grid */
 } cf_model_size;
 /**
@@ -138,55 +140,3 @@ cf_status cf_model_step(cf_model *model, const cf_batch *batch,
  * Overwrites final tables. Collective over the grid. Errors: MEMORY.
  */
 cf_status cf_model_predict_step(cf_model *model, int64_t batch_size, double bytes[CF_N_PHASES]);
-
-/* ---- Closed forms ---- */
-
-/** Give settings that nobody gave the values that the model of these settings has for them (EASE:
- * reg_weight 250). Local. Errors: MEMORY. */
-cf_status cf_model_set_defaults(cf_config *config);
-/**
- * Is the model of these settings a closed form: one table of items x items, row j what each item of
- * a user adds to the score of item j, solved for at once? It has no table of users, no batches and
- * no gradient: of what follows, only cf_model_create(), cf_model_solve(), cf_model_table(),
- * cf_model_final() and cf_model_destroy() are for it. Local.
- */
-bool cf_model_is_closed(const cf_config *config);
-/** Numbers in a row of its tables: embedding_size, or n_items of a closed form. Local. */
-int64_t cf_model_dim(const cf_config *config, int64_t n_items);
-/** Settings of model and select that a closed form uses, comma separated: all others of training
- * have no meaning for it. Local. */
-const char *cf_model_uses(const cf_config *config);
-
-/** cf_model_predict_memory() of a closed form. Local. */
-double cf_model_predict_closed_memory(const cf_config *config, const cf_model_size *size);
-
-/** Rows and columns of a block of the matrices that closed forms are solved with; last bits depend
- * on it. 128 is a tenth slower in tools/bench/ease, for it goes over the matrix twice as often. */
-enum { CF_SOLVE_BLOCK = 256 };
-
-/** Has the dataset what the closed form of these settings wants? Local. Errors: USAGE (no vectors;
- * missing_embedding: random; float32 with too many users), FORMAT (items without a vector). */
-cf_status cf_model_check_dataset(const cf_config *config, const cf_dataset *dataset);
-
-/** Seconds that parts of solving took, of this rank. */
-typedef struct cf_solved {
-    double gram;    /* counting pairs of items, and products of vectors */
-    double invert;  /* inverses */
-    double product; /* of two matrices of all items */
-    double rest;    /* reading vectors, moving the result into the table */
-} cf_solved;
-
-/**
- * Fill the table of a closed form. Collective over the grid. `dataset` brings the vectors that L3AE
- * wants. The same bits on any number of ranks. Errors: those of cf_model_check_dataset(), USAGE
- * (more numbers on a rank than ScaLAPACK can count), NUMERIC (not positive definite: reg_weight is
- * too small), MEMORY, those of reading.
- *
- * EASE: B = I - P diag(1 / diag P), P = (G + reg_weight I)^-1, G = X'X (Steck 2019, Embarrassingly
- *   shallow autoencoders for sparse data, eq. 3-8).
- * L3AE: the same of the vectors, S = I - P_F diag(1 / diag P_F), P_F = (FF' + text_reg_weight
- *   I)^-1, F their centred rows, of length 1; then B = P (G + distill_weight S) - P diag(mu), P =
- *   (G + (reg_weight + distill_weight) I)^-1, mu such that B's diagonal is zero (arXiv 2508.13500).
- */
-cf_status cf_model_solve(cf_model *model, const cf_dataset *dataset, const cf_config *config,
-                         cf_solved *out);

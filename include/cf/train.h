@@ -4,6 +4,7 @@
 #pragma once
 
 #include "cf/ckpt.h"
+#include "cf/closed.h"
 #include "cf/config.h"
 #include "cf/dataset.h"
 #include "cf/eval.h"
@@ -15,7 +16,7 @@
  * checkpoint_interval, neg_exclude, grid. */
 extern const cf_setting cf_train_settings[];
 /** All tables that make the settings of a run, for cf_config_create(): train's own and those of
- * select, model, optim and eval. */
+ * model, closed, select, optim and eval. */
 extern const cf_setting *const cf_train_tables[];
 extern const int cf_train_n_tables;
 
@@ -75,9 +76,11 @@ typedef struct cf_trained {
     cf_dataset *dataset;
     cf_grid *grid;
     cf_shard *shard;
-    cf_model *model;
+    cf_model *model;   /* NULL: a closed form */
+    cf_closed *closed; /* NULL: a model that was trained */
     cf_ckpt_file *file;
-    const cf_table *final[2];
+    const cf_table *final[2]; /* that scores are made of; of a closed form NULL and its matrix */
+    cf_eval_scorer scorer;
 } cf_trained;
 
 /** What to load: a checkpoint, the dataset it was trained on, and n_sets "name=value" for settings

@@ -50,7 +50,7 @@ static cf_status create_config(const cli_arguments *arguments, const char *path,
     for (int k = 0; k < arguments->n_sets; k++)
         CF_TRY(cf_config_set(config, arguments->sets[k]));
     if (settings == CLI_SETTINGS_TRAIN || settings == CLI_SETTINGS_MACHINE)
-        CF_TRY(cf_model_set_defaults(config));
+        CF_TRY(cf_closed_set_defaults(config));
     *out = config;
     config = NULL;
 done:

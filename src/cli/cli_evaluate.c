@@ -108,14 +108,12 @@ done:
  * is. Collective. */
 static cf_status measure(const evaluation *e, const cf_trained *trained, cf_metrics metrics[2])
 {
-    const cf_eval_tables tables = {trained->final[CF_USERS], trained->final[CF_ITEMS],
-                                   trained->shard};
     const cf_phase before = cf_par_set_phase(CF_PHASE_EVALUATION);
     cf_status status = CF_OK;
 
     for (int k = 0; k < 2 && status == CF_OK; k++)
         if (e->protocols & (k == 0 ? MASKED : UNMASKED))
-            status = cf_eval_run(&tables, e->split, k == 0, trained->config, &metrics[k]);
+            status = cf_eval_run(&trained->scorer, e->split, k == 0, trained->config, &metrics[k]);
     cf_par_restore_phase(before);
     return status;
 }

@@ -186,8 +186,6 @@ static cf_status spool_round(const recommendation *r, const round_buffers *b, in
 static cf_status run_round(const recommendation *r, const round_buffers *b, int64_t first,
                            int64_t *count)
 {
-    const cf_eval_tables tables = {r->trained->final[CF_USERS], r->trained->final[CF_ITEMS],
-                                   r->trained->shard};
     const cf_eval_request request = {.users = r->users + first,
                                      .count = cf_min(r->n_local - first, b->capacity),
                                      .k = r->k,
@@ -198,7 +196,7 @@ static cf_status run_round(const recommendation *r, const round_buffers *b, int6
     cf_status status;
 
     memcpy(b->position, r->position + first, (size_t)request.count * sizeof *b->position);
-    CF_TRY(cf_eval_topk(&tables, &request, b->items, b->scores));
+    CF_TRY(cf_eval_topk(&r->trained->scorer, &request, b->items, b->scores));
     *count = gather_round(r, b, request.count);
     CF_TRY(cf_par_agree(r->world, r->world->rank == 0 ? spool_round(r, b, *count) : CF_OK));
 done:

@@ -25,11 +25,11 @@ static void print_result(const cf_train_result *result, const cf_config *config)
 {
     const cf_run_progress *progress = &result->progress;
 
-    if (cf_model_is_closed(config))
+    if (cf_closed_is(config))
         printf("solved in %.1f s", progress->seconds);
     else
         printf("%lld epochs in %.1f s", (long long)progress->epoch, progress->seconds);
-    if (cf_model_is_closed(config) && progress->best_epoch > 0)
+    if (cf_closed_is(config) && progress->best_epoch > 0)
         printf(" (%s %.4f)", cf_config_text(config, "valid_metric"), progress->best_value);
     else if (progress->best_epoch > 0)
         printf(", best epoch %lld (%s %.4f)", (long long)progress->best_epoch,

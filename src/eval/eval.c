@@ -168,11 +168,11 @@ static void join(const evaluation *e, const cf_par *world, cf_metrics *out)
             out->mean[m][t] = cf_exact_value(&all->metric[m][t]) / (double)out->n_users;
 }
 
-cf_status cf_eval_run(const cf_eval_tables *tables, cf_split split, bool mask,
+cf_status cf_eval_run(const cf_eval_scorer *scorer, cf_split split, bool mask,
                       const cf_config *config, cf_metrics *out)
 {
-    const cf_grid *grid = tables->items->grid;
-    const cf_shard *shard = tables->shard;
+    const cf_grid *grid = scorer->items->grid;
+    const cf_shard *shard = scorer->shard;
     cf_metrics metrics;
     evaluation e = {.positives = split == CF_SPLIT_TEST ? &shard->test : &shard->valid,
                     .out = &metrics};
@@ -186,7 +186,7 @@ cf_status cf_eval_run(const cf_eval_tables *tables, cf_split split, bool mask,
     request.users = e.users;
     request.count = e.n_users;
     request.k = e.longest;
-    CF_TRY(cf_eval_rank(tables, &request, add_user, &e));
+    CF_TRY(eval_rank(scorer, &request, add_user, &e));
     join(&e, &grid->world, &metrics);
     *out = metrics;
 done:
@@ -259,10 +259,10 @@ static void store_user(void *context, int64_t user, const int64_t *items, const 
     memcpy(out->scores + user * out->k, scores, (size_t)out->k * sizeof *scores);
 }
 
-cf_status cf_eval_topk(const cf_eval_tables *tables, const cf_eval_request *request, int64_t *items,
+cf_status cf_eval_topk(const cf_eval_scorer *scorer, const cf_eval_request *request, int64_t *items,
                        float *scores)
 {
     lists out = {request->k, items, scores};
 
-    return cf_eval_rank(tables, request, store_user, &out);
+    return eval_rank(scorer, request, store_user, &out);
 }

@@ -1,6 +1,5 @@
 #include "ranking.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <omp.h>
 #include <string.h>
@@ -22,7 +21,7 @@ typedef struct row {
 } row;
 
 typedef struct ranking {
-    const cf_eval_tables *tables;
+    const cf_eval_scorer *scorer;
     const cf_eval_request *request;
     int64_t *seats;                 /* n_user_tiles x USERS: index in the request; -1: nobody */
     int64_t n_user_tiles;           /* of this rank's users */
@@ -32,7 +31,7 @@ typedef struct ranking {
     int n_threads;
     row *rows;            /* user_tiles x USERS */
     int64_t *local_users; /* the same */
-    float *users;         /* the same x full_width; without a table of users nothing */
+    float *users;         /* the same x the scorer's user_width */
     int64_t *best_items;  /* the same x request->k */
     float *best_scores;   /* the same x request->k */
     float *items;         /* item_tiles x ITEMS x full_width */
@@ -64,14 +63,14 @@ static int64_t tiles_of(int64_t count, int64_t size)
 static cf_status seat_users(ranking *r)
 {
     const cf_eval_request *request = r->request;
-    int64_t first = r->tables->shard->first_user, taken[USERS] = {0};
+    int64_t first = r->scorer->shard->first_user, taken[USERS] = {0};
     cf_status status = CF_OK;
 
     for (int64_t k = 0; k < request->count; k++) {
         int64_t user = request->users[k];
         int64_t *n = &taken[(first + user) % USERS];
 
-        CF_ASSERT(user >= 0 && user < r->tables->shard->n_users);
+        CF_ASSERT(user >= 0 && user < r->scorer->shard->n_users);
         if (++*n > r->n_user_tiles) r->n_user_tiles = *n;
     }
     CF_TRY(CF_ALLOC(r->seats, r->n_user_tiles * USERS));
@@ -86,20 +85,14 @@ done:
     return status;
 }
 
-/* Floats that a user brings to a product: none where their items are looked up. */
-static int64_t user_width(const ranking *r)
-{
-    return r->tables->users != NULL ? r->tables->items->full_width : 0;
-}
-
 /*
  * Half of the memory for users, or what a tile of items leaves; the rest for items. All users at
  * once need one pass over the items; all items at once are gathered once.
  */
 static cf_status plan(ranking *r)
 {
-    int64_t width = r->tables->items->full_width, sizeof_float = (int64_t)sizeof(float);
-    int64_t per_row = user_width(r) * sizeof_float + (int64_t)sizeof(int64_t) +
+    int64_t width = r->scorer->items->full_width, sizeof_float = (int64_t)sizeof(float);
+    int64_t per_row = r->scorer->user_width * sizeof_float + (int64_t)sizeof(int64_t) +
                       (int64_t)sizeof(row) +
                       r->request->k * (sizeof_float + (int64_t)sizeof(int64_t));
     int64_t user_tile = USERS * per_row, item_tile = ITEMS * width * sizeof_float;
@@ -113,7 +106,7 @@ static cf_status plan(ranking *r)
                        "eval_memory: %lld bytes are too few for one tile of scores a thread: "
                        "expected at least %lld (%d threads, %lld dimensions, the %lld best items)",
                        (long long)memory, (long long)(scores + user_tile + item_tile), r->n_threads,
-                       (long long)r->tables->items->dim, (long long)r->request->k);
+                       (long long)r->scorer->items->dim, (long long)r->request->k);
     r->user_tiles = (left / 2 < left - item_tile ? left / 2 : left - item_tile) / user_tile;
     if (r->user_tiles < 1) r->user_tiles = 1;
     if (r->user_tiles > r->n_user_tiles) r->user_tiles = r->n_user_tiles;
@@ -125,13 +118,13 @@ static cf_status plan(ranking *r)
 
 static cf_status allocate(ranking *r)
 {
-    int64_t width = r->tables->items->full_width, k = r->request->k;
+    int64_t width = r->scorer->items->full_width, k = r->request->k;
     int64_t n_rows = r->user_tiles * USERS;
     cf_status status = CF_OK;
 
     CF_TRY(CF_ALLOC(r->rows, n_rows));
     CF_TRY(CF_ALLOC(r->local_users, n_rows));
-    CF_TRY(CF_ALLOC(r->users, n_rows * user_width(r)));
+    CF_TRY(CF_ALLOC(r->users, n_rows * r->scorer->user_width));
     CF_TRY(CF_ALLOC(r->best_items, n_rows * k));
     CF_TRY(CF_ALLOC(r->best_scores, n_rows * k));
     CF_TRY(CF_ALLOC(r->items, r->item_tiles * ITEMS * width));
@@ -146,16 +139,13 @@ done:
 
 static cf_status create(ranking *r)
 {
-    const cf_par *world = &r->tables->items->grid->world;
+    const cf_par *world = &r->scorer->items->grid->world;
     int64_t agreed[2];
     cf_status status = CF_OK;
 
     CF_ASSERT(r->request->k > 0);
-    CF_ASSERT(r->tables->users != NULL
-                  ? r->tables->users->full_width == r->tables->items->full_width
-                  : r->tables->items->n_rows == r->tables->items->dim);
     r->n_threads = omp_get_max_threads();
-    r->n_item_tiles = tiles_of(r->tables->items->n_rows, ITEMS);
+    r->n_item_tiles = tiles_of(r->scorer->items->n_rows, ITEMS);
     status = seat_users(r);
     if (status == CF_OK) status = plan(r);
     CF_TRY(cf_par_agree(world, status));
@@ -178,7 +168,7 @@ static span list_of(const cf_lists *lists, int64_t user, bool wanted)
 
 static void start_row(const ranking *r, row *me, int64_t request)
 {
-    const cf_shard *shard = r->tables->shard;
+    const cf_shard *shard = r->scorer->shard;
 
     me->request = request;
     me->bad_item = -1;
@@ -203,14 +193,14 @@ static cf_status load_users(ranking *r, int64_t first, int64_t n_tiles)
         start_row(r, &r->rows[n], request);
         r->local_users[n] = r->request->users[request < 0 ? 0 : request];
     }
-    if (r->tables->users == NULL) return CF_OK;
-    return cf_table_gather_own(r->tables->users, r->local_users, n_rows, r->users);
+    if (r->scorer->prepare == NULL) return CF_OK;
+    return r->scorer->prepare(r->scorer, r->local_users, n_rows, r->users);
 }
 
 /* Item tiles from `first` on, the last one filled up with zeros. Collective over the grid. */
 static cf_status load_items(ranking *r, int64_t first, int64_t n_tiles)
 {
-    const cf_table *items = r->tables->items;
+    const cf_table *items = r->scorer->items;
     int64_t count = n_tiles * ITEMS;
 
     if (first * ITEMS + count > items->n_rows) count = items->n_rows - first * ITEMS;
@@ -269,47 +259,16 @@ static void keep_best(row *me, int64_t n, const float *scores, int64_t first)
     }
 }
 
-/* Products of the users' rows and the items'. */
-static void multiply_tile(const ranking *r, int64_t user_tile, const float *items, float *scores)
-{
-    const int width = cf_par_count(r->tables->items->full_width);
-    const float *users = r->users + user_tile * USERS * width;
-
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, USERS, ITEMS, width, 1.0f, users, width,
-                items, width, 0.0f, scores, ITEMS);
-}
-
-/* The same where users' rows are zeros and ones: what the user's items have in the item's row. An
- * item's row stays in cache for all users of the tile. */
-static void sum_tile(const ranking *r, int64_t user_tile, const float *items, float *scores)
-{
-    const int64_t width = r->tables->items->full_width;
-    const cf_lists *train = &r->tables->shard->train;
-    const int64_t *users = r->local_users + user_tile * USERS;
-
-    for (int64_t i = 0; i < ITEMS; i++) {
-        const float *weights = items + i * width;
-
-        for (int64_t u = 0; u < USERS; u++) {
-            double sum = 0;
-
-            for (int64_t k = train->start[users[u]]; k < train->start[users[u] + 1]; k++)
-                sum += (double)weights[train->index[k]];
-            scores[u * ITEMS + i] = (float)sum;
-        }
-    }
-}
-
 static void score_tile(ranking *r, int64_t user_tile, int64_t item_tile, int64_t first)
 {
-    int64_t n_left = r->tables->items->n_rows - first;
-    const float *items = r->items + item_tile * ITEMS * r->tables->items->full_width;
+    int64_t n_left = r->scorer->items->n_rows - first;
+    const cf_eval_tile tile = {.users = r->local_users + user_tile * USERS,
+                               .user_rows = r->users + user_tile * USERS * r->scorer->user_width,
+                               .item_rows =
+                                   r->items + item_tile * ITEMS * r->scorer->items->full_width};
     float *scores = r->scores + (int64_t)omp_get_thread_num() * TILE;
 
-    if (r->tables->users != NULL)
-        multiply_tile(r, user_tile, items, scores);
-    else
-        sum_tile(r, user_tile, items, scores);
+    r->scorer->scores(r->scorer, &tile, scores);
     for (int64_t u = 0; u < USERS; u++) {
         row *me = &r->rows[user_tile * USERS + u];
 
@@ -350,13 +309,13 @@ static cf_status check_finite(const ranking *r, int64_t n_user_tiles)
         if (me->request >= 0 && me->bad_item >= 0)
             return CF_FAIL(
                 CF_ERR_NUMERIC, "score of user %lld and item %lld is not a finite number",
-                (long long)(r->tables->shard->first_user + r->request->users[me->request]),
+                (long long)(r->scorer->shard->first_user + r->request->users[me->request]),
                 (long long)me->bad_item);
     }
     return CF_OK;
 }
 
-static void show(ranking *r, int64_t n_user_tiles, cf_eval_visit *visit, void *context)
+static void show(ranking *r, int64_t n_user_tiles, eval_visit *visit, void *context)
 {
 #pragma omp parallel for schedule(dynamic, USERS) num_threads(r->n_threads)
     for (int64_t n = 0; n < n_user_tiles * USERS; n++) {
@@ -369,11 +328,11 @@ static void show(ranking *r, int64_t n_user_tiles, cf_eval_visit *visit, void *c
     }
 }
 
-cf_status cf_eval_rank(const cf_eval_tables *tables, const cf_eval_request *request,
-                       cf_eval_visit *visit, void *context)
+cf_status eval_rank(const cf_eval_scorer *scorer, const cf_eval_request *request, eval_visit *visit,
+                    void *context)
 {
-    const cf_par *world = &tables->items->grid->world;
-    ranking r = {.tables = tables, .request = request};
+    const cf_par *world = &scorer->items->grid->world;
+    ranking r = {.scorer = scorer, .request = request};
     cf_status status = CF_OK;
 
     CF_TRY(create(&r));

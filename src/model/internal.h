@@ -50,16 +50,8 @@ struct model_ops {
     double (*memory)(const cf_model_options *options, const memory_shape *shape);
     /** Add what a step sends besides the halo and a pairwise loss. Local. NULL: nothing. */
     void (*predict)(forecast *f);
-    /** A closed form: fill the table of items; of the above, only the name is used. NULL: the model
-     * is trained by steps. */
-    cf_status (*solve)(cf_model *model, const cf_dataset *dataset, const cf_config *config,
-                       cf_solved *out);
-    const char *defaults; /* "name=value" of a setting with a default of its own */
-    const char *uses;     /* settings of model and select that it uses, ','-separated */
-    int matrices;         /* items x items, held at once while it is solved for */
-    bool vectors;         /* reads the dataset's vectors */
 };
-extern const model_ops model_sgl, model_sgcl, model_ease, model_l3ae;
+extern const model_ops model_sgl, model_sgcl;
 
-/** The model called `name`, a choice of the setting `model`. Local. */
+/** The model called `name`, for which cf_model_is_trained() holds. Local. */
 const model_ops *model_find_ops(const char *name);

@@ -72,12 +72,7 @@ cf_status cf_model_create(const cf_model_options *options, const cf_model_place 
     model->grid = place->grid;
     model->shard = place->shard;
     model->reg_weight = model->ops->regularizes ? options->reg_weight : 0;
-    if (model->ops->solve == NULL)
-        CF_TRY(create_parts(model, place->max_batch));
-    else
-        CF_TRY(cf_table_create(place->grid, &place->shard->items,
-                               place->shard->items.start[place->shard->items.count],
-                               &model->table[CF_ITEMS]));
+    CF_TRY(create_parts(model, place->max_batch));
     *out = model;
     model = NULL;
 done:
@@ -187,11 +182,6 @@ void cf_model_final(cf_model *model, const cf_table *out[2])
 {
     float *final[2];
 
-    if (model->ops->solve != NULL) {
-        out[CF_USERS] = NULL;
-        out[CF_ITEMS] = model->table[CF_ITEMS];
-        return;
-    }
     propagation_all(&model->propagation, final);
     for (int side = 0; side < 2; side++) {
         model->final[side] = *model->table[side];

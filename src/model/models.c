@@ -19,13 +19,24 @@ static const model_ops model_lightgcn = {.name = "LightGCN",
                                          .negatives = true,
                                          .step = pairwise_step};
 
-static const model_ops *const models[] = {&model_bpr,  &model_lightgcn, &model_sgl,
-                                          &model_sgcl, &model_ease,     &model_l3ae};
+static const model_ops *const models[] = {&model_bpr, &model_lightgcn, &model_sgl, &model_sgcl};
 
-const model_ops *model_find_ops(const char *name)
+static const model_ops *look_up(const char *name)
 {
     for (size_t k = 0; k < sizeof models / sizeof *models; k++)
         if (strcmp(name, models[k]->name) == 0) return models[k];
-    CF_ASSERT(!"a choice of the setting `model` that is no model");
     return NULL;
+}
+
+bool cf_model_is_trained(const char *name)
+{
+    return look_up(name) != NULL;
+}
+
+const model_ops *model_find_ops(const char *name)
+{
+    const model_ops *ops = look_up(name);
+
+    CF_ASSERT(ops != NULL);
+    return ops;
 }

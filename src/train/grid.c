@@ -4,9 +4,15 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Numbers in a row of the tables. */
+static int64_t dim_of(const cf_dataset *dataset, const cf_config *config)
+{
+    return cf_closed_is(config) ? dataset->n_items : cf_config_int(config, "embedding_size");
+}
+
 static int64_t segments_of(const cf_dataset *dataset, const cf_config *config)
 {
-    return cf_table_segments(cf_model_dim(config, dataset->n_items));
+    return cf_table_segments(dim_of(dataset, config));
 }
 
 double grid_predict_bytes(const cf_dataset *dataset, const cf_config *config, int n_rows,
@@ -19,7 +25,6 @@ double grid_predict_bytes(const cf_dataset *dataset, const cf_config *config, in
     const cf_model_size size = {.n_users = dataset->n_users,
                                 .n_items = dataset->n_items,
                                 .n_train = dataset->n_train,
-                                .embedding_dim = dataset->embedding_dim,
                                 .max_batch = batch < dataset->n_train ? batch : dataset->n_train,
                                 .n_rows = n_rows,
                                 .n_columns = n_columns};
@@ -27,15 +32,21 @@ double grid_predict_bytes(const cf_dataset *dataset, const cf_config *config, in
                                       3 * dataset->n_users + dataset->n_items);
 
     double bytes = lists / n_rows; /* of the shard */
-    cf_model_options options;
 
-    cf_model_read_options(config, &options);
-    if (cf_model_is_closed(config))
-        bytes += cf_model_predict_closed_memory(config, &size);
-    else
+    if (cf_closed_is(config)) {
+        cf_closed_options options;
+
+        cf_closed_read_options(config, &options);
+        bytes += cf_closed_predict_memory(&options, dataset->n_items, dataset->embedding_dim,
+                                          n_rows * n_columns);
+    } else {
+        cf_model_options options;
+
+        cf_model_read_options(config, &options);
         bytes += cf_model_predict_memory(&options, &size) +
                  4 * moments * rows * dim / n_rows / n_columns +
                  32 * (double)size.max_batch; /* the sampler's */
+    }
     return bytes;
 }
 
@@ -57,7 +68,7 @@ cf_status grid_check_memory(const cf_dataset *dataset, const cf_config *config, 
     double share = memory_share(&grid->world);
 
     MPI_Allreduce(MPI_IN_PLACE, &share, 1, MPI_DOUBLE, MPI_MIN, grid->world.comm);
-    if (!cf_model_is_closed(config) || needed <= share) return CF_OK;
+    if (!cf_closed_is(config) || needed <= share) return CF_OK;
     return CF_FAIL(
         CF_ERR_MEMORY,
         "model: %s of %lld items needs about %.0f MiB on each of %d ranks, which have "
@@ -125,8 +136,8 @@ cf_status cf_train_create_grid(const cf_dataset *dataset, const cf_config *confi
                        "grid: %dx%d cuts the dimensions into %d slices, but %s %lld "
                        "has only %lld segments of 16",
                        n_rows, n_columns, n_columns,
-                       cf_model_is_closed(config) ? "a matrix row of" : "embedding_size",
-                       (long long)cf_model_dim(config, dataset->n_items), (long long)segments);
+                       cf_closed_is(config) ? "a matrix row of" : "embedding_size",
+                       (long long)dim_of(dataset, config), (long long)segments);
     if (n_rows > fewest)
         return CF_FAIL(CF_ERR_USAGE,
                        "grid: %d blocks of users and items, but there are only %lld users and %lld "

@@ -135,7 +135,7 @@ void run_log_start(run_log *log, const cf_grid *grid, const cf_dataset *dataset,
 void run_log_profile(run_log *log, json_t *summary);
 void run_log_epoch(run_log *log, const cf_run_progress *progress, double loss, double seconds,
                    int64_t samples);
-void run_log_solve(run_log *log, const cf_solved *seconds);
+void run_log_solve(run_log *log, const cf_closed_seconds *seconds);
 void run_log_metrics(run_log *log, const char *split, int64_t epoch, const cf_metrics *metrics,
                      bool best, double seconds);
 void run_log_collapse(run_log *log, int64_t epoch, const collapse *c);

@@ -26,11 +26,45 @@ done:
     return status;
 }
 
+/* The model, its tables read from the checkpoint. Collective. */
+static cf_status load_model(cf_trained *t)
+{
+    const cf_model_place place = {t->grid, t->shard, 0};
+    cf_model_options options;
+    cf_status status;
+
+    cf_model_read_options(t->config, &options);
+    CF_TRY(cf_model_create(&options, &place, &t->model));
+    CF_TRY(cf_ckpt_read(
+        t->file,
+        (cf_table *[]){cf_model_table(t->model, CF_USERS), cf_model_table(t->model, CF_ITEMS)},
+        NULL));
+    cf_model_final(t->model, t->final);
+    t->scorer = cf_eval_products(t->final[CF_USERS], t->final[CF_ITEMS], t->shard);
+done:
+    return status;
+}
+
+/* The closed form, its matrix read from the checkpoint. Collective. */
+static cf_status load_closed(cf_trained *t)
+{
+    cf_closed_options options;
+    cf_table *matrix;
+    cf_status status;
+
+    cf_closed_read_options(t->config, &options);
+    CF_TRY(cf_closed_create(&options, t->grid, t->shard, &t->closed));
+    matrix = cf_closed_matrix(t->closed);
+    CF_TRY(cf_ckpt_read(t->file, (cf_table *[]){NULL, matrix}, NULL));
+    t->final[CF_ITEMS] = matrix;
+    t->scorer = cf_eval_item_sums(matrix, t->shard);
+done:
+    return status;
+}
+
 cf_status cf_train_load(const cf_par *world, const cf_train_source *source, cf_trained **out)
 {
     cf_trained *t = NULL;
-    cf_model_options options;
-    cf_model_place place;
     cf_status status = cf_par_agree(world, CF_ALLOC(t, 1));
 
     CF_TRY(status);
@@ -42,14 +76,7 @@ cf_status cf_train_load(const cf_par *world, const cf_train_source *source, cf_t
                                              source->n_sets, &t->config)));
     CF_TRY(cf_train_create_grid(t->dataset, t->config, &t->grid));
     CF_TRY(cf_dataset_load_shard(t->dataset, t->grid, &t->shard));
-    cf_model_read_options(t->config, &options);
-    place = (cf_model_place){t->grid, t->shard, 0};
-    CF_TRY(cf_model_create(&options, &place, &t->model));
-    CF_TRY(cf_ckpt_read(
-        t->file,
-        (cf_table *[]){cf_model_table(t->model, CF_USERS), cf_model_table(t->model, CF_ITEMS)},
-        NULL));
-    cf_model_final(t->model, t->final);
+    CF_TRY(cf_closed_is(t->config) ? load_closed(t) : load_model(t));
     *out = t;
     t = NULL;
 done:
@@ -63,6 +90,7 @@ void cf_train_unload(cf_trained **trained)
 
     if (t == NULL) return;
     cf_model_destroy(&t->model);
+    cf_closed_destroy(&t->closed);
     cf_dataset_destroy_shard(&t->shard);
     cf_par_destroy_grid(&t->grid);
     cf_dataset_close(&t->dataset);

@@ -74,7 +74,7 @@ void run_log_epoch(run_log *log, const cf_run_progress *progress, double loss, d
                               "samples_per_second", seconds > 0 ? (double)samples / seconds : 0.0));
 }
 
-void run_log_solve(run_log *log, const cf_solved *seconds)
+void run_log_solve(run_log *log, const cf_closed_seconds *seconds)
 {
     if (log->file == NULL) return;
     write_line(log, json_pack("{s:s, s:f, s:f, s:f, s:f, s:f}", "event", "solve", "seconds",

@@ -18,7 +18,8 @@ struct run {
     cf_dataset *dataset;
     cf_grid *grid;
     cf_shard *shard;
-    cf_model *model;
+    cf_model *model;   /* NULL: a closed form */
+    cf_closed *closed; /* NULL: a model that is trained */
     cf_optim *optim;
     cf_selection *selection;
     struct sampler sampler;
@@ -107,11 +108,39 @@ static cf_status create_optim(struct run *run)
     return cf_optim_create(&options, tables, &run->optim);
 }
 
-static cf_status create_parts(struct run *run)
+static cf_status create_closed(struct run *run)
 {
-    const bool closed = cf_model_is_closed(run->config);
+    cf_closed_options options;
+
+    cf_closed_read_options(run->config, &options);
+    return cf_closed_create(&options, run->grid, run->shard, &run->closed);
+}
+
+static cf_status create_model(struct run *run)
+{
     cf_model_options options;
     cf_model_place place;
+    cf_status status;
+
+    CF_TRY(create_sampler(run));
+    cf_model_read_options(run->config, &options);
+    place = (cf_model_place){run->grid, run->shard, run->sampler.batch_size};
+    CF_TRY(cf_model_create(&options, &place, &run->model));
+    CF_TRY(create_optim(run));
+done:
+    return status;
+}
+
+/* The tables that a checkpoint of the run holds. */
+static void get_tables(const struct run *run, cf_table *out[2])
+{
+    out[CF_USERS] = run->model != NULL ? cf_model_table(run->model, CF_USERS) : NULL;
+    out[CF_ITEMS] =
+        run->model != NULL ? cf_model_table(run->model, CF_ITEMS) : cf_closed_matrix(run->closed);
+}
+
+static cf_status create_parts(struct run *run)
+{
     cf_status status;
 
     CF_TRY(cf_dataset_open(run->world, run->job->data, &run->dataset));
@@ -121,11 +150,7 @@ static cf_status create_parts(struct run *run)
         grid_predict_bytes(run->dataset, run->config, run->grid->n_rows, run->grid->n_columns);
     CF_TRY(grid_check_memory(run->dataset, run->config, run->grid));
     CF_TRY(cf_dataset_load_shard(run->dataset, run->grid, &run->shard));
-    if (!closed) CF_TRY(create_sampler(run));
-    cf_model_read_options(run->config, &options);
-    place = (cf_model_place){run->grid, run->shard, run->sampler.batch_size};
-    CF_TRY(cf_model_create(&options, &place, &run->model));
-    if (!closed) CF_TRY(create_optim(run));
+    CF_TRY(cf_closed_is(run->config) ? create_closed(run) : create_model(run));
 done:
     return status;
 }
@@ -136,7 +161,7 @@ static cf_status predict(struct run *run)
     step_costs *costs = &run->costs;
     cf_status status;
 
-    if (cf_model_is_closed(run->config)) return CF_OK;
+    if (cf_closed_is(run->config)) return CF_OK;
     CF_TRY(cf_model_predict_step(run->model, run->sampler.batch_size, costs->mean));
     for (int phase = 0; phase < CF_N_PHASES; phase++) {
         costs->most += costs->mean[phase];
@@ -167,7 +192,7 @@ static void log_start(const struct run *run)
     cf_log("%d nodes, %d ranks x %d threads, grid %dx%d, about %.0f MiB a rank",
            cf_par_count_nodes(run->world), run->world->size, omp_get_max_threads(),
            run->grid->n_rows, run->grid->n_columns, costs->memory / 1048576);
-    if (!cf_model_is_closed(run->config))
+    if (!cf_closed_is(run->config))
         cf_log("a step sends about %.0f bytes from a rank, at most %.0f%s", total, costs->most,
                parts);
     cf_par_log_libraries();
@@ -176,11 +201,17 @@ static void log_start(const struct run *run)
 /* Starting tables; a closed form has none, only conditions. */
 static cf_status start_tables(struct run *run)
 {
-    cf_table *items = cf_model_table(run->model, CF_ITEMS);
     cf_select_options options;
+    cf_table *items;
     cf_status status = CF_OK;
 
-    if (cf_model_is_closed(run->config)) return cf_model_check_dataset(run->config, run->dataset);
+    if (run->model == NULL) {
+        cf_closed_options closed;
+
+        cf_closed_read_options(run->config, &closed);
+        return cf_closed_check_dataset(&closed, run->dataset);
+    }
+    items = cf_model_table(run->model, CF_ITEMS);
     if (cf_config_is(run->config, "emb_selection", "False")) {
         cf_model_fill_noise(run->model, run->sampler.seed);
         return CF_OK;
@@ -195,8 +226,7 @@ done:
 
 static cf_status load_latest(struct run *run)
 {
-    cf_table *tables[] = {cf_model_table(run->model, CF_USERS),
-                          cf_model_table(run->model, CF_ITEMS)};
+    cf_table *tables[2];
     cf_ckpt_file *file = NULL;
     const char *differs;
     char *changeable = NULL;
@@ -211,6 +241,7 @@ static cf_status load_latest(struct run *run)
     CF_REQUIRE(differs == NULL, CF_ERR_USAGE,
                "%s: %s differs from the run's: only %s and settings of the machine may change",
                run->latest, differs, changeable);
+    get_tables(run, tables);
     CF_TRY(cf_ckpt_read(file, tables, run->optim));
     run->progress = file->progress;
     run->selection = file->selection;
@@ -229,9 +260,9 @@ static cf_status warn_of_settings(const struct run *run)
     char heeded[256], *others = NULL;
     cf_status status = CF_OK;
 
-    if (!cf_model_is_closed(run->config)) return CF_OK;
+    if (!cf_closed_is(run->config)) return CF_OK;
     snprintf(heeded, sizeof heeded, "model,seed,eval_step,topk,valid_metric,mask_history,%s",
-             cf_model_uses(run->config));
+             cf_closed_uses(run->config));
     CF_TRY(cf_config_changed(run->config, heeded, &others));
     if (*others != '\0')
         cf_warn("without meaning for %s: %s", cf_config_text(run->config, "model"), others);
@@ -271,6 +302,7 @@ static void tear_down(struct run *run)
     cf_select_destroy(&run->selection);
     cf_optim_destroy(&run->optim);
     cf_model_destroy(&run->model);
+    cf_closed_destroy(&run->closed);
     cf_dataset_destroy_shard(&run->shard);
     cf_par_destroy_grid(&run->grid);
     cf_dataset_close(&run->dataset);
@@ -289,19 +321,18 @@ static void update_seconds(struct run *run)
 
 static cf_status save(struct run *run, const char *path, bool with_optim)
 {
-    cf_ckpt state = {
-        .table = {cf_model_table(run->model, CF_USERS), cf_model_table(run->model, CF_ITEMS)},
-        .optim = with_optim ? run->optim : NULL,
-        .selection = run->selection,
-        .settings = run->settings,
-        .dataset_digest = run->dataset->digest,
-        .n_users = run->dataset->n_users,
-        .n_items = run->dataset->n_items};
+    cf_ckpt state = {.optim = with_optim ? run->optim : NULL,
+                     .selection = run->selection,
+                     .settings = run->settings,
+                     .dataset_digest = run->dataset->digest,
+                     .n_users = run->dataset->n_users,
+                     .n_items = run->dataset->n_items};
 
     const cf_phase before = cf_par_set_phase(CF_PHASE_OUTPUT);
     cf_status status;
 
     update_seconds(run);
+    get_tables(run, state.table);
     state.progress = run->progress;
     status = cf_ckpt_save(run->world, path, &state);
     cf_par_restore_phase(before);
@@ -414,11 +445,17 @@ static cf_status evaluate(struct run *run, cf_split split, cf_metrics *out)
 {
     const cf_phase before = cf_par_set_phase(CF_PHASE_EVALUATION);
     const cf_table *final[2];
+    cf_eval_scorer scorer;
     cf_status status;
 
-    cf_model_final(run->model, final);
-    status = cf_eval_run(&(cf_eval_tables){final[CF_USERS], final[CF_ITEMS], run->shard}, split,
-                         cf_config_bool(run->config, "mask_history"), run->config, out);
+    if (run->model != NULL) {
+        cf_model_final(run->model, final);
+        scorer = cf_eval_products(final[CF_USERS], final[CF_ITEMS], run->shard);
+    } else {
+        scorer = cf_eval_item_sums(cf_closed_matrix(run->closed), run->shard);
+    }
+    status =
+        cf_eval_run(&scorer, split, cf_config_bool(run->config, "mask_history"), run->config, out);
     cf_par_restore_phase(before);
     return status;
 }
@@ -495,13 +532,13 @@ done:
 /* All there is to do for a closed form; it counts as an epoch. */
 static cf_status solve(struct run *run)
 {
-    cf_solved seconds;
+    cf_closed_seconds seconds;
     cf_phase before;
     cf_status status = CF_OK;
 
     if (run->progress.epoch > 0) return CF_OK;
     before = cf_par_set_phase(CF_PHASE_SOLVE);
-    status = cf_model_solve(run->model, run->dataset, run->config, &seconds);
+    status = cf_closed_solve(run->closed, run->dataset, &seconds);
     cf_par_restore_phase(before);
     CF_TRY(status);
     run->progress.epoch = 1;
@@ -514,11 +551,11 @@ done:
 /* Test metrics of the best epoch; without a valid part the last one is the best. */
 static cf_status finish(struct run *run, cf_train_result *result)
 {
-    cf_table *tables[] = {cf_model_table(run->model, CF_USERS),
-                          cf_model_table(run->model, CF_ITEMS)};
+    cf_table *tables[2];
     cf_ckpt_file *file = NULL;
     cf_status status;
 
+    get_tables(run, tables);
     if (run->progress.best_epoch == 0) {
         CF_TRY(save(run, run->best, false));
     }
@@ -527,7 +564,7 @@ static cf_status finish(struct run *run, cf_train_result *result)
     result->has_test = run->dataset->n_test > 0;
     CF_TRY(cf_ckpt_open(run->world, run->best, &file));
     CF_TRY(cf_ckpt_read(file, tables, NULL));
-    if (!cf_model_is_closed(run->config) && cf_config_int(run->config, "collapse_every") > 0)
+    if (!cf_closed_is(run->config) && cf_config_int(run->config, "collapse_every") > 0)
         CF_TRY(look_for_collapse(run, file->progress.epoch));
     if (result->has_test) {
         const double started = cf_clock_now();
@@ -536,9 +573,9 @@ static cf_status finish(struct run *run, cf_train_result *result)
         run_log_metrics(&run->log, "test", file->progress.epoch, &result->test, true,
                         cf_clock_now() - started);
     }
-    CF_TRY(close_books(run, cf_model_is_closed(run->config) ? "solved"
-                            : stale(run)                    ? "no better valid_metric"
-                                                            : "all epochs done"));
+    CF_TRY(close_books(run, cf_closed_is(run->config) ? "solved"
+                            : stale(run)              ? "no better valid_metric"
+                                                      : "all epochs done"));
 done:
     cf_ckpt_close(&file);
     return status;
@@ -558,7 +595,7 @@ cf_status cf_train_run(const cf_par *world, const cf_config *config, const cf_tr
     status = set_up(&run);
     cf_par_restore_phase(before);
     CF_TRY(status);
-    CF_TRY(cf_model_is_closed(config) ? solve(&run) : train(&run));
+    CF_TRY(cf_closed_is(config) ? solve(&run) : train(&run));
     CF_TRY(finish(&run, &found));
     *result = found;
 done:

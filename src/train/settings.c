@@ -62,6 +62,7 @@ const cf_setting cf_train_settings[] = {
     {0},
 };
 
-const cf_setting *const cf_train_tables[] = {
-    cf_model_settings, cf_select_settings, cf_train_settings, cf_optim_settings, cf_eval_settings};
+const cf_setting *const cf_train_tables[] = {cf_model_settings,  cf_closed_settings,
+                                             cf_select_settings, cf_train_settings,
+                                             cf_optim_settings,  cf_eval_settings};
 const int cf_train_n_tables = sizeof cf_train_tables / sizeof cf_train_tables[0];

@@ -26,7 +26,7 @@ static cf_metrics evaluate(const problem *p, cf_split split, bool mask)
     cf_config *config = settings("eval_memory=64");
     cf_metrics metrics = {0};
 
-    assert_int_equal(cf_eval_run(&p->tables, split, mask, config, &metrics), CF_OK);
+    assert_int_equal(cf_eval_run(&p->scorer, split, mask, config, &metrics), CF_OK);
     cf_config_destroy(&config);
     return metrics;
 }
@@ -74,7 +74,7 @@ static void check_golden_items(const problem *p)
 
     for (int64_t u = p->grid->my_column; u < p->shard.n_users; u += p->grid->n_columns)
         users[request.count++] = u;
-    assert_int_equal(cf_eval_topk(&p->tables, &request, items, scores), CF_OK);
+    assert_int_equal(cf_eval_topk(&p->scorer, &request, items, scores), CF_OK);
     for (int64_t n = 0; n < request.count * 50; n++)
         assert_int_equal(items[n], want[(p->shard.first_user + users[n / 50]) * 50 + n % 50]);
     free(want);
@@ -201,7 +201,7 @@ static void bits_do_not_depend_on_grid_threads_or_memory(void **state)
             cf_metrics got = {0};
 
             omp_set_num_threads(threads);
-            assert_int_equal(cf_eval_run(&p.tables, CF_SPLIT_TEST, true, config, &got), CF_OK);
+            assert_int_equal(cf_eval_run(&p.scorer, CF_SPLIT_TEST, true, config, &got), CF_OK);
             assert_memory_equal(&got, &alone, sizeof got);
             cf_config_destroy(&config);
         }
@@ -239,7 +239,7 @@ static void one_tile_must_fit_into_the_memory(void **state)
     problem p;
 
     create_problem(&of, &world, 1, &p);
-    assert_int_equal(cf_eval_run(&p.tables, CF_SPLIT_TEST, true, config, &got), CF_ERR_USAGE);
+    assert_int_equal(cf_eval_run(&p.scorer, CF_SPLIT_TEST, true, config, &got), CF_ERR_USAGE);
     assert_non_null(strstr(cf_error_message(), "eval_memory"));
     assert_int_equal(got.n_users, -1);
     destroy_problem(&p);
@@ -262,7 +262,7 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
             cf_metrics got = {.n_users = -1};
 
             if (world.rank == bad) cf_alloc_fail_at(n);
-            status = cf_eval_run(&p.tables, CF_SPLIT_TEST, true, config, &got);
+            status = cf_eval_run(&p.scorer, CF_SPLIT_TEST, true, config, &got);
             cf_alloc_fail_at(0);
             if (status == CF_OK) break;
             assert_int_equal(status, CF_ERR_MEMORY);

@@ -23,7 +23,7 @@ typedef struct problem {
     cf_grid *grid;
     cf_table *users, *items;
     cf_shard shard;
-    cf_eval_tables tables;
+    cf_eval_scorer scorer;
 } problem;
 
 /* With more than one block, the last has no rows. */
@@ -86,7 +86,8 @@ static inline void create_problem(const shape *of, const cf_par *par, int n_rows
     assert_int_equal(cf_table_create(p->grid, &shard->items, of->dim, &p->items), CF_OK);
     fill_table(of, false, p->users);
     fill_table(of, true, p->items);
-    p->tables = (cf_eval_tables){of->history ? NULL : p->users, p->items, shard};
+    p->scorer = of->history ? cf_eval_item_sums(p->items, shard)
+                            : cf_eval_products(p->users, p->items, shard);
 }
 
 static inline void destroy_problem(problem *p)

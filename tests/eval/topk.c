@@ -27,7 +27,7 @@ static answer ask(const problem *p, int64_t k, bool mask, int64_t memory)
     assert_int_equal(CF_ALLOC(a.items, a.count * k), CF_OK);
     assert_int_equal(CF_ALLOC(a.scores, a.count * k), CF_OK);
     cf_eval_request request = {a.users, a.count, k, mask, mask, memory};
-    a.status = cf_eval_topk(&p->tables, &request, a.items, a.scores);
+    a.status = cf_eval_topk(&p->scorer, &request, a.items, a.scores);
     return a;
 }
 
@@ -213,9 +213,9 @@ static void users_may_come_in_any_number(void **state)
     cf_eval_request request = {&user, 0, K, true, true, PLENTY};
 
     create_problem(&whole_shape, &world, world.size, &p);
-    assert_int_equal(cf_eval_topk(&p.tables, &request, items, scores), CF_OK); /* nobody at all */
+    assert_int_equal(cf_eval_topk(&p.scorer, &request, items, scores), CF_OK); /* nobody at all */
     request.count = world.rank == 0;
-    assert_int_equal(cf_eval_topk(&p.tables, &request, items, scores), CF_OK);
+    assert_int_equal(cf_eval_topk(&p.scorer, &request, items, scores), CF_OK);
     if (world.rank == 0) {
         ranked *want = malloc((size_t)whole_shape.n_items * sizeof *want);
 

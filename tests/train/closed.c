@@ -1,6 +1,6 @@
 /* Runs of models that are solved for. */
-#include "train/internal.h"
 #include "run.h"
+#include "train/internal.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -174,9 +174,7 @@ static void a_checkpoint_is_evaluated_on_one_rank_as_on_all(void **state)
     MPI_Barrier(world.comm);
     assert_ok(
         cf_train_load(&cf_test_self, &(cf_train_source){checkpoint, data, no_sets, 0}, &trained));
-    assert_ok(cf_eval_run(
-        &(cf_eval_tables){trained->final[CF_USERS], trained->final[CF_ITEMS], trained->shard},
-        CF_SPLIT_TEST, true, trained->config, &metrics));
+    assert_ok(cf_eval_run(&trained->scorer, CF_SPLIT_TEST, true, trained->config, &metrics));
     for (int m = 0; m < CF_N_METRICS; m++)
         for (int t = 0; t < metrics.n_topk; t++)
             assert_true(metrics.mean[m][t] == result.test.mean[m][t]);
@@ -189,7 +187,7 @@ static void what_does_not_fit_is_refused_beforehand(void **state)
 {
     cf_dataset dataset = {.world = &world, .n_users = 10, .n_items = 40000, .n_train = 30};
     const int64_t matrices = 12 * dataset.n_items * dataset.n_items,
-                  on_their_way = 3 * CF_SOLVE_BLOCK * 8 * dataset.n_items * world.size;
+                  on_their_way = 3 * CF_CLOSED_BLOCK * 8 * dataset.n_items * world.size;
     run_spec spec = closed[0];
     cf_config *config = run_config(&spec);
     cf_grid *grid = NULL;
@@ -209,10 +207,34 @@ static void what_does_not_fit_is_refused_beforehand(void **state)
     cf_config_destroy(&config);
 }
 
+/* The names are in model's table of settings; what they mean is in two modules. */
+static void every_choice_of_model_is_trained_or_a_closed_form(void **state)
+{
+    char choices[128], sets[64];
+    int n_closed = 0;
+
+    (void)state;
+    assert_string_equal(cf_model_settings[0].name, "model");
+    snprintf(choices, sizeof choices, "%s", cf_model_settings[0].choices);
+    for (char *next, *name = strtok_r(choices, "|", &next); name;
+         name = strtok_r(NULL, "|", &next)) {
+        cf_config *config = NULL;
+
+        snprintf(sets, sizeof sets, "model=%s", name);
+        assert_ok(cf_config_create(cf_train_tables, cf_train_n_tables, &config));
+        assert_ok(cf_config_set(config, sets));
+        assert_true(cf_closed_is(config) != cf_model_is_trained(name));
+        n_closed += cf_closed_is(config);
+        cf_config_destroy(&config);
+    }
+    assert_int_equal(n_closed, 2);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_grid_ends_with_the_bits_of_as_many_ranks),
     cmocka_unit_test(a_finished_run_has_nothing_left_to_solve),
     cmocka_unit_test(a_checkpoint_is_evaluated_on_one_rank_as_on_all),
+    cmocka_unit_test(every_choice_of_model_is_trained_or_a_closed_form),
     cmocka_unit_test(what_does_not_fit_is_refused_beforehand),
 };
 CF_TEST_MAIN(tests)

@@ -10,8 +10,8 @@
  * vectors as 9 n^3 (Demmel, Applied Numerical Linear Algebra, section 5.3.3). BLOCK 0: what
  * the program takes.
  */
+#include "cf/closed.h"
 #include "cf/linalg.h"
-#include "cf/model.h"
 
 #include <cblas.h>
 #include <math.h>
@@ -122,7 +122,7 @@ done:
 
 static int64_t ease_block(const bench *b)
 {
-    return b->block > 0 ? b->block : CF_SOLVE_BLOCK;
+    return b->block > 0 ? b->block : CF_CLOSED_BLOCK;
 }
 
 static cf_status new_matrix(const bench *b, cf_type type, int64_t n, int64_t block, cf_cyclic **out)

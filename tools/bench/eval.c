@@ -20,7 +20,7 @@ typedef struct bench {
     cf_grid *grid;
     cf_table *users, *items;
     cf_shard shard;
-    cf_eval_tables tables;
+    cf_eval_scorer scorer;
     cf_config *config;
 } bench;
 
@@ -65,7 +65,7 @@ static cf_status create(bench *b, int n_rows)
     CF_TRY(cf_table_create(b->grid, &shard->items, b->dim, &b->items));
     cf_table_fill_uniform(b->users, 1, 0, 1);
     cf_table_fill_uniform(b->items, 1, b->n_users, 1);
-    b->tables = (cf_eval_tables){b->users, b->items, shard};
+    b->scorer = cf_eval_products(b->users, b->items, shard);
 done:
     return status;
 }
@@ -112,7 +112,7 @@ static cf_status check(const bench *b)
     for (int64_t u = 0; u < count; u++)
         users[u] = u;
     cf_eval_request request = {users, count, 1, false, false, 256 << 20};
-    CF_TRY(cf_eval_topk(&b->tables, &request, items, scores));
+    CF_TRY(cf_eval_topk(&b->scorer, &request, items, scores));
     CF_TRY(cf_par_agree(&b->world, CF_ALLOC(rows, CHECKED * width)));
     CF_TRY(cf_par_agree(&b->world, CF_ALLOC(all, b->n_items * width)));
     CF_TRY(cf_table_gather_own(b->users, users, count, rows));
@@ -191,7 +191,7 @@ static cf_status measure(const bench *b, double *ranking, double *bare)
 
         MPI_Barrier(b->world.comm);
         two[0] = cf_clock_now();
-        CF_TRY(cf_eval_run(&b->tables, CF_SPLIT_TEST, true, b->config, &metrics));
+        CF_TRY(cf_eval_run(&b->scorer, CF_SPLIT_TEST, true, b->config, &metrics));
         two[0] = cf_clock_now() - two[0];
         MPI_Barrier(b->world.comm);
         CF_TRY(cf_par_agree(&b->world, bare_sgemm(b, &two[1])));

@@ -135,7 +135,8 @@ static cf_status set_up(loop *l, const cf_par *world, char **argv, int argc)
     CF_TRY(cf_config_create(tables, 3, &l->config));
     for (int k = 5; k < argc; k++)
         CF_TRY(cf_config_set(l->config, argv[k]));
-    if (cf_model_is_closed(l->config)) return cf_model_check_dataset(l->config, &dataset);
+    CF_REQUIRE(cf_model_is_trained(cf_config_text(l->config, "model")), CF_ERR_USAGE,
+               "model: %s has no steps to simulate", cf_config_text(l->config, "model"));
     CF_TRY(map_lists(argv[1], &l->lists));
     CF_TRY(cf_par_create_grid(world, n_rows, n_columns, &l->grid));
     CF_TRY(make_shard(&l->lists, l->grid, &l->shard));

@@ -1,15 +1,31 @@
-#include "problem.h"
+/* EASE and L3AE on every grid against their equations, computed plainly. */
+#include "cf/closed.h"
+#include "cf_test.h"
+#include "cf_test_graph.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-/* missing_embedding belongs to a module that model does not know. */
-static const cf_setting more_settings[] = {{.name = "missing_embedding",
-                                            .kind = CF_SETTING_CHOICE,
-                                            .initial = "error",
-                                            .choices = "error|zero|mean|random",
-                                            .help = "items without a vector"},
-                                           {0}};
+/* Settings of modules that closed does not call. */
+static const cf_setting other_settings[] = {
+    {.name = "model", .kind = CF_SETTING_CHOICE, .initial = "EASE", .choices = "BPR|EASE|L3AE"},
+    {.name = "reg_weight", .kind = CF_SETTING_REAL, .initial = "1e-05", .min = 0, .max = 1e6},
+    {.name = "missing_embedding",
+     .kind = CF_SETTING_CHOICE,
+     .initial = "error",
+     .choices = "error|zero|mean|random"},
+    {0}};
+
+static cf_config *create_config(void)
+{
+    const cf_setting *const tables[] = {cf_closed_settings, other_settings};
+    cf_config *config = NULL;
+
+    assert_int_equal(cf_config_create(tables, 2, &config), CF_OK);
+    return config;
+}
 
 /* ---- Problems ------------------------------------------------------------------------------- */
 
@@ -109,37 +125,30 @@ static void free_data(data *d)
 /* Which of this rank's allocations in the next solution fails; 0: none. */
 static int64_t fail_at;
 
-/* Solve on a grid; the model's table on every rank, items x items, in *out if all is well. */
+/* Solve on a grid; the matrix on every rank, items x items, in *out if all is well. */
 static cf_status solve_on(const data *d, const cf_grid *grid, const char *const *sets, float **out)
 {
-    const problem p = {.graph = d->graph, .dim = 16};
-    cf_config *config = setup_config(&p, more_settings);
+    cf_config *config = create_config();
     cf_shard shard = cf_test_graph_cut(&d->graph, grid);
-    const cf_model_place place = {grid, &shard, 0};
-    cf_model_options options;
-    cf_model *model = NULL;
-    cf_solved seconds = {0};
-    const cf_table *final[2];
+    cf_closed_options options;
+    cf_closed *closed = NULL;
+    cf_closed_seconds seconds = {0};
     cf_status status;
 
     for (; *sets != NULL; sets++)
         assert_int_equal(cf_config_set(config, *sets), CF_OK);
-    assert_true(cf_model_is_closed(config));
+    assert_true(cf_closed_is(config));
+    cf_closed_read_options(config, &options);
     cf_alloc_fail_at(fail_at);
-    cf_model_read_options(config, &options);
-    status = cf_model_create(&options, &place, &model);
-    if (status == CF_OK) status = cf_model_solve(model, d->file, config, &seconds);
+    status = cf_closed_create(&options, grid, &shard, &closed);
+    if (status == CF_OK) status = cf_closed_solve(closed, d->file, &seconds);
     cf_alloc_fail_at(0);
     if (status == CF_OK) {
-        assert_null(cf_model_table(model, CF_USERS));
-        cf_model_final(model, final);
-        assert_null(final[CF_USERS]);
-        assert_ptr_equal(final[CF_ITEMS], cf_model_table(model, CF_ITEMS));
-        cf_test_table_check_padding(final[CF_ITEMS]);
+        cf_test_table_check_padding(cf_closed_matrix(closed));
         assert_true(seconds.gram > 0 && seconds.invert > 0 && seconds.rest > 0);
-        *out = cf_test_table_get(final[CF_ITEMS]);
+        *out = cf_test_table_get(cf_closed_matrix(closed));
     }
-    cf_model_destroy(&model);
+    cf_closed_destroy(&closed);
     cf_test_shard_destroy(&shard);
     cf_config_destroy(&config);
     return status;
@@ -430,6 +439,30 @@ static void a_singular_matrix_is_refused_by_every_rank(void **state)
     free_data(&with_text);
 }
 
+static void a_closed_form_has_its_own_default_of_reg_weight(void **state)
+{
+    static const struct {
+        const char *model;
+        bool closed;
+        double initial;
+    } cases[] = {{"model=BPR", false, 1e-5}, {"model=EASE", true, 250}, {"model=L3AE", true, 10}};
+
+    (void)state;
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        cf_config *config = create_config();
+
+        assert_int_equal(cf_config_set(config, cases[k].model), CF_OK);
+        assert_int_equal(cf_closed_is(config), cases[k].closed);
+        assert_int_equal(cf_closed_uses(config) != NULL, cases[k].closed);
+        assert_int_equal(cf_closed_set_defaults(config), CF_OK);
+        assert_true(cf_config_real(config, "reg_weight") == cases[k].initial);
+        assert_int_equal(cf_config_set(config, "reg_weight=7"), CF_OK);
+        assert_int_equal(cf_closed_set_defaults(config), CF_OK);
+        assert_true(cf_config_real(config, "reg_weight") == 7);
+        cf_config_destroy(&config);
+    }
+}
+
 /* The n-th allocation of creating and solving fails on rank n % ranks, until no rank has an n-th.
  */
 static void no_memory_on_one_rank_stops_every_rank(void **state)
@@ -467,6 +500,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(l3ae_without_distillation_is_ease),
     cmocka_unit_test(an_item_without_a_vector_is_refused_or_tells_nothing),
     cmocka_unit_test(a_singular_matrix_is_refused_by_every_rank),
+    cmocka_unit_test(a_closed_form_has_its_own_default_of_reg_weight),
     cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
 };
 CF_TEST_MAIN(tests)

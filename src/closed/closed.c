@@ -1,0 +1,197 @@
+/* Closed forms: their table, their settings, and the handle of one: an items x items matrix, stored
+ * by slices of columns over the grid as every table of items. How it is solved is in ease.c and
+ * l3ae.c. */
+#include "internal.h"
+
+#include <math.h>
+#include <string.h>
+
+const cf_setting cf_closed_settings[] = {
+    {.name = "text_reg_weight",
+     .kind = CF_SETTING_REAL,
+     .initial = "1.0",
+     .min = 0,
+     .max = 1e9,
+     .help = "L3AE: added to the diagonal of the vectors' Gram matrix"},
+    {.name = "distill_weight",
+     .kind = CF_SETTING_REAL,
+     .initial = "100.0",
+     .min = 0,
+     .max = 1e9,
+     .help = "L3AE: weight of the vectors' item-item matrix (0: EASE)"},
+    {.name = "solve_precision",
+     .kind = CF_SETTING_CHOICE,
+     .initial = "float64",
+     .choices = "float32|float64",
+     .help = "EASE, L3AE: numbers of the linear algebra; float32 takes half the memory and time"},
+    {0},
+};
+
+static const closed_form *const forms[] = {&closed_ease, &closed_l3ae};
+
+/* Float32 represents every whole number up to here, so that counts of users are exact. */
+enum { MAX_FLOAT32_USERS = 1 << 24 };
+
+/* NULL: a model that is trained. */
+static const closed_form *find_form(const char *name)
+{
+    for (size_t k = 0; k < sizeof forms / sizeof *forms; k++)
+        if (strcmp(name, forms[k]->name) == 0) return forms[k];
+    return NULL;
+}
+
+bool cf_closed_is(const cf_config *config)
+{
+    return find_form(cf_config_text(config, "model")) != NULL;
+}
+
+cf_status cf_closed_set_defaults(cf_config *config)
+{
+    const closed_form *form = find_form(cf_config_text(config, "model"));
+
+    if (form == NULL || cf_config_given(config, "reg_weight")) return CF_OK;
+    return cf_config_set(config, form->reg_default);
+}
+
+const char *cf_closed_uses(const cf_config *config)
+{
+    const closed_form *form = find_form(cf_config_text(config, "model"));
+
+    return form != NULL ? form->uses : NULL;
+}
+
+static cf_closed_missing read_missing(const cf_config *config)
+{
+    if (cf_config_is(config, "missing_embedding", "error")) return CF_CLOSED_MISSING_REFUSED;
+    return cf_config_is(config, "missing_embedding", "random") ? CF_CLOSED_MISSING_RANDOM
+                                                               : CF_CLOSED_MISSING_ZERO;
+}
+
+void cf_closed_read_options(const cf_config *config, cf_closed_options *out)
+{
+    const closed_form *form = find_form(cf_config_text(config, "model"));
+
+    CF_ASSERT(form != NULL);
+    *out = (cf_closed_options){
+        .name = form->name,
+        .reg_weight = cf_config_real(config, "reg_weight"),
+        .text_reg_weight = cf_config_real(config, "text_reg_weight"),
+        .distill_weight = cf_config_real(config, "distill_weight"),
+        .precision = cf_config_is(config, "solve_precision", "float32") ? CF_F32 : CF_F64,
+        .missing = read_missing(config),
+    };
+}
+
+/* The largest mesh of `ranks` is about square; ranks beyond it hold no part of the matrices. What
+ * is on its way to the table is, at a time, a block of every row, sent and received. */
+double cf_closed_predict_memory(const cf_closed_options *options, int64_t n_items,
+                                int64_t embedding_dim, int n_ranks)
+{
+    const closed_form *form = find_form(options->name);
+    const double word = options->precision == CF_F32 ? 4 : 8;
+    const double items = (double)n_items, dim = form->vectors ? (double)embedding_dim : 0,
+                 width = CF_LANES * (double)cf_table_segments(n_items);
+    const int down = (int)sqrt((double)n_ranks), across = n_ranks / down;
+    const double matrices = items * form->n_matrices * word + dim * (4 + word),
+                 moving = CF_CLOSED_BLOCK * (1 + 1.0 / down + 1.0 / across) * word;
+
+    return items * (4 * width / n_ranks + matrices / (down * across) + moving);
+}
+
+static cf_status check_vectors(const cf_closed_options *options, const cf_dataset *dataset)
+{
+    const char *path = cf_dataset_path(dataset);
+    cf_status status = CF_OK;
+
+    CF_REQUIRE(dataset->embedding_dim > 0, CF_ERR_USAGE,
+               "%s: has no language-model vectors, which L3AE needs", path);
+    if (dataset->n_missing == 0) return CF_OK;
+    if (options->missing == CF_CLOSED_MISSING_REFUSED)
+        CF_TRY(cf_dataset_refuse_missing(dataset, "zero or mean"));
+    CF_REQUIRE(options->missing != CF_CLOSED_MISSING_RANDOM, CF_ERR_USAGE,
+               "missing_embedding: L3AE draws no vectors, so that it has to be zero or mean, which "
+               "are the same to it");
+done:
+    return status;
+}
+
+cf_status cf_closed_check_dataset(const cf_closed_options *options, const cf_dataset *dataset)
+{
+    cf_status status = CF_OK;
+
+    CF_REQUIRE(options->precision != CF_F32 || dataset->n_users <= MAX_FLOAT32_USERS, CF_ERR_USAGE,
+               "solve_precision: float32 counts exactly up to %d users, there are %lld: float64 is "
+               "needed",
+               MAX_FLOAT32_USERS, (long long)dataset->n_users);
+    if (find_form(options->name)->vectors) CF_TRY(check_vectors(options, dataset));
+done:
+    return status;
+}
+
+cf_status cf_closed_create(const cf_closed_options *options, const cf_grid *grid,
+                           const cf_shard *shard, cf_closed **out)
+{
+    cf_closed *closed = NULL;
+    cf_status status = cf_par_agree(&grid->world, CF_ALLOC(closed, 1));
+
+    CF_TRY(status);
+    closed->form = find_form(options->name);
+    closed->options = *options;
+    closed->grid = grid;
+    closed->shard = shard;
+    CF_TRY(cf_table_create(grid, &shard->items, shard->items.start[shard->items.count],
+                           &closed->matrix));
+    *out = closed;
+    closed = NULL;
+done:
+    cf_closed_destroy(&closed);
+    return status;
+}
+
+void cf_closed_destroy(cf_closed **closed)
+{
+    if (*closed == NULL) return;
+    cf_table_destroy(&(*closed)->matrix);
+    cf_free(closed);
+}
+
+cf_table *cf_closed_matrix(const cf_closed *closed)
+{
+    return closed->matrix;
+}
+
+static cf_status open_solver(closed_solver *s)
+{
+    const cf_par *world = &s->closed->grid->world;
+    cf_status status;
+
+    s->clock = cf_clock_now();
+    s->n = s->closed->matrix->n_rows;
+    status = CF_ALLOC(s->diagonal, s->n);
+    if (status == CF_OK) status = CF_ALLOC(s->factors, s->n);
+    CF_TRY(cf_par_agree(world, status));
+    CF_TRY(cf_linalg_create_mesh(world, 0, 0, &s->mesh));
+done:
+    return status;
+}
+
+static void close_solver(closed_solver *s)
+{
+    cf_free(&s->diagonal);
+    cf_free(&s->factors);
+    cf_linalg_destroy_mesh(&s->mesh);
+}
+
+cf_status cf_closed_solve(cf_closed *closed, const cf_dataset *dataset, cf_closed_seconds *out)
+{
+    closed_solver solver = {.closed = closed, .dataset = dataset};
+    cf_status status;
+
+    CF_TRY(cf_closed_check_dataset(&closed->options, dataset));
+    CF_TRY(open_solver(&solver));
+    CF_TRY(closed->form->solve(&solver));
+    *out = solver.seconds;
+done:
+    close_solver(&solver);
+    return status;
+}

@@ -1,0 +1,163 @@
+/* L3AE (arXiv 2508.13500): EASE drawn towards S, the same item-item matrix of the items' vectors,
+ *
+ *     S  = I - P_F diag(1 / diag P_F),    P_F = (FF' + text_reg_weight I)^-1
+ *     B' = I + d S'P - diag(c) P,         P   = (X'X + (reg_weight + d) I)^-1,
+ *                                         c_j = (1 + d (S'P)_jj) / P_jj,    d = distill_weight
+ *
+ * with F (items x D) the vectors minus their mean, each of length 1. The second line is the paper's
+ * P (X'X + d S) - P diag(mu), transposed: P^-1 = X'X + (reg_weight + d) I gives P X'X = I -
+ * (reg_weight + d) P, and mu is what makes the diagonal zero. It is EASE for d = 0. The tests
+ * compute the paper's form. */
+#include "internal.h"
+
+#include <math.h>
+
+/* The vectors of an even part of the items, count rows from item `first` on. */
+typedef struct l3ae_vectors {
+    int64_t first, count, dim;
+    float *rows;      /* count x dim */
+    uint8_t *present; /* count: has the item a vector? */
+    cf_exact *sums;   /* dim */
+    double *mean;     /* dim */
+} l3ae_vectors;
+
+static cf_status create_vectors(l3ae_vectors *v)
+{
+    cf_status status;
+
+    CF_TRY(CF_ALLOC(v->rows, v->count * v->dim));
+    CF_TRY(CF_ALLOC(v->present, v->count));
+    CF_TRY(CF_ALLOC(v->sums, v->dim));
+    CF_TRY(CF_ALLOC(v->mean, v->dim));
+done:
+    return status;
+}
+
+static void destroy_vectors(l3ae_vectors *v)
+{
+    cf_free(&v->rows);
+    cf_free(&v->present);
+    cf_free(&v->sums);
+    cf_free(&v->mean);
+}
+
+/* The mean of the vectors that are present on any rank: an exact sum, rounded once, so that it does
+ * not depend on the ranks. Collective. */
+static void find_mean(const closed_solver *s, l3ae_vectors *v)
+{
+    const int64_t n_present = s->dataset->n_items - s->dataset->n_missing;
+
+    for (int64_t r = 0; r < v->count; r++)
+        for (int64_t k = 0; k < v->dim && v->present[r]; k++)
+            cf_exact_add(&v->sums[k], (double)v->rows[r * v->dim + k]);
+    cf_par_sum_exact(&s->closed->grid->world, v->sums, v->dim);
+    for (int64_t k = 0; k < v->dim; k++)
+        v->mean[k] = cf_exact_value(&v->sums[k]) / (double)n_present;
+}
+
+/* Rows minus the mean, of length 1; an item without a vector keeps its row of zeros, and thus has
+ * no similarity to any other. */
+static void normalise(l3ae_vectors *v)
+{
+    for (int64_t r = 0; r < v->count; r++) {
+        float *row = v->rows + r * v->dim;
+        double squares = 0, factor;
+
+        for (int64_t k = 0; k < v->dim && v->present[r]; k++) {
+            row[k] = (float)((double)row[k] - v->mean[k]);
+            squares += (double)row[k] * (double)row[k];
+        }
+        factor = squares > 0 ? 1 / sqrt(squares) : 0;
+        for (int64_t k = 0; k < v->dim; k++)
+            row[k] = (float)((double)row[k] * factor);
+    }
+}
+
+/* F (items x D), a new matrix. Collective. */
+static cf_status read_vectors(closed_solver *s, cf_cyclic **out)
+{
+    const cf_par *world = &s->closed->grid->world;
+    l3ae_vectors v = {.first = cf_par_even_start(s->n, world->size, world->rank),
+                      .dim = s->dataset->embedding_dim};
+    cf_status status;
+
+    v.count = cf_par_even_start(s->n, world->size, world->rank + 1) - v.first;
+    CF_TRY(cf_par_agree(world, create_vectors(&v)));
+    CF_TRY(cf_dataset_read_embedding(s->dataset, v.first, v.count, v.rows, v.present));
+    CF_TRY(cf_dataset_verify_embedding(s->dataset));
+    find_mean(s, &v);
+    normalise(&v);
+    CF_TRY(closed_create_matrix(s, v.dim, out));
+    CF_TRY(
+        cf_linalg_put_cyclic(*out, &(cf_slab){v.first, v.count, 0, v.dim, v.dim}, CF_F32, v.rows));
+    closed_lap(s, &s->seconds.rest, "vectors read");
+done:
+    destroy_vectors(&v);
+    return status;
+}
+
+/* S', a new matrix. FF' + text_reg_weight I (items x items) is inverted as it stands, also where D
+ * is larger than the number of items: text_reg_weight bounds its condition in any case. */
+static cf_status solve_text(closed_solver *s, cf_cyclic **out)
+{
+    cf_cyclic *f = NULL;
+    cf_status status;
+
+    CF_TRY(read_vectors(s, &f));
+    CF_TRY(closed_create_matrix(s, s->n, out));
+    CF_TRY(cf_linalg_add_gram(f, *out));
+    cf_linalg_destroy_cyclic(&f);
+    closed_lap(s, &s->seconds.gram, "vectors multiplied");
+    CF_TRY(closed_invert(*out, s->closed->options.text_reg_weight, "vectors", "text_reg_weight"));
+    closed_constrain(s, *out);
+    closed_lap(s, &s->seconds.invert, "Gram matrix of the vectors inverted");
+done:
+    cf_linalg_destroy_cyclic(&f);
+    return status;
+}
+
+/* result (zeros at first) := B', from text = S' and P. Overwrites P. Collective. */
+static cf_status combine(closed_solver *s, const cf_cyclic *text, cf_cyclic *p, cf_cyclic *result)
+{
+    cf_status status;
+
+    CF_TRY(cf_linalg_add_product(text, p, s->closed->options.distill_weight, result));
+    cf_linalg_get_diagonal(p, s->diagonal);
+    cf_linalg_get_diagonal(result, s->factors);
+    for (int64_t j = 0; j < s->n; j++)
+        s->factors[j] = -(1 + s->factors[j]) / s->diagonal[j];
+    cf_linalg_scale_rows(p, s->factors);
+    cf_linalg_add_cyclic(p, result);
+    cf_linalg_fill_diagonal(result, 0);
+    closed_lap(s, &s->seconds.product, "matrices multiplied");
+done:
+    return status;
+}
+
+static cf_status l3ae_solve(closed_solver *s)
+{
+    const cf_closed_options *options = &s->closed->options;
+    cf_cyclic *text = NULL, *p = NULL, *result = NULL;
+    cf_status status;
+
+    CF_TRY(solve_text(s, &text));
+    CF_TRY(closed_invert_pairs(s, options->reg_weight + options->distill_weight, &p));
+    CF_TRY(closed_create_matrix(s, s->n, &result));
+    CF_TRY(combine(s, text, p, result));
+    cf_linalg_destroy_cyclic(&text); /* the table's rows on their way need their memory */
+    cf_linalg_destroy_cyclic(&p);
+    CF_TRY(closed_keep(s, result));
+done:
+    cf_linalg_destroy_cyclic(&text);
+    cf_linalg_destroy_cyclic(&p);
+    cf_linalg_destroy_cyclic(&result);
+    return status;
+}
+
+const closed_form closed_l3ae = {
+    .name = "L3AE",
+    .reg_default = "reg_weight=10",
+    .uses = "reg_weight,text_reg_weight,distill_weight,solve_precision,missing_embedding",
+    .n_matrices = 3,
+    .vectors = true,
+    .solve = l3ae_solve};

@@ -1,0 +1,111 @@
+/* What the solutions of EASE and L3AE have in common. Matrices of all items lie over all ranks as
+ * ScaLAPACK wants them (cf_cyclic, n x n); the result is moved into a table over the grid. Its rows
+ * are those of B', the transpose of the papers' B, so that a score is, as in every model, the
+ * product of a user's row and an item's: a user's row is X's, zeros and ones. */
+#include "internal.h"
+
+void closed_lap(closed_solver *s, double *part, const char *what)
+{
+    const double now = cf_clock_now(), seconds = now - s->clock;
+
+    *part += seconds;
+    s->clock = now;
+    cf_log("%s: %s, %.1f s", s->closed->form->name, what, seconds);
+}
+
+cf_status closed_create_matrix(const closed_solver *s, int64_t n_columns, cf_cyclic **out)
+{
+    return cf_linalg_create_cyclic(s->mesh, s->closed->options.precision,
+                                   (const int64_t[]){s->n, n_columns}, CF_CLOSED_BLOCK, out);
+}
+
+cf_status closed_invert(cf_cyclic *matrix, double weight, const char *what, const char *setting)
+{
+    cf_status status;
+
+    cf_linalg_add_diagonal(matrix, weight);
+    status = cf_linalg_invert(matrix);
+    if (status == CF_ERR_NUMERIC)
+        status = CF_FAIL(CF_ERR_NUMERIC, "Gram matrix of the %s: %s: a larger %s helps", what,
+                         cf_error_message(), setting);
+    return status;
+}
+
+void closed_constrain(closed_solver *s, cf_cyclic *p)
+{
+    cf_linalg_get_diagonal(p, s->diagonal);
+    for (int64_t j = 0; j < s->n; j++)
+        s->factors[j] = -1 / s->diagonal[j];
+    cf_linalg_scale_rows(p, s->factors);
+    cf_linalg_fill_diagonal(p, 0);
+}
+
+/* The train lists of the users of grid row `row`, on every rank of the grid column. Those of my row
+ * are borrowed from the shard; others are new, also if this fails. Collective over the grid. */
+static cf_status broadcast_lists(const cf_closed *closed, int row, cf_lists *out)
+{
+    const cf_par *column = &closed->grid->column;
+    const cf_lists *mine = &closed->shard->train;
+    int64_t sizes[2] = {mine->count, mine->start[mine->count]};
+    cf_status status = CF_OK;
+
+    *out = row == column->rank ? *mine : (cf_lists){0};
+    if (column->size == 1) return CF_OK;
+    cf_par_broadcast(column, sizes, sizeof sizes, row);
+    if (row != column->rank) {
+        out->count = sizes[0];
+        status = CF_ALLOC(out->start, sizes[0] + 1);
+        if (status == CF_OK) status = CF_ALLOC(out->index, sizes[1]);
+    }
+    CF_TRY(cf_par_agree(&closed->grid->world, status));
+    cf_par_broadcast(column, out->start, (sizes[0] + 1) * (int64_t)sizeof *out->start, row);
+    cf_par_broadcast(column, out->index, sizes[1] * (int64_t)sizeof *out->index, row);
+done:
+    return status;
+}
+
+/* gram += X'X. In each round all ranks get the users of one block, and each adds the pairs that lie
+ * in its part of the matrix: no rank ever holds the interactions of more than two blocks. */
+static cf_status count_pairs(const closed_solver *s, cf_cyclic *gram)
+{
+    const cf_closed *closed = s->closed;
+    cf_status status = CF_OK;
+
+    for (int row = 0; row < closed->grid->n_rows && status == CF_OK; row++) {
+        cf_lists lists;
+
+        status = broadcast_lists(closed, row, &lists);
+        if (status == CF_OK)
+            status = cf_par_agree(&closed->grid->world,
+                                  cf_linalg_add_pairs(gram, lists.start, lists.index, lists.count));
+        if (row != closed->grid->my_row) {
+            cf_free(&lists.start);
+            cf_free(&lists.index);
+        }
+    }
+    return status;
+}
+
+cf_status closed_invert_pairs(closed_solver *s, double weight, cf_cyclic **out)
+{
+    cf_status status;
+
+    CF_TRY(closed_create_matrix(s, s->n, out));
+    CF_TRY(count_pairs(s, *out));
+    closed_lap(s, &s->seconds.gram, "pairs of items counted");
+    CF_TRY(closed_invert(*out, weight, "items", "reg_weight"));
+    closed_lap(s, &s->seconds.invert, "Gram matrix inverted");
+done:
+    return status;
+}
+
+cf_status closed_keep(closed_solver *s, const cf_cyclic *solution)
+{
+    cf_status status;
+
+    CF_TRY(cf_linalg_get_table(solution, s->closed->matrix));
+    CF_TRY(cf_table_check_finite(s->closed->matrix, "item-item matrix"));
+    closed_lap(s, &s->seconds.rest, "item-item matrix dealt out");
+done:
+    return status;
+}

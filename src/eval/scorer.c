@@ -1,0 +1,62 @@
+/* The two ways to compute a tile of scores (CF_EVAL_USERS x CF_EVAL_ITEMS), from whole rows of the
+ * users and items in it:
+ *
+ *     products    s(u, i) = <user row u, item row i>: one sgemm
+ *     item sums   s(u, i) = sum over train items j of u of matrix[i][j], in double
+ *
+ * Both give a pair the same bits whoever else is in the tile. */
+#include "cf/eval.h"
+
+#include <cblas.h>
+
+/* The context is the table of users. */
+static cf_status prepare_products(const cf_eval_scorer *scorer, const int64_t *users, int64_t count,
+                                  float *rows)
+{
+    return cf_table_gather_own(scorer->context, users, count, rows);
+}
+
+static void score_products(const cf_eval_scorer *scorer, const cf_eval_tile *tile, float *scores)
+{
+    const int width = cf_par_count(scorer->items->full_width);
+
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, CF_EVAL_USERS, CF_EVAL_ITEMS, width, 1.0f,
+                tile->user_rows, width, tile->item_rows, width, 0.0f, scores, CF_EVAL_ITEMS);
+}
+
+cf_eval_scorer cf_eval_products(const cf_table *users, const cf_table *items, const cf_shard *shard)
+{
+    CF_ASSERT(users->full_width == items->full_width);
+    return (cf_eval_scorer){.items = items,
+                            .shard = shard,
+                            .user_width = items->full_width,
+                            .context = users,
+                            .prepare = prepare_products,
+                            .scores = score_products};
+}
+
+/* Items in the outer loop: an item's row stays in cache for all users of the tile. */
+static void score_item_sums(const cf_eval_scorer *scorer, const cf_eval_tile *tile, float *scores)
+{
+    const int64_t width = scorer->items->full_width;
+    const cf_lists *train = &scorer->shard->train;
+
+    for (int64_t i = 0; i < CF_EVAL_ITEMS; i++) {
+        const float *weights = tile->item_rows + i * width;
+
+        for (int64_t u = 0; u < CF_EVAL_USERS; u++) {
+            const int64_t user = tile->users[u];
+            double sum = 0;
+
+            for (int64_t k = train->start[user]; k < train->start[user + 1]; k++)
+                sum += (double)weights[train->index[k]];
+            scores[u * CF_EVAL_ITEMS + i] = (float)sum;
+        }
+    }
+}
+
+cf_eval_scorer cf_eval_item_sums(const cf_table *matrix, const cf_shard *shard)
+{
+    CF_ASSERT(matrix->n_rows == matrix->dim);
+    return (cf_eval_scorer){.items = matrix, .shard = shard, .scores = score_item_sums};
+}
