@@ -1,6 +1,7 @@
 /**
- * core: what every other module stands on. Status and errors, memory, log, progress, clock. Nothing
- * here communicates: every function is Local.
+ * core: what every other module uses. Status and errors, memory, log, progress, clock, small files.
+ * Nothing here communicates: every function is Local, and none but cf_alloc() and the counters may
+ * be called by several threads at once unless it says so.
  */
 #pragma once
 
@@ -15,49 +16,51 @@
 typedef enum cf_status {
     CF_OK = 0,
     CF_ERR_USAGE = 2,   /* command line or settings */
-    CF_ERR_FORMAT = 3,  /* input that is not what it should be */
-    CF_ERR_IO = 4,      /* the file system said no */
+    CF_ERR_FORMAT = 3,  /* malformed input */
+    CF_ERR_IO = 4,      /* the file system refused */
     CF_ERR_MEMORY = 5,  /* out of memory */
     CF_ERR_NUMERIC = 6, /* NaN or infinity */
-    CF_ERR_BUG = 70,    /* this program is wrong */
-    CF_STOPPED = 75     /* before the end, with a complete checkpoint: run it again */
+    CF_ERR_BUG = 70,    /* a bug of this program (EX_SOFTWARE of sysexits.h) */
+    CF_STOPPED = 75     /* stopped early with a complete checkpoint; run again (EX_TEMPFAIL) */
 } cf_status;
 
 /**
- * Note an error: keep its message (printf format, at most 1023 bytes, one line) for
- * cf_error_message() and give back `code`, so that `return CF_FAIL(CF_ERR_IO, "%s: %s", path,
- * strerror(errno));` reads as what it does. The message names the thing, the place and what was
- * expected.
+ * Note an error: keep its message (printf format, at most 1023 bytes, newlines become spaces) for
+ * cf_error_message() and return `code`, as in `return CF_FAIL(CF_ERR_IO, "%s: %s", path,
+ * strerror(errno));`. The message names the thing, the place and what was expected. The last
+ * message may be among the arguments. Any thread.
  */
 #define CF_FAIL(code, ...) cf_error_note((code), __VA_ARGS__)
 
-/** Run `call`; unless it is CF_OK, keep its status in the local variable `status` and leave for the
- * label `done`. */
+/** Run `call` and keep its result in the local variable `status`; unless it is CF_OK, leave for the
+ * label `done`, which frees everything and returns `status`. */
 #define CF_TRY(call)                                                                               \
     do {                                                                                           \
         status = (call);                                                                           \
         if (status != CF_OK) goto done;                                                            \
     } while (0)
 
-/** Unless `condition` holds, note an error (as CF_FAIL) and leave for the label `done` with its
- * status. */
+/** Unless `condition` holds, note an error as CF_FAIL() does, and leave for the label `done` as
+ * CF_TRY() does. The condition is evaluated once. */
 #define CF_REQUIRE(condition, code, ...)                                                           \
     do {                                                                                           \
         if (!(condition)) CF_TRY(CF_FAIL((code), __VA_ARGS__));                                    \
     } while (0)
 
-/** A bug, not an error: stays on in release builds, prints the place and ends the program
- * (MPI_Abort once par is up). */
+/** What is false only by a bug of this program. Stays on in release builds; prints the place and
+ * ends the program (with MPI_Abort() between cf_par_init() and cf_par_finalize()). */
 #define CF_ASSERT(condition)                                                                       \
     ((condition) ? (void)0 : cf_error_assert(#condition, __FILE__, __LINE__))
 
+/** What CF_FAIL() calls. */
 cf_status cf_error_note(cf_status code, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/** The message of the last error noted in this process; "" if none. Owned by the library, valid
- * until the next. */
+/** The message of the last error noted in this process; "" if none. Static, valid until the next
+ * error. */
 const char *cf_error_message(void);
+/** What CF_ASSERT() calls. */
 _Noreturn void cf_error_assert(const char *condition, const char *file, int line);
-/** What cf_error_assert() calls last instead of abort(); par sets it to MPI_Abort. */
+/** Replace abort() at the end of cf_error_assert(); par sets a function that calls MPI_Abort(). */
 void cf_error_set_abort(void (*function)(void));
 
 /* ---- Memory ---- */
@@ -65,78 +68,85 @@ void cf_error_set_abort(void (*function)(void));
 /**
  * Allocate `count` zeroed elements for the pointer variable `pointer`, aligned to 64 bytes (2 MiB
  * and huge pages from 4 MiB on). A count of 0 gives a valid pointer. Errors: MEMORY (`pointer`
- * untouched). Free with cf_free(&pointer).
+ * untouched; also if the number of bytes overflows). Free with cf_free(&pointer).
  */
 #define CF_ALLOC(pointer, count) cf_alloc(&(pointer), (count), sizeof *(pointer))
 
-/** Make room for `count` elements behind `pointer` (capacity at least doubles; old elements kept,
- * new ones zero). */
+/** Make room for `count` elements at `pointer`, of which `capacity` are there (0 with NULL): the
+ * capacity at least doubles if it grows, old elements are kept, new ones are zero. Errors: MEMORY
+ * (nothing changes). */
 #define CF_GROW(pointer, capacity, count)                                                          \
     cf_grow(&(pointer), &(capacity), (count), sizeof *(pointer))
 
+/** What CF_ALLOC() and CF_GROW() call; `pointer` is the address of any object pointer. */
 cf_status cf_alloc(void *pointer, int64_t count, size_t size);
 cf_status cf_grow(void *pointer, int64_t *capacity, int64_t count, size_t size);
-/** Free `*pointer` (NULL is fine) and set it to NULL. Takes the address of any object pointer. */
+/** Free `*pointer`, which may be NULL, and set it to NULL. `pointer` is the address of any object
+ * pointer. */
 void cf_free(void *pointer);
 
 /**
- * One array of an object of type T, a row of a table of them. It has counts[count] * times + more
- * elements of `size` bytes, where `counts` are the object's own sizes (rows, peers, ...), numbered
- * by an enum beside the table.
+ * One array of an object: a row of the table of its arrays. The array has counts[count] * times +
+ * more elements of `size` bytes, where `counts` are the sizes of the object (rows, peers, ...),
+ * numbered by an enum beside the table.
  */
 typedef struct cf_array {
     size_t offset; /* of the pointer in the object */
     size_t size;   /* bytes of an element */
-    int count;     /* which of the object's sizes */
+    int count;     /* index into counts */
     int64_t times, more;
 } cf_array;
-/** The row of array `member` of `type`: counts[count] * times elements. */
+/** The row of array `member` of struct `type`: counts[count] * times elements, and `more` of them.
+ */
 #define CF_ARRAY(type, member, count, times) CF_ARRAY_MORE(type, member, count, times, 0)
 #define CF_ARRAY_MORE(type, member, count, times, more)                                            \
     {                                                                                              \
         offsetof(type, member), sizeof *((type *)NULL)->member, (count), (times), (more)           \
     }
-/** Allocate all arrays of a table, zeroed. Local. Errors: MEMORY; what was allocated stays, to be
- * freed with cf_arrays_destroy(), which takes pointers that are NULL too. */
+/** Allocate the `n` arrays of a table, zeroed, for an object whose pointers are NULL. Errors:
+ * MEMORY; the arrays allocated so far stay, to be freed with cf_arrays_destroy(). */
 cf_status cf_arrays_create(void *object, const cf_array *arrays, int n, const int64_t *counts);
+/** Free all arrays of a table; NULL pointers are skipped. */
 void cf_arrays_destroy(void *object, const cf_array *arrays, int n);
-/** Bytes that the arrays take; counts may be means, and thus fractions. Local. */
+/** Bytes of the arrays. Counts may be predicted means, thus fractions. */
 double cf_arrays_bytes(const cf_array *arrays, int n, const double *counts);
 
-/** For tests: the n-th allocation from now fails (1 = the next; 0 = none) on the process that calls
- * it. */
+/** For tests: let the n-th allocation of this process from now on fail; 1 is the next one, 0 none.
+ */
 void cf_alloc_fail_at(int64_t n);
-/** Allocations not yet freed, their bytes, and the most bytes ever held at once. */
+/** Allocations of this process that are not freed. */
 int64_t cf_alloc_live(void);
+/** Their bytes, without alignment and headers. */
 int64_t cf_alloc_held(void);
+/** The largest number of bytes held so far. */
 int64_t cf_alloc_peak(void);
 
 /* ---- Log, progress, clock ---- */
 
-/** Print one line to stderr, if this process is the one that logs; cf_warn() puts "warning: "
- * before it. */
+/** Print "llminit: " and one line (printf format) to stderr, if this process logs. */
 void cf_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/** The same with "warning: " before the line; not silenced by `quiet`. */
 void cf_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/** Who logs: true by default; par switches it off on all ranks but 0. `quiet` drops cf_log() and
- * progress, not warnings. */
+/** Whether this process logs (by default it does; par switches it off on all ranks but 0), and
+ * whether cf_log() and progress are silenced. */
 void cf_log_enable(bool enabled, bool quiet);
 
 /**
- * A progress bar on stderr: redrawn at most 10 times a second on a terminal; in a file one plain
- * line each 10 seconds. mpirun hides the terminal: LLMINIT_PROGRESS=bar in the environment draws it
- * all the same. `note` (may be NULL) is shown after rate and time left, e.g. "loss 0.4312". `unit`
- * names what is counted.
+ * Progress of long work, on stderr: a bar on a terminal, redrawn at most 10 times a second; a plain
+ * line each 10 seconds elsewhere. mpirun hides the terminal: LLMINIT_PROGRESS=bar in the
+ * environment draws the bar all the same. Work shorter than one interval leaves no line.
  */
 typedef struct cf_progress {
-    const char *title, *unit;
-    int64_t total, done;
-    double started, drawn;
+    const char *title, *unit; /* borrowed: "epoch 3", and what is counted, "steps" */
+    int64_t total, done;      /* units; total 0 or less: unknown */
+    double started, drawn;    /* seconds of cf_clock_now() */
 } cf_progress;
 void cf_progress_begin(cf_progress *progress, const char *title, const char *unit, int64_t total);
+/** `note` is shown after rate and time left, e.g. "loss 0.4312"; may be NULL. */
 void cf_progress_update(cf_progress *progress, int64_t done, const char *note);
 void cf_progress_end(cf_progress *progress);
 
-/** Seconds of a monotonic clock. */
+/** Seconds of a monotonic clock, from an arbitrary start. */
 double cf_clock_now(void);
 
 /* ---- Files that are complete or absent ---- */

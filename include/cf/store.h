@@ -11,8 +11,11 @@
 typedef struct cf_store cf_store;
 
 typedef enum cf_type { CF_F16, CF_F32, CF_F64, CF_I32, CF_I64, CF_U8 } cf_type;
+/** Bytes of an element. Local. */
 size_t cf_store_type_size(cf_type type);
-/** "HDF5 1.10.8": the one that runs. Static. Local. */
+/** "float16", ...: static. Local. */
+const char *cf_store_type_name(cf_type type);
+/** The version of HDF5 that runs, "HDF5 1.10.8": static. Local. */
 const char *cf_store_library(void);
 
 /** The part of an array that a rank reads or writes: rows first_row.., columns first_column.. of
@@ -62,7 +65,7 @@ cf_status cf_store_write_whole(cf_store *store, const char *name, cf_type type, 
 
 /** Type and shape of an array; 1-D arrays have shape[1] = 1. Errors: FORMAT (no such array). */
 cf_status cf_store_shape(cf_store *store, const char *name, cf_type *type, int64_t shape[2]);
-bool cf_store_has(cf_store *store, const char *name);
+bool cf_store_has(const cf_store *store, const char *name);
 /** Read this rank's slab. The file's type must be `type` (FORMAT otherwise), but F16 can be read as
  * F32. Not verified: see cf_store_verify(). */
 cf_status cf_store_read(cf_store *store, const char *name, cf_type type, const cf_slab *slab,

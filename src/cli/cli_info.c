@@ -4,11 +4,6 @@
 
 #include <string.h>
 
-/* As NumPy calls them. */
-static const char *const type_names[] = {
-    [CF_F16] = "float16", [CF_F32] = "float32", [CF_F64] = "float64",
-    [CF_I32] = "int32",   [CF_I64] = "int64",   [CF_U8] = "uint8"};
-
 /* ---- Attributes ----------------------------------------------------------------------------- */
 
 /* {"name": value}, on rank 0; null for a type that JSON cannot hold. Collective. */
@@ -53,8 +48,9 @@ static cf_status read_arrays(const cf_par *world, cf_store *store, json_t **out)
         if (world->rank != 0) continue;
         sizes = shape[1] == 1 ? json_pack("[I]", (json_int_t)shape[0])
                               : json_pack("[I, I]", (json_int_t)shape[0], (json_int_t)shape[1]);
-        json_object_set_new(arrays, name,
-                            json_pack("{s:s, s:o}", "type", type_names[type], "shape", sizes));
+        json_object_set_new(
+            arrays, name,
+            json_pack("{s:s, s:o}", "type", cf_store_type_name(type), "shape", sizes));
     }
     *out = arrays;
     arrays = NULL;

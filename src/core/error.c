@@ -1,3 +1,8 @@
+/* Errors: the message of the last failure in this process, and assertions. The message is kept
+ * rather than printed, because only main prints, on rank 0, after all ranks have agreed whose
+ * message it is. One lock keeps notes of several threads apart; whoever reads the message does so
+ * outside of parallel regions.
+ */
 #include "cf/core.h"
 
 #include <pthread.h>
@@ -11,9 +16,10 @@ static char last_message[MESSAGE_SIZE];
 static pthread_mutex_t message_lock = PTHREAD_MUTEX_INITIALIZER;
 static void (*abort_function)(void);
 
+/* A message is one line: newlines in a name or in a file's text become spaces. */
 cf_status cf_error_note(cf_status code, const char *format, ...)
 {
-    char text[MESSAGE_SIZE]; /* not last_message itself: it may be among the arguments */
+    char text[MESSAGE_SIZE]; /* last_message may be among the arguments */
     va_list arguments;
 
     va_start(arguments, format);
@@ -37,6 +43,7 @@ void cf_error_set_abort(void (*function)(void))
     abort_function = function;
 }
 
+/* Printed at once, by whichever rank finds it: the other ranks may be waiting for this one. */
 _Noreturn void cf_error_assert(const char *condition, const char *file, int line)
 {
     fprintf(stderr, "llminit: bug: %s:%d: not true: %s\n", file, line, condition);

@@ -1,3 +1,8 @@
+/* Log lines, progress bars and the clock. Everything goes to stderr. A bar is redrawn in place on a
+ * terminal; in a file it is a plain line each 10 seconds. A log line that comes while a bar is
+ * shown erases the bar first, and the next update draws it again. tests/core/log.c reads the lines
+ * back.
+ */
 #include "cf/core.h"
 
 #include <stdarg.h>
@@ -27,7 +32,7 @@ void cf_log_enable(bool enabled, bool quiet)
     log_quiet = quiet;
 }
 
-/** One write a line, so that lines of other processes do not end up inside it. */
+/* One call of fprintf a line, so that lines of other processes do not end up inside it. */
 __attribute__((format(printf, 2, 0))) static void write_line(const char *prefix, const char *format,
                                                              va_list arguments)
 {
@@ -58,21 +63,21 @@ void cf_warn(const char *format, ...)
     va_end(arguments);
 }
 
-/** Columns of the terminal that stderr is; 0 if it is none. mpirun hides the terminal behind a
- * pipe: LLMINIT_PROGRESS=bar says that there is one. */
+/* Columns of the terminal, 0 if stderr is not one. mpirun hides the terminal behind a pipe;
+ * LLMINIT_PROGRESS=bar says that there is one. */
 static int terminal_columns(void)
 {
-    const char *asked = getenv("LLMINIT_PROGRESS");
+    const char *progress = getenv("LLMINIT_PROGRESS");
     struct winsize size = {0};
 
-    if (asked != NULL && strcmp(asked, "bar") == 0) return 80;
+    if (progress != NULL && strcmp(progress, "bar") == 0) return 80;
     if (!isatty(STDERR_FILENO)) return 0;
     if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
     return size.ws_col;
 }
 
-/** "45% 12/27 epochs, 3.1 epochs/s, loss 0.4312, 5 s left" */
-static void describe(const cf_progress *progress, const char *note, char *text, size_t size)
+/* "45% 12/27 epochs, 3.1 epochs/s, 5 s left, loss 0.4312"; without a total the count alone. */
+static void format_progress(const cf_progress *progress, const char *note, char *text, size_t size)
 {
     double seconds = cf_clock_now() - progress->started;
     double rate = seconds > 0 ? (double)progress->done / seconds : 0;
@@ -85,17 +90,18 @@ static void describe(const cf_progress *progress, const char *note, char *text, 
         snprintf(text, size, "%.0f%% %lld/%lld %s, %.3g %s/s%s%s%s",
                  100.0 * (double)progress->done / (double)progress->total,
                  (long long)progress->done, (long long)progress->total, progress->unit, rate,
-                 progress->unit, remaining, note ? ", " : "", note ? note : "");
+                 progress->unit, remaining, note != NULL ? ", " : "", note != NULL ? note : "");
     else
         snprintf(text, size, "%lld %s, %.3g %s/s%s%s", (long long)progress->done, progress->unit,
-                 rate, progress->unit, note ? ", " : "", note ? note : "");
+                 rate, progress->unit, note != NULL ? ", " : "", note != NULL ? note : "");
 }
 
+/* The bar over the last line of the terminal, cut to its width. */
 static void draw_bar(const cf_progress *progress, const char *text, int columns)
 {
     char bar[BAR_WIDTH + 1], line[LINE_SIZE];
-    double share = progress->total > 0 ? (double)progress->done / (double)progress->total : 0;
-    int full = (int)(share * BAR_WIDTH);
+    double fraction = progress->total > 0 ? (double)progress->done / (double)progress->total : 0;
+    int full = (int)(fraction * BAR_WIDTH);
 
     if (full > BAR_WIDTH) full = BAR_WIDTH;
     memset(bar, '-', BAR_WIDTH);
@@ -106,13 +112,14 @@ static void draw_bar(const cf_progress *progress, const char *text, int columns)
     bar_shown = true;
 }
 
-static void draw(cf_progress *progress, const char *note)
+/* One drawing: a bar on a terminal, else a line of the log. */
+static void draw_progress(cf_progress *progress, const char *note)
 {
     char text[LINE_SIZE / 2];
     int columns = terminal_columns();
 
     progress->drawn = cf_clock_now();
-    describe(progress, note, text, sizeof text);
+    format_progress(progress, note, text, sizeof text);
     if (columns > 0)
         draw_bar(progress, text, columns);
     else
@@ -133,13 +140,14 @@ void cf_progress_update(cf_progress *progress, int64_t done, const char *note)
     if (!log_enabled || log_quiet) return;
     double waited = cf_clock_now() - progress->drawn;
     if (waited < terminal_interval) return; /* before isatty(), which is a system call */
-    if (waited >= file_interval || terminal_columns() > 0) draw(progress, note);
+    if (waited >= file_interval || terminal_columns() > 0) draw_progress(progress, note);
 }
 
 void cf_progress_end(cf_progress *progress)
 {
     if (!log_enabled || log_quiet) return;
-    if (progress->drawn > progress->started) draw(progress, NULL); /* short work leaves no line */
+    if (progress->drawn > progress->started)
+        draw_progress(progress, NULL); /* short work leaves no line */
     if (bar_shown) fputc('\n', stderr);
     bar_shown = false;
 }

@@ -1,3 +1,8 @@
+/* Memory: zeroed, aligned blocks with a header before each, which holds what malloc returned and
+ * the size. Blocks from 4 MiB on are aligned to 2 MiB and advised to lie in huge pages: tables are
+ * read row by row at random, and would miss the TLB at each row otherwise. The counters of live
+ * blocks and bytes serve the tests of leaks and of predicted memory. tests/core/memory.c.
+ */
 #include "cf/core.h"
 
 #include <stdatomic.h>
@@ -6,13 +11,14 @@
 #include <sys/mman.h>
 
 #define HUGE_PAGE ((size_t)2 << 20)
-#define HUGE_FROM ((size_t)4 << 20) /* below it, half of a page's memory could go unused */
+#define HUGE_FROM                                                                                  \
+    ((size_t)4 << 20) /* in smaller blocks, up to half of the last page would be unused */
 
 enum { SMALL_ALIGNMENT = 64 };
 
-/** What lies right before each block. */
+/* What lies right before each block. */
 typedef struct header {
-    void *base; /* what malloc gave */
+    void *base; /* what posix_memalign returned */
     int64_t bytes;
 } header;
 
@@ -23,11 +29,13 @@ static header *header_of(void *block)
 
 static _Atomic int64_t live_blocks, held_bytes, peak_bytes, fail_countdown;
 
+/* True at the allocation that cf_alloc_fail_at() chose. */
 static bool must_fail(void)
 {
     return atomic_load(&fail_countdown) > 0 && atomic_fetch_sub(&fail_countdown, 1) == 1;
 }
 
+/* Count a new block; the peak is raised in a loop, for another thread may raise it as well. */
 static void count_block(int64_t bytes)
 {
     int64_t held = atomic_fetch_add(&held_bytes, bytes) + bytes;
@@ -38,8 +46,8 @@ static void count_block(int64_t bytes)
     atomic_fetch_add(&live_blocks, 1);
 }
 
-/** Zeroed and aligned memory with a header before it, or NULL. */
-static void *take_block(size_t bytes)
+/* Zeroed and aligned memory with a header before it, or NULL. */
+static void *create_block(size_t bytes)
 {
     size_t alignment = bytes >= HUGE_FROM ? HUGE_PAGE : SMALL_ALIGNMENT, whole;
     void *base = NULL;
@@ -47,7 +55,7 @@ static void *take_block(size_t bytes)
     if (must_fail() || __builtin_add_overflow(bytes, alignment, &whole)) return NULL;
     if (posix_memalign(&base, alignment, whole) != 0) return NULL;
     char *block = (char *)base + alignment;
-    if (alignment == HUGE_PAGE) { /* only advice; no huge page for the header alone */
+    if (alignment == HUGE_PAGE) { /* advice alone; the header needs no huge page */
         (void)madvise(base, HUGE_PAGE, MADV_NOHUGEPAGE);
         (void)madvise(block, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
     }
@@ -64,27 +72,28 @@ cf_status cf_alloc(void *pointer, int64_t count, size_t size)
     void *block = NULL;
 
     CF_ASSERT(count >= 0);
-    if (!__builtin_mul_overflow((size_t)count, size, &bytes)) block = take_block(bytes);
-    if (!block)
+    if (!__builtin_mul_overflow((size_t)count, size, &bytes)) block = create_block(bytes);
+    if (block == NULL)
         return CF_FAIL(CF_ERR_MEMORY, "out of memory: %.0f bytes", (double)count * (double)size);
-    memcpy(pointer, &block, sizeof block); /* the pointer's own type is not known here */
+    memcpy(pointer, &block, sizeof block); /* its type is unknown, so it is copied by bytes */
     return CF_OK;
 }
 
+/* A new block and a copy, not realloc: alignment, zeros and counters stay those of cf_alloc(). */
 cf_status cf_grow(void *pointer, int64_t *capacity, int64_t count, size_t size)
 {
     void *old = NULL, *new = NULL;
-    int64_t wanted = count;
+    int64_t new_capacity = count;
 
     if (count <= *capacity) return CF_OK;
-    if (*capacity <= INT64_MAX / 2 && wanted < 2 * *capacity) wanted = 2 * *capacity;
-    cf_status status = cf_alloc(&new, wanted, size);
+    if (*capacity <= INT64_MAX / 2 && new_capacity < 2 * *capacity) new_capacity = 2 * *capacity;
+    cf_status status = cf_alloc(&new, new_capacity, size);
     if (status != CF_OK) return status;
     memcpy(&old, pointer, sizeof old);
-    if (old) memcpy(new, old, (size_t)*capacity * size);
+    if (old != NULL) memcpy(new, old, (size_t)*capacity * size);
     cf_free(&old);
     memcpy(pointer, &new, sizeof new);
-    *capacity = wanted;
+    *capacity = new_capacity;
     return CF_OK;
 }
 
@@ -93,7 +102,7 @@ void cf_free(void *pointer)
     void *block = NULL;
 
     memcpy(&block, pointer, sizeof block);
-    if (!block) return;
+    if (block == NULL) return;
     atomic_fetch_sub(&held_bytes, header_of(block)->bytes);
     atomic_fetch_sub(&live_blocks, 1);
     free(header_of(block)->base);

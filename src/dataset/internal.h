@@ -1,20 +1,32 @@
-/** Inside dataset: names of the arrays, and reading a part of one. */
+/**
+ * What the files of dataset share: where names lie, ranges of arrays and their checks, and the
+ * transposition of a dataset that is being written.
+ */
 #pragma once
 
 #include "cf/dataset.h"
 
-/** Where names lie in the file: all bytes, a NUL after each name, and count + 1 offsets. */
+/** Where names of one kind lie in the file: all bytes, a NUL after each name, and count + 1
+ * offsets.
+ */
 typedef struct dataset_names {
-    const char *bytes, *start;
-    const char *what; /* "user", "item", "title" */
+    const char *bytes, *start; /* arrays, "/users/id" and "/users/id_start" */
+    const char *what;          /* "user", "item", "title" */
 } dataset_names;
+/** By cf_name_kind. */
 extern const dataset_names dataset_name_arrays[];
 
-/** A collective read of elements first .. first + count - 1 of a 1-D array; each rank its own, or
- * none. */
+/** Elements first .. first + count - 1 of a 1-D array. Collective; each rank its own range, count
+ * may be 0. Errors: those of cf_store_read(). */
 cf_status dataset_read_part(cf_store *store, const char *name, cf_type type, int64_t first,
                             int64_t count, void *data);
 
-/** FORMAT unless values[0..count) ascend (equal allowed) within low .. high. Local. */
+/** FORMAT unless values[0..count) ascend (equal allowed) within bounds[0] .. bounds[1]. Local. */
 cf_status dataset_check_offsets(cf_store *store, const char *name, const int64_t *values,
                                 int64_t count, const int64_t bounds[2]);
+
+/** Elements of all lists together. Local. */
+int64_t dataset_list_size(const cf_lists *lists);
+/** The train interactions of this rank's items, from those of the ranks' users. Collective. `*out`
+ * is new: its arrays are freed with cf_free(). Errors: MEMORY. */
+cf_status dataset_transpose(const cf_par *world, const cf_dataset_content *content, cf_lists *out);

@@ -1,4 +1,8 @@
-/* Names: ids of users and items, titles. */
+/* Names: ids of users and items, and titles of items. In the file they are all bytes, a NUL after
+ * each name, and count + 1 offsets. Offsets are checked before they are used, and every name must
+ * end where its offset says, so that a damaged file cannot lead out of memory. Ids are looked up by
+ * one pass over the file: sorted queries in memory, names in passes of 65536 a rank.
+ */
 #include "internal.h"
 
 #include <inttypes.h>
@@ -20,7 +24,8 @@ void cf_dataset_destroy_strings(cf_strings *strings)
     strings->count = 0;
 }
 
-static cf_status make_empty_titles(const cf_par *world, int64_t count, cf_strings *out)
+/* What a file without titles has: an empty string for each item. Collective. */
+static cf_status create_empty_titles(const cf_par *world, int64_t count, cf_strings *out)
 {
     cf_strings titles = {.count = count};
     cf_status status = CF_ALLOC(titles.start, count + 1);
@@ -36,7 +41,7 @@ done:
     return status;
 }
 
-/* Local: every name ends with the NUL before the next begins, and has none inside. */
+/* Every name must end with a NUL right before the next name, and have none inside. Local. */
 static cf_status check_names(cf_store *store, const char *name, const cf_strings *names)
 {
     for (int64_t k = 0; k < names->count; k++) {
@@ -50,7 +55,8 @@ static cf_status check_names(cf_store *store, const char *name, const cf_strings
     return CF_OK;
 }
 
-/* From any handle, so that a whole pass over the file can be verified. */
+/* Names range[0] .. range[0] + range[1] - 1. The bytes of the range begin at its first offset, so
+ * the offsets are read first and then shifted to begin at 0. Collective. */
 static cf_status read_names(cf_store *store, const cf_par *world, cf_name_kind which,
                             const int64_t range[2], cf_strings *out)
 {
@@ -89,10 +95,11 @@ cf_status cf_dataset_read_names(const cf_dataset *dataset, cf_name_kind which, i
     const int64_t range[2] = {first, count};
 
     if (!cf_store_has(dataset->store, dataset_name_arrays[which].start))
-        return make_empty_titles(dataset->world, count, out);
+        return create_empty_titles(dataset->world, count, out);
     return read_names(dataset->store, dataset->world, which, range, out);
 }
 
+/* Used in messages: if the name cannot be read, the number alone has to do. */
 void cf_dataset_describe(const cf_dataset *dataset, cf_name_kind which, int64_t number, char *out,
                          size_t size)
 {
@@ -106,21 +113,21 @@ void cf_dataset_describe(const cf_dataset *dataset, cf_name_kind which, int64_t 
     cf_dataset_destroy_strings(&name);
 }
 
-/* ---- Looking up ids ------------------------------------------------------------------------- */
+/* ---- Looking up ids ---- */
 
-typedef struct wanted {
+typedef struct query {
     const char *id;
-    int64_t place; /* in the caller's list */
-} wanted;
+    int64_t index; /* in the caller's list */
+} query;
 
-static int compare_wanted(const void *a, const void *b)
+static int compare_queries(const void *a, const void *b)
 {
-    return strcmp(((const wanted *)a)->id, ((const wanted *)b)->id);
+    return strcmp(((const query *)a)->id, ((const query *)b)->id);
 }
 
-/* Give `number` to every place of sorted `list` that asks for `id`. */
-static void note_number(const wanted *list, int64_t count, const char *id, int64_t number,
-                        int64_t *out)
+/* Answer every query of the sorted list that has this id, if any, by a binary search. */
+static void answer_queries(const query *list, int64_t count, const char *id, int64_t number,
+                           int64_t *out)
 {
     int64_t low = 0, high = count;
 
@@ -133,27 +140,28 @@ static void note_number(const wanted *list, int64_t count, const char *id, int64
             high = middle;
     }
     for (; low < count && strcmp(list[low].id, id) == 0; low++)
-        out[list[low].place] = number;
+        out[list[low].index] = number;
 }
 
-/* All ranks pass over their even shares in the same number of steps. */
-static cf_status scan_names(const cf_dataset *dataset, cf_name_kind which, const wanted *list,
+/* Read all names, each rank an even part, and answer the queries. All ranks take the same number of
+ * passes, the last ones maybe with no names. Collective. */
+static cf_status scan_names(const cf_dataset *dataset, cf_name_kind which, const query *list,
                             int64_t count, int64_t *out)
 {
     const cf_par *world = dataset->world;
     const int64_t n = which == CF_USER_IDS ? dataset->n_users : dataset->n_items;
     const int64_t end = cf_par_even_start(n, world->size, world->rank + 1);
-    const int64_t steps = (n / world->size + 1 + NAMES_PER_PASS - 1) / NAMES_PER_PASS;
+    const int64_t passes = cf_ceil_div(n / world->size + 1, NAMES_PER_PASS);
     int64_t at = cf_par_even_start(n, world->size, world->rank);
     cf_strings names = {0};
     cf_status status = CF_OK;
 
-    for (int64_t step = 0; step < steps; step++) {
-        int64_t some = end - at < NAMES_PER_PASS ? end - at : NAMES_PER_PASS;
+    for (int64_t pass = 0; pass < passes; pass++) {
+        const int64_t some = cf_min(end - at, NAMES_PER_PASS);
 
         CF_TRY(cf_dataset_read_names(dataset, which, at, some, &names));
         for (int64_t k = 0; k < some; k++)
-            note_number(list, count, names.bytes + names.start[k], at + k, out);
+            answer_queries(list, count, names.bytes + names.start[k], at + k, out);
         cf_dataset_destroy_strings(&names);
         at += some;
     }
@@ -161,28 +169,29 @@ done:
     return status;
 }
 
+/* Each rank finds the ids of its own part of the file; the maximum over the ranks is the answer. An
+ * id may be asked for several times. */
 cf_status cf_dataset_find(const cf_dataset *dataset, cf_name_kind which, const cf_strings *ids,
                           const char *origin, int64_t *out)
 {
-    wanted *list = NULL;
+    query *list = NULL;
     int64_t *found = NULL;
     cf_status status = CF_ALLOC(list, ids->count);
 
     if (status == CF_OK) status = CF_ALLOC(found, ids->count);
     CF_TRY(cf_par_agree(dataset->world, status));
     for (int64_t k = 0; k < ids->count; k++) {
-        list[k] = (wanted){ids->bytes + ids->start[k], k};
+        list[k] = (query){ids->bytes + ids->start[k], k};
         found[k] = -1;
     }
-    qsort(list, (size_t)ids->count, sizeof *list, compare_wanted);
+    qsort(list, (size_t)ids->count, sizeof *list, compare_queries);
     CF_TRY(scan_names(dataset, which, list, ids->count, found));
     MPI_Allreduce(MPI_IN_PLACE, found, cf_par_count(ids->count), MPI_INT64_T, MPI_MAX,
                   dataset->world->comm);
     for (int64_t k = 0; k < ids->count; k++)
-        if (found[k] < 0)
-            CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: no %s \"%.200s\" in %s", origin,
-                           dataset_name_arrays[which].what, ids->bytes + ids->start[k],
-                           cf_dataset_path(dataset)));
+        CF_REQUIRE(found[k] >= 0, CF_ERR_FORMAT, "%s: no %s \"%.200s\" in %s", origin,
+                   dataset_name_arrays[which].what, ids->bytes + ids->start[k],
+                   cf_dataset_path(dataset));
     for (int64_t k = 0; k < ids->count; k++)
         out[k] = found[k];
 done:

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 
+/* A 1-D array of this type with this number of rows. */
 static cf_status expect_shape(cf_store *store, const char *name, cf_type type, int64_t rows)
 {
     cf_type found;
@@ -19,6 +20,7 @@ static cf_status expect_shape(cf_store *store, const char *name, cf_type type, i
     return CF_OK;
 }
 
+/* The counts are attributes; a dataset without users, items or train interactions is no dataset. */
 static cf_status read_counts(cf_dataset *dataset)
 {
     const struct {
@@ -37,12 +39,15 @@ static cf_status read_counts(cf_dataset *dataset)
 
         if (status != CF_OK) return status;
         if (*counts[k].value < counts[k].low)
-            return CF_FAIL(CF_ERR_FORMAT, "%s: %s is %" PRId64, cf_dataset_path(dataset),
-                           counts[k].name, *counts[k].value);
+            return CF_FAIL(CF_ERR_FORMAT, "%s: %s is %" PRId64 ", expected at least %" PRId64,
+                           cf_dataset_path(dataset), counts[k].name, *counts[k].value,
+                           counts[k].low);
     }
     return CF_OK;
 }
 
+/* Every array must have the shape that follows from the counts: offsets one more than rows. Titles
+ * and vectors may be absent. */
 static cf_status check_arrays(const cf_dataset *dataset)
 {
     const struct {
@@ -112,6 +117,7 @@ const char *cf_dataset_path(const cf_dataset *dataset)
     return cf_store_path(dataset->store);
 }
 
+/* The length of an item's list of users. */
 cf_status cf_dataset_read_item_counts(const cf_dataset *dataset, int64_t first, int64_t count,
                                       int64_t *out)
 {

@@ -1,18 +1,23 @@
-/* The part of a dataset that one grid row holds: blocks of about equal work, and their lists. */
+/* The part of a dataset that one grid row holds: a block of users and a block of items with their
+ * interactions, as lists (offsets and numbers). Blocks have about equal work (interactions +
+ * CF_ROW_WORK a row), not equal size. The first rank of each grid row reads, the others get its
+ * lists by broadcast, so that every element is read once and the checksums can be verified.
+ * tests/dataset/shard.c compares with lists cut by a plain loop.
+ */
 #include "internal.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-/* ---- Boundaries ----------------------------------------------------------------------------- */
+/* ---- Boundaries ---- */
 
 /*
- * Cut rows 0 .. n - 1 where the work before row k, ptr[k] + CF_ROW_WORK k, passes each block's
- * share. Every rank looks through its even part of the pointers; the first place that any rank
- * found is the boundary.
+ * Cut rows 0 .. n - 1 where the work before row k, ptr[k] + CF_ROW_WORK k, reaches an even multiple
+ * of total / blocks. Every rank searches its even part of the pointers for all boundaries; the
+ * lowest row that any rank found is the boundary. Collective.
  */
-static cf_status balance(const cf_dataset *dataset, cf_store *store, const char *name, int64_t n,
-                         cf_blocks *blocks)
+static cf_status cut_blocks(const cf_dataset *dataset, cf_store *store, const char *name, int64_t n,
+                            cf_blocks *blocks)
 {
     const cf_par *world = dataset->world;
     const int64_t bounds[2] = {0, dataset->n_train};
@@ -40,7 +45,7 @@ done:
     return status;
 }
 
-/* ---- Lists ---------------------------------------------------------------------------------- */
+/* ---- Lists ---- */
 
 /* One pair of arrays of the file: list k of `index` (numbers below n_index) starts at `ptr`[k]. */
 typedef struct list_arrays {
@@ -48,19 +53,18 @@ typedef struct list_arrays {
     int64_t nnz, n_index;
 } list_arrays;
 
-/* What a reader carries along: the first rank of each grid row reads, the others ask for nothing.
- */
+/* A shard being read. */
 typedef struct reader {
     const cf_dataset *dataset;
     cf_store *store;
     const cf_grid *grid;
-    bool reads;
+    bool reads; /* the first rank of its grid row; the others read nothing */
 } reader;
 
 /*
- * The pointer after my last row, which is the first entry that a later block reads: thus every
- * entry is read once, and the checksums can be verified. The last block reads entry n as well.
- * `all`: each block's first entry, -1 if it read none.
+ * The pointer after my last row is the first one that a later block reads, so that every pointer is
+ * read once and the checksums can be verified. The last block reads the closing pointer itself.
+ * `all`: each block's first pointer, -1 if it has no rows.
  */
 static int64_t next_pointer(const cf_par *column, const int64_t *all, int64_t nnz)
 {
@@ -69,7 +73,8 @@ static int64_t next_pointer(const cf_par *column, const int64_t *all, int64_t nn
     return nnz;
 }
 
-/* Pointers of my block, global numbers: count + 1 of them into `start`. */
+/* The pointers of my block as they are in the file, count + 1 of them, into `start`. They must
+ * ascend from 0 to nnz over all blocks. Collective. */
 static cf_status read_pointers(const reader *in, const list_arrays *arrays, const cf_blocks *blocks,
                                int64_t *start)
 {
@@ -92,8 +97,9 @@ static cf_status read_pointers(const reader *in, const list_arrays *arrays, cons
 
         status = dataset_check_offsets(in->store, arrays->ptr, start, count + 1, bounds);
         if (status == CF_OK && !ends)
-            status = CF_FAIL(CF_ERR_FORMAT, "%s: %s is damaged: it does not run from 0 to %" PRId64,
-                             cf_store_path(in->store), arrays->ptr, arrays->nnz);
+            status =
+                CF_FAIL(CF_ERR_FORMAT, "%s: %s is damaged: expected offsets from 0 to %" PRId64,
+                        cf_store_path(in->store), arrays->ptr, arrays->nnz);
     }
     CF_TRY(cf_par_agree(in->dataset->world, status));
     CF_TRY(cf_store_verify(in->store, arrays->ptr));
@@ -102,7 +108,7 @@ done:
     return status;
 }
 
-/* Local: numbers of every list ascend and lie in 0 .. n_index - 1. */
+/* The numbers of every list must ascend within 0 .. n_index - 1. Local. */
 static cf_status check_lists(const reader *in, const list_arrays *arrays, const cf_lists *lists)
 {
     for (int64_t k = 0; k < lists->count; k++) {
@@ -121,6 +127,14 @@ static cf_status check_lists(const reader *in, const list_arrays *arrays, const 
     return CF_OK;
 }
 
+static void destroy_lists(cf_lists *lists)
+{
+    cf_free(&lists->start);
+    cf_free(&lists->index);
+}
+
+/* The lists of my block; `*first`, if not NULL, is the global number of their first entry.
+ * Collective. */
 static cf_status read_lists(const reader *in, const list_arrays *arrays, const cf_blocks *blocks,
                             cf_lists *out, int64_t *first)
 {
@@ -144,17 +158,17 @@ static cf_status read_lists(const reader *in, const list_arrays *arrays, const c
     CF_TRY(cf_par_agree(world, status));
     CF_TRY(cf_store_verify(in->store, arrays->index));
     cf_par_broadcast(row, lists.index, size * (int64_t)sizeof *lists.index, 0);
-    if (first) *first = begin;
+    if (first != NULL) *first = begin;
     *out = lists;
     lists = (cf_lists){0};
 done:
-    cf_free(&lists.start);
-    cf_free(&lists.index);
+    destroy_lists(&lists);
     return status;
 }
 
-/* ---- Shard ---------------------------------------------------------------------------------- */
+/* ---- Shard ---- */
 
+/* All four pairs of arrays: train by user and by item, valid and test by user. */
 static cf_status read_all_lists(const reader *in, cf_shard *shard)
 {
     const cf_dataset *dataset = in->dataset;
@@ -175,7 +189,8 @@ done:
     return status;
 }
 
-/* Boundaries from one handle of the file, lists from another: each reads every pointer once. */
+/* Boundaries are read through one handle of the file and lists through another: each reads every
+ * pointer once, as verification demands. */
 static cf_status fill_shard(const cf_dataset *dataset, const cf_grid *grid, cf_shard *shard)
 {
     reader in = {dataset, NULL, grid, grid->my_column == 0};
@@ -183,8 +198,8 @@ static cf_status fill_shard(const cf_dataset *dataset, const cf_grid *grid, cf_s
     cf_status status;
 
     CF_TRY(cf_store_open(dataset->world, path, "dataset", &in.store));
-    CF_TRY(balance(dataset, in.store, "/train/user_ptr", dataset->n_users, &shard->users));
-    CF_TRY(balance(dataset, in.store, "/train/item_ptr", dataset->n_items, &shard->items));
+    CF_TRY(cut_blocks(dataset, in.store, "/train/user_ptr", dataset->n_users, &shard->users));
+    CF_TRY(cut_blocks(dataset, in.store, "/train/item_ptr", dataset->n_items, &shard->items));
     cf_store_close(&in.store);
     shard->first_user = shard->users.start[grid->my_row];
     shard->n_users = shard->users.start[grid->my_row + 1] - shard->first_user;
@@ -221,20 +236,14 @@ done:
     return status;
 }
 
-static void free_lists(cf_lists *lists)
-{
-    cf_free(&lists->start);
-    cf_free(&lists->index);
-}
-
 void cf_dataset_destroy_shard(cf_shard **shard)
 {
-    if (!*shard) return;
+    if (*shard == NULL) return;
     cf_par_destroy_blocks(&(*shard)->users);
     cf_par_destroy_blocks(&(*shard)->items);
-    free_lists(&(*shard)->train);
-    free_lists(&(*shard)->train_by_item);
-    free_lists(&(*shard)->valid);
-    free_lists(&(*shard)->test);
+    destroy_lists(&(*shard)->train);
+    destroy_lists(&(*shard)->train_by_item);
+    destroy_lists(&(*shard)->valid);
+    destroy_lists(&(*shard)->test);
     cf_free(shard);
 }

@@ -6,7 +6,8 @@
 #include <inttypes.h>
 #include <math.h>
 
-/* Number of the first item whose vector is not finite, on whichever rank it is; n_items if none. */
+/* Number of the first item, over all ranks, whose vector has a NaN or an infinity; n_items if none.
+ * Collective. */
 static int64_t first_not_finite(const cf_dataset *dataset, int64_t first, int64_t count,
                                 const float *rows)
 {
@@ -20,6 +21,7 @@ static int64_t first_not_finite(const cf_dataset *dataset, int64_t first, int64_
     return bad;
 }
 
+/* The flags are read even if the caller needs none: verification wants every element read once. */
 cf_status cf_dataset_read_embedding(const cf_dataset *dataset, int64_t first, int64_t count,
                                     float *out, uint8_t *present)
 {
@@ -34,7 +36,7 @@ cf_status cf_dataset_read_embedding(const cf_dataset *dataset, int64_t first, in
     CF_TRY(cf_par_agree(dataset->world, CF_ALLOC(flags, count)));
     CF_TRY(cf_store_read(dataset->store, "/items/embedding", CF_F32, &slab, out));
     CF_TRY(dataset_read_part(dataset->store, "/items/embedding_present", CF_U8, first, count,
-                             present ? present : flags));
+                             present != NULL ? present : flags));
     bad = first_not_finite(dataset, first, count, out);
     if (bad < dataset->n_items) {
         char name[256];

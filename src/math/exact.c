@@ -1,3 +1,9 @@
+/* Exact sums. A double is added into 22 digits of 32 bits, each held in an int64 so that carries
+ * can wait for 2^31 additions (Kulisch's long accumulator): integers are added without rounding,
+ * thus in any order. A term touches three neighbouring digits. Reading the sum carries the digits
+ * to one form and rounds once. The variance forms n * squares - sum^2 in integers of 46 digits,
+ * where doubles would cancel. tests/math/exact.c compares with sums in __float128.
+ */
 #include "cf/core.h"
 #include "cf/math.h"
 
@@ -16,11 +22,13 @@ enum {
     SQUARE_SHIFT = -LOWEST / DIGIT_BITS /* a square's digits begin at 2^-640, that many lower */
 };
 
-/** A magnitude: sum_k digit[k] * 2^(32 k), unsigned. */
+/* A magnitude: sum_k digit[k] * 2^(32 k), unsigned. */
 typedef struct big {
     uint32_t digit[BIG];
 } big;
 
+/* The mantissa, shifted to its weight, covers up to three digits. Each gets its part with the sign
+ * of the term. */
 void cf_exact_add(cf_exact *sum, double term)
 {
     uint64_t bits;
@@ -30,19 +38,19 @@ void cf_exact_add(cf_exact *sum, double term)
     int exponent = (int)(bits >> MANTISSA_BITS & 0x7ff);
     uint64_t mantissa = (bits & (((uint64_t)1 << MANTISSA_BITS) - 1)) | (uint64_t)1
                                                                             << MANTISSA_BITS;
-    int place = exponent - BIAS - MANTISSA_BITS - LOWEST; /* of the mantissa's lowest bit */
+    int shift = exponent - BIAS - MANTISSA_BITS - LOWEST; /* of the mantissa's lowest bit */
 
     if (exponent >= BIAS + HIGHEST) {
         sum->not_finite++;
         return;
     }
-    if (place < 0) {
-        if (place < -MANTISSA_BITS) return; /* also 0 and the denormals */
-        mantissa >>= -place;
-        place = 0;
+    if (shift < 0) {
+        if (shift < -MANTISSA_BITS) return; /* also 0 and the denormals */
+        mantissa >>= -shift;
+        shift = 0;
     }
-    wide shifted = (wide)mantissa << place % DIGIT_BITS;
-    int64_t *digit = sum->digit + place / DIGIT_BITS;
+    wide shifted = (wide)mantissa << shift % DIGIT_BITS;
+    int64_t *digit = sum->digit + shift / DIGIT_BITS;
     digit[0] += ((int64_t)(uint32_t)shifted ^ sign) - sign;
     digit[1] += ((int64_t)(uint32_t)(shifted >> DIGIT_BITS) ^ sign) - sign;
     digit[2] += ((int64_t)(uint32_t)(shifted >> 2 * DIGIT_BITS) ^ sign) - sign;
@@ -55,6 +63,7 @@ void cf_exact_merge(cf_exact *sum, const cf_exact *other)
     sum->not_finite += other->not_finite;
 }
 
+/* From the lowest digit up; the shifts are arithmetic, so a negative digit borrows. */
 void cf_exact_carry(cf_exact *sum)
 {
     int64_t carry = 0;
@@ -69,7 +78,8 @@ void cf_exact_carry(cf_exact *sum)
     sum->digit[CF_EXACT_DIGITS - 1] += carry;
 }
 
-/** Split a sum into sign and magnitude; true if it is negative. */
+/* Split a sum into sign and magnitude; true if it is negative. A negative sum is negated digit by
+ * digit and carried again. */
 static bool to_magnitude(const cf_exact *sum, big *out)
 {
     cf_exact carried = *sum;
@@ -88,7 +98,8 @@ static bool to_magnitude(const cf_exact *sum, big *out)
     return negative;
 }
 
-/** magnitude * 2^exponent, rounded once to nearest even. */
+/* magnitude * 2^exponent, rounded once to nearest even: the three highest digits decide, and one
+ * bit that says whether anything lies below them. */
 static double round_once(const big *magnitude, int exponent)
 {
     int top = BIG - 1;
@@ -101,7 +112,7 @@ static double round_once(const big *magnitude, int exponent)
         head = head << DIGIT_BITS | magnitude->digit[k];
     for (int k = 0; k <= top - 3; k++)
         rest = rest || magnitude->digit[k] != 0;
-    /* head has more than 64 bits unless the rest is empty: its last bit can stand for the rest */
+    /* if the rest is not empty, head has over 64 bits, and a double ends far above its last bit */
     return ldexp((double)(head | rest), exponent + DIGIT_BITS * (top - 2));
 }
 
@@ -115,7 +126,7 @@ double cf_exact_value(const cf_exact *sum)
     return negative ? -value : value;
 }
 
-/** out = a * b << 32 shift; the product must fit. */
+/* out = a * b << 32 shift, by the school method; the product must fit. */
 static void multiply(const big *a, const big *b, int shift, big *out)
 {
     *out = (big){{0}};
@@ -131,7 +142,7 @@ static void multiply(const big *a, const big *b, int shift, big *out)
     }
 }
 
-/** a = |a - b|; true if a < b. */
+/* a = |a - b|; true if a < b. */
 static bool subtract(big *a, const big *b)
 {
     int k = BIG - 1;
@@ -149,6 +160,8 @@ static bool subtract(big *a, const big *b)
     return less;
 }
 
+/* The digits of a square begin at 2^-640, twice as low as those of a sum: n * squares is shifted to
+ * the same scale as sum^2 before they are subtracted. */
 double cf_exact_variance(const cf_exact *sum, const cf_exact *squares, int64_t n)
 {
     big total, total_squares, count = {{(uint32_t)n, (uint32_t)(n >> DIGIT_BITS)}};

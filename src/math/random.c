@@ -1,3 +1,9 @@
+/* Random numbers as a function of (seed, stream) and a counter (a, b, c): Philox4x64-10 of Salmon
+ * et al. 2011, from Random123. No state is kept, so any rank can draw any number. A permutation is
+ * a Feistel network of six rounds on an even number of bits, walked until it falls below n (Black
+ * and Rogaway 2002); on average that takes less than four steps. tests/math/random.c compares with
+ * Random123's known answers and checks that permutations are one-to-one.
+ */
 #include "cf/core.h"
 #include "cf/math.h"
 
@@ -14,7 +20,7 @@ static philox4x64_ctr_t draw(cf_random key, uint64_t a, uint64_t b, uint64_t c)
     return philox4x64(counter, words);
 }
 
-/** The upper 53 bits as a number in [0, 1). */
+/* The upper 53 bits as a number in [0, 1). */
 static double unit_interval(uint64_t bits)
 {
     return (double)(bits >> 11) * 0x1p-53;
@@ -46,6 +52,7 @@ double cf_random_normal(cf_random key, uint64_t a, uint64_t b, uint64_t c)
 
 enum { ROUNDS = sizeof((cf_permutation *)0)->round_key / sizeof(uint64_t) };
 
+/* The smallest even number of bits that holds n, and at least 2. */
 void cf_permutation_create(cf_permutation *permutation, cf_random key, uint64_t epoch, int64_t n)
 {
     CF_ASSERT(n >= 0);
@@ -58,15 +65,17 @@ void cf_permutation_create(cf_permutation *permutation, cf_random key, uint64_t 
         permutation->round_key[k] = cf_random_bits(key, epoch, k, 0);
 }
 
-/** Not a strong hash: six rounds of it have to hide the order of the samples, at the price of a few
- * multiplications. */
-static uint64_t mix(uint64_t x, uint64_t key)
+/* The round function: no strong hash, but six rounds of it must hide the order of the samples at
+ * the price of a few multiplications. */
+static uint64_t round_function(uint64_t x, uint64_t key)
 {
     x = (x + key) * 0x9e3779b97f4a7c15;     /* 2^64 / golden ratio */
     x = (x ^ x >> 32) * 0xd1342543de82ef95; /* multiplier of a good LCG, Steele and Vigna 2021 */
     return x >> 32;
 }
 
+/* One pass of the network: a bijection of 0 .. 4^half_bits - 1. Each round adds a function of one
+ * half to the other, which can be undone. */
 static uint64_t encrypt(const cf_permutation *permutation, uint64_t x)
 {
     uint32_t bits = permutation->half_bits;
@@ -74,7 +83,7 @@ static uint64_t encrypt(const cf_permutation *permutation, uint64_t x)
     uint64_t left = x >> bits, right = x & mask;
 
     for (int k = 0; k < ROUNDS; k++) {
-        uint64_t mixed = mix(right, permutation->round_key[k]) >> (32 - bits);
+        uint64_t mixed = round_function(right, permutation->round_key[k]) >> (32 - bits);
         uint64_t next = left ^ mixed;
         left = right;
         right = next;

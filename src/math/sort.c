@@ -1,10 +1,15 @@
+/* Radix sort of 64-bit keys by bytes, from the lowest, and binary search. One pass over the keys
+ * counts all eight bytes; a byte that is equal in all keys is skipped, so small keys cost few
+ * passes. Each pass is stable and moves the keys between the array and the scratch array.
+ * tests/math/sort.c compares with qsort().
+ */
 #include "cf/math.h"
 
 #include <string.h>
 
 enum { BYTES = sizeof(uint64_t), VALUES = 256 };
 
-/** Move keys to `out` in the order of one byte; `start[v]` is where keys with byte v go. */
+/* Move keys to `out` in the order of one byte; `start[v]` is where keys with byte v go. */
 static void scatter(const uint64_t *keys, uint64_t *out, int64_t count, int shift, int64_t *start)
 {
     for (int64_t i = 0; i < count; i++)
@@ -23,9 +28,9 @@ void cf_sort_u64(uint64_t *keys, uint64_t *scratch, int64_t count)
         int64_t *start = histogram[b], before = 0;
         if (count == 0 || start[keys[0] >> 8 * b & (VALUES - 1)] == count) continue; /* all equal */
         for (int v = 0; v < VALUES; v++) {
-            int64_t here = start[v];
+            int64_t count_of_v = start[v];
             start[v] = before;
-            before += here;
+            before += count_of_v;
         }
         scatter(from, to, count, 8 * b, start);
         uint64_t *swap = from;

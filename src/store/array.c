@@ -1,45 +1,16 @@
+/* The arrays of a file: a table of those that were added or found so far, each with its open HDF5
+ * dataset and with this rank's checksums. Datasets are contiguous, and allocated when they are
+ * added, so that the file's length is known before data is written (reserve.c). Times are not
+ * recorded, so that equal content gives equal bytes.
+ */
 #include "internal.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-static const size_t type_sizes[STORE_N_TYPES] = {
-    [CF_F16] = 2, [CF_F32] = 4, [CF_F64] = 8, [CF_I32] = 4, [CF_I64] = 8, [CF_U8] = 1};
+/* ---- The table ---- */
 
-size_t cf_store_type_size(cf_type type)
-{
-    return type_sizes[type];
-}
-
-cf_status store_copy_text(const char *text, char **out)
-{
-    int64_t size = (int64_t)strlen(text) + 1;
-    cf_status status = cf_alloc(out, size, 1);
-
-    if (status == CF_OK) memcpy(*out, text, (size_t)size);
-    return status;
-}
-
-static herr_t keep_innermost(unsigned n, const H5E_error2_t *error, void *reason)
-{
-    if (n == 0) {
-        strncpy(reason, error->desc, STORE_REASON_SIZE - 1);
-        ((char *)reason)[STORE_REASON_SIZE - 1] = '\0';
-    }
-    return 0;
-}
-
-const char *store_reason(char reason[static STORE_REASON_SIZE])
-{
-    strcpy(reason, "HDF5 gives no reason");
-    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_innermost, reason);
-    return reason;
-}
-
-/* ---- The table of arrays ---- */
-
-/* A new last element of the table, with its own copy of the name and its sums; not yet counted.
- * Local. */
+/* A new last element of the table, with its own copy of the name and its sums; the caller counts it
+ * in n_arrays once nothing can fail any more. Local. */
 static cf_status prepare_array(cf_store *store, const char *name, const int64_t shape[2],
                                store_array **out)
 {
@@ -59,7 +30,8 @@ done:
     return status;
 }
 
-static bool free_array(store_array *array)
+/* Free one array of the table. False if HDF5 refused to close it, which may be a failed write. */
+static bool close_array(store_array *array)
 {
     bool closed = array->dataset < 0 || H5Dclose(array->dataset) >= 0;
 
@@ -73,11 +45,12 @@ bool store_close_arrays(cf_store *store)
     bool closed = true;
 
     for (int64_t k = 0; k < store->n_arrays; k++)
-        closed = free_array(&store->arrays[k]) && closed;
+        closed = close_array(&store->arrays[k]) && closed;
     store->n_arrays = 0;
     return closed;
 }
 
+/* The array if it was added or found before. A file has a few dozen arrays: no index is needed. */
 static store_array *find_open(const cf_store *store, const char *name)
 {
     for (int64_t k = 0; k < store->n_arrays; k++)
@@ -87,10 +60,12 @@ static store_array *find_open(const cf_store *store, const char *name)
 
 /* ---- Writing ---- */
 
-cf_status store_make_groups(cf_store *store, const char *name)
+/* Collective calls of HDF5 fail on all ranks or on none, but their reasons may differ: the ranks
+ * agree on one message after each group. */
+cf_status store_create_groups(cf_store *store, const char *name)
 {
     char reason[STORE_REASON_SIZE], group[STORE_NAME_SIZE];
-    hid_t creation = H5Pcreate(H5P_GROUP_CREATE), made;
+    hid_t creation = H5Pcreate(H5P_GROUP_CREATE), created;
     cf_status status = CF_OK;
 
     CF_ASSERT(name[0] == '/' && strlen(name) < sizeof group);
@@ -99,11 +74,11 @@ cf_status store_make_groups(cf_store *store, const char *name)
     for (char *slash = strchr(group + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         if (H5Lexists(store->file, group, H5P_DEFAULT) <= 0) {
-            made = H5Gcreate2(store->file, group, H5P_DEFAULT, creation, H5P_DEFAULT);
-            if (made >= 0)
-                H5Gclose(made);
+            created = H5Gcreate2(store->file, group, H5P_DEFAULT, creation, H5P_DEFAULT);
+            if (created >= 0)
+                H5Gclose(created);
             else
-                status = CF_FAIL(CF_ERR_IO, "%s: %s: cannot make (%s)", store->path, group,
+                status = CF_FAIL(CF_ERR_IO, "%s: %s: cannot create (%s)", store->path, group,
                                  store_reason(reason));
             CF_TRY(cf_par_agree(&store->par, status));
         }
@@ -114,8 +89,9 @@ done:
     return status;
 }
 
-cf_status store_make_dataset(cf_store *store, const char *name, cf_type type,
-                             const int64_t shape[2], hid_t *out)
+/* One contiguous run in the file, so that a slab of rows is one range of bytes. */
+cf_status store_create_dataset(cf_store *store, const char *name, cf_type type,
+                               const int64_t shape[2], hid_t *out)
 {
     char reason[STORE_REASON_SIZE];
     hsize_t sizes[2] = {(hsize_t)shape[0], (hsize_t)shape[1]};
@@ -125,21 +101,21 @@ cf_status store_make_dataset(cf_store *store, const char *name, cf_type type,
     cf_status status = CF_OK;
 
     H5Pset_layout(creation, H5D_CONTIGUOUS);
-    H5Pset_alloc_time(creation,
-                      H5D_ALLOC_TIME_EARLY); /* the file's length is known before data is written */
-    H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER);
+    H5Pset_alloc_time(creation, H5D_ALLOC_TIME_EARLY); /* for store_reserve() */
+    H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER);   /* every element will be written */
     H5Pset_obj_track_times(creation, false);
     dataset = H5Dcreate2(store->file, name, store->types[type], space, H5P_DEFAULT, creation,
                          H5P_DEFAULT);
     H5Pclose(creation);
     H5Sclose(space);
     if (dataset < 0)
-        status =
-            CF_FAIL(CF_ERR_IO, "%s: %s: cannot make (%s)", store->path, name, store_reason(reason));
+        status = CF_FAIL(CF_ERR_IO, "%s: %s: cannot create (%s)", store->path, name,
+                         store_reason(reason));
     *out = dataset;
     return cf_par_agree(&store->par, status);
 }
 
+/* The attribute `dims` names the dimensions for people who look at the file with other programs. */
 cf_status cf_store_add(cf_store *store, const char *name, cf_type type, const int64_t shape[2],
                        const char *dims)
 {
@@ -149,11 +125,11 @@ cf_status cf_store_add(cf_store *store, const char *name, cf_type type, const in
     CF_ASSERT(name[0] == '/' && store->temporary != NULL && find_open(store, name) == NULL);
     CF_ASSERT(shape[0] >= 0 && shape[1] >= 1);
     status = prepare_array(store, name, shape, &array);
-    if (status == CF_OK) store->n_arrays++; /* freed with the store from here on */
+    if (status == CF_OK) store->n_arrays++; /* closing the store frees it from here on */
     CF_TRY(cf_par_agree(&store->par, status));
     array->type = type;
-    CF_TRY(store_make_groups(store, name));
-    CF_TRY(store_make_dataset(store, name, type, shape, &array->dataset));
+    CF_TRY(store_create_groups(store, name));
+    CF_TRY(store_create_dataset(store, name, type, shape, &array->dataset));
     if (store_write_text(array->dataset, "dims", dims) < 0)
         status = CF_FAIL(CF_ERR_IO, "%s: %s: cannot write its attribute dims", store->path, name);
     CF_TRY(cf_par_agree(&store->par, status));
@@ -164,29 +140,25 @@ done:
 
 /* ---- Reading ---- */
 
-bool store_exists(const cf_store *store, const char *name)
+/* H5Lexists() fails unless all groups on the path exist, so they are tested one by one. */
+bool cf_store_has(const cf_store *store, const char *name)
 {
     char group[STORE_NAME_SIZE];
-    bool there = name[0] == '/' && strlen(name) < sizeof group;
+    bool exists = name[0] == '/' && strlen(name) < sizeof group;
 
-    if (!there) return false;
-    strcpy(group, name); /* H5Lexists wants every group on the way to be there */
-    for (char *slash = strchr(group + 1, '/'); slash != NULL && there;
+    if (!exists) return false;
+    strcpy(group, name);
+    for (char *slash = strchr(group + 1, '/'); slash != NULL && exists;
          slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        there = H5Lexists(store->file, group, H5P_DEFAULT) > 0;
+        exists = H5Lexists(store->file, group, H5P_DEFAULT) > 0;
         *slash = '/';
     }
-    return there && H5Lexists(store->file, group, H5P_DEFAULT) > 0;
+    return exists && H5Lexists(store->file, group, H5P_DEFAULT) > 0;
 }
 
-bool cf_store_has(cf_store *store, const char *name)
-{
-    return store_exists(store, name);
-}
-
-/* The type and shape of an opened dataset; false if this program does not write such ones. */
-static bool get_layout(const cf_store *store, hid_t dataset, cf_type *type, int64_t shape[2])
+/* The type and shape of an open dataset; false if this program does not write such arrays. */
+static bool read_layout(const cf_store *store, hid_t dataset, cf_type *type, int64_t shape[2])
 {
     hid_t space = H5Dget_space(dataset), element = H5Dget_type(dataset);
     hsize_t sizes[2] = {0, 1};
@@ -212,12 +184,11 @@ static cf_status open_array(cf_store *store, const char *name)
     int64_t shape[2] = {0, 1};
     cf_status status;
 
-    if (!store_exists(store, name))
+    if (!cf_store_has(store, name))
         return CF_FAIL(CF_ERR_FORMAT, "%s: has no array %s", store->path, name);
     dataset = H5Dopen2(store->file, name, H5P_DEFAULT);
-    if (dataset < 0 || !get_layout(store, dataset, &type, shape))
-        CF_TRY(
-            CF_FAIL(CF_ERR_FORMAT, "%s: %s: is not an array of this program", store->path, name));
+    CF_REQUIRE(dataset >= 0 && read_layout(store, dataset, &type, shape), CF_ERR_FORMAT,
+               "%s: %s: is not an array of this program", store->path, name);
     CF_TRY(prepare_array(store, name, shape, &array));
     array->type = type;
     array->dataset = dataset;
@@ -232,7 +203,7 @@ cf_status store_find(cf_store *store, const char *name, store_array **out)
 {
     cf_status status = CF_OK;
 
-    if (find_open(store, name) == NULL) /* on all ranks or on none */
+    if (find_open(store, name) == NULL) /* on all ranks or on none: calls are collective */
         CF_TRY(cf_par_agree(&store->par, open_array(store, name)));
     *out = find_open(store, name);
 done:

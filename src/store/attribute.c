@@ -6,9 +6,10 @@
 
 #include <string.h>
 
-enum { MOST_TEXT = 60 * 1024 }; /* HDF5 holds 64 KiB in an object's header */
+enum { MAX_TEXT = 60 * 1024 }; /* HDF5 holds 64 KiB in an object's header */
 
-/* Write an attribute of one element, in place of an older one. */
+/* Write an attribute of one element. HDF5 cannot change the size of an attribute, so an older one
+ * is removed first. */
 static int write_attribute(hid_t object, const char *name, hid_t type, const void *value)
 {
     hid_t space = H5Screate(H5S_SCALAR), attribute = -1;
@@ -24,6 +25,8 @@ static int write_attribute(hid_t object, const char *name, hid_t type, const voi
     return written < 0 ? -1 : 0;
 }
 
+/* Texts have a fixed length with their NUL: variable-length ones would lie in a heap, which MPI-IO
+ * cannot write in parallel. */
 int store_write_text(hid_t object, const char *name, const char *value)
 {
     hid_t type = H5Tcopy(H5T_C_S1);
@@ -36,7 +39,7 @@ int store_write_text(hid_t object, const char *name, const char *value)
     return written;
 }
 
-/* How an attribute of the file was written, agreed; what it takes of the disk is reserved. */
+/* Agree on the outcome of writing an attribute, and reserve the disk space that it takes. */
 static cf_status end_write(cf_store *store, const char *name, int written)
 {
     char reason[STORE_REASON_SIZE];
@@ -63,11 +66,11 @@ cf_status cf_store_write_real(cf_store *store, const char *name, double value)
 
 cf_status cf_store_write_text(cf_store *store, const char *name, const char *value)
 {
-    CF_ASSERT(strlen(value) <= MOST_TEXT);
+    CF_ASSERT(strlen(value) <= MAX_TEXT);
     return end_write(store, name, store_write_text(store->file, name, value));
 }
 
-/* Open an attribute whose type is of `class` (`what` in words) and give that type too. Local. */
+/* Open an attribute whose type must be of `class`; its type is returned too. Local. */
 static cf_status open_attribute(const cf_store *store, const char *name, H5T_class_t class,
                                 hid_t *attribute, hid_t *type)
 {
@@ -85,6 +88,7 @@ static cf_status open_attribute(const cf_store *store, const char *name, H5T_cla
     return CF_OK;
 }
 
+/* Close what open_attribute() opened, and agree on the outcome. */
 static cf_status end_read(const cf_store *store, cf_status status, hid_t attribute, hid_t type)
 {
     if (type >= 0) H5Tclose(type);
@@ -92,15 +96,15 @@ static cf_status end_read(const cf_store *store, cf_status status, hid_t attribu
     return cf_par_agree(&store->par, status);
 }
 
-static cf_status get_number(const cf_store *store, const char *name, cf_type wanted, void *value)
+/* Read a number as int64 or float64; HDF5 converts from the width in the file. */
+static cf_status read_number(const cf_store *store, const char *name, cf_type to, void *value)
 {
     hid_t attribute = -1, type = -1;
     cf_status status;
 
-    CF_TRY(
-        open_attribute(store, name, wanted == CF_I64 ? H5T_INTEGER : H5T_FLOAT, &attribute, &type));
-    if (H5Aread(attribute, store->types[wanted], value) < 0)
-        status = CF_FAIL(CF_ERR_FORMAT, "%s: attribute %s cannot be read", store->path, name);
+    CF_TRY(open_attribute(store, name, to == CF_I64 ? H5T_INTEGER : H5T_FLOAT, &attribute, &type));
+    if (H5Aread(attribute, store->types[to], value) < 0)
+        status = CF_FAIL(CF_ERR_FORMAT, "%s: cannot read attribute %s", store->path, name);
 done:
     return end_read(store, status, attribute, type);
 }
@@ -108,7 +112,7 @@ done:
 cf_status cf_store_read_int(cf_store *store, const char *name, int64_t *value)
 {
     int64_t number = 0;
-    cf_status status = get_number(store, name, CF_I64, &number);
+    cf_status status = read_number(store, name, CF_I64, &number);
 
     if (status == CF_OK) *value = number;
     return status;
@@ -116,8 +120,8 @@ cf_status cf_store_read_int(cf_store *store, const char *name, int64_t *value)
 
 cf_status cf_store_read_real(cf_store *store, const char *name, double *value)
 {
-    double number = 0;
-    cf_status status = get_number(store, name, CF_F64, &number);
+    double number = 0; /* `*value` stays as it is on failure */
+    cf_status status = read_number(store, name, CF_F64, &number);
 
     if (status == CF_OK) *value = number;
     return status;
@@ -132,7 +136,7 @@ cf_status cf_store_read_text(cf_store *store, const char *name, char **value)
     CF_TRY(open_attribute(store, name, H5T_STRING, &attribute, &type));
     CF_TRY(CF_ALLOC(text, (int64_t)H5Tget_size(type) + 1));
     if (H5Aread(attribute, type, text) < 0)
-        status = CF_FAIL(CF_ERR_FORMAT, "%s: attribute %s cannot be read", store->path, name);
+        status = CF_FAIL(CF_ERR_FORMAT, "%s: cannot read attribute %s", store->path, name);
 done:
     status = end_read(store, status, attribute, type);
     if (status == CF_OK)
@@ -217,6 +221,8 @@ static herr_t read_next(hid_t file, const char *name, const H5A_info_t *info, vo
     return list->status == CF_OK ? 0 : -1;
 }
 
+/* HDF5 calls read_next() in order of the names. Memory that ran out ends the iteration with the
+ * status in the list; any other end is HDF5's own. */
 cf_status cf_store_attributes(const cf_store *store, cf_attribute **out, int64_t *count)
 {
     char reason[STORE_REASON_SIZE];

@@ -1,22 +1,25 @@
+/* Checksums of blocks of 65536 rows that do not depend on how ranks and calls cut an array.
+ *
+ * A block's checksum is the sum modulo 2^64 of the hashes of its units: a rank adds the units that
+ * it has moved, and the ranks' sums are added.
+ * - In a table a unit is 16 columns of a row (fewer at its end). Its hash is XXH3 of its bytes,
+ *   seeded by row and segment.
+ * - In a 1-D array a unit is one element. Its hash hash_word(value ^ index * golden) is computed in
+ *   vector registers.
+ * The second is one-to-one at a given index: one changed element always changes the sum. Of a table
+ * a change goes unnoticed with probability 2^-64. tests/store/refuse.c flips bits in files.
+ */
 #include "internal.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-/*
- * A block's checksum is the sum modulo 2^64 of the hashes of its units, so that any cut into ranks
- * and calls gives the same: a rank adds the units it has, and the ranks' sums are added.
- * - Tables: a unit is what there is of 16 columns of a row; its hash is XXH3 of its bytes, seeded
- * by row and segment.
- * - 1-D arrays: a unit is one element, whose hash mix(value ^ index * golden) runs in vector
- * registers. Both are one-to-one or seeded by the place, so one changed unit changes the sum for
- * certain or but for 1 in 2^64.
- */
+/* 2^64 / golden ratio: neighbouring indices differ in all upper bits. */
 static const uint64_t golden = 0x9e3779b97f4a7c15u;
 
 /* Stafford's variant 13 of the finalizer of MurmurHash3, as in SplitMix64 (Steele, Lea and Flood
  * 2014). */
-static inline uint64_t mix(uint64_t x)
+static inline uint64_t hash_word(uint64_t x)
 {
     x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
     x = (x ^ x >> 27) * 0x94d049bb133111ebu;
@@ -25,8 +28,9 @@ static inline uint64_t mix(uint64_t x)
 
 #define SUM_ELEMENTS(type)                                                                         \
     for (int64_t k = 0; k < n; k++)                                                                \
-        sum += mix(((const type *)data)[k] ^ (uint64_t)(first + k) * golden);
+        sum += hash_word(((const type *)data)[k] ^ (uint64_t)(first + k) * golden);
 
+/* Hashes of elements first .. first + n - 1 of a 1-D array; `data` begins with element `first`. */
 static uint64_t sum_elements(const void *data, size_t size, int64_t first, int64_t n)
 {
     uint64_t sum = 0;
@@ -38,7 +42,7 @@ static uint64_t sum_elements(const void *data, size_t size, int64_t first, int64
     return sum;
 }
 
-/* Rows first.. of a table; `segment` is the first one of the columns given. */
+/* Hashes of the units of some rows of a table, whose values begin at `data`. */
 static uint64_t sum_segments(const char *data, const cf_slab *rows, size_t size)
 {
     uint64_t sum = 0;
@@ -49,11 +53,11 @@ static uint64_t sum_segments(const char *data, const cf_slab *rows, size_t size)
         uint64_t seed = (uint64_t)(rows->first_row + row) * golden;
 
         for (int64_t column = 0; column < rows->n_columns; column += STORE_SEGMENT) {
-            int64_t left = rows->n_columns - column,
-                    n = left < STORE_SEGMENT ? left : STORE_SEGMENT;
-            uint64_t place = mix(seed ^ (uint64_t)(segment + column / STORE_SEGMENT));
+            int64_t n = cf_min(rows->n_columns - column, STORE_SEGMENT);
+            uint64_t unit_seed = hash_word(seed ^ (uint64_t)(segment + column / STORE_SEGMENT));
 
-            sum += XXH3_64bits_withSeed(values + (size_t)column * size, (size_t)n * size, place);
+            sum +=
+                XXH3_64bits_withSeed(values + (size_t)column * size, (size_t)n * size, unit_seed);
         }
     }
     return sum;
@@ -61,7 +65,7 @@ static uint64_t sum_segments(const char *data, const cf_slab *rows, size_t size)
 
 int64_t store_n_blocks(int64_t n_rows)
 {
-    return (n_rows + STORE_BLOCK_ROWS - 1) / STORE_BLOCK_ROWS;
+    return cf_ceil_div(n_rows, STORE_BLOCK_ROWS);
 }
 
 void store_checksum_add(store_array *array, const cf_slab *slab, const void *data)
@@ -73,11 +77,12 @@ void store_checksum_add(store_array *array, const cf_slab *slab, const void *dat
     if (slab->first_column % STORE_SEGMENT != 0 ||
         (end_column % STORE_SEGMENT != 0 && end_column != array->shape[1]))
         return;
+/* each thread has blocks of its own, so no two add to one sum */
 #pragma omp parallel for schedule(static)
     for (int64_t block = slab->first_row / STORE_BLOCK_ROWS; block < store_n_blocks(end); block++) {
         int64_t start = block * STORE_BLOCK_ROWS;
-        int64_t skip = start > slab->first_row ? start - slab->first_row : 0;
-        int64_t stop = start + STORE_BLOCK_ROWS < end ? start + STORE_BLOCK_ROWS : end;
+        int64_t skip = cf_max(start - slab->first_row, 0); /* rows of the slab before the block */
+        int64_t stop = cf_min(start + STORE_BLOCK_ROWS, end);
         cf_slab rows = store_part(slab, skip, stop - slab->first_row - skip);
         const char *values = (const char *)data + (size_t)(skip * slab->stride) * size;
 

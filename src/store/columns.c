@@ -1,33 +1,38 @@
+/* Transfers of rows whose columns are cut among ranks. MPI-IO handles each piece of a row by
+ * itself, which is slow. So the ranks that hold slices of the same rows, a group, exchange in
+ * memory first: of each round of rows every rank of the group gets an even part as whole rows,
+ * which lie in the file as one run. Reading goes the other way. (Two-phase I/O of Thakur, Gropp and
+ * Lusk 1999, with the partners known.) tests/store/roundtrip.c compares with rows that are whole.
+ *
+ * Writing, a rank sends its slice (rows of the round x its columns) to the ranks that get its rows.
+ * It receives pieces (its part of the rows x the columns of each rank), which it interleaves to
+ * whole rows. Reading takes the same steps backwards: the reply of the same plan.
+ */
 #include "internal.h"
 
 #include <string.h>
 
-/*
- * MPI-IO is slow where every row of the file is cut among ranks: it handles each piece of a row by
- * itself. So the ranks that hold slices of the same rows trade first, in memory: of each round of
- * rows, each of them gets an even part of whole rows, which lie in the file in one run. Reading
- * goes the other way. (Two-phase I/O as in Thakur, Gropp and Lusk 1999, with the partners known.)
- */
 static const int64_t round_bytes = (int64_t)1
                                    << 24; /* of a rank's own slice; three such buffers are held */
 
 typedef struct columns {
-    MPI_Comm
-        group; /* the ranks with my rows, in the order of their columns; null if I have no rows */
-    int rank, size; /* in it */
-    int64_t *start; /* size + 1: rank k of the group has columns start[k] .. start[k + 1] - 1 */
-    int64_t most;   /* columns of the widest slice */
-    int *counts;    /* 4 x size: bytes and places to send, bytes and places to receive */
-    char *slice;    /* rows of a round x my columns */
-    char
-        *pieces; /* my part of these rows, the columns of each rank after those of the one before */
-    char *rows;  /* my part of these rows, whole */
+    cf_par group;      /* ranks with my rows, by their first column; null comm if I have none */
+    int64_t *start;    /* size + 1: rank k of the group has columns start[k] .. start[k + 1] - 1 */
+    int64_t max_width; /* columns of the widest slice */
+    cf_plan plan;      /* bytes: send by rows of the slice, receive pieces */
+    char *slice;       /* rows of a round x my columns */
+    char *pieces;      /* my part of these rows, the columns of one rank after another's */
+    char *rows;        /* my part of these rows, whole */
 } columns;
 
-static const columns nobody = {.group = MPI_COMM_NULL};
+/* A rank with rows has a group, if only of itself; an idle rank has none. */
+static bool has_group(const columns *c)
+{
+    return c->group.comm != MPI_COMM_NULL;
+}
 
-/* The lowest rank whose rows are mine; -1 if our columns do not make up the whole rows. Slabs of
- * all ranks. */
+/* The lowest rank with the same rows as `me`, given the slabs of all ranks; -1 if the columns of
+ * these ranks do not make up whole rows. */
 static int find_group(const cf_slab *slabs, int n_ranks, int me, int64_t n_columns)
 {
     const cf_slab *mine = &slabs[me];
@@ -47,15 +52,15 @@ static int find_group(const cf_slab *slabs, int n_ranks, int me, int64_t n_colum
     return before == mine->first_column && all == n_columns ? lowest : -1;
 }
 
-/* Join the ranks that share rows. `*cut` is true if rows are cut anywhere, and whole in every
- * group. Collective. */
-static cf_status find_partners(const cf_store *store, const store_array *array, const cf_slab *slab,
-                               columns *c, bool *cut)
+/* Make the groups. `*cut` is true if rows are cut on any rank, and the groups of all ranks have
+ * whole rows; without it there are no groups. Collective. */
+static cf_status create_group(const cf_store *store, const store_array *array, const cf_slab *slab,
+                              columns *c, bool *cut)
 {
     const cf_par *par = &store->par;
     cf_slab *slabs = NULL;
     bool idle = slab->n_rows == 0 || slab->n_columns == 0;
-    int state[2], lowest = 0; /* no group is incomplete; no rank has a part of the columns alone */
+    int state[2], lowest = 0; /* all groups are complete; all ranks have all columns */
     cf_status status = CF_ALLOC(slabs, par->size);
 
     CF_TRY(cf_par_agree(par, status));
@@ -67,45 +72,44 @@ static cf_status find_partners(const cf_store *store, const store_array *array, 
     *cut = state[0] && !state[1];
     if (*cut)
         MPI_Comm_split(par->comm, idle ? MPI_UNDEFINED : lowest, cf_par_count(slab->first_column),
-                       &c->group);
+                       &c->group.comm);
 done:
     cf_free(&slabs);
     return status;
 }
 
-static void end(columns *c)
+static void destroy_columns(columns *c)
 {
-    if (c->group != MPI_COMM_NULL) MPI_Comm_free(&c->group);
+    if (has_group(c)) MPI_Comm_free(&c->group.comm);
+    cf_par_destroy_plan(&c->plan);
     cf_free(&c->start);
-    cf_free(&c->counts);
     cf_free(&c->slice);
     cf_free(&c->pieces);
     cf_free(&c->rows);
 }
 
-/* Rows of a round. */
-static int64_t round_rows(const columns *c, size_t size)
+/* Rows of a round: the same on all ranks of the group. */
+static int64_t rows_per_round(const columns *c, size_t size)
 {
-    int64_t n = round_bytes / (c->most * (int64_t)size);
-
-    return n > 0 ? n : 1;
+    return cf_max(round_bytes / (c->max_width * (int64_t)size), 1);
 }
 
-/* Memory for the trade, after find_partners(). Local, but for the group. */
-static cf_status begin(columns *c, const store_array *array, const cf_slab *slab)
+/* Buffers of one round, and the columns that each rank of the group has. Collective over the group;
+ * the status is the rank's own. */
+static cf_status create_buffers(columns *c, const store_array *array, const cf_slab *slab)
 {
     size_t size = cf_store_type_size(array->type);
     int64_t n, part;
     cf_status status;
 
-    MPI_Comm_rank(c->group, &c->rank);
-    MPI_Comm_size(c->group, &c->size);
-    c->most = slab->n_columns;
-    MPI_Allreduce(MPI_IN_PLACE, &c->most, 1, MPI_INT64_T, MPI_MAX, c->group);
-    n = round_rows(c, size) < slab->n_rows ? round_rows(c, size) : slab->n_rows;
-    part = n / c->size + 1;
-    CF_TRY(CF_ALLOC(c->start, c->size + 1));
-    CF_TRY(CF_ALLOC(c->counts, 4 * c->size));
+    MPI_Comm_rank(c->group.comm, &c->group.rank);
+    MPI_Comm_size(c->group.comm, &c->group.size);
+    c->max_width = slab->n_columns;
+    MPI_Allreduce(MPI_IN_PLACE, &c->max_width, 1, MPI_INT64_T, MPI_MAX, c->group.comm);
+    n = cf_min(rows_per_round(c, size), slab->n_rows);
+    part = n / c->group.size + 1;
+    CF_TRY(CF_ALLOC(c->start, c->group.size + 1));
+    CF_TRY(cf_par_create_plan(&c->group, &c->plan));
     CF_TRY(cf_alloc(&c->slice, n * slab->n_columns, size));
     CF_TRY(cf_alloc(&c->pieces, part * array->shape[1], size));
     CF_TRY(cf_alloc(&c->rows, part * array->shape[1], size));
@@ -113,6 +117,7 @@ done:
     return status;
 }
 
+/* Copy n_rows rows of `bytes` bytes between two strides, which are in bytes. */
 static void copy_rows(char *to, int64_t to_stride, const char *from, int64_t from_stride,
                       const int64_t shape[2])
 {
@@ -120,49 +125,41 @@ static void copy_rows(char *to, int64_t to_stride, const char *from, int64_t fro
         memcpy(to + row * to_stride, from + row * from_stride, (size_t)shape[1]);
 }
 
-/* Send the slice of `n` rows and receive the pieces, or the other way round. */
-static void trade(columns *c, int64_t n, int64_t size, bool to_pieces)
+/* Fill the plan for a round of `n` rows, of which `part` are mine. All counts follow from n, so
+ * nothing is communicated. */
+static void plan_round(columns *c, int64_t n, int64_t part, int64_t size)
 {
-    int *slice_counts = c->counts, *slice_places = c->counts + c->size;
-    int *piece_counts = slice_places + c->size, *piece_places = piece_counts + c->size;
-    int64_t width = (c->start[c->rank + 1] - c->start[c->rank]) * size;
-    int64_t part =
-        cf_par_even_start(n, c->size, c->rank + 1) - cf_par_even_start(n, c->size, c->rank);
+    const int n_ranks = c->group.size;
+    const int64_t width = (c->start[c->group.rank + 1] - c->start[c->group.rank]) * size;
 
-    for (int k = 0; k < c->size; k++) {
-        int64_t first = cf_par_even_start(n, c->size, k),
-                next = cf_par_even_start(n, c->size, k + 1);
+    for (int k = 0; k < n_ranks; k++) {
+        const int64_t n_theirs =
+            cf_par_even_start(n, n_ranks, k + 1) - cf_par_even_start(n, n_ranks, k);
 
-        slice_counts[k] = cf_par_count((next - first) * width);
-        slice_places[k] = cf_par_count(first * width);
-        piece_counts[k] = cf_par_count(part * (c->start[k + 1] - c->start[k]) * size);
-        piece_places[k] = cf_par_count(part * c->start[k] * size);
+        c->plan.send_count[k] = cf_par_count(n_theirs * width);
+        c->plan.recv_count[k] = cf_par_count(part * (c->start[k + 1] - c->start[k]) * size);
     }
-    if (to_pieces)
-        MPI_Alltoallv(c->slice, slice_counts, slice_places, MPI_BYTE, c->pieces, piece_counts,
-                      piece_places, MPI_BYTE, c->group);
-    else
-        MPI_Alltoallv(c->pieces, piece_counts, piece_places, MPI_BYTE, c->slice, slice_counts,
-                      slice_places, MPI_BYTE, c->group);
+    cf_par_order_plan(&c->plan);
 }
 
-/* Whole rows from pieces, or pieces from whole rows. */
-static void arrange(columns *c, int64_t part, int64_t size, bool to_rows)
+/* Make whole rows of pieces, or pieces of whole rows. */
+static void interleave(columns *c, int64_t part, int64_t size, bool to_rows)
 {
-    int64_t whole = c->start[c->size] * size;
+    const int64_t row_bytes = c->start[c->group.size] * size;
 
-    for (int k = 0; k < c->size; k++) {
+    for (int k = 0; k < c->group.size; k++) {
         int64_t shape[2] = {part, (c->start[k + 1] - c->start[k]) * size};
-        char *piece = c->pieces + part * c->start[k] * size, *place = c->rows + c->start[k] * size;
+        char *piece = c->pieces + part * c->start[k] * size, *row = c->rows + c->start[k] * size;
 
         if (to_rows)
-            copy_rows(place, whole, piece, shape[1], shape);
+            copy_rows(row, row_bytes, piece, shape[1], shape);
         else
-            copy_rows(piece, shape[1], place, whole, shape);
+            copy_rows(piece, shape[1], row, row_bytes, shape);
     }
 }
 
-/* One round: the rows of `slab`, which are this group's. Collective. */
+/* One round: the rows of `slab`, which are this group's. A rank without a group takes part in the
+ * transfer with no rows. Collective. */
 static cf_status move_round(const cf_store *store, const store_array *array, bool write, columns *c,
                             const cf_slab *slab, char *data)
 {
@@ -172,53 +169,56 @@ static cf_status move_round(const cf_store *store, const store_array *array, boo
     cf_status status;
 
     if (n > 0) {
-        int64_t first = cf_par_even_start(n, c->size, c->rank);
+        int64_t first = cf_par_even_start(n, c->group.size, c->group.rank);
 
         whole.first_row = slab->first_row + first;
-        whole.n_rows = cf_par_even_start(n, c->size, c->rank + 1) - first;
+        whole.n_rows = cf_par_even_start(n, c->group.size, c->group.rank + 1) - first;
+        plan_round(c, n, whole.n_rows, size);
     }
     if (n > 0 && write) {
         copy_rows(c->slice, shape[1], data, slab->stride * size, shape);
-        trade(c, n, size, true);
-        arrange(c, whole.n_rows, size, true);
+        cf_par_send(&c->plan, c->slice, c->pieces, MPI_BYTE);
+        interleave(c, whole.n_rows, size, true);
     }
-    CF_TRY(store_move(store, array, write, &whole, c->rows));
+    CF_TRY(store_move(store, array, write, &whole, c->rows)); /* whole rows: one run in the file */
     if (n > 0 && !write) {
-        arrange(c, whole.n_rows, size, false);
-        trade(c, n, size, false);
+        interleave(c, whole.n_rows, size, false);
+        cf_par_reply(&c->plan, c->pieces, c->slice, MPI_BYTE);
         copy_rows(data, slab->stride * size, c->slice, shape[1], shape);
     }
 done:
     return status;
 }
 
+/* Groups may have different numbers of rounds; all ranks take part in as many transfers as the
+ * longest has. */
 cf_status store_move_columns(const cf_store *store, const store_array *array, bool write,
                              const cf_slab *slab, void *data, bool *moved)
 {
-    size_t size = cf_store_type_size(array->type);
+    columns c = {.group.comm = MPI_COMM_NULL};
+    cf_slab mine = *slab;
     int64_t rows = 1, calls;
-    columns c = nobody;
     cf_status status;
 
-    CF_TRY(find_partners(store, array, slab, &c, moved));
+    CF_TRY(create_group(store, array, slab, &c, moved));
     if (!*moved) goto done;
-    if (c.group != MPI_COMM_NULL) status = begin(&c, array, slab);
+    if (has_group(&c)) status = create_buffers(&c, array, slab);
     CF_TRY(cf_par_agree(&store->par, status));
-    if (c.group != MPI_COMM_NULL) {
-        rows = round_rows(&c, size);
-        MPI_Allgather(&slab->first_column, 1, MPI_INT64_T, c.start, 1, MPI_INT64_T, c.group);
-        c.start[c.size] = array->shape[1];
+    if (has_group(&c)) {
+        rows = rows_per_round(&c, cf_store_type_size(array->type));
+        MPI_Allgather(&slab->first_column, 1, MPI_INT64_T, c.start, 1, MPI_INT64_T, c.group.comm);
+        c.start[c.group.size] = array->shape[1];
+    } else {
+        mine.n_rows = 0;
     }
-    calls = store_calls(store, c.group != MPI_COMM_NULL ? slab->n_rows : 0, rows);
+    calls = store_count_calls(store, mine.n_rows, rows);
     for (int64_t k = 0; k < calls; k++) {
-        cf_slab part = store_part(slab, k * rows, rows);
+        cf_slab part = store_part(&mine, k * rows, rows);
 
-        if (c.group == MPI_COMM_NULL) part.n_rows = 0;
         CF_TRY(move_round(store, array, write, &c, &part,
-                          (char *)data +
-                              (part.n_rows == 0 ? 0 : (size_t)(k * rows * slab->stride) * size)));
+                          (char *)data + store_offset(array, &mine, k * rows)));
     }
 done:
-    end(&c);
+    destroy_columns(&c);
     return status;
 }

@@ -1,3 +1,8 @@
+/* float16 to float32 and back: IEEE 754 binary16 has 1 sign, 5 exponent (bias 15) and 10 mantissa
+ * bits. The processor converts eight at a time where it has F16C; the loops in integers do the rest
+ * and give the same bits, NaN included: it is made quiet and keeps the upper part of its payload.
+ * tests/store/f16.c compares both on all 2^16 halves.
+ */
 #include "cf/store.h"
 
 #include <string.h>
@@ -9,10 +14,7 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "files are little-endian, moved as they are");
 
-/* IEEE 754 binary16: 1 sign, 5 exponent (bias 15), 10 mantissa bits. The loops below and the
- * processor's instruction give the same bits, NaN included: it is made quiet and keeps the upper
- * part of its payload. */
-
+/* The bits of a float from those of a half. */
 static uint32_t widen(uint32_t half)
 {
     uint32_t sign = (half & 0x8000u) << 16, exponent = half >> 10 & 31, mantissa = half & 0x3ffu;
@@ -29,6 +31,8 @@ static uint32_t widen(uint32_t half)
     return sign | (exponent + 112) << 23 | mantissa << 13;
 }
 
+/* The bits of the nearest half, ties to even. `rest` are the bits that are dropped, `tie` is half a
+ * unit of the last bit kept. */
 static uint16_t narrow(uint32_t bits)
 {
     uint32_t sign = bits >> 16 & 0x8000u, size = bits & 0x7fffffffu, half, rest, tie;
@@ -36,7 +40,7 @@ static uint16_t narrow(uint32_t bits)
     if (size > 0x7f800000u) return (uint16_t)(sign | 0x7e00u | (size >> 13 & 0x3ffu));
     if (size >= 0x47800000u) return (uint16_t)(sign | 0x7c00u); /* 65536 and more */
     if (size < 0x33000000u) return (uint16_t)sign;              /* below half of the least: 2^-25 */
-    if (size < 0x38800000u) {                                   /* below 2^-14: units of 2^-24 */
+    if (size < 0x38800000u) { /* below 2^-14: a half without exponent, in units of 2^-24 */
         uint32_t mantissa = (size & 0x7fffffu) | 0x800000u, shift = 126 - (size >> 23);
 
         half = mantissa >> shift;
@@ -47,8 +51,7 @@ static uint16_t narrow(uint32_t bits)
         rest = size & 0x1fffu;
         tie = 0x1000u;
     }
-    half += rest > tie ||
-            (rest == tie && (half & 1)); /* a carry runs into the exponent, as it should */
+    half += rest > tie || (rest == tie && (half & 1)); /* a carry into the exponent is right */
     return (uint16_t)(sign | half);
 }
 

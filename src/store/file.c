@@ -1,3 +1,9 @@
+/* Files: create and commit, open and close. A file is complete or absent. It is written as
+ * `path`.tmp; commit writes the checksums and the attribute `complete`, reads everything back,
+ * syncs, and renames it over `path`. A run that is killed at any moment leaves the old file as it
+ * was. Rank 0 keeps a descriptor of the temporary file for what HDF5 cannot do: reserve, sync,
+ * truncate. tests/store/refuse.c cuts files short, tests/store/full_disk.c fills a disk.
+ */
 #include "internal.h"
 
 #include <errno.h>
@@ -7,52 +13,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Reserved beyond the file's end for what HDF5 writes about the arrays; given back when the file is
- * closed. */
-static const int64_t margin = 256 * 1024;
-
-/* All ranks get rank 0's errno of something that rank 0 alone has done, so that one message comes
- * from all of them. */
-static int errno_of_root(const cf_store *store, int error)
-{
-    MPI_Bcast(&error, 1, MPI_INT, 0, store->par.comm);
-    return error;
-}
-
-cf_status store_reserve(cf_store *store)
-{
-    hsize_t end = 0;
-    int error = 0;
-
-    H5Fget_filesize(store->file, &end); /* with all that has a place, written or not */
-    if (store->par.rank == 0 && (int64_t)end > store->reserved - margin / 2) {
-        int64_t wanted = (int64_t)end + margin;
-
-        do {
-            error = posix_fallocate(store->fd, store->reserved, wanted - store->reserved);
-        } while (error == EINTR);
-        if (error == EOPNOTSUPP || error == EINVAL || error == ENOSYS)
-            error = 0; /* no such service: go on without */
-        if (error == 0) store->reserved = wanted;
-    }
-    error = errno_of_root(store, error);
-    return error == 0 ? CF_OK
-                      : CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", store->path, strerror(error));
-}
-
 /* ---- Handles ---- */
 
-hid_t store_make_half(void)
-{
-    hid_t half = H5Tcopy(H5T_IEEE_F32LE);
-
-    H5Tset_fields(half, 15, 10, 5, 0, 10); /* then size and bias, in this order */
-    H5Tset_size(half, 2);
-    H5Tset_ebias(half, 15);
-    return half;
-}
-
-static cf_status make_handle(const cf_par *par, const char *path, bool writing, cf_store **out)
+/* A store that has no file yet. On failure `*out` holds what was made so far. Local. */
+static cf_status create_handle(const cf_par *par, const char *path, bool writing, cf_store **out)
 {
     cf_store *store = NULL;
     cf_status status = CF_OK;
@@ -61,12 +25,7 @@ static cf_status make_handle(const cf_par *par, const char *path, bool writing, 
     store->par = *par;
     store->fd = -1;
     store->file = -1;
-    store->types[CF_F16] = store_make_half();
-    store->types[CF_F32] = H5Tcopy(H5T_IEEE_F32LE);
-    store->types[CF_F64] = H5Tcopy(H5T_IEEE_F64LE);
-    store->types[CF_I32] = H5Tcopy(H5T_STD_I32LE);
-    store->types[CF_I64] = H5Tcopy(H5T_STD_I64LE);
-    store->types[CF_U8] = H5Tcopy(H5T_STD_U8LE);
+    store_create_types(store->types);
     CF_TRY(store_copy_text(path, &store->path));
     if (writing) {
         int64_t n = (int64_t)strlen(path);
@@ -80,40 +39,42 @@ done:
     return status;
 }
 
-/* Free what make_handle() made; the file is closed. */
-static void free_handle(cf_store *store)
+/* Free a handle whose file is closed. */
+static void destroy_handle(cf_store *store)
 {
-    for (int k = 0; k < STORE_N_TYPES; k++)
-        if (store->types[k] > 0) H5Tclose(store->types[k]);
+    store_destroy_types(store->types);
     cf_free(&store->path);
     cf_free(&store->temporary);
     cf_free(&store->arrays);
     cf_free(&store);
 }
 
-static cf_status begin(const cf_par *par, const char *path, bool writing, cf_store **out)
+/* A handle on every rank, or on none. Collective. */
+static cf_status begin_handle(const cf_par *par, const char *path, bool writing, cf_store **out)
 {
     cf_store *store = NULL;
     cf_status status;
 
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* messages are ours */
-    status = cf_par_agree(par, make_handle(par, path, writing, &store));
-    if (status != CF_OK && store != NULL) free_handle(store);
+    status = cf_par_agree(par, create_handle(par, path, writing, &store));
+    if (status != CF_OK && store != NULL) destroy_handle(store);
     if (status == CF_OK) *out = store;
     return status;
 }
 
-static hid_t make_access(const cf_store *store)
+/* How HDF5 opens the file: by all ranks through MPI-IO. */
+static hid_t create_access(const cf_store *store)
 {
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
 
     H5Pset_fapl_mpio(access, store->par.comm, MPI_INFO_NULL);
-    /* HDF5 1.8's format: what HDF5 itself writes has checksums */
+    /* the format of HDF5 1.8, whose metadata has checksums */
     H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18);
     return access;
 }
 
-/* Close the arrays and the file. Collective; the same answer on all ranks. */
+/* Close the arrays and the file. Unlike cf_store_close() it reports a failure: data may be written
+ * as late as here. Collective. */
 static cf_status close_file(cf_store *store)
 {
     char reason[STORE_REASON_SIZE];
@@ -126,6 +87,8 @@ static cf_status close_file(cf_store *store)
                                                       store->path, store_reason(reason)));
 }
 
+/* Nothing is reported: a file that was read has nothing to lose, and one that was being written is
+ * given up. */
 void cf_store_close(cf_store **handle)
 {
     cf_store *store = *handle;
@@ -133,7 +96,7 @@ void cf_store_close(cf_store **handle)
     if (store == NULL) return;
     *handle = NULL;
     if (store->temporary != NULL) {
-        /* make room first: on a full disk HDF5 could not even close the file */
+        /* truncate first: on a full disk HDF5 could not even close the file */
         if (store->fd >= 0 && ftruncate(store->fd, 0) != 0)
             cf_warn("%s: %s", store->temporary, strerror(errno));
         MPI_Barrier(store->par.comm);
@@ -144,8 +107,9 @@ void cf_store_close(cf_store **handle)
         close(store->fd);
         unlink(store->temporary);
     }
-    if (store->temporary != NULL) MPI_Barrier(store->par.comm); /* gone when any rank returns */
-    free_handle(store);
+    if (store->temporary != NULL)
+        MPI_Barrier(store->par.comm); /* no rank returns before the file is gone */
+    destroy_handle(store);
 }
 
 const char *cf_store_path(const cf_store *store)
@@ -155,34 +119,37 @@ const char *cf_store_path(const cf_store *store)
 
 /* ---- Writing ---- */
 
-/* Rank 0 makes the temporary file, so that the file system's own words are known. */
-static cf_status make_temporary(cf_store *store)
+/* Rank 0 creates the temporary file itself, for the file system's own error; HDF5 then truncates
+ * it. Every rank checks that it sees the file: the folder may be local to rank 0's node. */
+static cf_status create_temporary(cf_store *store)
 {
     int error = 0;
 
     if (store->par.rank == 0) {
-        struct stat there;
+        struct stat old;
 
-        if (stat(store->path, &there) == 0 && S_ISDIR(there.st_mode)) {
+        if (stat(store->path, &old) == 0 && S_ISDIR(old.st_mode)) {
             error = EISDIR;
         } else {
             store->fd = open(store->temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
             if (store->fd < 0) error = errno;
         }
     }
-    error = errno_of_root(store, error);
+    error = store_errno_of_root(store, error);
     if (error != 0)
         return CF_FAIL(CF_ERR_IO, "%s: cannot create (%s)", store->path, strerror(error));
     if (access(store->temporary, R_OK | W_OK) != 0)
-        return cf_par_agree(&store->par, CF_FAIL(CF_ERR_IO, "%s: is not there on every rank: %s",
-                                                 store->temporary, strerror(errno)));
+        return cf_par_agree(&store->par,
+                            CF_FAIL(CF_ERR_IO, "%s: is not accessible on every rank (%s)",
+                                    store->temporary, strerror(errno)));
     return cf_par_agree(&store->par, CF_OK);
 }
 
-static cf_status make_file(cf_store *store)
+/* Let HDF5 begin the temporary file. Collective. */
+static cf_status create_file(cf_store *store)
 {
     char reason[STORE_REASON_SIZE];
-    hid_t access = make_access(store), creation = H5Pcreate(H5P_FILE_CREATE);
+    hid_t access = create_access(store), creation = H5Pcreate(H5P_FILE_CREATE);
 
     H5Pset_obj_track_times(creation, false); /* equal content, equal bytes */
     store->file = H5Fcreate(store->temporary, H5F_ACC_TRUNC, creation, access);
@@ -193,14 +160,15 @@ static cf_status make_file(cf_store *store)
                                                                 store->path, store_reason(reason)));
 }
 
+/* `kind` and the version are written at once, so that an unfinished file says what it is. */
 cf_status cf_store_create(const cf_par *par, const char *path, const char *kind, cf_store **out)
 {
     cf_store *store = NULL;
     cf_status status;
 
-    CF_TRY(begin(par, path, true, &store));
-    CF_TRY(make_temporary(store));
-    CF_TRY(make_file(store));
+    CF_TRY(begin_handle(par, path, true, &store));
+    CF_TRY(create_temporary(store));
+    CF_TRY(create_file(store));
     CF_TRY(store_reserve(store));
     CF_TRY(cf_store_write_text(store, "kind", kind));
     CF_TRY(cf_store_write_int(store, "format_version", STORE_VERSION));
@@ -211,7 +179,8 @@ done:
     return status;
 }
 
-static cf_status flush(const cf_store *store)
+/* Have HDF5 hand over everything to the file system. Collective. */
+static cf_status flush_file(const cf_store *store)
 {
     char reason[STORE_REASON_SIZE];
     bool flushed = H5Fflush(store->file, H5F_SCOPE_GLOBAL) >= 0;
@@ -221,8 +190,8 @@ static cf_status flush(const cf_store *store)
                                                        store->path, store_reason(reason)));
 }
 
-/* Make sure that the folder remembers the new name. Not every file system can; then there is
- * nothing more to do. */
+/* Write the new name in the folder to disk. Errors are ignored: some file systems cannot, and the
+ * file itself is synced. */
 static void sync_folder(char *path)
 {
     int folder = open(dirname(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -232,19 +201,20 @@ static void sync_folder(char *path)
     close(folder);
 }
 
+/* Give the closed file its name: trim the reserved space, sync, rename, sync the folder. */
 static cf_status rename_into_place(cf_store *store)
 {
     int error = 0;
 
     if (store->par.rank == 0) {
-        struct stat now;
+        struct stat file;
 
-        /* the length as HDF5 left it; what was reserved beyond goes back */
-        if (fstat(store->fd, &now) != 0 || ftruncate(store->fd, now.st_size) != 0 ||
+        /* truncating to the length that HDF5 left frees what was reserved beyond it */
+        if (fstat(store->fd, &file) != 0 || ftruncate(store->fd, file.st_size) != 0 ||
             fsync(store->fd) != 0 || rename(store->temporary, store->path) != 0)
             error = errno;
     }
-    error = errno_of_root(store, error);
+    error = store_errno_of_root(store, error);
     if (error != 0)
         return CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", store->path, strerror(error));
     if (store->par.rank == 0) {
@@ -257,6 +227,9 @@ static cf_status rename_into_place(cf_store *store)
     return CF_OK;
 }
 
+/* The order matters: `complete` is the last thing written, everything is read back through the open
+ * file, and only a closed and synced file gets the name. On any error the store is closed as one
+ * that was given up, which removes the temporary file. */
 cf_status cf_store_commit(cf_store **handle)
 {
     cf_store *store = *handle;
@@ -265,7 +238,7 @@ cf_status cf_store_commit(cf_store **handle)
     *handle = NULL;
     CF_TRY(store_write_checksums(store));
     CF_TRY(cf_store_write_int(store, "complete", 1));
-    CF_TRY(flush(store)); /* the first: what was left behind before is no HDF5 file */
+    CF_TRY(flush_file(store)); /* the first flush: a file cut off before is not an HDF5 file */
     CF_TRY(store_read_back(store));
     CF_TRY(close_file(store));
     CF_TRY(rename_into_place(store));
@@ -276,8 +249,9 @@ done:
 
 /* ---- Reading ---- */
 
-/* What can be said about the file without HDF5. Local. */
-static cf_status look_at(const char *path)
+/* Errors that need no HDF5, in the file system's own words: absent, a folder, empty, another kind
+ * of file. Local. */
+static cf_status check_signature(const char *path)
 {
     static const char signature[8] = "\211HDF\r\n\032\n";
     char head[sizeof signature] = {0};
@@ -298,10 +272,11 @@ static cf_status look_at(const char *path)
     return status;
 }
 
+/* The signature is right, so that a failure here means a damaged file. Collective. */
 static cf_status open_file(cf_store *store)
 {
     char reason[STORE_REASON_SIZE];
-    hid_t access = make_access(store);
+    hid_t access = create_access(store);
 
     store->file = H5Fopen(store->path, H5F_ACC_RDONLY, access);
     H5Pclose(access);
@@ -311,7 +286,9 @@ static cf_status open_file(cf_store *store)
                                              store->path, reason));
 }
 
-static cf_status check_kind(cf_store *store, const char *wanted)
+/* The attributes that every file of this program has: its kind, the version of the format, and
+ * `complete`, which the commit writes last. */
+static cf_status check_kind(cf_store *store, const char *expected)
 {
     char *kind = NULL;
     int64_t version = 0, complete = 0;
@@ -322,27 +299,29 @@ static cf_status check_kind(cf_store *store, const char *wanted)
     if (status == CF_ERR_FORMAT)
         status = CF_FAIL(CF_ERR_FORMAT, "%s: is not a file of this program", store->path);
     CF_TRY(status);
-    if (wanted != NULL && strcmp(kind, wanted) != 0)
-        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: is a %s, not a %s", store->path, kind, wanted));
-    if (version != STORE_VERSION)
-        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: has format version %lld; this program reads %d",
-                       store->path, (long long)version, STORE_VERSION));
+    CF_REQUIRE(expected == NULL || strcmp(kind, expected) == 0, CF_ERR_FORMAT,
+               "%s: is a %s, not a %s", store->path, kind, expected);
+    CF_REQUIRE(version == STORE_VERSION, CF_ERR_FORMAT,
+               "%s: has format version %lld; this program reads %d", store->path,
+               (long long)version, STORE_VERSION);
     status = cf_store_read_int(store, "complete", &complete);
     if (status == CF_ERR_FORMAT)
         status =
-            CF_FAIL(CF_ERR_FORMAT, "%s: is not complete: its writing was cut off", store->path);
+            CF_FAIL(CF_ERR_FORMAT, "%s: is not complete: writing it was interrupted", store->path);
 done:
     cf_free(&kind);
     return status;
 }
 
+/* Each check has its own message, from the cheapest on: no file, not HDF5, damaged, not of this
+ * program, another kind, another version, not complete. */
 cf_status cf_store_open(const cf_par *par, const char *path, const char *kind, cf_store **out)
 {
     cf_store *store = NULL;
     cf_status status;
 
-    CF_TRY(begin(par, path, false, &store));
-    CF_TRY(cf_par_agree(par, look_at(path)));
+    CF_TRY(begin_handle(par, path, false, &store));
+    CF_TRY(cf_par_agree(par, check_signature(path)));
     CF_TRY(open_file(store));
     CF_TRY(check_kind(store, kind));
     *out = store;
@@ -350,14 +329,4 @@ cf_status cf_store_open(const cf_par *par, const char *path, const char *kind, c
 done:
     cf_store_close(&store);
     return status;
-}
-
-const char *cf_store_library(void)
-{
-    static char name[48];
-    unsigned major = 0, minor = 0, release = 0;
-
-    (void)H5get_libversion(&major, &minor, &release);
-    snprintf(name, sizeof name, "HDF5 %u.%u.%u", major, minor, release);
-    return name;
 }

@@ -23,8 +23,8 @@ typedef struct store_array {
     cf_type type;
     int64_t shape[2];
     hid_t dataset;
-    int64_t n_moved; /* elements this rank has written, or read since the last verification, that
-                        are in `sums` */
+    int64_t n_moved; /* elements in `sums`: written by this rank, or read since the last
+                        verification */
     int64_t n_blocks;
     uint64_t *sums; /* n_blocks: this rank's part of each block's checksum */
 } store_array;
@@ -36,26 +36,35 @@ struct cf_store {
     hid_t file;
     hid_t types[STORE_N_TYPES];
     int fd; /* rank 0 while writing: the temporary file, for what HDF5 cannot do; else -1 */
-    int64_t reserved; /* rank 0 while writing: bytes of the disk that are certainly ours */
+    int64_t reserved; /* rank 0 while writing: bytes allocated on the disk */
     store_array *arrays;
     int64_t n_arrays, capacity;
 };
 
-/** Why the last HDF5 call failed: the innermost note of its error stack. Local. */
+/* ---- hdf5.c: all Local ---- */
+
+/** Why the last HDF5 call failed: the innermost entry of its error stack. Returns `reason`. */
 const char *store_reason(char reason[static STORE_REASON_SIZE]);
-
-/** The type of IEEE 754 binary16, little-endian, which HDF5 1.10 has no name for. Local. Close with
+/** The type of IEEE 754 binary16, little-endian, which HDF5 1.10 has no name for. Close with
  * H5Tclose(). */
-hid_t store_make_half(void);
-
-/** A copy of `text`. Local. Errors: MEMORY. Free with cf_free(). */
+hid_t store_create_half(void);
+/** The types of elements in a file, by cf_type. */
+void store_create_types(hid_t types[static STORE_N_TYPES]);
+/** Types that are 0 were not created. */
+void store_destroy_types(hid_t types[static STORE_N_TYPES]);
+/** A copy of `text`. Errors: MEMORY. Free with cf_free(). */
 cf_status store_copy_text(const char *text, char **out);
 
-/**
- * Take the file's length, as it now is, from the disk before data is written to it: MPI-IO may lose
- * the news of a full disk (Open MPI's collective writes report success). Collective. Errors: IO.
- */
+/* ---- reserve.c ---- */
+
+/** Rank 0's errno on all ranks, so that something done by rank 0 alone gives the same message on
+ * all. Collective. */
+int store_errno_of_root(const cf_store *store, int error);
+/** Allocate the file's present length on the disk, before data is written to it. Collective.
+ * Errors: IO. */
 cf_status store_reserve(cf_store *store);
+
+/* ---- array.c ---- */
 
 /**
  * Find an array, opening it at its first use. Collective. `*out` is the store's, valid until
@@ -66,24 +75,37 @@ cf_status store_find(cf_store *store, const char *name, store_array **out);
 /** Close all arrays and free their memory. Local. False if HDF5 refused. */
 bool store_close_arrays(cf_store *store);
 
-/** One collective transfer of a slab of at most 1 GiB between the file and memory. Collective.
- * Errors: IO. */
+/** Create the groups of `name` ("/a/b/c": /a and /a/b) where they are missing. Collective. Errors:
+ * IO. */
+cf_status store_create_groups(cf_store *store, const char *name);
+/** Create a contiguous dataset of 1 or 2 dimensions. Collective. Errors: IO. */
+cf_status store_create_dataset(cf_store *store, const char *name, cf_type type,
+                               const int64_t shape[2], hid_t *out);
+
+/* ---- slab.c, columns.c ---- */
+
+/** Rows first .. first + n - 1 of a slab, or what it has of them. Local. */
+cf_slab store_part(const cf_slab *slab, int64_t first, int64_t n);
+/** Bytes from the slab's data to its row `first`; 0 if it has no such row. Local. */
+size_t store_offset(const store_array *array, const cf_slab *slab, int64_t first);
+/** Rows of a slab that fit a transfer of `bytes`, at least 1. Local. */
+int64_t store_rows_per_call(const store_array *array, const cf_slab *slab, int64_t bytes);
+/** Transfers that the rank with most rows needs. Collective. */
+int64_t store_count_calls(const cf_store *store, int64_t n_rows, int64_t rows_per_call);
+/** One transfer of a slab of at most 1 GiB between the file and memory. Collective. Errors: IO. */
 cf_status store_move(const cf_store *store, const store_array *array, bool write,
                      const cf_slab *slab, void *data);
 /**
- * Move all of a slab if rows of the array are cut among ranks, each row's slices making up the
- * whole; `*moved` is false, and nothing done, otherwise. Collective. Errors: IO, MEMORY.
+ * Move a slab of any size if rows of the array are cut among ranks, and the ranks that share rows
+ * have all of their columns together. Otherwise `*moved` is false, and nothing was done.
+ * Collective. Errors: IO, MEMORY.
  */
 cf_status store_move_columns(const cf_store *store, const store_array *array, bool write,
                              const cf_slab *slab, void *data, bool *moved);
-/** Rows of a slab that one transfer takes, so that none is larger than `bytes`; and how many
- * transfers the rank with most needs. */
-int64_t store_rows_a_call(const store_array *array, const cf_slab *slab, int64_t bytes);
-int64_t store_calls(const cf_store *store, int64_t n_rows, int64_t rows_a_call);
-/** Rows `first`.. of a slab, at most `n` of them. Local. */
-cf_slab store_part(const cf_slab *slab, int64_t first, int64_t n);
 
-/** Blocks of checksums of an array of n_rows. */
+/* ---- checksum.c, verify.c ---- */
+
+/** How many blocks of checksums an array of n_rows has. Local. */
 int64_t store_n_blocks(int64_t n_rows);
 /**
  * Add the units of a slab to the array's sums. Local. A slab that cuts a unit (columns not at
@@ -93,24 +115,21 @@ void store_checksum_add(store_array *array, const cf_slab *slab, const void *dat
 /** Write /checksums/NAME of all arrays. Collective. Errors: IO, MEMORY, BUG (elements not written
  * exactly once). */
 cf_status store_write_checksums(cf_store *store);
-/**
- * Read what was written once more and hold it against the checksums, each rank an even part of the
- * rows. Collective. Errors: IO, MEMORY.
- */
+/** Read all arrays back, each rank an even part of the rows, and compare with the checksums of what
+ * was written. Collective. Errors: IO, MEMORY. */
 cf_status store_read_back(cf_store *store);
 
-/** Make the groups of `name` ("/a/b/c": /a and /a/b) where they are missing. Collective. Errors:
- * IO. */
-cf_status store_make_groups(cf_store *store, const char *name);
-/** Make a contiguous dataset of 1 or 2 dimensions. Collective. Errors: IO. */
-cf_status store_make_dataset(cf_store *store, const char *name, cf_type type,
-                             const int64_t shape[2], hid_t *out);
-/** Write a text attribute of a dataset or of the file. Local call of a collective operation; -1 if
- * HDF5 refused. */
+/** The whole array's checksums, n_blocks: the sums over all ranks, and how many elements are in
+ * them. Collective. `*out` is new, freed with cf_free(). Errors: MEMORY. */
+cf_status store_join_sums(const cf_store *store, const store_array *array, uint64_t **out,
+                          int64_t *moved);
+/** The checksums that the file holds for an array. Collective. `*out` is new, freed with cf_free().
+ * Errors: FORMAT, IO, MEMORY. */
+cf_status store_read_checksums(cf_store *store, const char *array_name, int64_t n_blocks,
+                               uint64_t **out);
+
+/* ---- attribute.c ---- */
+
+/** Write a text attribute of a dataset or of the file, on every rank alike. -1 if HDF5 refused; the
+ * ranks have still to agree. */
 int store_write_text(hid_t object, const char *name, const char *value);
-/** True if there is such an object; `name` begins with '/'. Local. */
-bool store_exists(const cf_store *store, const char *name);
-/** Names of all arrays but the checksums, sorted. Collective. Free with store_free_names(). Errors:
- * MEMORY, IO. */
-cf_status store_names(cf_store *store, char ***out, int64_t *count);
-void store_free_names(char ***names, int64_t count);

@@ -1,38 +1,17 @@
+/* Writing and reading of slabs by all ranks together, and of small arrays as a whole. Each element
+ * that goes through here is added to its block's checksum (checksum.c), which commit and verify
+ * compare. Slabs of any size go in transfers of at most 1 GiB; rows that are cut among ranks are
+ * first made whole in memory (columns.c). tests/store/roundtrip.c reads every cut of rows and
+ * columns back.
+ */
 #include "internal.h"
 
 #include <string.h>
 
-static const int64_t most_bytes = (int64_t)1 << 30; /* a call; MPI-IO below HDF5 counts in int */
-static const int64_t most_half_bytes = (int64_t)1 << 24; /* of float16 held besides its float32 */
+static const int64_t max_bytes = (int64_t)1 << 30; /* of a call; MPI-IO below HDF5 counts in int */
+static const int64_t max_half_bytes = (int64_t)1 << 24; /* of float16 held beside its float32 */
 
-/* ---- Slabs ---- */
-
-cf_slab store_part(const cf_slab *slab, int64_t first, int64_t n)
-{
-    cf_slab part = *slab;
-    int64_t left = slab->n_rows - first;
-
-    part.first_row += first;
-    part.n_rows = left < 0 ? 0 : left < n ? left : n;
-    return part;
-}
-
-int64_t store_rows_a_call(const store_array *array, const cf_slab *slab, int64_t bytes)
-{
-    int64_t row =
-        (slab->n_columns > 0 ? slab->n_columns : 1) * (int64_t)cf_store_type_size(array->type);
-
-    return bytes > row ? bytes / row : 1;
-}
-
-int64_t store_calls(const cf_store *store, int64_t n_rows, int64_t rows_a_call)
-{
-    int64_t calls = (n_rows + rows_a_call - 1) / rows_a_call;
-
-    MPI_Allreduce(MPI_IN_PLACE, &calls, 1, MPI_INT64_T, MPI_MAX, store->par.comm);
-    return calls;
-}
-
+/* Slabs come from the program, not from a file: one outside of its array is a bug. */
 static void check_slab(const store_array *array, const cf_slab *slab)
 {
     CF_ASSERT(slab->n_rows >= 0 && slab->first_row >= 0 &&
@@ -43,70 +22,10 @@ static void check_slab(const store_array *array, const cf_slab *slab)
     CF_ASSERT(array->shape[1] > 1 || slab->stride <= 1 || slab->n_rows == 0);
 }
 
-/* The places of a slab in the file, as an HDF5 selection. */
-static hid_t select_in_file(const store_array *array, const cf_slab *slab)
-{
-    hsize_t start[2] = {(hsize_t)slab->first_row, (hsize_t)slab->first_column};
-    hsize_t count[2] = {(hsize_t)slab->n_rows, (hsize_t)slab->n_columns};
-    hid_t space = H5Dget_space(array->dataset);
-
-    if (slab->n_rows * slab->n_columns == 0)
-        H5Sselect_none(space);
-    else
-        H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
-    return space;
-}
-
-/* The places of a slab in memory: one run if the rows touch, else the first columns of rows of
- * `stride`. */
-static hid_t select_in_memory(const cf_slab *slab)
-{
-    hsize_t n = (hsize_t)(slab->n_rows * slab->n_columns), sizes[2], start[2] = {0, 0};
-    hsize_t count[2] = {(hsize_t)slab->n_rows, (hsize_t)slab->n_columns};
-    hid_t space;
-
-    if (n == 0 || slab->stride == slab->n_columns) {
-        space = H5Screate_simple(1, &n, NULL);
-        if (n == 0) H5Sselect_none(space);
-        return space;
-    }
-    sizes[0] = count[0];
-    sizes[1] = (hsize_t)slab->stride;
-    space = H5Screate_simple(2, sizes, NULL);
-    H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
-    return space;
-}
-
-cf_status store_move(const cf_store *store, const store_array *array, bool write,
-                     const cf_slab *slab, void *data)
-{
-    char reason[STORE_REASON_SIZE];
-    hid_t file, memory, mode, type = store->types[array->type];
-    herr_t moved;
-    cf_status status = CF_OK;
-
-    if (array->shape[0] == 0) return CF_OK; /* has no place in the file */
-    file = select_in_file(array, slab);
-    memory = select_in_memory(slab);
-    mode = H5Pcreate(H5P_DATASET_XFER);
-    /* Ranges that lie inside one another come back wrong from ompio's collective reads. */
-    H5Pset_dxpl_mpio(mode, write ? H5FD_MPIO_COLLECTIVE : H5FD_MPIO_INDEPENDENT);
-    moved = write ? H5Dwrite(array->dataset, type, memory, file, mode, data)
-                  : H5Dread(array->dataset, type, memory, file, mode, data);
-    if (moved < 0)
-        status = CF_FAIL(CF_ERR_IO, "%s: %s: cannot %s (%s)", store->path, array->name,
-                         write ? "write" : "read", store_reason(reason));
-    H5Pclose(mode);
-    H5Sclose(memory);
-    H5Sclose(file);
-    return cf_par_agree(&store->par, status);
-}
-
-/* ---- Whole slabs ---- */
-
-/* Move a slab of any size. Collective. */
-static cf_status move_all(const cf_store *store, const store_array *array, bool write,
-                          const cf_slab *slab, void *data)
+/* Move a slab of any size. Ranks with few rows join in with empty slabs until the rank with most
+ * has moved all of its own. Collective. */
+static cf_status move_slab(const cf_store *store, const store_array *array, bool write,
+                           const cf_slab *slab, void *data)
 {
     int64_t rows, calls;
     bool moved = false;
@@ -114,20 +33,20 @@ static cf_status move_all(const cf_store *store, const store_array *array, bool 
 
     CF_TRY(store_move_columns(store, array, write, slab, data, &moved));
     if (moved) goto done;
-    rows = store_rows_a_call(array, slab, most_bytes);
-    calls = store_calls(store, slab->n_rows, rows);
+    rows = store_rows_per_call(array, slab, max_bytes);
+    calls = store_count_calls(store, slab->n_rows, rows);
     for (int64_t k = 0; k < calls; k++) {
         cf_slab part = store_part(slab, k * rows, rows);
-        size_t skip = part.n_rows == 0
-                          ? 0
-                          : (size_t)(k * rows * slab->stride) * cf_store_type_size(array->type);
 
-        CF_TRY(store_move(store, array, write, &part, (char *)data + skip));
+        CF_TRY(store_move(store, array, write, &part,
+                          (char *)data + store_offset(array, slab, k * rows)));
     }
 done:
     return status;
 }
 
+/* The checksums are added before the transfer: what the file then holds is compared with them in
+ * store_read_back(). A slab that cuts a unit of the checksums is a bug of the caller. */
 cf_status cf_store_write(cf_store *store, const char *name, const cf_slab *slab, const void *data)
 {
     store_array *array = NULL;
@@ -140,7 +59,7 @@ cf_status cf_store_write(cf_store *store, const char *name, const cf_slab *slab,
     store_checksum_add(array, slab, data);
     CF_ASSERT(array->n_moved ==
               before + slab->n_rows * slab->n_columns); /* columns cut at multiples of 16 */
-    CF_TRY(move_all(store, array, true, slab, (void *)(uintptr_t)data));
+    CF_TRY(move_slab(store, array, true, slab, (void *)(uintptr_t)data));
 done:
     return status;
 }
@@ -151,21 +70,21 @@ static cf_status read_plain(const cf_store *store, store_array *array, const cf_
 {
     cf_status status;
 
-    CF_TRY(move_all(store, array, false, slab, data));
+    CF_TRY(move_slab(store, array, false, slab, data));
     store_checksum_add(array, slab, data);
 done:
     return status;
 }
 
-/* Read rows of float16 as float32, through a small buffer. */
+/* Read rows of float16 as float32, through a small buffer. The checksums are those of the float16
+ * numbers, so they are added before the conversion. */
 static cf_status read_halves(const cf_store *store, store_array *array, const cf_slab *slab,
                              float *data)
 {
-    int64_t rows = store_rows_a_call(array, slab, most_half_bytes),
-            calls = store_calls(store, slab->n_rows, rows);
+    int64_t rows = store_rows_per_call(array, slab, max_half_bytes),
+            calls = store_count_calls(store, slab->n_rows, rows);
     uint16_t *halves = NULL;
-    int64_t most = rows < slab->n_rows ? rows : slab->n_rows;
-    cf_status status = CF_ALLOC(halves, most * slab->n_columns);
+    cf_status status = CF_ALLOC(halves, cf_min(rows, slab->n_rows) * slab->n_columns);
 
     CF_TRY(cf_par_agree(&store->par, status));
     for (int64_t k = 0; k < calls; k++) {
@@ -186,28 +105,25 @@ done:
 cf_status cf_store_read(cf_store *store, const char *name, cf_type type, const cf_slab *slab,
                         void *data)
 {
-    static const char *const names[STORE_N_TYPES] = {"float16", "float32", "float64",
-                                                     "int32",   "int64",   "uint8"};
     store_array *array = NULL;
     cf_status status;
 
     CF_TRY(store_find(store, name, &array));
     check_slab(array, slab);
-    if (array->type == type)
-        CF_TRY(read_plain(store, array, slab, data));
-    else if (array->type == CF_F16 && type == CF_F32)
-        CF_TRY(read_halves(store, array, slab, data));
-    else
-        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: %s: is %s, not %s", store->path, name,
-                       names[array->type], names[type]));
+    CF_REQUIRE(array->type == type || (array->type == CF_F16 && type == CF_F32), CF_ERR_FORMAT,
+               "%s: %s: is %s, expected %s", store->path, name, cf_store_type_name(array->type),
+               cf_store_type_name(type));
+    CF_TRY(array->type == type ? read_plain(store, array, slab, data)
+                               : read_halves(store, array, slab, data));
 done:
     return status;
 }
 
 /* ---- Small arrays ---- */
 
+/* Rank 0 writes, the others join in with no rows. */
 cf_status cf_store_write_whole(cf_store *store, const char *name, cf_type type, int64_t count,
-                       const void *data)
+                               const void *data)
 {
     int64_t shape[2] = {count, 1};
     cf_slab all = {.n_rows = store->par.rank == 0 ? count : 0, .n_columns = 1, .stride = 1};
@@ -219,7 +135,9 @@ done:
     return status;
 }
 
-cf_status cf_store_read_whole(cf_store *store, const char *name, cf_type type, int64_t *count, void *out)
+/* Rank 0 reads and broadcasts: then each element is read once, as verification demands. */
+cf_status cf_store_read_whole(cf_store *store, const char *name, cf_type type, int64_t *count,
+                              void *out)
 {
     size_t size = cf_store_type_size(type);
     store_array *array = NULL;

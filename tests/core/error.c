@@ -50,6 +50,29 @@ static void try_leaves_at_the_first_failure(void **state)
     assert_int_equal(reached, 100);
 }
 
+static cf_status require_small(int number, int *evaluated)
+{
+    cf_status status = CF_OK;
+
+    CF_REQUIRE(++*evaluated > 0 && number < 10, CF_ERR_USAGE, "%d is not below %d", number, 10);
+    (*evaluated)++;
+done:
+    return status;
+}
+
+static void a_requirement_is_checked_once_and_named(void **state)
+{
+    int evaluated = 0;
+
+    (void)state;
+    assert_int_equal(require_small(9, &evaluated), CF_OK);
+    assert_int_equal(evaluated, 2);
+    evaluated = 0;
+    assert_int_equal(require_small(12, &evaluated), CF_ERR_USAGE);
+    assert_int_equal(evaluated, 1);
+    assert_string_equal(cf_error_message(), "12 is not below 10");
+}
+
 static void exit_17(void)
 {
     _exit(17);
@@ -97,6 +120,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_message_is_kept_and_may_contain_the_last_one),
     cmocka_unit_test(a_message_is_one_line_of_at_most_1023_bytes),
     cmocka_unit_test(try_leaves_at_the_first_failure),
+    cmocka_unit_test(a_requirement_is_checked_once_and_named),
     cmocka_unit_test(a_bug_names_its_place_and_ends_the_program),
 };
 CF_TEST_MAIN(tests)

@@ -56,16 +56,16 @@ static void what_is_no_matrix_is_refused(void **state)
         {MATRICES, "/absent",
          "matrices.h5:/absent: no such dataset (object 'absent' doesn't exist"},
         {MATRICES, "/deep", "matrices.h5:/deep: no such dataset"},
-        {MATRICES, "/bad/whole", "/bad/whole: its numbers have another type, expected float16"},
-        {MATRICES, "/bad/line", "/bad/line: its shape is not that of a 2-D array"},
-        {MATRICES, "/bad/cube", "/bad/cube: its shape is not that of a 2-D array"},
-        {MATRICES, "/bad/unwritten", "/bad/unwritten: was never written"},
+        {MATRICES, "/bad/whole", "/bad/whole: is not of floating-point numbers, expected float16"},
+        {MATRICES, "/bad/line", "/bad/line: is not a 2-D array"},
+        {MATRICES, "/bad/cube", "/bad/cube: is not a 2-D array"},
+        {MATRICES, "/bad/unwritten", "/bad/unwritten: has no data: it was never written"},
         {MATRICES, NULL,
-         "matrices.h5: 11 datasets are 2-D of floating-point numbers, expected one, "
-         "or FILE:/DATASET: /bad/nan, /bad/unwritten, /chunked, /compact, "
+         "matrices.h5: contains 11 2-D datasets of floating-point numbers; choose one as "
+         "FILE:/DATASET: /bad/nan, /bad/unwritten, /chunked, /compact, "
          "/deep/er/deflated, /f2"},
-        {CF_TEST_DATA "/store/foreign.h5", NULL, "foreign.h5: no dataset in it is 2-D"},
-        {CF_TEST_DATA "/absent.h5", NULL, "absent.h5: is no HDF5 file"},
+        {CF_TEST_DATA "/store/foreign.h5", NULL, "foreign.h5: contains no 2-D dataset"},
+        {CF_TEST_DATA "/absent.h5", NULL, "absent.h5: is not an HDF5 file"},
     };
 
     (void)state;

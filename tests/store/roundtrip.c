@@ -194,7 +194,7 @@ static void halves_are_read_as_floats(void **state)
         assert_true(got[k] == want);
     }
     assert_int_equal(cf_store_read(store, "/half", CF_F64, &rows, got), CF_ERR_FORMAT);
-    assert_non_null(strstr(cf_error_message(), "/half: is float16, not float64"));
+    assert_non_null(strstr(cf_error_message(), "/half: is float16, expected float64"));
     cf_free(&halves);
     cf_free(&got);
     cf_store_close(&store);
