@@ -1,15 +1,18 @@
 /**
- * store: parallel HDF5 files of distributed arrays. A file is complete or absent: it is written
- * under NAME.tmp, and committed by rename. Every array carries checksums of fixed blocks, which do
- * not depend on how ranks cut the array. All functions on a store are Collective, with the same
- * name and type on every rank.
+ * store: parallel HDF5 files of distributed arrays. A file is complete or absent: it is written as
+ * NAME.tmp, and committed by a rename. Every array has checksums of fixed blocks, which do not
+ * depend on how the ranks cut the array; equal content gives equal bytes. All functions on a
+ * cf_store are Collective unless they say otherwise, with the same name, type and shape on every
+ * rank. src/store/README.md has the layout of the files.
  */
 #pragma once
 
 #include "cf/par.h"
 
+/** An open file. */
 typedef struct cf_store cf_store;
 
+/** Types of elements: floating point, integers, bytes; little-endian in the file. */
 typedef enum cf_type { CF_F16, CF_F32, CF_F64, CF_I32, CF_I64, CF_U8 } cf_type;
 /** Bytes of an element. Local. */
 size_t cf_store_type_size(cf_type type);
@@ -18,22 +21,23 @@ const char *cf_store_type_name(cf_type type);
 /** The version of HDF5 that runs, "HDF5 1.10.8": static. Local. */
 const char *cf_store_library(void);
 
-/** The part of an array that a rank reads or writes: rows first_row.., columns first_column.. of
- * n_rows x n_columns (1-D arrays have one column). Ranks may have 0 rows. */
+/** The part of an array that a rank reads or writes; 1-D arrays have one column. In memory its rows
+ * are `stride` elements apart. A rank may have no rows. */
 typedef struct cf_slab {
-    int64_t first_row, n_rows;
-    int64_t first_column, n_columns;
-    int64_t stride; /* elements from one row to the next in memory; >= n_columns */
+    int64_t first_row, n_rows;       /* in the array */
+    int64_t first_column, n_columns; /* written slices begin and end at multiples of 16 */
+    int64_t stride; /* elements from one row to the next in memory, at least n_columns */
 } cf_slab;
 
-/** Start a new file: `path`.tmp. `kind` ("dataset", "checkpoint") and the format version are
- * written as attributes. Errors: IO, MEMORY. */
+/** Begin a new file as `path`.tmp. `kind` ("dataset", "checkpoint") and the format version become
+ * attributes. `*out` is new: end it with cf_store_commit(), or give it up with cf_store_close().
+ * Errors: IO, MEMORY. */
 cf_status cf_store_create(const cf_par *par, const char *path, const char *kind, cf_store **out);
 /**
- * Make the file be: all checksums and `complete` are written last, then flush, reading back what
- * was written (MPI-IO does not report every failure), close, fsync, rename over `path`, fsync of
- * the folder. `*store` is closed in every case; on error `path` is as it was before and `path`.tmp
- * is gone. Errors: IO, MEMORY, BUG (an array was not written once).
+ * Complete the file: write the checksums and the attribute `complete`, flush, read everything back
+ * (MPI-IO does not report every failure), close, fsync, rename to `path`, fsync the folder.
+ * `*store` is closed in every case and becomes NULL; on error `path` is as it was before and
+ * `path`.tmp is gone. Errors: IO, MEMORY, BUG (not every element was written exactly once).
  */
 cf_status cf_store_commit(cf_store **store);
 /**
@@ -42,53 +46,60 @@ cf_status cf_store_commit(cf_store **store);
  * the file).
  */
 cf_status cf_store_open(const cf_par *par, const char *path, const char *kind, cf_store **out);
-/** Close a file that was opened, or give up one that was being written (its .tmp is removed). NULL
- * is fine. */
+/** Close a file that was opened, or give up one that is being written: `path`.tmp is removed.
+ * `*store` may be NULL, and becomes NULL. */
 void cf_store_close(cf_store **store);
-/** The path as given. */
+/** The path as given to create or open; valid until closed. Local. */
 const char *cf_store_path(const cf_store *store);
 
 /**
- * Add an array of n_rows x n_columns (n_columns 1: 1-D) of which this rank will write parts. `dims`
- * names its dimensions ("users, embedding_size"). Each element must then be written exactly once,
- * by one rank, in any number of calls; columns are cut at multiples of 16 only. Errors: IO (a full
- * disk too: the space is taken here), MEMORY.
+ * Add an array of shape[0] x shape[1] (shape[1] = 1: a 1-D array) to a file that is being written.
+ * `name` begins with '/'. `dims` names the dimensions for people ("users, embedding_size"). Each
+ * element must then be written exactly once, by one rank, in any number of calls. Errors: IO (also
+ * a full disk: the space is reserved here), MEMORY.
  */
 cf_status cf_store_add(cf_store *store, const char *name, cf_type type, const int64_t shape[2],
                        const char *dims);
-/** Write this rank's slab. Memory type = file type. Fast for whole rows, and for slices of columns
- * where the ranks that have the same rows bring all of their columns in the same call. */
+/** Write this rank's slab of an array that was added; `data` has the array's type. Fast for whole
+ * rows, and for slices of columns if the ranks with the same rows have all their columns in the
+ * same call. Errors: IO, MEMORY. */
 cf_status cf_store_write(cf_store *store, const char *name, const cf_slab *slab, const void *data);
-/** Add and write a whole small 1-D array that every rank holds alike (rank 0's is written). */
+/** Add and write a small 1-D array of `count` elements that every rank has whole: rank 0 writes.
+ * Errors: IO, MEMORY. */
 cf_status cf_store_write_whole(cf_store *store, const char *name, cf_type type, int64_t count,
                                const void *data);
 
-/** Type and shape of an array; 1-D arrays have shape[1] = 1. Errors: FORMAT (no such array). */
+/** Type and shape of an array; 1-D arrays have shape[1] = 1. Errors: FORMAT (no such array, or not
+ * one of this program), MEMORY. */
 cf_status cf_store_shape(cf_store *store, const char *name, cf_type *type, int64_t shape[2]);
+/** Is there such an array (or group)? Local, the same on every rank. */
 bool cf_store_has(const cf_store *store, const char *name);
-/** Read this rank's slab. The file's type must be `type` (FORMAT otherwise), but F16 can be read as
- * F32. Not verified: see cf_store_verify(). */
+/** Read this rank's slab as `type`, which must be the array's, but F16 can be read as F32.
+ * Checksums are added up but not compared: see cf_store_verify(). Errors: FORMAT (no such array,
+ * another type), IO, MEMORY. */
 cf_status cf_store_read(cf_store *store, const char *name, cf_type type, const cf_slab *slab,
                         void *data);
 /**
- * Check the blocks' checksums against what all ranks together have read of `name` since the file
- * was opened or `name` last verified, which must be every element exactly once. Errors: FORMAT
- * ("FILE: /name is damaged (rows A to B)").
+ * Compare the checksums in the file with those of what all ranks together have read of `name` since
+ * the file was opened or `name` was last verified. That must be every element exactly once (BUG
+ * otherwise). Errors: FORMAT ("FILE: /name is damaged (rows A to B)"), MEMORY.
  */
 cf_status cf_store_verify(cf_store *store, const char *name);
-/** Read a whole small array on every rank, verified. `*out` is new, freed with cf_free(). */
+/** Read a small array whole on every rank, verified. `*out` (address of a pointer to elements of
+ * `type`) is new, `*count` elements, freed with cf_free(). Errors: FORMAT, IO, MEMORY. */
 cf_status cf_store_read_whole(cf_store *store, const char *name, cf_type type, int64_t *count,
                               void *out);
 
-/** Attributes of the file: written by all ranks with the same value. Getters: FORMAT if absent or
- * of another type. Text longer than 60 KiB belongs in an array of U8. */
+/** Attributes of the file. Every rank writes the same value, in place of an older one. A text has
+ * at most 60 KiB; a longer one belongs in an array of U8. Errors: IO. Reading: FORMAT if the
+ * attribute is absent or of another type (`*value` untouched). */
 cf_status cf_store_write_int(cf_store *store, const char *name, int64_t value);
 cf_status cf_store_write_real(cf_store *store, const char *name, double value);
 cf_status cf_store_write_text(cf_store *store, const char *name, const char *value);
 cf_status cf_store_read_int(cf_store *store, const char *name, int64_t *value);
 cf_status cf_store_read_real(cf_store *store, const char *name, double *value);
-cf_status cf_store_read_text(cf_store *store, const char *name,
-                             char **value); /* new, freed with cf_free() */
+/** `*value` is new, freed with cf_free(). */
+cf_status cf_store_read_text(cf_store *store, const char *name, char **value);
 
 /** What is in an attribute; OTHER: several values, or a type that is none of these. */
 typedef enum cf_attribute_type {
@@ -110,37 +121,40 @@ typedef struct cf_attribute {
 cf_status cf_store_attributes(const cf_store *store, cf_attribute **out, int64_t *count);
 void cf_store_destroy_attributes(cf_attribute **attributes, int64_t count);
 
-/** A 64-bit digest of the checksums of all arrays of a file (of one opened, or of one about to be
- * committed): names the content, whatever the ranks. */
+/** A 64-bit digest of names, types, shapes and checksums of all arrays, of a file that is open or
+ * is about to be committed. Equal content has an equal digest on any number of ranks; attributes do
+ * not count. Errors: FORMAT, IO, MEMORY. */
 cf_status cf_store_digest(cf_store *store, uint64_t *out);
 
-/** Names of the arrays of an opened file, '\n'-separated, in order of their names. New text, freed
- * with cf_free(). */
+/** Names of the arrays of an opened file, without the checksums, sorted, separated by '\n'. `*out`
+ * is new, freed with cf_free(). Errors: FORMAT, MEMORY. */
 cf_status cf_store_list(cf_store *store, char **out);
 
 /**
- * A matrix in an HDF5 file that some other program made: 2-D, of floating-point numbers of any size
- * and byte order, in any layout. All on it is Local: each process that reads it opens it for
- * itself.
+ * A matrix in an HDF5 file of another program: 2-D, of floating-point numbers of any size and byte
+ * order, in any layout. All functions on it are Local: each process opens the file for itself.
  */
 typedef struct cf_external cf_external;
-/** Does the file begin as an HDF5 file, whatever its name? Local; false if it cannot be read. */
+/** Does the file begin as an HDF5 file does, whatever its name? False if it cannot be read. Local.
+ */
 bool cf_store_is_hdf5(const char *path);
 /**
- * Open a matrix; `dataset` is its name in the file, NULL the only matrix there. `*type` is what it
- * is read as: CF_F16, CF_F32, or CF_F64 for what is wider than 32 bits; `shape`: rows, columns.
+ * Open a matrix; `dataset` is its name in the file, or NULL if the file has only one. It is read as
+ * `*type`: CF_F16, CF_F32, or CF_F64 for numbers of more than 32 bits; `shape`: rows, columns.
  * `*out` is new, to be closed. Errors: FORMAT (not HDF5, truncated, no such dataset, several
- * matrices, wrong rank or type, never written), MEMORY.
+ * matrices, not 2-D, not floating point, never written), MEMORY.
  */
 cf_status cf_store_open_external(const char *path, const char *dataset, cf_external **out,
                                  cf_type *type, int64_t shape[2]);
 /** "FILE:/DATASET", for messages; valid until closed. */
 const char *cf_store_external_name(const cf_external *external);
-/** Rows first .. first + count - 1 (`count` x columns, of the type said). Errors: FORMAT. */
+/** Rows first .. first + count - 1 into `rows` (count x columns, of the type of open). Errors:
+ * FORMAT. */
 cf_status cf_store_read_external(cf_external *external, int64_t first, int64_t count, void *rows);
-/** NULL is fine. */
+/** `*external` may be NULL, and becomes NULL. */
 void cf_store_close_external(cf_external **external);
 
-/** float16 to float32 and back (round to nearest even), `count` numbers. Local. */
+/** `count` numbers from float16 to float32, exactly, and back, rounded to nearest even; the same
+ * bits on every machine. Local. */
 void cf_store_f16_to_f32(const uint16_t *in, float *out, int64_t count);
 void cf_store_f32_to_f16(const float *in, uint16_t *out, int64_t count);

@@ -18,6 +18,7 @@ static const double terminal_interval = 0.1, file_interval = 10; /* seconds betw
 static bool log_enabled = true, log_quiet;
 static bool bar_shown; /* the terminal's last line is a bar without a newline */
 
+/* Not the time of day, which may jump. */
 double cf_clock_now(void)
 {
     struct timespec now;
@@ -134,20 +135,21 @@ void cf_progress_begin(cf_progress *progress, const char *title, const char *uni
         (cf_progress){.title = title, .unit = unit, .total = total, .started = now, .drawn = now};
 }
 
+/* Called at each step, so the clock is read first and nothing is drawn most times. */
 void cf_progress_update(cf_progress *progress, int64_t done, const char *note)
 {
     progress->done = done;
     if (!log_enabled || log_quiet) return;
     double waited = cf_clock_now() - progress->drawn;
-    if (waited < terminal_interval) return; /* before isatty(), which is a system call */
+    if (waited < terminal_interval) return; /* first, for isatty() is a system call */
     if (waited >= file_interval || terminal_columns() > 0) draw_progress(progress, note);
 }
 
+/* The last state is drawn only if an earlier one was: short work leaves no line. */
 void cf_progress_end(cf_progress *progress)
 {
     if (!log_enabled || log_quiet) return;
-    if (progress->drawn > progress->started)
-        draw_progress(progress, NULL); /* short work leaves no line */
+    if (progress->drawn > progress->started) draw_progress(progress, NULL);
     if (bar_shown) fputc('\n', stderr);
     bar_shown = false;
 }

@@ -22,6 +22,7 @@ typedef struct header {
     int64_t bytes;
 } header;
 
+/* The header of a block: the alignment leaves room for it. */
 static header *header_of(void *block)
 {
     return (header *)block - 1;
@@ -66,6 +67,7 @@ static void *create_block(size_t bytes)
     return block;
 }
 
+/* The product may overflow for counts from a damaged file: that is out of memory, too. */
 cf_status cf_alloc(void *pointer, int64_t count, size_t size)
 {
     size_t bytes = 0;

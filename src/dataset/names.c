@@ -12,6 +12,7 @@
 
 enum { NAMES_PER_PASS = 65536 }; /* bounds the memory of cf_dataset_find() */
 
+/* By cf_name_kind. */
 const dataset_names dataset_name_arrays[] = {
     [CF_USER_IDS] = {"/users/id", "/users/id_start", "user"},
     [CF_ITEM_IDS] = {"/items/id", "/items/id_start", "item"},
@@ -89,6 +90,7 @@ done:
     return status;
 }
 
+/* Titles are the only names that a file may lack. */
 cf_status cf_dataset_read_names(const cf_dataset *dataset, cf_name_kind which, int64_t first,
                                 int64_t count, cf_strings *out)
 {
@@ -115,6 +117,7 @@ void cf_dataset_describe(const cf_dataset *dataset, cf_name_kind which, int64_t 
 
 /* ---- Looking up ids ---- */
 
+/* An id that is looked up. */
 typedef struct query {
     const char *id;
     int64_t index; /* in the caller's list */
@@ -186,6 +189,7 @@ cf_status cf_dataset_find(const cf_dataset *dataset, cf_name_kind which, const c
     }
     qsort(list, (size_t)ids->count, sizeof *list, compare_queries);
     CF_TRY(scan_names(dataset, which, list, ids->count, found));
+    /* -1 where this rank has not found it: the maximum is the number, or -1 */
     MPI_Allreduce(MPI_IN_PLACE, found, cf_par_count(ids->count), MPI_INT64_T, MPI_MAX,
                   dataset->world->comm);
     for (int64_t k = 0; k < ids->count; k++)

@@ -50,6 +50,7 @@ done:
     return status;
 }
 
+/* The two arrays are always read together. */
 cf_status cf_dataset_verify_embedding(const cf_dataset *dataset)
 {
     cf_status status = cf_store_verify(dataset->store, "/items/embedding");
@@ -83,6 +84,7 @@ done:
     return status;
 }
 
+/* n_missing is an attribute of the file, so all ranks go the same way. */
 cf_status cf_dataset_refuse_missing(const cf_dataset *dataset, const char *accepted)
 {
     int64_t missing;

@@ -16,6 +16,7 @@ typedef struct writer {
     cf_lists by_item;                  /* my items: users of train, ascending */
 } writer;
 
+/* Bytes of all strings, with their NULs. */
 static int64_t string_bytes(const cf_strings *strings)
 {
     return strings->count > 0 ? strings->start[strings->count] : 0;
@@ -220,6 +221,7 @@ done:
     return status;
 }
 
+/* The arrays are added in a fixed order, which is their order in the file. */
 cf_status cf_dataset_write(const cf_par *world, const char *path, const cf_dataset_content *content)
 {
     static const cf_dataset_content nothing;

@@ -106,26 +106,25 @@ static void a_bad_number_stops_every_rank_before_the_consumer(void **state)
     }
 }
 
-/* Let allocation n of `bad` fail, for all n there are; returns how many there are. */
-static int64_t fail_each_allocation(const setup *s, int bad)
+/* A model created again and again. */
+typedef struct creation {
+    const setup *s;
+    cf_model *model;
+} creation;
+
+static cf_status create_model(void *context)
 {
-    const cf_model_place place = {s->grid, &s->shard, BATCH};
+    creation *c = context;
+    const cf_model_place place = {c->s->grid, &c->s->shard, BATCH};
+    cf_status status = cf_model_create(&c->s->options, &place, &c->model);
 
-    for (int64_t n = 1;; n++) {
-        cf_model *model = NULL;
-        cf_status status;
+    if (status != CF_OK) assert_null(c->model);
+    return status;
+}
 
-        if (world.rank == bad) cf_alloc_fail_at(n);
-        status = cf_model_create(&s->options, &place, &model);
-        cf_alloc_fail_at(0);
-        if (status == CF_OK) {
-            cf_model_destroy(&model);
-            return n - 1;
-        }
-        assert_int_equal(status, CF_ERR_MEMORY);
-        assert_non_null(strstr(cf_error_message(), "out of memory"));
-        assert_null(model);
-    }
+static void destroy_model(void *context)
+{
+    cf_model_destroy(&((creation *)context)->model);
 }
 
 static void check_no_memory(int m)
@@ -137,8 +136,9 @@ static void check_no_memory(int m)
         setup s;
 
         setup_open(&s, &p, grid, NULL);
+        const cf_test_trial create = {.attempt = create_model, .clean_up = destroy_model};
+        assert_true(cf_test_every_allocation(&create, &(creation){.s = &s}) > 60);
         for (int bad = 0; bad < world.size; bad++) {
-            assert_true(fail_each_allocation(&s, bad) > 60);
             if (world.rank == bad) cf_alloc_fail_at(1);
             assert_int_equal(cf_model_pool_users(s.model), CF_ERR_MEMORY);
         }

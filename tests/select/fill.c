@@ -223,31 +223,48 @@ static void damaged_vectors_are_refused(void **state)
     free_plain(&data);
 }
 
+typedef struct filling {
+    const cf_select_options *options;
+    cf_selection *selection;
+    cf_table *items;
+    cf_dataset *dataset;
+} filling;
+
+static void open_dataset(void *context)
+{
+    filling *f = context;
+
+    assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &f->dataset), CF_OK);
+}
+
+static cf_status fill_table(void *context)
+{
+    filling *f = context;
+
+    return cf_select_fill_items(f->dataset, f->selection, f->options, f->items);
+}
+
+static void close_dataset(void *context)
+{
+    cf_dataset_close(&((filling *)context)->dataset);
+}
+
 static void no_memory_on_one_rank_stops_every_rank(void **state)
 {
+    const cf_test_trial trial = {
+        .attempt = fill_table, .prepare = open_dataset, .clean_up = close_dataset, .rotate = true};
     const cf_select_options options = options_of("missing_embedding=mean embedding_size=72");
-    cf_selection *selection = NULL;
-    cf_dataset *dataset = NULL;
+    filling f = {.options = &options};
 
     (void)state;
     make_data();
-    cf_table *items = new_table(1, ITEMS, SIZE);
-    assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &dataset), CF_OK);
-    assert_int_equal(cf_select_create(dataset, &options, &selection), CF_OK);
-    cf_dataset_close(&dataset);
-    for (int bad = 0; bad < world.size; bad++) {
-        cf_status status = CF_ERR_MEMORY;
-        for (int n = 1 + bad; status != CF_OK; n += world.size) { /* each n on one rank */
-            assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &dataset), CF_OK);
-            if (world.rank == bad) cf_alloc_fail_at(n);
-            status = cf_select_fill_items(dataset, selection, &options, items);
-            cf_alloc_fail_at(0);
-            assert_int_equal(status, status == CF_OK && n > 5 ? CF_OK : CF_ERR_MEMORY);
-            cf_dataset_close(&dataset);
-        }
-    }
-    drop_table(&items);
-    cf_select_destroy(&selection);
+    f.items = new_table(1, ITEMS, SIZE);
+    open_dataset(&f);
+    assert_int_equal(cf_select_create(f.dataset, &options, &f.selection), CF_OK);
+    close_dataset(&f);
+    assert_true(cf_test_every_allocation(&trial, &f) > 5);
+    drop_table(&f.items);
+    cf_select_destroy(&f.selection);
     free_plain(&data);
 }
 

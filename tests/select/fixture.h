@@ -159,3 +159,49 @@ static inline cf_select_options options_of(const char *text)
     cf_config_destroy(&config);
     return options;
 }
+
+/* ---- Creation in which an allocation fails ---- */
+
+/** A selection created again and again, for cf_test_every_allocation(): each time from a dataset
+ * just opened, for a pass that was cut short cannot be verified. */
+typedef struct creation {
+    const cf_select_options *options;
+    cf_dataset *dataset;
+    cf_selection *selection;
+} creation;
+
+static inline void creation_prepare(void *context)
+{
+    creation *c = context;
+
+    assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &c->dataset), CF_OK);
+}
+
+static inline cf_status creation_attempt(void *context)
+{
+    creation *c = context;
+    cf_status status = cf_select_create(c->dataset, c->options, &c->selection);
+
+    if (status != CF_OK) assert_null(c->selection);
+    return status;
+}
+
+static inline void creation_clean_up(void *context)
+{
+    creation *c = context;
+
+    cf_select_destroy(&c->selection);
+    cf_dataset_close(&c->dataset);
+}
+
+/** How many allocations failed, each on one rank. */
+static inline int64_t creation_fail(const cf_select_options *options, int64_t thinning)
+{
+    const cf_test_trial trial = {.attempt = creation_attempt,
+                                 .prepare = creation_prepare,
+                                 .clean_up = creation_clean_up,
+                                 .thinning = thinning,
+                                 .rotate = true};
+
+    return cf_test_every_allocation(&trial, &(creation){.options = options});
+}

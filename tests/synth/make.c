@@ -299,33 +299,33 @@ static void numbers_that_do_not_fit(void **state)
     }
 }
 
+typedef struct drawing {
+    cf_synth_options options;
+    const char *path;
+} drawing;
+
+static cf_status draw_dataset(void *context)
+{
+    const drawing *d = context;
+    cf_synth_report report;
+
+    return cf_synth_make(&world, &d->options, d->path, &report);
+}
+
 static void no_memory_on_one_rank_stops_every_rank(void **state)
 {
-    const char *path = cf_test_scratch("memory.h5");
+    const cf_test_trial trial = {.attempt = draw_dataset, .thinning = 4};
+    drawing d = {.path = cf_test_scratch("memory.h5")};
+    const cf_setting *table = cf_synth_settings;
+    cf_config *config = NULL;
 
     (void)state;
-    for (int bad = 0; bad < world.size; bad++) {
-        const int64_t live = cf_alloc_live();
-        cf_status status = CF_ERR_MEMORY;
-
-        for (int n = 1; status == CF_ERR_MEMORY; n += 1 + n / 4) {
-            const cf_setting *table = cf_synth_settings;
-            cf_synth_options options;
-            cf_synth_report report;
-            cf_config *config = NULL;
-
-            assert_int_equal(cf_config_create(&table, 1, &config), CF_OK);
-            cf_synth_read_options(config, &options);
-            cf_config_destroy(&config);
-            options.n_users = 100;
-            options.n_interactions = 1000;
-            if (world.rank == bad) cf_alloc_fail_at(n);
-            status = cf_synth_make(&world, &options, path, &report);
-            cf_alloc_fail_at(0);
-            assert_int_equal(cf_alloc_live(), live);
-        }
-        if (status != CF_OK) fail_msg("%s", cf_error_message());
-    }
+    assert_int_equal(cf_config_create(&table, 1, &config), CF_OK);
+    cf_synth_read_options(config, &d.options);
+    cf_config_destroy(&config);
+    d.options.n_users = 100;
+    d.options.n_interactions = 1000;
+    assert_true(cf_test_every_allocation(&trial, &d) > 0);
 }
 
 static const struct CMUnitTest tests[] = {
