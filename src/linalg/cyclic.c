@@ -12,6 +12,8 @@
 
 enum { DEFAULT_BLOCK = 64 };
 
+/* BLACS numbers communicators and meshes by handles of its own. Cblacs_gridinit() is entered by all
+ * ranks; those that are not on the mesh get no context. */
 cf_status cf_linalg_create_mesh(const cf_par *world, int n_rows, int n_columns, cf_mesh **out)
 {
     cf_mesh *mesh = NULL;
@@ -49,6 +51,7 @@ void cf_linalg_destroy_mesh(cf_mesh **mesh)
     cf_free(mesh);
 }
 
+/* The limits are the same on every rank, so they are checked before anything is allocated. */
 cf_status cf_linalg_create_cyclic(const cf_mesh *mesh, cf_type type, const int64_t shape[2],
                                   int64_t block, cf_cyclic **out)
 {
@@ -97,6 +100,7 @@ static int64_t global_index(int64_t k, int64_t block, int n_processes, int p)
     return (k / block * n_processes + p) * block + k % block;
 }
 
+/* Elements of my part by index, whatever the type. */
 static double read_at(const cf_cyclic *a, int64_t at)
 {
     return linalg_read(a->type, a->data, at);
@@ -110,6 +114,7 @@ static void write_at(cf_cyclic *a, int64_t at, double value)
         ((float *)a->data)[at] = (float)value;
 }
 
+/* Products are rounded to the type once: the same bits on any mesh. */
 void cf_linalg_scale_rows(cf_cyclic *a, const double *factors)
 {
 #pragma omp parallel for schedule(static)
@@ -145,6 +150,7 @@ static bool find_diagonal(const cf_cyclic *a, int64_t i, int64_t *at)
     return true;
 }
 
+/* Of a matrix that may not be square. */
 static int64_t diagonal_length(const cf_cyclic *a)
 {
     return cf_min(a->n_rows, a->n_columns);
@@ -166,6 +172,7 @@ void cf_linalg_fill_diagonal(cf_cyclic *a, double value)
         if (find_diagonal(a, i, &at)) write_at(a, at, value);
 }
 
+/* Each rank fills in its own elements, and one Allreduce gives them to all. */
 void cf_linalg_get_diagonal(const cf_cyclic *a, double *out)
 {
     const int64_t n = diagonal_length(a);
@@ -189,6 +196,8 @@ static int64_t keep_local(const int64_t *list, int64_t n, int64_t block, const i
     return count;
 }
 
+/* Of each vector only the rows and the columns that I have matter, so a rank does about 1 / ranks
+ * of the work. The list is filtered once for rows and once for columns, by the same formula. */
 cf_status cf_linalg_add_pairs(cf_cyclic *a, const int64_t *start, const int64_t *index,
                               int64_t count)
 {

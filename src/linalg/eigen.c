@@ -31,6 +31,7 @@ typedef struct workspace {
 
 enum { GUARD = 8 }; /* numbers */
 
+/* cf_alloc() zeroes, and so the guard is set. Local. Errors: MEMORY. */
 static cf_status create_workspace(int64_t n_reals, int64_t n_ints, workspace *out)
 {
     cf_status status;
@@ -105,6 +106,8 @@ static cf_status create_eigen_workspace(const cf_cyclic *a, cf_cyclic *vectors, 
     return create_workspace(reals, ints, w);
 }
 
+/* Every step that can fail on one rank is agreed on before the next collective call. `values` are
+ * taken from rank 0, which is process (0, 0). */
 cf_status cf_linalg_eigen(cf_cyclic *a, double *values, cf_cyclic *vectors)
 {
     const cf_par *world = &a->mesh->world;

@@ -183,6 +183,8 @@ static int sweep_block(sweep *s)
     return 0;
 }
 
+/* The sweeps leave minus the inverse in the lower triangle. The upper triangle is not kept on the
+ * way: it is mirrored at the end. */
 cf_status cf_linalg_invert(cf_cyclic *a)
 {
     sweep s = {.a = a};

@@ -3,9 +3,9 @@
  * who exchanges what, and only numbers are sent.
  *
  * A move goes in rounds of some rows of every part. In a round the numbers of a part that one
- * process of the mesh has are packed row by row: by the one who has the part, or by the process,
- * which finds them at the same place of the same list by the block-cyclic formula. A plan's send
- * side is the part's, its receive side the matrix's: writing the matrix sends, reading it replies.
+ * process of the mesh has are packed row by row, by the rank that has the part or by the process;
+ * both find the same order by the block-cyclic formula. A plan's send side is the part's, its
+ * receive side the matrix's: putting into the matrix sends, getting from it replies.
  * tests/linalg/cyclic.c writes and reads with all types and meshes. */
 #include "scalapack.h"
 
@@ -119,11 +119,13 @@ typedef struct strided {
     int64_t first, step;
 } strided;
 
+/* A loop for each pair of types. */
 #define COPY(to_real, from_real)                                                                   \
     for (int64_t k = 0; k < n; k++)                                                                \
     ((to_real *)to->data)[to->first + k * to->step] =                                              \
         (to_real)((const from_real *)from->data)[from->first + k * from->step]
 
+/* Converts on the way: a table is float32, the matrix may be float64. */
 static void copy_numbers(const strided *to, const strided *from, int64_t n)
 {
     if (to->type == CF_F64 && from->type == CF_F64)
@@ -196,7 +198,7 @@ static void pack_round(const move *m, int64_t round, const layout *e, bool to_pa
 
 /* ---- Moving ---- */
 
-/* Local. Errors: MEMORY. */
+/* What is needed before the parts of the other ranks are known. Local. Errors: MEMORY. */
 static cf_status create_move(move *m)
 {
     const cf_par *world = &m->a->mesh->world;
@@ -237,7 +239,8 @@ static void destroy_move(move *m)
     cf_free(&m->local);
 }
 
-/* `part`: where the rows of this round begin. */
+/* Pack at one end, exchange, unpack at the other. `part`: my part, from the rows of this round on.
+ * Collective. */
 static void move_round(move *m, int64_t round, const layout *part, bool put)
 {
     const layout local = {m->a->data, m->a->type, m->a->local_rows, true};
@@ -290,6 +293,7 @@ cf_status cf_linalg_put_cyclic(cf_cyclic *a, const cf_slab *part, cf_type type, 
     return move_part(a, part, (layout){(void *)(uintptr_t)data, type, part->stride, false}, true);
 }
 
+/* A table's part is a slab like any other; its row stride is the padded width. */
 cf_status cf_linalg_get_table(const cf_cyclic *a, cf_table *table)
 {
     const cf_slab part = {table->first_row, table->local_rows, table->first_dim, table->local_dim,

@@ -50,6 +50,7 @@ void linalg_destroy_outer(linalg_outer *o)
     cf_arrays_destroy(o, outer_arrays, N_OUTER_ARRAYS);
 }
 
+/* The last inner block may be shorter. */
 bool linalg_next_inner(linalg_outer *o, int64_t n_inner, int64_t k)
 {
     o->k = k;
@@ -60,11 +61,14 @@ bool linalg_next_inner(linalg_outer *o, int64_t n_inner, int64_t k)
 
 /* ---- Broadcasting rows ---- */
 
+/* Rows in block i of the broadcast. */
 static int64_t block_length(const linalg_outer *o, int64_t i)
 {
     return cf_min(o->n_rows - i * o->c->block, o->c->block);
 }
 
+/* Counts how many rows each rank has, by asking who owns each block; every rank computes the same,
+ * so the counts of the Allgatherv need no message. Each rank's rows go in ascending order. */
 void linalg_plan_rows(linalg_outer *o, int64_t n_rows, linalg_owner *owner)
 {
     const cf_par *world = &o->c->mesh->world;
@@ -112,6 +116,7 @@ void linalg_write_rows(const linalg_outer *o, int64_t n, const void *rows, int64
         WRITE_ROWS(float);
 }
 
+/* In place: mine lie in `all` already. */
 void linalg_broadcast_rows(linalg_outer *o)
 {
     MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, o->all, o->count, o->start,

@@ -13,6 +13,7 @@
 
 enum { PANEL = 128 };
 
+/* First column of panel p, and also its first row: above the diagonal nothing is stored. */
 static int64_t panel_start(int64_t p)
 {
     return p * PANEL;
@@ -23,6 +24,7 @@ static int64_t panel_width(const cf_panels *c, int64_t p)
     return cf_min(c->dim - panel_start(p), PANEL);
 }
 
+/* In turn, because the first panels are the longest. */
 static int panel_owner(const cf_panels *c, int64_t p)
 {
     return (int)(p % c->par->size);
@@ -88,6 +90,8 @@ void cf_linalg_divide_panels(cf_panels *c, double divisor)
             c->panel[p][k] /= divisor;
 }
 
+/* Of column j the lower part is in its own panel; the upper part is row j of that panel and of the
+ * ones before, for the matrix is symmetric. */
 void cf_linalg_get_panels_column(const cf_panels *c, int64_t j, double *out)
 {
     const int64_t panel_of_j = j / PANEL;
@@ -203,6 +207,8 @@ done:
     return status;
 }
 
+/* dsyevd on one rank takes 3 dim^2 numbers there, and has the same bits on any number of ranks;
+ * where that is too much, or too slow, all ranks do it. */
 cf_status cf_linalg_eigen_panels(const cf_panels *c, int64_t one_rank_dim, int64_t n,
                                  double *values, double *vectors)
 {

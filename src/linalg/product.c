@@ -4,6 +4,7 @@
  * the last bit. The same bits on any mesh. */
 #include "outer.h"
 
+/* What lets blocks of `a` and c be multiplied without copying them to another layout. */
 static void check_same_kind(const cf_cyclic *a, const cf_cyclic *c)
 {
     CF_ASSERT(a->mesh == c->mesh && a->type == c->type && a->block == c->block);
@@ -29,6 +30,7 @@ static void broadcast_row(linalg_outer *o, const cf_cyclic *b)
     linalg_broadcast_rows(o);
 }
 
+/* Two broadcasts an inner block: rows for L from a, rows for R from b. */
 cf_status cf_linalg_add_product(const cf_cyclic *a, const cf_cyclic *b, double alpha, cf_cyclic *c)
 {
     linalg_outer outer = {0};
@@ -50,6 +52,7 @@ done:
     return status;
 }
 
+/* One broadcast an inner block serves both sides. */
 cf_status cf_linalg_add_gram(const cf_cyclic *a, cf_cyclic *c)
 {
     linalg_outer outer = {0};

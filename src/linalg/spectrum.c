@@ -46,6 +46,7 @@ done:
     return status;
 }
 
+/* A NaN is reported by its row, before eigenvalues that it would make meaningless are computed. */
 cf_status cf_linalg_singular(const cf_table *table, int64_t one_rank_dim, double *singular)
 {
     const cf_par *par = &table->grid->world;

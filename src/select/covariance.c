@@ -20,9 +20,10 @@ typedef struct pass {
     cf_panels *to;
     float *rows;      /* a tile that another rank has read */
     uint8_t *present; /* its flags */
-    double *centred;  /* a tile minus the mean; zero where there is no vector */
+    double *centred;  /* a tile minus the mean, in double; zero where there is no vector */
 } pass;
 
+/* Local. Errors: MEMORY. The panels are not counted: cf_linalg_create_panels() agrees on them. */
 static cf_status create_pass(pass *p)
 {
     const int64_t dim = p->dataset->embedding_dim;
@@ -99,6 +100,7 @@ done:
     return status;
 }
 
+/* The divisor n - 1 makes the estimate unbiased, as NumPy's cov does. */
 cf_status select_create_covariance(const cf_dataset *dataset, const double *mean, int64_t count,
                                    cf_panels **out)
 {
@@ -126,6 +128,7 @@ done:
     return status;
 }
 
+/* Not centred: the table as it is. Items without a vector are rows of zeros, which add nothing. */
 cf_status cf_select_spectrum(const cf_dataset *dataset, int64_t one_rank_dim, double *singular)
 {
     cf_panels *gram = NULL;

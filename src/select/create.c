@@ -89,6 +89,9 @@ static bool needs_all_items(const cf_dataset *dataset, const cf_select_options *
            options->scale == CF_SELECT_MINMAX;
 }
 
+/* The order matters for the messages: options first, which need no reading, then missing vectors,
+ * then what only the statistics show. The arrays are there before the first pass, so that lack of
+ * memory is found early. */
 cf_status cf_select_create(const cf_dataset *dataset, const cf_select_options *options,
                            cf_selection **out)
 {

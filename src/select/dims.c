@@ -19,6 +19,7 @@ static int compare_dims(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Ascending dimensions: the columns of the table keep the order that they have in the vectors. */
 static void sort_dims(cf_selection *selection)
 {
     qsort(selection->dims, (size_t)selection->n_dims, sizeof *selection->dims, compare_dims);
@@ -123,6 +124,7 @@ static void set_constants(const select_statistics *statistics, cf_select_scale s
     }
 }
 
+/* uni and full are the same rule with another stride. Only var and qr can fail. */
 cf_status select_pick_dims(const cf_dataset *dataset, const cf_select_options *options,
                            const select_statistics *statistics, cf_selection *selection)
 {

@@ -13,6 +13,7 @@ static cf_slab rows_of_rank_0(const cf_par *par, int64_t n_rows, int64_t n_colum
     return (cf_slab){0, par->rank == 0 ? n_rows : 0, 0, n_columns, n_columns};
 }
 
+/* `components` is the one array that is not small: D x n_dims. Collective. */
 static cf_status write_map(const cf_par *par, const cf_selection *s, cf_store *store)
 {
     const int64_t shape[2] = {s->source_dim, s->n_dims};
@@ -29,6 +30,7 @@ done:
     return status;
 }
 
+/* A reader tells a map from dimensions by which of /selection/dims and the matrix is there. */
 cf_status cf_select_write(const cf_par *par, const cf_selection *s, cf_store *store)
 {
     cf_status status;
@@ -48,6 +50,7 @@ done:
     return status;
 }
 
+/* Every array is checked against the number of dims, for the file may come from anywhere. */
 static cf_status read_dims(cf_store *store, cf_selection *s)
 {
     int64_t n_variances = 0, n_shift = 0;
@@ -80,6 +83,7 @@ done:
     return status;
 }
 
+/* The matrix's shape gives n_dims and D; the other arrays must have them too. Collective. */
 static cf_status read_map(const cf_par *par, cf_store *store, cf_selection *s)
 {
     int64_t shape[2], n_variances = 0, n_scales = 0;

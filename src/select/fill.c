@@ -51,6 +51,7 @@ static double row_factor(const filling *f, int64_t r)
     return norm > 0 ? s->gain / norm : 0;
 }
 
+/* First float of slice `column` in a whole row; of the number of columns: the padded width. */
 static int64_t slice_start(const cf_table *items, int column)
 {
     return cf_table_slice_start(items->dim, items->grid->n_columns, column) * CF_LANES;
@@ -117,6 +118,7 @@ static void exchange_slices(filling *f, int64_t round)
     }
 }
 
+/* The callback of the pass. A rank without rows in this round still exchanges. */
 static void fill_block(void *context, const select_block *block)
 {
     filling *f = context;
@@ -128,6 +130,8 @@ static void fill_block(void *context, const select_block *block)
     exchange_slices(f, block->round);
 }
 
+/* `items->first_row` makes the ranges, which count within the block, numbers of items for the pass.
+ * The check at the end finds a sum or product that overflowed a float. */
 cf_status cf_select_fill_items(const cf_dataset *dataset, const cf_selection *selection,
                                const cf_select_options *options, cf_table *items)
 {

@@ -57,6 +57,7 @@ done:
     return status;
 }
 
+/* Every number is a function of (seed, j, k), so every rank draws the same matrix. */
 static void draw_projection(uint64_t seed, cf_selection *s)
 {
     const cf_random key = {seed, CF_STREAM_PROJECTION};
@@ -69,6 +70,7 @@ static void draw_projection(uint64_t seed, cf_selection *s)
         s->scales[k] = 1;
 }
 
+/* center, total_variance and deviation follow from the first-pass statistics of all items. */
 cf_status select_find_map(const cf_dataset *dataset, const cf_select_options *options,
                           const select_statistics *statistics, cf_selection *s)
 {

@@ -20,12 +20,14 @@ void select_destroy_moments(select_moments *moments)
     cf_free(&moments->squares);
 }
 
+/* Of the exact sum, rounded to double once, then divided. */
 double select_mean(const select_moments *moments, int64_t column)
 {
     if (moments->count == 0) return 0;
     return cf_exact_value(&moments->sum[column]) / (double)moments->count;
 }
 
+/* cf_exact_variance() forms n * squares - sum^2 in integers: no cancellation. */
 double select_variance(const select_moments *moments, int64_t column)
 {
     return cf_exact_variance(&moments->sum[column], &moments->squares[column], moments->count);

@@ -12,6 +12,7 @@ int64_t select_block_rows(int64_t memory, int64_t floats)
     return cf_max(1, memory / (floats * (int64_t)sizeof(float)));
 }
 
+/* No block is larger than the largest part: select_memory may exceed what there is to read. */
 select_range select_even_range(const cf_dataset *dataset, int64_t block)
 {
     const cf_par *par = dataset->world;
@@ -26,6 +27,10 @@ select_range select_even_range(const cf_dataset *dataset, int64_t block)
     };
 }
 
+/* The number of rounds is agreed on by one Allreduce, so that ranges of any kind may be passed:
+ * even parts, parts of a block, or tiles in turn. An empty block has first 0, which is valid in any
+ * file.
+ */
 cf_status select_each_block(const cf_dataset *dataset, const select_range *range,
                             select_block_fn *fn, void *context)
 {

@@ -51,6 +51,7 @@ static void append_row(unexplained *u, int64_t pivot)
     u->rank++;
 }
 
+/* Local. Errors: MEMORY. n x D numbers on every rank: fewer than the vectors themselves. */
 static cf_status create_unexplained(int64_t dim, int64_t n, unexplained *u)
 {
     cf_status status;

@@ -37,7 +37,8 @@ static int64_t find_threshold(const cf_par *par, const int64_t *counts, int64_t 
     return low;
 }
 
-/* Collective. */
+/* All items above the threshold, and of those at it as many as are missing to n_popular: the ranks
+ * before this one have lower items, which come first. Collective. */
 static void mark_items(const cf_par *par, const int64_t *counts, int64_t count, int64_t n_popular,
                        uint8_t *popular)
 {
@@ -54,6 +55,7 @@ static void mark_items(const cf_par *par, const int64_t *counts, int64_t count, 
         popular[i] = counts[i] > threshold || (counts[i] == threshold && left-- > 0);
 }
 
+/* Counts are read from the dataset's pointers by item: no interaction is read. */
 cf_status select_mark_popular(const cf_dataset *dataset, int64_t first, int64_t count,
                               int64_t n_popular, uint8_t *popular)
 {

@@ -41,6 +41,7 @@ void select_destroy_reducer(select_reducer *r)
 
 /* ---- Dimensions ---- */
 
+/* y before norm and gain, of one item. Row `at` of the block. */
 static void reduce_row(const select_reducer *r, const select_block *block, int64_t at)
 {
     const cf_selection *s = r->selection;
@@ -125,6 +126,7 @@ void select_reduce(const select_reducer *r, const select_block *block)
     }
 }
 
+/* Summed in the order of the columns: the same bits for the gain and for the table. */
 double select_norm(const select_reducer *r, int64_t at)
 {
     const double *row = r->values + at * r->selection->n_dims;

@@ -108,6 +108,7 @@ static int read_choice(const cf_config *config, const char *setting, const char 
     return index;
 }
 
+/* The one place of this module that knows the settings by name. */
 void cf_select_read_options(const cf_config *config, cf_select_options *out)
 {
     *out = (cf_select_options){
@@ -149,6 +150,8 @@ static cf_status check_size(const cf_dataset *dataset, const cf_select_options *
     return CF_OK;
 }
 
+/* What one setting's row in the table cannot say: two settings that exclude each other, and sizes
+ * that depend on the dataset. The first that fails is reported. */
 cf_status select_check_options(const cf_dataset *dataset, const cf_select_options *options,
                                int64_t n_popular)
 {

@@ -16,6 +16,7 @@
 __extension__ typedef __int128 wide;
 
 enum { FIXED_BITS = 40 };
+/* m = x 2^40, and the bound 2^48 of its magnitude. */
 static const double fixed_scale = 0x1p40, fixed_limit = 0x1p48;
 
 typedef struct fixed {
@@ -88,6 +89,7 @@ static void add_row(const tally *to, const float *row, int64_t first, int64_t la
     }
 }
 
+/* Widen low .. high of dimensions first .. last - 1 by a row. */
 static void widen_range(const select_statistics *s, const float *row, int64_t first, int64_t last)
 {
     for (int64_t k = first; k < last; k++) {
@@ -167,6 +169,8 @@ static void sum_statistics(const cf_par *par, const pass *p)
     MPI_Allreduce(MPI_IN_PLACE, s->high, cf_par_count(s->dim), MPI_FLOAT, MPI_MAX, par->comm);
 }
 
+/* Popular items are marked first, from the interactions alone; then one pass over the vectors. The
+ * assertion bounds the additions to a 128-bit sum by 2^31. */
 cf_status select_create_statistics(const cf_dataset *dataset, const cf_select_options *options,
                                    int64_t n_popular, bool all_items, select_statistics *out)
 {

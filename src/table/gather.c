@@ -22,6 +22,7 @@ static int64_t slice_offset(const cf_table *table, int column)
     return cf_table_slice_start(table->dim, table->grid->n_columns, column) * CF_LANES;
 }
 
+/* Floats of slice `column` in a row. */
 static int64_t slice_width(const cf_table *table, int column)
 {
     return slice_offset(table, column + 1) - slice_offset(table, column);
@@ -83,6 +84,7 @@ static void gather_round(const cf_table *table, row_range rows, int *recv_count,
     }
 }
 
+/* With one grid column whole rows arrive in place, and need no second buffer. */
 cf_status cf_table_gather(const cf_table *table, int64_t first, int64_t count, float *out)
 {
     const cf_grid *grid = table->grid;
@@ -172,6 +174,8 @@ static void exchange_rows(const cf_table *table, exchange *e, const int64_t *row
         unpack_slice(table, c, e->recv + e->replies.recv_start[c], count, out);
 }
 
+/* Collective over the grid row only: other grid rows may be elsewhere. With one grid column rows
+ * are whole already. */
 cf_status cf_table_gather_own(const cf_table *table, const int64_t *rows, int64_t count, float *out)
 {
     const cf_par *par = &table->grid->row;

@@ -11,12 +11,14 @@ int64_t cf_table_segments(int64_t dim)
     return cf_ceil_div(dim, CF_LANES);
 }
 
+/* Whole segments, so that sums over 16 dimensions never cross ranks. */
 int64_t cf_table_slice_start(int64_t dim, int n_columns, int column)
 {
     return cf_par_even_start(cf_table_segments(dim), n_columns, column);
 }
 
-/* Everything of the table but its memory. */
+/* Everything of the table but its memory: it follows from the blocks and from this rank's place in
+ * the grid. */
 static void set_shape(cf_table *table, const cf_grid *grid, const cf_blocks *blocks, int64_t dim)
 {
     int64_t first = cf_table_slice_start(dim, grid->n_columns, grid->my_column);
@@ -46,6 +48,8 @@ done:
     return status;
 }
 
+/* A slice of no segments would leave a rank without work: more columns than segments are refused.
+ */
 cf_status cf_table_create(const cf_grid *grid, const cf_blocks *blocks, int64_t dim, cf_table **out)
 {
     cf_table *table = NULL;
@@ -80,6 +84,7 @@ void cf_table_destroy(cf_table **table)
     cf_free(table);
 }
 
+/* Keyed by the global row and dimension. The padding beyond local_dim is not touched. */
 void cf_table_fill_uniform(cf_table *table, uint64_t seed, int64_t row_offset, double limit)
 {
     const cf_random key = {seed, CF_STREAM_INIT};
@@ -129,6 +134,7 @@ static int64_t find_not_finite(const cf_table *table)
     return first;
 }
 
+/* The minimum over the ranks gives all of them the same row, and the same message. */
 cf_status cf_table_check_finite(const cf_table *table, const char *what)
 {
     int64_t row = find_not_finite(table);

@@ -90,6 +90,7 @@ done:
     return status;
 }
 
+/* All of it is local but the agreement. */
 cf_status cf_table_create_tiles(const cf_table *like, int64_t tile_rows, cf_tiles **out)
 {
     cf_tiles *tiles = NULL;
@@ -129,6 +130,7 @@ static void unpack_tiles(const cf_tiles *t, float *whole)
                    (size_t)t->width[rank] * sizeof *whole);
 }
 
+/* The way back. */
 static void pack_tiles(cf_tiles *t, const float *whole)
 {
     for (int rank = 0; rank < t->grid->world.size; rank++)
@@ -138,6 +140,8 @@ static void pack_tiles(cf_tiles *t, const float *whole)
                    (size_t)t->width[rank] * sizeof *whole);
 }
 
+/* My rows are consecutive and so are the tiles of each rank: the table is sent from where it lies.
+ */
 void cf_table_to_tiles(cf_tiles *t, const float *table, float *whole)
 {
     if (t->grid->world.size == 1) {
@@ -158,6 +162,7 @@ void cf_table_from_tiles(cf_tiles *t, const float *whole, float *table)
     cf_par_reply(&t->plan, t->packed, table, MPI_FLOAT);
 }
 
+/* What stays on this rank is not sent. */
 double cf_table_tiles_bytes(const cf_tiles *t)
 {
     const int me = t->grid->world.rank;

@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-enum { MOST_RUNS = 32, PER_USER = 7, GEMM = 1536, CHECKED = 333, DIRECTIONS = 128 };
+enum { MOST_RUNS = 32, PER_USER = 7, GEMM = 1536, CHECKED = 333, COMPONENTS = 128 };
 
 typedef struct bench {
     cf_par world;
@@ -199,15 +199,15 @@ static void fill_tile(const bench *b, int64_t first, double *tile)
 }
 
 /* first: the covariance of as many vectors as there are items; second: its eigenvalues and
- * DIRECTIONS eigenvectors */
+ * COMPONENTS eigenvectors */
 static cf_status time_pca(const bench *b, measure *out)
 {
     double first[MOST_RUNS] = {0}, second[MOST_RUNS];
-    double *tile = NULL, *values = NULL, *directions = NULL;
+    double *tile = NULL, *values = NULL, *components = NULL;
     cf_status status = CF_ALLOC(tile, CF_TILE_ROWS * b->dim);
 
     if (status == CF_OK) status = CF_ALLOC(values, b->dim);
-    if (status == CF_OK) status = CF_ALLOC(directions, b->dim * DIRECTIONS);
+    if (status == CF_OK) status = CF_ALLOC(components, b->dim * COMPONENTS);
     status = cf_par_agree(&b->world, status);
     for (int run = 0; run < b->runs && status == CF_OK; run++) {
         cf_panels *panels = NULL;
@@ -222,7 +222,7 @@ static cf_status time_pca(const bench *b, measure *out)
         }
         started = cf_clock_now();
         if (status == CF_OK)
-            status = cf_linalg_eigen_panels(panels, 0, DIRECTIONS, values, directions);
+            status = cf_linalg_eigen_panels(panels, 0, COMPONENTS, values, components);
         second[run] = lap(&b->world, started);
         cf_linalg_destroy_panels(&panels);
     }
@@ -233,7 +233,7 @@ static cf_status time_pca(const bench *b, measure *out)
 done:
     cf_free(&tile);
     cf_free(&values);
-    cf_free(&directions);
+    cf_free(&components);
     return status;
 }
 
@@ -286,7 +286,7 @@ int main(int argc, char **argv)
         b.block = atoll(argv[3]);
         b.runs = atoi(argv[4]);
     }
-    if (argc != 1 && (argc != 5 || b.items < PER_USER || (b.dim != 0 && b.dim < DIRECTIONS) ||
+    if (argc != 1 && (argc != 5 || b.items < PER_USER || (b.dim != 0 && b.dim < COMPONENTS) ||
                       b.block < 0 || b.runs < 1 || b.runs > MOST_RUNS))
         status = CF_FAIL(CF_ERR_USAGE, "usage: bench_ease [ITEMS DIM BLOCK RUNS]");
     else
