@@ -69,16 +69,11 @@ done:
 static cf_status save_settings(const struct run *run)
 {
     char path[MAX_PATH];
-    FILE *file;
     cf_status status = CF_OK;
 
     if (run->world->rank == 0) {
         snprintf(path, sizeof path, "%.4000s/settings.yaml", run->job->out);
-        file = fopen(path, "w");
-        if (file == NULL || fputs(run->settings, file) == EOF)
-            status = CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", path, strerror(errno));
-        if (file != NULL && fclose(file) != 0 && status == CF_OK)
-            status = CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", path, strerror(errno));
+        status = cf_file_replace(path, run->settings, strlen(run->settings));
     }
     return cf_par_agree(run->world, status);
 }

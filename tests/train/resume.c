@@ -1,5 +1,7 @@
 #include "run.h"
 
+#include <unistd.h>
+
 static const run_spec llm_run = {
     .data = "data.h5",
     .folder = "run",
@@ -102,9 +104,45 @@ static void a_run_is_neither_overwritten_nor_changed(void **state)
     drop_saved(&after);
 }
 
+/* The first run's settings.yaml has a second name. If a resumed run writes into the file in place,
+ * a kill could cut it off, and the second name shows the new settings. */
+static void a_resumed_run_replaces_its_settings_as_a_whole(void **state)
+{
+    run_spec spec = llm_run;
+    cf_train_result result;
+    char path[1100], second[1100], line[256];
+    bool old = false;
+
+    (void)state;
+    write_dataset(cf_test_scratch("data.h5"), true);
+    clear_folder("run");
+    snprintf(path, sizeof path, "%s/settings.yaml", cf_test_scratch("run"));
+    snprintf(second, sizeof second, "%s/second.yaml", cf_test_scratch("run"));
+    spec.sets[1] = "epochs=1";
+    assert_ok(run_train(&world, 1, &spec, &result));
+    if (world.rank == 0) {
+        (void)unlink(second);
+        assert_int_equal(link(path, second), 0);
+    }
+    spec.resume = true;
+    spec.sets[1] = "epochs=2";
+    assert_ok(run_train(&world, 1, &spec, &result));
+    if (world.rank == 0) {
+        FILE *file = fopen(second, "r");
+
+        assert_non_null(file);
+        while (fgets(line, sizeof line, file) != NULL)
+            old = old || strcmp(line, "epochs: 1\n") == 0;
+        fclose(file);
+        assert_true(old);
+        assert_int_equal(unlink(second), 0);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_broken_off_run_goes_on_to_the_same_bits),
     cmocka_unit_test(a_finished_run_goes_on_with_more_epochs),
+    cmocka_unit_test(a_resumed_run_replaces_its_settings_as_a_whole),
     cmocka_unit_test(a_run_is_neither_overwritten_nor_changed),
 };
 CF_TEST_MAIN(tests)
