@@ -15,6 +15,16 @@
 /** Settings: seed, epochs, train_batch_size, eval_step, collapse_every, stopping_step,
  * checkpoint_interval, neg_exclude, grid. */
 extern const cf_setting cf_train_settings[];
+/** What train's settings say, read once. */
+typedef struct cf_train_options {
+    int64_t epochs;
+    int64_t eval_step;          /* epochs between evaluations of the valid part; 0: none */
+    int64_t stopping_step;      /* evaluations without a better valid_metric before it stops */
+    int64_t collapse_every;     /* evaluations between two measurements of collapse; 0: none */
+    double checkpoint_interval; /* seconds; 0: after every epoch */
+} cf_train_options;
+/** Local. */
+void cf_train_read_options(const cf_config *config, cf_train_options *out);
 /** All tables that make the settings of a run, for cf_config_create(): train's own and those of
  * model, closed, select, optim and eval. */
 extern const cf_setting *const cf_train_tables[];

@@ -256,8 +256,8 @@ static json_t *rank_json(const rank_costs *rank, int number)
                      sum_phases(rank, get_seconds, CF_N_PHASES), "phases", phases);
 }
 
-static json_t *whole_json(const run_costs *c, const cf_report_context *scene, const step_costs *steps,
-                          int n_nodes)
+static json_t *whole_json(const run_costs *c, const cf_report_context *scene,
+                          const step_costs *steps, int n_nodes)
 {
     const cf_dataset *dataset = scene->dataset;
     json_t *ranks = json_array(), *object;

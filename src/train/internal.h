@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 /** Draws the batches of an epoch; everything is a function of (seed, epoch, place). */
-struct sampler {
+typedef struct sampler {
     const cf_shard *shard; /* borrowed */
     int64_t n_train, n_items, batch_size;
     uint64_t seed;
@@ -17,51 +17,52 @@ struct sampler {
     cf_permutation order;
     int64_t *interaction; /* batch_size: train interaction at each place */
     cf_batch batch;
-};
+} sampler;
 
 /** Local. Errors: MEMORY; FORMAT (a user who has every item: no negative is left). */
 cf_status sampler_create(const cf_config *config, const cf_dataset *dataset, const cf_shard *shard,
-                         struct sampler *out);
-void sampler_destroy(struct sampler *sampler);
-int64_t sampler_n_batches(const struct sampler *sampler);
-void sampler_start_epoch(struct sampler *sampler, int64_t epoch);
+                         sampler *out);
+void sampler_destroy(sampler *s);
+int64_t sampler_n_batches(const sampler *s);
+void sampler_start_epoch(sampler *s, int64_t epoch);
 /** Batch `index` of the epoch. Valid until the next call. */
-const cf_batch *sampler_draw(struct sampler *sampler, int64_t index);
+const cf_batch *sampler_draw(sampler *s, int64_t index);
 
 /** True once a signal has asked this process to stop. */
 bool signals_raised(void);
 
-/** Watches over the time between two steps: signals, the time limit, checkpoints. Its clock is rank
- * 0's. Seconds. */
-struct watch {
+/** Supervises a run between its steps: signals, the time limit, checkpoints. Times are seconds of
+ * rank 0's clock. */
+typedef struct supervisor {
     const cf_par *world; /* borrowed */
     double interval;     /* checkpoint_interval */
     double limit;        /* from `started` on; 0: none */
     double started;
-    double saved;   /* when the last checkpoint, or the setting up, was done */
+    double saved;   /* when the last checkpoint, or the set-up, was done */
     double cost;    /* of the last checkpoint; 0: there was none */
-    double ended;   /* when the last duty was done, moved on by checkpoints since */
-    double longest; /* between two duties: a step, perhaps with an evaluation */
-    bool worked;    /* there was a step */
-};
+    double ended;   /* when the last decision was made, moved on by checkpoints since */
+    double longest; /* between two decisions: a step, perhaps with an evaluation */
+    bool has_step;  /* a step was begun */
+} supervisor;
 
 /** Why a run stops before its end; of two ranks' reasons the larger counts. */
-enum stop { STOP_NOT, STOP_LIMIT, STOP_SIGNAL };
+typedef enum stop_reason { STOP_NOT, STOP_LIMIT, STOP_SIGNAL } stop_reason;
 
-/** What the ranks agree on between two steps: whether to stop, whether a checkpoint is due. */
-struct duty {
+/** What the ranks agree on between two steps: a stop_reason, and whether a checkpoint is due. Two
+ * ints, which an Allreduce takes. */
+typedef struct decision {
     int stop, save;
-};
+} decision;
 
 /** The time limit begins now. Local. */
-void watch_start(struct watch *watch, const cf_par *world, const cf_config *config, double limit);
+void supervisor_start(supervisor *s, const cf_par *world, double interval, double limit);
 /**
  * Called before each step, and after the last of an epoch. Collective. A run stops after a step at
- * the earliest, so that one that is stopped again and again comes to its end all the same.
+ * the earliest, so that one that is stopped again and again reaches its end all the same.
  */
-struct duty watch_agree(struct watch *watch);
+decision supervisor_decide(supervisor *s);
 /** A checkpoint that was begun at `began` is written. Local. */
-void watch_saved(struct watch *watch, double began);
+void supervisor_saved(supervisor *s, double began);
 
 /** What the singular values of a run's tables say: the raw ones, and the final ones if they are
  * others; each time users, then items. */
@@ -129,6 +130,8 @@ typedef struct run_log {
 /** Collective. Errors: IO. `append`: a resumed run goes on in its file. */
 cf_status run_log_open(const cf_par *world, const char *folder, bool append, run_log *out);
 void run_log_close(run_log *log);
+/** Log what runs on what, and the predicted bytes of a rank. Collective. */
+void run_log_set_up(const cf_grid *grid, const cf_dataset *dataset, double memory);
 void run_log_start(run_log *log, const cf_grid *grid, const cf_dataset *dataset,
                    const step_costs *predicted, int64_t from_epoch);
 /** {"event": "profile", ...}; takes the rest. */

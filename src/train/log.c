@@ -39,6 +39,15 @@ static void write_line(run_log *log, json_t *line)
     json_decref(line);
 }
 
+void run_log_set_up(const cf_grid *grid, const cf_dataset *dataset, double memory)
+{
+    cf_log("%lld users, %lld items, %lld train interactions", (long long)dataset->n_users,
+           (long long)dataset->n_items, (long long)dataset->n_train);
+    cf_log("%d nodes, %d ranks x %d threads, grid %dx%d, about %.0f MiB a rank",
+           cf_par_count_nodes(&grid->world), grid->world.size, omp_get_max_threads(), grid->n_rows,
+           grid->n_columns, memory / 1048576);
+}
+
 void run_log_start(run_log *log, const cf_grid *grid, const cf_dataset *dataset,
                    const step_costs *predicted, int64_t from_epoch)
 {

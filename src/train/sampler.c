@@ -1,19 +1,19 @@
 #include "internal.h"
 
 cf_status sampler_create(const cf_config *config, const cf_dataset *dataset, const cf_shard *shard,
-                         struct sampler *out)
+                         sampler *out)
 {
     cf_model_options options;
     cf_status status = CF_OK;
 
     cf_model_read_options(config, &options);
-    *out = (struct sampler){.shard = shard,
-                            .n_train = dataset->n_train,
-                            .n_items = dataset->n_items,
-                            .batch_size = cf_config_int(config, "train_batch_size"),
-                            .seed = (uint64_t)cf_config_int(config, "seed"),
-                            .negatives = cf_model_needs_negatives(&options),
-                            .exclude_all = cf_config_is(config, "neg_exclude", "train")};
+    *out = (sampler){.shard = shard,
+                     .n_train = dataset->n_train,
+                     .n_items = dataset->n_items,
+                     .batch_size = cf_config_int(config, "train_batch_size"),
+                     .seed = (uint64_t)cf_config_int(config, "seed"),
+                     .negatives = cf_model_needs_negatives(&options),
+                     .exclude_all = cf_config_is(config, "neg_exclude", "train")};
     if (out->negatives && dataset->n_items == 1)
         return CF_FAIL(CF_ERR_FORMAT, "there is one item alone: no negative item is left");
     for (int64_t u = 0; u < shard->n_users && out->negatives && out->exclude_all; u++)
@@ -32,30 +32,30 @@ done:
     return status;
 }
 
-void sampler_destroy(struct sampler *sampler)
+void sampler_destroy(sampler *s)
 {
-    cf_free(&sampler->interaction);
-    cf_free(&sampler->batch.position);
-    cf_free(&sampler->batch.user);
-    cf_free(&sampler->batch.positive);
-    cf_free(&sampler->batch.negative);
+    cf_free(&s->interaction);
+    cf_free(&s->batch.position);
+    cf_free(&s->batch.user);
+    cf_free(&s->batch.positive);
+    cf_free(&s->batch.negative);
 }
 
-int64_t sampler_n_batches(const struct sampler *sampler)
+int64_t sampler_n_batches(const sampler *s)
 {
-    return (sampler->n_train + sampler->batch_size - 1) / sampler->batch_size;
+    return (s->n_train + s->batch_size - 1) / s->batch_size;
 }
 
-void sampler_start_epoch(struct sampler *sampler, int64_t epoch)
+void sampler_start_epoch(sampler *s, int64_t epoch)
 {
-    sampler->epoch = epoch;
-    cf_permutation_create(&sampler->order, (cf_random){sampler->seed, CF_STREAM_SHUFFLE},
-                          (uint64_t)epoch, sampler->n_train);
+    s->epoch = epoch;
+    cf_permutation_create(&s->order, (cf_random){s->seed, CF_STREAM_SHUFFLE}, (uint64_t)epoch,
+                          s->n_train);
 }
 
 /* An item for sample n of the batch, whose position in the epoch is `position`: uniform over those
  * not excluded. */
-static int64_t draw_negative(const struct sampler *s, int64_t n, int64_t position)
+static int64_t draw_negative(const sampler *s, int64_t n, int64_t position)
 {
     const cf_random key = {s->seed, CF_STREAM_NEGATIVE};
     const cf_lists *train = &s->shard->train;
@@ -73,7 +73,7 @@ static int64_t draw_negative(const struct sampler *s, int64_t n, int64_t positio
 }
 
 /* Keep the places whose interaction is one of my users'. */
-static void keep_mine(struct sampler *s, int64_t size)
+static void keep_mine(sampler *s, int64_t size)
 {
     const cf_lists *train = &s->shard->train;
     const int64_t first = s->shard->first_interaction, n_mine = train->start[train->count];
@@ -89,7 +89,7 @@ static void keep_mine(struct sampler *s, int64_t size)
     s->batch.count = count;
 }
 
-const cf_batch *sampler_draw(struct sampler *s, int64_t index)
+const cf_batch *sampler_draw(sampler *s, int64_t index)
 {
     const cf_lists *train = &s->shard->train;
     const int64_t first = index * s->batch_size, left = s->n_train - first;

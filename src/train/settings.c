@@ -62,6 +62,17 @@ const cf_setting cf_train_settings[] = {
     {0},
 };
 
+void cf_train_read_options(const cf_config *config, cf_train_options *out)
+{
+    *out = (cf_train_options){
+        .epochs = cf_config_int(config, "epochs"),
+        .eval_step = cf_config_int(config, "eval_step"),
+        .stopping_step = cf_config_int(config, "stopping_step"),
+        .collapse_every = cf_config_int(config, "collapse_every"),
+        .checkpoint_interval = cf_config_real(config, "checkpoint_interval"),
+    };
+}
+
 const cf_setting *const cf_train_tables[] = {cf_model_settings,  cf_closed_settings,
                                              cf_select_settings, cf_train_settings,
                                              cf_optim_settings,  cf_eval_settings};

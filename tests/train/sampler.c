@@ -1,5 +1,5 @@
-#include "train/internal.h"
 #include "run.h"
+#include "train/internal.h"
 
 enum { EPOCHS = 3 };
 
@@ -20,16 +20,16 @@ static cf_config *new_config(const char *neg_exclude)
 }
 
 /* All batches of epoch `number`; each place comes from one block alone. */
-static epoch draw_epoch(struct sampler *sampler, const cf_grid *grid, int64_t number)
+static epoch draw_epoch(sampler *draws, const cf_grid *grid, int64_t number)
 {
-    epoch out = {.n = sampler->n_train};
+    epoch out = {.n = draws->n_train};
     int64_t(*seen)[3] = calloc((size_t)out.n, sizeof *seen);
     int64_t at = 0;
 
     assert_non_null(seen);
-    sampler_start_epoch(sampler, number);
-    for (int64_t b = 0; b < sampler_n_batches(sampler); b++) {
-        const cf_batch *batch = sampler_draw(sampler, b);
+    sampler_start_epoch(draws, number);
+    for (int64_t b = 0; b < sampler_n_batches(draws); b++) {
+        const cf_batch *batch = sampler_draw(draws, b);
 
         for (int64_t k = 0; k < batch->count; k++) {
             int64_t *sample = seen[at + batch->position[k]];
@@ -37,7 +37,7 @@ static epoch draw_epoch(struct sampler *sampler, const cf_grid *grid, int64_t nu
             assert_true(k == 0 || batch->position[k] > batch->position[k - 1]);
             assert_in_range(batch->position[k], 0, batch->size - 1);
             /* one more than each number, so that a place nobody draws shows as -1 */
-            sample[0] = 1 + sampler->shard->first_user + batch->user[k];
+            sample[0] = 1 + draws->shard->first_user + batch->user[k];
             sample[1] = 1 + batch->positive[k];
             sample[2] = 1 + batch->negative[k];
         }
@@ -60,12 +60,12 @@ static epoch draw_on(const cf_test_graph *graph, const cf_grid *grid, const char
         .n_users = graph->n_users, .n_items = graph->n_items, .n_train = graph->n_pairs};
     cf_config *config = new_config(neg_exclude);
     cf_shard shard = cf_test_graph_cut(graph, grid);
-    struct sampler sampler;
+    sampler draws;
     epoch out;
 
-    assert_ok(sampler_create(config, &dataset, &shard, &sampler));
-    out = draw_epoch(&sampler, grid, number);
-    sampler_destroy(&sampler);
+    assert_ok(sampler_create(config, &dataset, &shard, &draws));
+    out = draw_epoch(&draws, grid, number);
+    sampler_destroy(&draws);
     cf_test_shard_destroy(&shard);
     cf_config_destroy(&config);
     return out;
@@ -185,14 +185,14 @@ static cf_status sample_full_user(const char *rule, const char *model, int64_t n
     cf_config *config = new_config(rule);
     cf_grid *grid = NULL;
     cf_shard shard;
-    struct sampler sampler = {0};
+    sampler draws = {0};
     cf_status status;
 
     assert_ok(cf_config_set(config, model));
     assert_ok(cf_par_create_grid(&cf_test_self, 1, 1, &grid));
     shard = cf_test_graph_cut(&graph, grid);
-    status = sampler_create(config, &dataset, &shard, &sampler);
-    sampler_destroy(&sampler);
+    status = sampler_create(config, &dataset, &shard, &draws);
+    sampler_destroy(&draws);
     cf_test_shard_destroy(&shard);
     cf_par_destroy_grid(&grid);
     cf_config_destroy(&config);

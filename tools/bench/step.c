@@ -16,7 +16,7 @@ typedef struct bench {
     cf_dataset *dataset;
     cf_grid *grid;
     cf_shard *shard;
-    struct sampler sampler;
+    sampler sampler;
     cf_model *model;
     cf_optim *optim;
     int64_t index;

@@ -114,7 +114,7 @@ typedef struct loop {
     lists lists;
     cf_grid *grid;
     cf_shard shard;
-    struct sampler sampler;
+    sampler sampler;
     cf_model *model;
     cf_optim *optim;
 } loop;
@@ -159,7 +159,7 @@ done:
     return status;
 }
 
-/* As train/run.c does it, with what the ranks agree on before it. */
+/* As train/steps.c does it, with what the ranks agree on before it. */
 static cf_status step(loop *l, int64_t index, double *loss_sum)
 {
     const cf_gradient_consumer consumer = {cf_optim_update, l->optim};

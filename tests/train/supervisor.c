@@ -1,6 +1,6 @@
 /* When a run is to save, and to stop for its time limit. */
-#include "train/internal.h"
 #include "run.h"
+#include "train/internal.h"
 
 static const run_spec short_run = {
     .data = "data.h5",
@@ -61,19 +61,19 @@ static void a_run_stops_within_its_time(void **state)
         fail_msg("stopped after %.1f s of 2", seconds);
 }
 
-/* A watch whose last duty ended so many seconds ago. */
-static struct watch make_watch(const char *interval, double limit, double ago)
+/* A supervisor whose last decision ended so many seconds ago. */
+static supervisor make_supervisor(const char *interval, double limit, double ago)
 {
     cf_config *config = NULL;
-    struct watch watch;
+    supervisor s;
 
     assert_ok(cf_config_create(cf_train_tables, cf_train_n_tables, &config));
     assert_ok(cf_config_set(config, interval));
-    watch_start(&watch, &world, config, limit);
+    supervisor_start(&s, &world, cf_config_real(config, "checkpoint_interval"), limit);
     cf_config_destroy(&config);
-    watch.started = watch.saved = watch.ended = cf_clock_now() - ago;
-    watch.worked = true;
-    return watch;
+    s.started = s.saved = s.ended = cf_clock_now() - ago;
+    s.has_step = true;
+    return s;
 }
 
 static void a_checkpoint_is_due_after_the_interval_and_twenty_times_its_cost(void **state)
@@ -89,13 +89,13 @@ static void a_checkpoint_is_due_after_the_interval_and_twenty_times_its_cost(voi
 
     (void)state;
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
-        struct watch watch = make_watch(cases[k].interval, 0, cases[k].ago);
-        struct duty duty;
+        supervisor s = make_supervisor(cases[k].interval, 0, cases[k].ago);
+        decision next;
 
-        watch.cost = cases[k].cost;
-        duty = watch_agree(&watch);
-        assert_int_equal(duty.save, cases[k].due);
-        assert_int_equal(duty.stop, STOP_NOT);
+        s.cost = cases[k].cost;
+        next = supervisor_decide(&s);
+        assert_int_equal(next.save, cases[k].due);
+        assert_int_equal(next.stop, STOP_NOT);
     }
 }
 
@@ -110,16 +110,15 @@ static void a_step_and_a_checkpoint_fit_into_what_is_left_of_the_limit(void **st
 
     (void)state;
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
-        struct watch watch = make_watch("checkpoint_interval=60", 100, cases[k].ago);
-        struct duty duty;
+        supervisor s = make_supervisor("checkpoint_interval=60", 100, cases[k].ago);
+        decision next;
 
-        watch.cost = cases[k].cost;
-        watch.longest = cases[k].longest;
-        watch.ended += cases[k].ago - cases[k].since;
-        if (world.rank > 0)
-            watch.started = watch.saved = watch.ended = 0; /* their clocks do not count */
-        duty = watch_agree(&watch);
-        assert_int_equal(duty.stop, cases[k].stop);
+        s.cost = cases[k].cost;
+        s.longest = cases[k].longest;
+        s.ended += cases[k].ago - cases[k].since;
+        if (world.rank > 0) s.started = s.saved = s.ended = 0; /* their clocks do not count */
+        next = supervisor_decide(&s);
+        assert_int_equal(next.stop, cases[k].stop);
     }
 }
 

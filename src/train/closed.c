@@ -1,0 +1,90 @@
+/* The run of a closed form (EASE, L3AE): solve, evaluate, save. It counts as one epoch, so that its
+ * progress, log and checkpoints read as those of other runs. There are no steps to stop between: a
+ * run that is killed before its checkpoint solves anew. */
+#include "run.h"
+
+/* Warn of settings that were given and that a closed form does not use. Local. */
+static cf_status warn_of_settings(const run *r)
+{
+    char used[256], *others = NULL;
+    cf_status status;
+
+    snprintf(used, sizeof used, "model,seed,eval_step,topk,valid_metric,mask_history,%s",
+             cf_closed_uses(r->config));
+    CF_TRY(cf_config_changed(r->config, used, &others));
+    if (*others != '\0')
+        cf_warn("without meaning for %s: %s", cf_config_text(r->config, "model"), others);
+done:
+    cf_free(&others);
+    return status;
+}
+
+/* There are no tables to start, but the dataset must have what the closed form reads. */
+static cf_status check_start(run *r)
+{
+    cf_closed_options options;
+
+    cf_closed_read_options(r->config, &options);
+    return cf_closed_check_dataset(&options, r->dataset);
+}
+
+static cf_eval_scorer closed_scorer(void *impl)
+{
+    const run *r = impl;
+
+    return cf_eval_item_sums(r->table[CF_ITEMS], r->shard);
+}
+
+/* Up to the first evaluation everything counts as input, as in a run of steps. */
+static cf_status set_up(run *r, cf_closed **closed)
+{
+    const cf_phase before = cf_par_set_phase(CF_PHASE_INPUT);
+    cf_closed_options options;
+    cf_status status;
+
+    CF_TRY(cf_par_agree(r->world, warn_of_settings(r)));
+    CF_TRY(run_open(r));
+    cf_closed_read_options(r->config, &options);
+    CF_TRY(cf_closed_create(&options, r->grid, r->shard, closed));
+    r->table[CF_ITEMS] = cf_closed_matrix(*closed);
+    r->scorer = closed_scorer;
+    r->impl = r;
+    run_log_set_up(r->grid, r->dataset, r->costs.memory);
+    cf_par_log_libraries();
+    CF_TRY(run_begin(r, check_start));
+done:
+    cf_par_restore_phase(before);
+    return status;
+}
+
+static cf_status solve(run *r, cf_closed *closed)
+{
+    const cf_phase before = cf_par_set_phase(CF_PHASE_SOLVE);
+    cf_closed_seconds seconds;
+    const cf_status solved = cf_closed_solve(closed, r->dataset, &seconds);
+    cf_status status;
+
+    cf_par_restore_phase(before);
+    CF_TRY(solved);
+    r->progress.epoch = 1;
+    run_log_solve(&r->log, &seconds);
+    if (run_validates(r)) CF_TRY(run_validate(r));
+done:
+    return status;
+}
+
+cf_status run_closed(run *r, cf_train_result *result)
+{
+    cf_closed *closed = NULL;
+    int64_t epoch;
+    cf_status status;
+
+    CF_TRY(set_up(r, &closed));
+    if (r->progress.epoch == 0) CF_TRY(solve(r, closed));
+    CF_TRY(run_restore_best(r, &epoch));
+    CF_TRY(run_test(r, epoch, result));
+    CF_TRY(run_report(r, "solved"));
+done:
+    cf_closed_destroy(&closed);
+    return status;
+}

@@ -1,0 +1,65 @@
+/**
+ * Private to train: a run, and the parts that steps.c and closed.c share. run.c has the parts;
+ * cf_train_run() is run_steps() or run_closed().
+ */
+#pragma once
+
+#include "internal.h"
+
+/** The longest path of a file in a run's folder, with its NUL. */
+enum { RUN_PATH_SIZE = 4096 };
+
+/** A run. Everything in it lives until run_close(). */
+typedef struct run {
+    const cf_par *world;
+    const cf_config *config;
+    const cf_train_job *job;
+    cf_train_options options;
+    char *settings; /* YAML of config */
+    char latest[RUN_PATH_SIZE], best[RUN_PATH_SIZE];
+    cf_dataset *dataset;
+    cf_grid *grid;
+    cf_shard *shard;
+    cf_selection *selection; /* NULL: started from noise, or a closed form */
+    run_log log;
+    cf_run_progress progress;
+    supervisor supervisor;
+    step_costs costs;
+    double clock; /* when progress.seconds was last brought up to date */
+
+    cf_table *table[2]; /* what a checkpoint holds; a closed form has no table of users */
+    cf_optim *optim;    /* NULL: a closed form */
+    cf_eval_scorer (*scorer)(void *impl); /* of the current tables. Collective */
+    void *impl;                           /* of steps.c or closed.c */
+} run;
+
+/** Open what every run has: settings, dataset, grid, shard, predicted memory. Collective. Errors:
+ * those of the parts. */
+cf_status run_open(run *r);
+void run_close(run *r);
+/**
+ * Make the folder, and restore the state from latest.h5 or, if there is none, call `start`. Then
+ * write settings.yaml and open the log. Collective. Errors: USAGE (a run is in the folder and
+ * resume is false; settings differ), those of reading and of `start`.
+ */
+cf_status run_begin(run *r, cf_status (*start)(run *r));
+
+/** Is there a valid part to evaluate? */
+bool run_validates(const run *r);
+/** Metrics of the valid part at the current tables; best.h5 if they are the best so far.
+ * Collective. */
+cf_status run_validate(run *r);
+/** Write latest.h5. Collective. */
+cf_status run_save_latest(run *r);
+
+/** At the end: latest.h5, and best.h5 if no epoch was evaluated; then the tables of the best epoch
+ * are read back. Collective. */
+cf_status run_restore_best(run *r, int64_t *epoch);
+/** Test metrics at the current tables, which are those of `epoch`. Collective. */
+cf_status run_test(run *r, int64_t epoch, cf_train_result *result);
+/** The report of phases, the profile, and the last line of the log. Collective. */
+cf_status run_report(run *r, const char *why);
+
+/** Train a model by steps; solve a closed form. Collective. */
+cf_status run_steps(run *r, cf_train_result *result);
+cf_status run_closed(run *r, cf_train_result *result);

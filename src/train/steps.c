@@ -1,0 +1,282 @@
+/* The run of a model that is trained by steps: epochs of batches, evaluations, early stop.
+ *
+ * Between two steps the ranks agree on whether to stop or to write a checkpoint (supervisor.c). All
+ * that a step depends on is in the tables, the optimizer and (seed, epoch, batch), so a run that
+ * resumes from latest.h5 has the same bits as one that was never stopped. tests/train/resume.c and
+ * stop.c cut runs after every step and compare. */
+#include "run.h"
+
+#include <omp.h>
+
+/* What a run of steps has beside the parts of every run. */
+typedef struct steps {
+    run *run;
+    cf_model *model;
+    sampler sampler;
+    cf_progress bar;
+    char collapse[64]; /* effective ranks, for the progress line */
+} steps;
+
+/* ---- Set-up ---- */
+
+static cf_status create_sampler(steps *s)
+{
+    run *r = s->run;
+    cf_status status = sampler_create(r->config, r->dataset, r->shard, &s->sampler);
+
+    if (status == CF_ERR_FORMAT)
+        status = CF_FAIL(status, "%s: %s", r->job->data, cf_error_message());
+    return cf_par_agree(r->world, status);
+}
+
+static cf_eval_scorer final_scorer(void *impl)
+{
+    const steps *s = impl;
+    const cf_table *final[2];
+
+    cf_model_final(s->model, final);
+    return cf_eval_products(final[CF_USERS], final[CF_ITEMS], s->run->shard);
+}
+
+/* Everything that a step needs, so that steps allocate nothing. Collective. */
+static cf_status create_parts(steps *s)
+{
+    run *r = s->run;
+    cf_model_options model_options;
+    cf_optim_options optim_options;
+    cf_model_place place;
+    cf_status status;
+
+    cf_model_read_options(r->config, &model_options);
+    cf_optim_read_options(r->config, &optim_options);
+    CF_TRY(create_sampler(s));
+    place = (cf_model_place){r->grid, r->shard, s->sampler.batch_size};
+    CF_TRY(cf_model_create(&model_options, &place, &s->model));
+    for (int side = 0; side < 2; side++)
+        r->table[side] = cf_model_table(s->model, (cf_side)side);
+    CF_TRY(cf_optim_create(&optim_options, r->table, &r->optim));
+    r->scorer = final_scorer;
+    r->impl = s;
+done:
+    return status;
+}
+
+/* The bytes that a step will send: means over the ranks by phase, and the rank that sends most. */
+static cf_status predict(steps *s)
+{
+    const cf_par *world = s->run->world;
+    step_costs *costs = &s->run->costs;
+    cf_status status;
+
+    CF_TRY(cf_model_predict_step(s->model, s->sampler.batch_size, costs->mean));
+    for (int phase = 0; phase < CF_N_PHASES; phase++) {
+        costs->most += costs->mean[phase];
+        costs->mean[phase] /= world->size;
+    }
+    MPI_Allreduce(MPI_IN_PLACE, costs->mean, CF_N_PHASES, MPI_DOUBLE, MPI_SUM, world->comm);
+    MPI_Allreduce(MPI_IN_PLACE, &costs->most, 1, MPI_DOUBLE, MPI_MAX, world->comm);
+done:
+    return status;
+}
+
+/* What a step will send, in all and by phase. */
+static void log_bytes(const step_costs *costs)
+{
+    char parts[512] = "";
+    double total = 0;
+    size_t used = 0;
+
+    for (int phase = 0; phase < CF_N_PHASES; phase++) {
+        if (costs->mean[phase] == 0) continue;
+        total += costs->mean[phase];
+        used += (size_t)snprintf(parts + used, sizeof parts - used, "%s%s %.0f",
+                                 used > 0 ? ", " : ": ", cf_phase_names[phase], costs->mean[phase]);
+    }
+    cf_log("a step sends about %.0f bytes from a rank, at most %.0f%s", total, costs->most, parts);
+}
+
+/* Start the tables from noise, or from the language-model vectors (LLMInit). Collective. */
+static cf_status start_tables(run *r)
+{
+    steps *s = r->impl;
+    cf_select_options options;
+    cf_status status;
+
+    if (cf_config_is(r->config, "emb_selection", "False")) {
+        cf_model_fill_noise(s->model, s->sampler.seed);
+        return CF_OK;
+    }
+    cf_select_read_options(r->config, &options);
+    CF_TRY(cf_select_create(r->dataset, &options, &r->selection));
+    CF_TRY(cf_select_fill_items(r->dataset, r->selection, &options, r->table[CF_ITEMS]));
+    CF_TRY(cf_model_pool_users(s->model));
+done:
+    return status;
+}
+
+static cf_status set_up(steps *s)
+{
+    const cf_phase before = cf_par_set_phase(CF_PHASE_INPUT);
+    run *r = s->run;
+    cf_status status;
+
+    CF_TRY(run_open(r));
+    CF_TRY(create_parts(s));
+    CF_TRY(predict(s));
+    run_log_set_up(r->grid, r->dataset, r->costs.memory);
+    log_bytes(&r->costs);
+    cf_par_log_libraries();
+    CF_TRY(run_begin(r, start_tables));
+done:
+    cf_par_restore_phase(before);
+    return status;
+}
+
+static void tear_down(steps *s)
+{
+    sampler_destroy(&s->sampler);
+    cf_optim_destroy(&s->run->optim);
+    cf_model_destroy(&s->model);
+}
+
+/* ---- Steps ---- */
+
+/* A step of the batch `index` of the epoch under way. The optimizer updates rows within the
+ * propagation, so its seconds are moved from there. */
+static cf_status train_step(steps *s, int64_t index)
+{
+    run *r = s->run;
+    const cf_gradient_consumer consumer = {cf_optim_update, r->optim};
+    const cf_phase before = cf_par_set_phase(CF_PHASE_BATCH);
+    const cf_batch *batch = sampler_draw(&s->sampler, index);
+    cf_loss loss;
+    cf_status status;
+    char note[128];
+
+    cf_par_restore_phase(before);
+    cf_optim_begin(r->optim);
+    status = cf_model_step(s->model, batch, &consumer, &loss);
+    cf_par_move_seconds(CF_PHASE_PROPAGATION, CF_PHASE_OPTIMIZER, cf_optim_seconds(r->optim));
+    r->costs.steps++;
+    if (status == CF_ERR_NUMERIC)
+        return CF_FAIL(CF_ERR_NUMERIC,
+                       "epoch %lld, batch %lld: %s: a smaller learning_rate or emb_gain may help",
+                       (long long)r->progress.epoch + 1, (long long)index + 1, cf_error_message());
+    if (status != CF_OK) return status;
+    r->progress.loss_sum += loss.total;
+    r->progress.batch = index + 1;
+    snprintf(note, sizeof note, "epoch %lld, loss %.4f%s", (long long)r->progress.epoch + 1,
+             r->progress.loss_sum / (double)r->progress.batch, s->collapse);
+    cf_progress_update(&s->bar, s->bar.done + batch->size, note);
+    return CF_OK;
+}
+
+/* A checkpoint and the report, and STOPPED, which tells the caller to run the command again. */
+static cf_status stop(run *r, stop_reason reason)
+{
+    const bool by_signal = reason == STOP_SIGNAL;
+    cf_status status;
+
+    CF_TRY(run_save_latest(r));
+    CF_TRY(run_report(r, by_signal ? "signal" : "time limit"));
+    status = CF_FAIL(CF_STOPPED,
+                     "stopped by %s in epoch %lld; %s is complete: run it again with "
+                     "--resume auto to go on",
+                     by_signal ? "a signal" : "the time limit", (long long)r->progress.epoch + 1,
+                     r->latest);
+done:
+    return status;
+}
+
+/* The batches of the epoch under way that are not done yet. The ranks also agree after the last
+ * one: a signal during the last step of a run shall not go unnoticed. */
+static cf_status train_epoch(steps *s)
+{
+    run *r = s->run;
+    const int64_t n_batches = sampler_n_batches(&s->sampler);
+    const int64_t done = r->progress.batch * s->sampler.batch_size;
+    const double started = cf_clock_now();
+    double loss;
+    cf_status status = CF_OK;
+
+    sampler_start_epoch(&s->sampler, r->progress.epoch);
+    cf_model_start_epoch(s->model, s->sampler.seed, r->progress.epoch);
+    for (;;) {
+        const decision next = supervisor_decide(&r->supervisor);
+
+        if (next.stop != STOP_NOT) return stop(r, (stop_reason)next.stop);
+        if (next.save) CF_TRY(run_save_latest(r));
+        if (r->progress.batch == n_batches) break;
+        CF_TRY(train_step(s, r->progress.batch));
+    }
+    loss = r->progress.loss_sum / (double)n_batches;
+    r->progress.epoch++;
+    r->progress.batch = 0;
+    r->progress.loss_sum = 0;
+    run_log_epoch(&r->log, &r->progress, loss, cf_clock_now() - started,
+                  cf_max(r->dataset->n_train - done, 0));
+done:
+    return status;
+}
+
+/* ---- Epochs ---- */
+
+/* The effective ranks of the tables, which are those of `epoch`. */
+static cf_status measure_collapse(steps *s, int64_t epoch)
+{
+    const cf_phase before = cf_par_set_phase(CF_PHASE_EVALUATION);
+    collapse found;
+    cf_status status = collapse_measure(s->model, s->run->config, &found);
+
+    cf_par_restore_phase(before);
+    CF_TRY(status);
+    collapse_describe(&found, s->collapse, sizeof s->collapse);
+    run_log_collapse(&s->run->log, epoch, &found);
+done:
+    return status;
+}
+
+/* Early stop: too many evaluations without a better valid_metric. */
+static bool stops_early(const run *r)
+{
+    return r->progress.stale > r->options.stopping_step;
+}
+
+static cf_status train(steps *s)
+{
+    run *r = s->run;
+    const cf_train_options *options = &r->options;
+    cf_status status = CF_OK;
+
+    cf_progress_begin(&s->bar, "train", "samples",
+                      (options->epochs - r->progress.epoch) * r->dataset->n_train -
+                          r->progress.batch * s->sampler.batch_size);
+    while (r->progress.epoch < options->epochs && !stops_early(r)) {
+        CF_TRY(train_epoch(s));
+        if (run_validates(r) && r->progress.epoch % options->eval_step == 0)
+            CF_TRY(run_validate(r));
+        if (collapse_is_due(r->config, r->progress.epoch))
+            CF_TRY(measure_collapse(s, r->progress.epoch));
+        if (options->checkpoint_interval == 0) CF_TRY(run_save_latest(r));
+    }
+done:
+    cf_progress_end(&s->bar);
+    return status;
+}
+
+cf_status run_steps(run *r, cf_train_result *result)
+{
+    steps s = {.run = r};
+    int64_t epoch;
+    cf_status status;
+
+    CF_TRY(set_up(&s));
+    CF_TRY(train(&s));
+    CF_TRY(run_restore_best(r, &epoch));
+    if (r->options.collapse_every > 0) CF_TRY(measure_collapse(&s, epoch));
+    CF_TRY(run_test(r, epoch, result));
+    CF_TRY(run_report(r, stops_early(r) ? "no better valid_metric" : "all epochs done"));
+done:
+    tear_down(&s);
+    return status;
+}
