@@ -1,3 +1,16 @@
+/* Checkpoints: one store file of kind "checkpoint". store checksums every array, writes each rank's
+ * block in parallel and replaces the old file only when the new one is complete.
+ *
+ *     attributes             program_version, dataset_digest, n_users, n_items, dim,
+ *                            progress_fields below, optimizer_steps, and those of cf_select_write()
+ *     /settings              YAML text of the run's settings
+ *     /user_embedding        n_users x dim, float32
+ *     /item_embedding        n_items x dim
+ *     /optimizer/..._moment1 the moments of Adam, each as its table
+ *     /item_similarity       n_items x n_items: of a closed form, in place of all tables
+ *
+ * The file does not depend on the grid: a reader takes the rows and columns of its own grid.
+ * tests/ckpt writes on one grid, reads on all others and compares every float. */
 #include "cf/ckpt.h"
 
 #include <inttypes.h>
@@ -6,34 +19,34 @@
 
 enum { MAX_MOMENTS = 2, DIGEST_DIGITS = 16 };
 
-static const char kind[] = "checkpoint";
-static const char *const table_name[2] = {"/user_embedding", "/item_embedding"};
+static const char file_kind[] = "checkpoint";
+static const char *const table_name[2] = {"/" CF_CKPT_USER_TABLE, "/" CF_CKPT_ITEM_TABLE};
 static const char *const table_dims[2] = {"users, embedding_size", "items, embedding_size"};
-/* A closed form has no users' table, and the items' is an item-item matrix. */
 static const char similarity_name[] = "/item_similarity", similarity_dims[] = "items, items";
 static const char *const moment_name[2][MAX_MOMENTS] = {
     {"/optimizer/user_moment1", "/optimizer/user_moment2"},
     {"/optimizer/item_moment1", "/optimizer/item_moment2"},
 };
 
-/* The attributes of progress; one table, so that what is written is what is read. */
+/* The attributes of progress. One table serves writing and reading, so that they cannot differ. */
 static const struct {
     const char *name;
     size_t offset;
-    bool real;
+    bool real; /* a double; else an int64_t */
 } progress_fields[] = {
     {"epoch", offsetof(cf_run_progress, epoch), false},
     {"batch", offsetof(cf_run_progress, batch), false},
     {"loss_sum", offsetof(cf_run_progress, loss_sum), true},
     {"best_epoch", offsetof(cf_run_progress, best_epoch), false},
     {"best_value", offsetof(cf_run_progress, best_value), true},
-    {"stale", offsetof(cf_run_progress, stale), false},
+    {"stale", offsetof(cf_run_progress, n_bad_evals), false},
     {"seconds", offsetof(cf_run_progress, seconds), true},
 };
 enum { N_PROGRESS_FIELDS = sizeof progress_fields / sizeof progress_fields[0] };
 
 /* ---- Writing ---- */
 
+/* What the run is of: checked at resume before any table is read. Collective. */
 static cf_status write_facts(cf_store *store, const cf_ckpt *state)
 {
     char digest[DIGEST_DIGITS + 1];
@@ -45,22 +58,22 @@ static cf_status write_facts(cf_store *store, const cf_ckpt *state)
     CF_TRY(cf_store_write_int(store, "n_users", state->n_users));
     CF_TRY(cf_store_write_int(store, "n_items", state->n_items));
     CF_TRY(cf_store_write_int(store, "dim", state->table[CF_ITEMS]->dim));
-    CF_TRY(
-        cf_store_write_whole(store, "/settings", CF_U8, (int64_t)strlen(state->settings), state->settings));
+    CF_TRY(cf_store_write_whole(store, "/settings", CF_U8, (int64_t)strlen(state->settings),
+                                state->settings));
 done:
     return status;
 }
 
+/* The progress of rank 0: clocks differ, and a collective attribute needs one value. Collective. */
 static cf_status write_progress(cf_store *store, const cf_par *world,
                                 const cf_run_progress *progress)
 {
-    cf_run_progress of_all = *progress;
+    cf_run_progress common = *progress;
     cf_status status = CF_OK;
 
-    /* the ranks' clocks differ, and HDF5 wants one value from all */
-    cf_par_broadcast(world, &of_all, sizeof of_all, 0);
+    cf_par_broadcast(world, &common, sizeof common, 0);
     for (int k = 0; k < N_PROGRESS_FIELDS; k++) {
-        const void *field = (const char *)&of_all + progress_fields[k].offset;
+        const void *field = (const char *)&common + progress_fields[k].offset;
 
         if (progress_fields[k].real)
             CF_TRY(cf_store_write_real(store, progress_fields[k].name, *(const double *)field));
@@ -71,6 +84,7 @@ done:
     return status;
 }
 
+/* Steps and moments of the optimizer; SGD has no moments. Collective. */
 static cf_status write_optim(cf_store *store, const cf_optim *optim)
 {
     const int n_moments = cf_optim_n_moments(optim);
@@ -86,6 +100,7 @@ done:
     return status;
 }
 
+/* The raw tables, or the matrix of a closed form. Collective. */
 static cf_status write_tables(cf_store *store, cf_table *const table[2])
 {
     cf_status status = CF_OK;
@@ -105,7 +120,7 @@ cf_status cf_ckpt_save(const cf_par *world, const char *path, const cf_ckpt *sta
 
     CF_ASSERT(state->table[CF_USERS] == NULL || state->table[CF_USERS]->n_rows == state->n_users);
     CF_ASSERT(state->table[CF_ITEMS]->n_rows == state->n_items);
-    CF_TRY(cf_store_create(world, path, kind, &store));
+    CF_TRY(cf_store_create(world, path, file_kind, &store));
     CF_TRY(write_facts(store, state));
     CF_TRY(write_progress(store, world, &state->progress));
     if (state->selection != NULL) CF_TRY(cf_select_write(world, state->selection, store));
@@ -119,21 +134,23 @@ done:
 
 /* ---- Opening ---- */
 
+/* The digest is text of 16 hexadecimal digits, as error messages print it. */
 static cf_status read_digest(cf_store *store, uint64_t *out)
 {
     char *text = NULL;
     cf_status status;
 
     CF_TRY(cf_store_read_text(store, "dataset_digest", &text));
-    if (strlen(text) != DIGEST_DIGITS || strspn(text, "0123456789abcdef") != DIGEST_DIGITS ||
-        sscanf(text, "%" SCNx64, out) != 1)
-        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: attribute dataset_digest is not %d hexadecimal digits",
-                       cf_store_path(store), DIGEST_DIGITS));
+    CF_REQUIRE(strlen(text) == DIGEST_DIGITS && strspn(text, "0123456789abcdef") == DIGEST_DIGITS &&
+                   sscanf(text, "%" SCNx64, out) == 1,
+               CF_ERR_FORMAT, "%s: attribute dataset_digest is not %d hexadecimal digits",
+               cf_store_path(store), DIGEST_DIGITS);
 done:
     cf_free(&text);
     return status;
 }
 
+/* The array of bytes as a string: it is stored without the final NUL. Collective. */
 static cf_status read_settings(const cf_par *world, cf_store *store, char **out)
 {
     char *bytes = NULL, *text = NULL;
@@ -151,6 +168,8 @@ done:
     return status;
 }
 
+/* All that write_facts() wrote. What was read before an error is freed with the file. Collective.
+ */
 static cf_status read_facts(const cf_par *world, cf_ckpt_file *file)
 {
     cf_store *store = file->store;
@@ -166,6 +185,7 @@ done:
     return status;
 }
 
+/* The counterpart of write_progress(). Collective. */
 static cf_status read_progress(cf_store *store, cf_run_progress *progress)
 {
     cf_status status = CF_OK;
@@ -182,6 +202,7 @@ done:
     return status;
 }
 
+/* The error of an array that is not n_rows x n_columns of float32. */
 static cf_status check_shape(const cf_ckpt_file *file, const char *name, int64_t n_rows,
                              int64_t n_columns)
 {
@@ -197,7 +218,7 @@ static cf_status check_shape(const cf_ckpt_file *file, const char *name, int64_t
                    cf_store_path(file->store), name, shape[0], shape[1], n_rows, n_columns);
 }
 
-/* Which tables there are, and whether they are of the shape that the attributes say. */
+/* Find out which tables the file has and check their shapes against the attributes. */
 static cf_status check_shapes(cf_ckpt_file *file)
 {
     cf_status status;
@@ -216,7 +237,7 @@ cf_status cf_ckpt_open(const cf_par *world, const char *path, cf_ckpt_file **out
     cf_status status = cf_par_agree(world, CF_ALLOC(file, 1));
 
     CF_TRY(status);
-    CF_TRY(cf_store_open(world, path, kind, &file->store));
+    CF_TRY(cf_store_open(world, path, file_kind, &file->store));
     CF_TRY(read_facts(world, file));
     CF_TRY(read_progress(file->store, &file->progress));
     CF_TRY(cf_select_read(world, file->store, &file->selection));
@@ -259,12 +280,12 @@ cf_status cf_ckpt_check_dataset(const cf_ckpt_file *file, const char *dataset_pa
 
 /* ---- Reading tables ---- */
 
-/* Whether the file's optimizer is of the same kind, before any table is overwritten; `steps` it has
- * done. */
+/* Check that the file has as many moments as `optim`, before any table is overwritten, and read the
+ * steps. Collective. */
 static cf_status check_optim(cf_store *store, const cf_optim *optim, int64_t *steps)
 {
     const int needed = cf_optim_n_moments(optim);
-    int there = 0;
+    int found = 0;
     cf_status status = cf_store_read_int(store, "optimizer_steps", steps);
 
     if (status == CF_ERR_FORMAT)
@@ -272,13 +293,11 @@ static cf_status check_optim(cf_store *store, const cf_optim *optim, int64_t *st
                          "%s: has no optimizer state, so that training cannot go on from it",
                          cf_store_path(store));
     CF_TRY(status);
-    while (there < MAX_MOMENTS && cf_store_has(store, moment_name[CF_USERS][there]))
-        there++;
-    if (there != needed)
-        CF_TRY(CF_FAIL(CF_ERR_FORMAT,
-                       "%s: has %d moments of each table, expected %d: it comes from another "
-                       "learner",
-                       cf_store_path(store), there, needed));
+    while (found < MAX_MOMENTS && cf_store_has(store, moment_name[CF_USERS][found]))
+        found++;
+    CF_REQUIRE(found == needed, CF_ERR_FORMAT,
+               "%s: has %d moments of each table, expected %d: it comes from another learner",
+               cf_store_path(store), found, needed);
 done:
     return status;
 }
@@ -289,10 +308,9 @@ cf_status cf_ckpt_read(cf_ckpt_file *file, cf_table *const table[2], cf_optim *o
     int64_t steps = 0;
     cf_status status = CF_OK;
 
-    if (file->closed != (table[CF_USERS] == NULL))
-        CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: has %s, which its model does not have",
-                       cf_store_path(file->store),
-                       file->closed ? similarity_name : table_name[CF_USERS]));
+    CF_REQUIRE(file->closed == (table[CF_USERS] == NULL), CF_ERR_FORMAT,
+               "%s: has %s, which its model does not have", cf_store_path(file->store),
+               file->closed ? similarity_name : table_name[CF_USERS]);
     if (file->closed) return cf_table_read(table[CF_ITEMS], file->store, similarity_name);
     if (optim != NULL) CF_TRY(check_optim(file->store, optim, &steps));
     for (int side = 0; side < 2; side++) {
@@ -301,7 +319,8 @@ cf_status cf_ckpt_read(cf_ckpt_file *file, cf_table *const table[2], cf_optim *o
             CF_TRY(cf_table_read(cf_optim_moment(optim, (cf_side)side, k), file->store,
                                  moment_name[side][k]));
     }
-    if (optim != NULL) cf_optim_set_steps(optim, steps);
+    if (optim != NULL)
+        cf_optim_set_steps(optim, steps); /* only now: all moments are of this step */
 done:
     return status;
 }

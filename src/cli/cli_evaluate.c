@@ -106,14 +106,15 @@ done:
 
 /* metrics[0] with the history masked, metrics[1] not masked; one that is not asked for stays as it
  * is. Collective. */
-static cf_status measure(const evaluation *e, const cf_trained *trained, cf_metrics metrics[2])
+static cf_status measure(const evaluation *e, const cf_trained *trained,
+                         const cf_eval_options *options, cf_metrics metrics[2])
 {
     const cf_phase before = cf_par_set_phase(CF_PHASE_EVALUATION);
     cf_status status = CF_OK;
 
     for (int k = 0; k < 2 && status == CF_OK; k++)
         if (e->protocols & (k == 0 ? MASKED : UNMASKED))
-            status = cf_eval_run(&trained->scorer, e->split, k == 0, trained->config, &metrics[k]);
+            status = cf_eval_run(&trained->scorer, e->split, k == 0, options, &metrics[k]);
     cf_par_restore_phase(before);
     return status;
 }
@@ -124,6 +125,7 @@ static cf_status run_evaluate(const cf_par *world, const cli_arguments *argument
 {
     cf_metrics metrics[2] = {0};
     cf_trained *trained = NULL;
+    cf_eval_options options;
     evaluation e;
     cf_status status;
 
@@ -132,9 +134,9 @@ static cf_status run_evaluate(const cf_par *world, const cli_arguments *argument
     CF_REQUIRE((e.split == CF_SPLIT_TEST ? trained->dataset->n_test : trained->dataset->n_valid) >
                    0,
                CF_ERR_FORMAT, "%s: has no %s part", cli_value(arguments, "data"), e.name);
-    if (e.protocols == 0)
-        e.protocols = cf_config_bool(trained->config, "mask_history") ? MASKED : UNMASKED;
-    CF_TRY(measure(&e, trained, metrics));
+    CF_TRY(cf_eval_read_options(trained->config, &options));
+    if (e.protocols == 0) e.protocols = options.mask_history ? MASKED : UNMASKED;
+    CF_TRY(measure(&e, trained, &options, metrics));
     CF_TRY(write_profile(trained, cli_value(arguments, "profile")));
     if (arguments->json)
         CF_TRY(cli_print_json(world, world->rank == 0 ? metrics_json(&e, metrics) : NULL));

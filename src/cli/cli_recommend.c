@@ -19,6 +19,7 @@ typedef struct recommendation {
     const cf_trained *trained;
     const char *users_path; /* NULL: all users */
     int64_t k;              /* items for each user */
+    int64_t memory;         /* bytes of a rank for ranking */
     cf_strings ids;         /* of users_path; the same on every rank */
     int64_t *numbers;       /* global user index of each id; NULL: all users, in order */
     int64_t count;          /* users in the text */
@@ -191,8 +192,7 @@ static cf_status run_round(const recommendation *r, const round_buffers *b, int6
                                      .k = r->k,
                                      .mask_train = true,
                                      .mask_valid = true,
-                                     .memory = cf_config_int(r->trained->config, "eval_memory")
-                                               << 20};
+                                     .memory = r->memory};
     cf_status status;
 
     memcpy(b->position, r->position + first, (size_t)request.count * sizeof *b->position);
@@ -357,12 +357,15 @@ static cf_status run_recommend(const cf_par *world, const cli_arguments *argumen
                         .path = cli_value(arguments, "out"),
                         .spool = -1};
     cf_output output = {0};
+    cf_eval_options options;
     cf_trained *trained = NULL;
     cf_status status;
 
     CF_TRY(cli_integer(arguments, "topk", 10000, &r.k));
     CF_TRY(cli_load(world, arguments, &trained));
     r.trained = trained;
+    CF_TRY(cf_eval_read_options(trained->config, &options));
+    r.memory = options.memory;
     CF_TRY(find_users(&r));
     CF_TRY(cf_par_agree(world, find_local_users(&r)));
     CF_TRY(open_files(&r, &output));

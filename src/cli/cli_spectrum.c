@@ -23,7 +23,7 @@ typedef enum table_name {
 } table_name;
 
 static const char *const names[N_TABLES] = {
-    "llm", "selected", "user_embedding", "item_embedding", "user_final", "item_final"};
+    "llm", "selected", CF_CKPT_USER_TABLE, CF_CKPT_ITEM_TABLE, "user_final", "item_final"};
 
 /* The spectrum of one table. */
 typedef struct spectrum {

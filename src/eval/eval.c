@@ -1,3 +1,10 @@
+/* The settings, and the two consumers of a ranking: metrics and recommendations.
+ *
+ * A user's metrics depend on its positives and its `longest` best items, which eval_rank() finds. A
+ * mean over users is an exact sum (math/exact.c), so that neither the thread nor the rank that
+ * ranked a user changes a bit of it. The definitions are RecBole's (Zhao et al. 2021); NDCG is by
+ * Jarvelin and Kekalainen (2002). tests/eval compares with golden numbers of RecBole and with a
+ * plain loop that sorts all items. */
 #include "cf/eval.h"
 
 #include "ranking.h"
@@ -39,45 +46,80 @@ const char *const cf_eval_metric_names[CF_N_METRICS] = {
     [CF_HIT] = "hit",       [CF_PRECISION] = "precision",
 };
 
-/* ---- Metrics ---- */
-
-typedef struct sums {
-    cf_exact metric[CF_N_METRICS][CF_MAX_TOPK];
-} sums;
-
-/* An evaluation in progress: the users that have a positive, and their metrics summed. */
-typedef struct evaluation {
-    const cf_lists *positives; /* of the block's users */
-    int64_t *users;            /* local numbers: this rank's share of them */
-    int64_t n_users;
-    int64_t longest;  /* largest topk */
-    double *discount; /* longest: 1 / log2(rank + 1), rank from 1 */
-    double *ideal;    /* longest + 1: sums of the first discounts */
-    sums *sums;       /* one a thread; exact, so that it does not matter whose */
-    int n_threads;
-    const cf_metrics *out; /* its topk */
-} evaluation;
-
-static void destroy(evaluation *e)
+cf_status cf_eval_read_options(const cf_config *config, cf_eval_options *out)
 {
-    cf_free(&e->users);
-    cf_free(&e->discount);
-    cf_free(&e->ideal);
-    cf_free(&e->sums);
+    int count = 0;
+    const int64_t *topk = cf_config_ints(config, "topk", &count);
+
+    if (count < 1 || count > CF_MAX_TOPK)
+        return CF_FAIL(CF_ERR_USAGE, "topk: %d numbers, expected 1 to %d", count, CF_MAX_TOPK);
+    *out = (cf_eval_options){.n_topk = count,
+                             .valid_metric = cf_config_text(config, "valid_metric"),
+                             .mask_history = cf_config_bool(config, "mask_history"),
+                             .memory = cf_config_int(config, "eval_memory") << 20};
+    memcpy(out->topk, topk, (size_t)count * sizeof *topk);
+    return CF_OK;
 }
 
+/* Metrics of no user yet at the lengths of the options. */
+static cf_metrics empty_metrics(const cf_eval_options *options)
+{
+    cf_metrics metrics = {.n_topk = options->n_topk};
+
+    memcpy(metrics.topk, options->topk, (size_t)options->n_topk * sizeof *options->topk);
+    return metrics;
+}
+
+cf_status cf_eval_check_metric(const cf_eval_options *options)
+{
+    const cf_metrics metrics = empty_metrics(options);
+    double value;
+
+    if (cf_eval_metric(&metrics, options->valid_metric, &value) == CF_OK) return CF_OK;
+    return CF_FAIL(CF_ERR_USAGE, "valid_metric: %s", cf_error_message());
+}
+
+/* ---- Metrics ---- */
+
+/* Sums of the metrics of the users that a thread has ranked. */
+typedef struct metric_sums {
+    cf_exact metric[CF_N_METRICS][CF_MAX_TOPK];
+} metric_sums;
+
+/* An evaluation in progress. */
+typedef struct evaluation {
+    const cf_lists *positives; /* of the block's users */
+    const cf_metrics *out;     /* its topk */
+    int64_t longest;           /* largest topk */
+    int64_t n_users;           /* this rank's part of the users with a positive */
+    int64_t *users;            /* n_users: local numbers */
+    double *discount;          /* longest: 1 / log2(rank + 1), rank from 1 */
+    double *ideal;             /* longest + 1: sums of the first discounts */
+    metric_sums *sums;         /* n_threads */
+    int n_threads;
+} evaluation;
+
+enum { COUNT_THREADS, COUNT_LONGEST, COUNT_USERS };
+static const cf_array evaluation_arrays[] = {
+    CF_ARRAY(evaluation, sums, COUNT_THREADS, 1),
+    CF_ARRAY(evaluation, discount, COUNT_LONGEST, 1),
+    CF_ARRAY_MORE(evaluation, ideal, COUNT_LONGEST, 1, 1),
+    CF_ARRAY(evaluation, users, COUNT_USERS, 1),
+};
+enum { N_EVALUATION_ARRAYS = sizeof evaluation_arrays / sizeof *evaluation_arrays };
+
 /*
- * Metrics of one user at one k, by RecBole's definitions: DCG sums 1 / log2(rank + 1) over the hits
- * and is divided by that of min(|positives|, k) hits at the top (Jarvelin and Kekalainen 2002); MRR
- * is 1 / rank of the first hit within k.
+ * Add the metrics of one user at each length k. DCG is the sum of 1 / log2(rank + 1) over the hits;
+ * NDCG divides it by that of min(|positives|, k) hits at the top. MRR is 1 / rank of the first hit,
+ * 0 without a hit. A user without a hit adds 0 to each metric, so nothing.
  */
-static void add_user(void *context, int64_t user, const int64_t *items, const float *scores)
+static void add_user_metrics(void *context, int64_t user, const int64_t *items, const float *scores)
 {
     const evaluation *e = context;
     const cf_lists *lists = e->positives;
     const int64_t *positives = lists->index + lists->start[e->users[user]];
     int64_t count = lists->start[e->users[user] + 1] - lists->start[e->users[user]];
-    sums *mine = &e->sums[omp_get_thread_num()];
+    metric_sums *sums = &e->sums[omp_get_thread_num()];
 
     (void)scores;
     for (int t = 0; t < e->out->n_topk; t++) {
@@ -90,11 +132,11 @@ static void add_user(void *context, int64_t user, const int64_t *items, const fl
             gain += e->discount[k];
         }
         if (hits == 0) continue;
-        cf_exact_add(&mine->metric[CF_RECALL][t], (double)hits / (double)count);
-        cf_exact_add(&mine->metric[CF_NDCG][t], gain / e->ideal[count < topk ? count : topk]);
-        cf_exact_add(&mine->metric[CF_MRR][t], 1.0 / (double)first_hit);
-        cf_exact_add(&mine->metric[CF_HIT][t], 1.0);
-        cf_exact_add(&mine->metric[CF_PRECISION][t], (double)hits / (double)topk);
+        cf_exact_add(&sums->metric[CF_RECALL][t], (double)hits / (double)count);
+        cf_exact_add(&sums->metric[CF_NDCG][t], gain / e->ideal[cf_min(count, topk)]);
+        cf_exact_add(&sums->metric[CF_MRR][t], 1.0 / (double)first_hit);
+        cf_exact_add(&sums->metric[CF_HIT][t], 1.0);
+        cf_exact_add(&sums->metric[CF_PRECISION][t], (double)hits / (double)topk);
     }
 }
 
@@ -103,58 +145,38 @@ static bool has_positive(const cf_lists *lists, int64_t user)
     return lists->start[user + 1] > lists->start[user];
 }
 
-/* The ranks of a grid row share the users of its block that have a positive: even parts in order of
- * number. */
-static cf_status choose_users(evaluation *e, const cf_grid *grid, int64_t n_block)
+/* Allocate, compute the discounts and choose the users of this rank: those of the block with a
+ * positive are divided evenly among the ranks of the grid row, in order of number. Local. */
+static cf_status evaluation_create(evaluation *e, const cf_grid *grid, int64_t n_block)
 {
-    int64_t count = 0, first, end, seen = 0;
+    int64_t with_positive = 0, first, end, seen = 0;
     cf_status status = CF_OK;
 
+    e->n_threads = omp_get_max_threads();
+    for (int t = 0; t < e->out->n_topk; t++)
+        e->longest = cf_max(e->longest, e->out->topk[t]);
     for (int64_t u = 0; u < n_block; u++)
-        count += has_positive(e->positives, u);
-    first = cf_par_even_start(count, grid->n_columns, grid->my_column);
-    end = cf_par_even_start(count, grid->n_columns, grid->my_column + 1);
-    CF_TRY(CF_ALLOC(e->users, end - first));
+        with_positive += has_positive(e->positives, u);
+    first = cf_par_even_start(with_positive, grid->n_columns, grid->my_column);
+    end = cf_par_even_start(with_positive, grid->n_columns, grid->my_column + 1);
+    CF_TRY(cf_arrays_create(e, evaluation_arrays, N_EVALUATION_ARRAYS,
+                            (int64_t[]){[COUNT_THREADS] = e->n_threads,
+                                        [COUNT_LONGEST] = e->longest,
+                                        [COUNT_USERS] = end - first}));
+    for (int64_t k = 0; k < e->longest; k++) {
+        e->discount[k] = 1.0 / log2((double)(k + 2));
+        e->ideal[k + 1] = e->ideal[k] + e->discount[k];
+    }
     for (int64_t u = 0; u < n_block && seen < end; u++)
         if (has_positive(e->positives, u) && seen++ >= first) e->users[e->n_users++] = u;
 done:
     return status;
 }
 
-static cf_status create(evaluation *e, const cf_grid *grid, int64_t n_block)
+/* Merge the sums of all threads and ranks and divide by the users. Collective. */
+static void evaluation_means(const evaluation *e, const cf_par *world, cf_metrics *out)
 {
-    cf_status status = CF_OK;
-
-    e->n_threads = omp_get_max_threads();
-    for (int t = 0; t < e->out->n_topk; t++)
-        if (e->out->topk[t] > e->longest) e->longest = e->out->topk[t];
-    CF_TRY(CF_ALLOC(e->sums, e->n_threads));
-    CF_TRY(CF_ALLOC(e->discount, e->longest));
-    CF_TRY(CF_ALLOC(e->ideal, e->longest + 1));
-    for (int64_t k = 0; k < e->longest; k++) {
-        e->discount[k] = 1.0 / log2((double)(k + 2));
-        e->ideal[k + 1] = e->ideal[k] + e->discount[k];
-    }
-    CF_TRY(choose_users(e, grid, n_block));
-done:
-    return status;
-}
-
-static cf_status read_topk(const cf_config *config, cf_metrics *out)
-{
-    int count = 0;
-    const int64_t *topk = cf_config_ints(config, "topk", &count);
-
-    if (count < 1 || count > CF_MAX_TOPK)
-        return CF_FAIL(CF_ERR_USAGE, "topk: %d numbers, expected 1 to %d", count, CF_MAX_TOPK);
-    *out = (cf_metrics){.n_topk = count};
-    memcpy(out->topk, topk, (size_t)count * sizeof *topk);
-    return CF_OK;
-}
-
-static void join(const evaluation *e, const cf_par *world, cf_metrics *out)
-{
-    sums *all = &e->sums[0];
+    metric_sums *all = &e->sums[0];
 
     for (int thread = 1; thread < e->n_threads; thread++)
         for (int m = 0; m < CF_N_METRICS; m++)
@@ -169,33 +191,33 @@ static void join(const evaluation *e, const cf_par *world, cf_metrics *out)
 }
 
 cf_status cf_eval_run(const cf_eval_scorer *scorer, cf_split split, bool mask,
-                      const cf_config *config, cf_metrics *out)
+                      const cf_eval_options *options, cf_metrics *out)
 {
     const cf_grid *grid = scorer->items->grid;
     const cf_shard *shard = scorer->shard;
-    cf_metrics metrics;
+    cf_metrics metrics = empty_metrics(options);
     evaluation e = {.positives = split == CF_SPLIT_TEST ? &shard->test : &shard->valid,
                     .out = &metrics};
     cf_eval_request request = {.mask_train = mask,
                                .mask_valid = mask && split == CF_SPLIT_TEST,
-                               .memory = cf_config_int(config, "eval_memory") << 20};
-    cf_status status = CF_OK;
+                               .memory = options->memory};
+    cf_status status;
 
-    CF_TRY(read_topk(config, &metrics));
-    CF_TRY(cf_par_agree(&grid->world, create(&e, grid, shard->n_users)));
+    CF_TRY(cf_par_agree(&grid->world, evaluation_create(&e, grid, shard->n_users)));
     request.users = e.users;
     request.count = e.n_users;
     request.k = e.longest;
-    CF_TRY(eval_rank(scorer, &request, add_user, &e));
-    join(&e, &grid->world, &metrics);
+    CF_TRY(eval_rank(scorer, &request, add_user_metrics, &e));
+    evaluation_means(&e, &grid->world, &metrics);
     *out = metrics;
 done:
-    destroy(&e);
+    cf_arrays_destroy(&e, evaluation_arrays, N_EVALUATION_ARRAYS);
     return status;
 }
 
 /* ---- Names of metrics ---- */
 
+/* The error of a name that is not one of these metrics; it lists the lengths in topk. */
 static cf_status unknown_metric(const cf_metrics *metrics, const char *name)
 {
     char known[256] = "";
@@ -210,18 +232,7 @@ static cf_status unknown_metric(const cf_metrics *metrics, const char *name)
                    name, known);
 }
 
-cf_status cf_eval_check(const cf_config *config, bool validates)
-{
-    const char *name = cf_config_text(config, "valid_metric");
-    cf_metrics metrics;
-    double value;
-    cf_status status = read_topk(config, &metrics);
-
-    if (status != CF_OK || !validates) return status;
-    if (cf_eval_metric(&metrics, name, &value) == CF_OK) return CF_OK;
-    return CF_FAIL(CF_ERR_USAGE, "valid_metric: %s", cf_error_message());
-}
-
+/* RecBole writes names of metrics in any case. */
 cf_status cf_eval_metric(const cf_metrics *metrics, const char *name, double *out)
 {
     const char *at = strchr(name, '@');
@@ -245,15 +256,16 @@ cf_status cf_eval_metric(const cf_metrics *metrics, const char *name, double *ou
 
 /* ---- Recommendations ---- */
 
-typedef struct lists {
+/* Where cf_eval_topk() writes the best items of its users. */
+typedef struct topk_lists {
     int64_t k;
-    int64_t *items;
-    float *scores;
-} lists;
+    int64_t *items; /* users x k */
+    float *scores;  /* users x k */
+} topk_lists;
 
-static void store_user(void *context, int64_t user, const int64_t *items, const float *scores)
+static void store_user_topk(void *context, int64_t user, const int64_t *items, const float *scores)
 {
-    const lists *out = context;
+    const topk_lists *out = context;
 
     memcpy(out->items + user * out->k, items, (size_t)out->k * sizeof *items);
     memcpy(out->scores + user * out->k, scores, (size_t)out->k * sizeof *scores);
@@ -262,7 +274,7 @@ static void store_user(void *context, int64_t user, const int64_t *items, const 
 cf_status cf_eval_topk(const cf_eval_scorer *scorer, const cf_eval_request *request, int64_t *items,
                        float *scores)
 {
-    lists out = {request->k, items, scores};
+    topk_lists out = {request->k, items, scores};
 
-    return eval_rank(scorer, request, store_user, &out);
+    return eval_rank(scorer, request, store_user_topk, &out);
 }

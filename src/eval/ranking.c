@@ -1,134 +1,145 @@
+/* The best k items of each user, exactly and in bounded memory.
+ *
+ * Scores are computed in tiles of USERS x ITEMS. A rank holds as many tiles of users and of items
+ * as its memory allows. In a round, all items pass by one set of users: the ranks of the grid
+ * gather item tiles, and each thread scores whole tiles of users against them. Every user keeps its
+ * k best items, sorted, with an insertion sort; most scores fail one comparison with the k-th best
+ * and cost no more. Of n items, k (1 + ln(n / k)) are inserted if their order is random.
+ *
+ * A sgemm may sum in another order in another row or column of the result. So the position of a
+ * score in its tile is a function of the global numbers of its user and item alone, and the bits do
+ * not depend on ranks, threads or memory. tests/eval sorts all scores of a user instead. */
 #include "ranking.h"
 
 #include <math.h>
 #include <omp.h>
 #include <string.h>
 
+/* GROUP scores are compared at once with the k-th best. */
 enum { USERS = CF_EVAL_USERS, ITEMS = CF_EVAL_ITEMS, TILE = USERS * ITEMS, GROUP = 64 };
 
-/* What is left of an ascending list of items, as the tiles pass over it. */
-typedef struct span {
+/* The rest of an ascending list of items, as the tiles pass over it. */
+typedef struct item_span {
     const int64_t *next, *end;
-} span;
+} item_span;
 
-/* A row of a user tile: whose scores it has, and the best of them so far. */
-typedef struct row {
-    int64_t request;  /* index in the request; -1: nobody */
-    int64_t bad_item; /* the first whose score is not finite; -1: none */
-    span history[2];  /* masked: train, valid */
-    int64_t *items;   /* request->k, best first */
-    float *scores;    /* -infinity past the last */
-} row;
+/* A row of a user tile: the user whose scores it has, and the best of them so far. */
+typedef struct tile_row {
+    int64_t request;      /* index in the request; -1: unused */
+    int64_t bad_item;     /* the first item whose score is not finite; -1: none */
+    item_span history[2]; /* masked: train, valid */
+    int64_t *items;       /* request->k, best first; -1 past the last */
+    float *scores;        /* request->k; -infinity past the last */
+} tile_row;
 
 typedef struct ranking {
     const cf_eval_scorer *scorer;
     const cf_eval_request *request;
-    int64_t *seats;                 /* n_user_tiles x USERS: index in the request; -1: nobody */
-    int64_t n_user_tiles;           /* of this rank's users */
-    int64_t n_item_tiles;           /* of all items */
-    int64_t user_tiles, item_tiles; /* held at once */
-    int64_t n_rounds;               /* passes over the items, the same on all ranks */
     int n_threads;
-    row *rows;            /* user_tiles x USERS */
-    int64_t *local_users; /* the same */
-    float *users;         /* the same x the scorer's user_width */
-    int64_t *best_items;  /* the same x request->k */
-    float *best_scores;   /* the same x request->k */
-    float *items;         /* item_tiles x ITEMS x full_width */
+    int64_t n_user_tiles;    /* of this rank's users */
+    int64_t n_item_tiles;    /* of all items */
+    int64_t held_user_tiles; /* in memory at once */
+    int64_t held_item_tiles; /* in memory at once, the same on all ranks */
+    int64_t n_rounds;        /* passes over the items, the same on all ranks */
+    int64_t *assigned;       /* n_user_tiles x USERS: index in the request; -1: unused */
+    /* Of one round; n_rows = held_user_tiles x USERS. */
+    tile_row *rows;       /* n_rows */
+    int64_t *local_users; /* n_rows */
+    float *users;         /* n_rows x the scorer's user_width */
+    int64_t *best_items;  /* n_rows x request->k */
+    float *best_scores;   /* n_rows x request->k */
+    float *items;         /* held_item_tiles x ITEMS x full_width */
     float *scores;        /* n_threads x TILE */
 } ranking;
 
-static void destroy(ranking *r)
-{
-    cf_free(&r->seats);
-    cf_free(&r->rows);
-    cf_free(&r->local_users);
-    cf_free(&r->users);
-    cf_free(&r->best_items);
-    cf_free(&r->best_scores);
-    cf_free(&r->items);
-    cf_free(&r->scores);
-}
+/* ---- Memory and assignment of rows ---- */
 
-static int64_t tiles_of(int64_t count, int64_t size)
+enum { COUNT_ROWS, COUNT_USER_FLOATS, COUNT_BEST, COUNT_ITEM_FLOATS, COUNT_THREADS };
+static const cf_array round_arrays[] = {
+    CF_ARRAY(ranking, rows, COUNT_ROWS, 1),         CF_ARRAY(ranking, local_users, COUNT_ROWS, 1),
+    CF_ARRAY(ranking, users, COUNT_USER_FLOATS, 1), CF_ARRAY(ranking, best_items, COUNT_BEST, 1),
+    CF_ARRAY(ranking, best_scores, COUNT_BEST, 1),  CF_ARRAY(ranking, items, COUNT_ITEM_FLOATS, 1),
+    CF_ARRAY(ranking, scores, COUNT_THREADS, TILE),
+};
+enum { N_ROUND_ARRAYS = sizeof round_arrays / sizeof *round_arrays };
+
+static void ranking_destroy(ranking *r)
 {
-    return (count + size - 1) / size;
+    cf_free(&r->assigned);
+    cf_arrays_destroy(r, round_arrays, N_ROUND_ARRAYS);
 }
 
 /*
- * A user's row in its tile is its global number modulo USERS, so that sgemm treats it alike whoever
- * asks with whom. The n-th user with the same row goes into tile n: consecutive users fill whole
- * tiles.
+ * A user's row in its tile is its global number modulo USERS, whatever other users are requested.
+ * The n-th user with the same row goes into tile n, so that consecutive users fill whole tiles. The
+ * first loop counts the users of each row, the second assigns them from the last to the first.
  */
-static cf_status seat_users(ranking *r)
+static cf_status assign_rows(ranking *r)
 {
     const cf_eval_request *request = r->request;
-    int64_t first = r->scorer->shard->first_user, taken[USERS] = {0};
+    int64_t first = r->scorer->shard->first_user, count[USERS] = {0};
     cf_status status = CF_OK;
 
     for (int64_t k = 0; k < request->count; k++) {
-        int64_t user = request->users[k];
-        int64_t *n = &taken[(first + user) % USERS];
+        int64_t user = request->users[k], row = (first + user) % USERS;
 
         CF_ASSERT(user >= 0 && user < r->scorer->shard->n_users);
-        if (++*n > r->n_user_tiles) r->n_user_tiles = *n;
+        r->n_user_tiles = cf_max(r->n_user_tiles, ++count[row]);
     }
-    CF_TRY(CF_ALLOC(r->seats, r->n_user_tiles * USERS));
+    CF_TRY(CF_ALLOC(r->assigned, r->n_user_tiles * USERS));
     for (int64_t k = 0; k < r->n_user_tiles * USERS; k++)
-        r->seats[k] = -1;
+        r->assigned[k] = -1;
     for (int64_t k = request->count - 1; k >= 0; k--) {
-        int64_t seat = (first + request->users[k]) % USERS;
+        int64_t row = (first + request->users[k]) % USERS;
 
-        r->seats[--taken[seat] * USERS + seat] = k;
+        r->assigned[--count[row] * USERS + row] = k;
     }
 done:
     return status;
 }
 
 /*
- * Half of the memory for users, or what a tile of items leaves; the rest for items. All users at
- * once need one pass over the items; all items at once are gathered once.
+ * Divide the memory: half for users, or all but one tile of items if that is less; the rest for
+ * items. More users at once mean fewer passes over the items; if all items are held, they are
+ * gathered once. Memory over 2 GiB gains nothing and could overflow an MPI count.
  */
-static cf_status plan(ranking *r)
+static cf_status plan_memory(ranking *r)
 {
     int64_t width = r->scorer->items->full_width, sizeof_float = (int64_t)sizeof(float);
     int64_t per_row = r->scorer->user_width * sizeof_float + (int64_t)sizeof(int64_t) +
-                      (int64_t)sizeof(row) +
+                      (int64_t)sizeof(tile_row) +
                       r->request->k * (sizeof_float + (int64_t)sizeof(int64_t));
     int64_t user_tile = USERS * per_row, item_tile = ITEMS * width * sizeof_float;
     int64_t scores = r->n_threads * TILE * sizeof_float;
-    int64_t memory =
-        r->request->memory; /* more than 2 GiB gain nothing and could overflow an MPI count */
-    int64_t left = (memory < INT32_MAX ? memory : INT32_MAX) - scores;
+    int64_t left = cf_min(r->request->memory, INT32_MAX) - scores, user_tiles;
 
     if (left < user_tile + item_tile)
         return CF_FAIL(CF_ERR_USAGE,
                        "eval_memory: %lld bytes are too few for one tile of scores a thread: "
                        "expected at least %lld (%d threads, %lld dimensions, the %lld best items)",
-                       (long long)memory, (long long)(scores + user_tile + item_tile), r->n_threads,
-                       (long long)r->scorer->items->dim, (long long)r->request->k);
-    r->user_tiles = (left / 2 < left - item_tile ? left / 2 : left - item_tile) / user_tile;
-    if (r->user_tiles < 1) r->user_tiles = 1;
-    if (r->user_tiles > r->n_user_tiles) r->user_tiles = r->n_user_tiles;
-    r->n_rounds = r->user_tiles > 0 ? tiles_of(r->n_user_tiles, r->user_tiles) : 0;
-    r->item_tiles = (left - r->user_tiles * user_tile) / item_tile;
-    if (r->item_tiles > r->n_item_tiles) r->item_tiles = r->n_item_tiles;
+                       (long long)r->request->memory, (long long)(scores + user_tile + item_tile),
+                       r->n_threads, (long long)r->scorer->items->dim, (long long)r->request->k);
+    user_tiles = cf_max(cf_min(left / 2, left - item_tile) / user_tile, 1);
+    r->held_user_tiles = cf_min(user_tiles, r->n_user_tiles);
+    r->n_rounds = r->held_user_tiles > 0 ? cf_ceil_div(r->n_user_tiles, r->held_user_tiles) : 0;
+    r->held_item_tiles =
+        cf_min((left - r->held_user_tiles * user_tile) / item_tile, r->n_item_tiles);
     return CF_OK;
 }
 
-static cf_status allocate(ranking *r)
+/* The arrays of a round; each row gets its part of the lists of best items. */
+static cf_status create_round(ranking *r)
 {
     int64_t width = r->scorer->items->full_width, k = r->request->k;
-    int64_t n_rows = r->user_tiles * USERS;
+    int64_t n_rows = r->held_user_tiles * USERS;
     cf_status status = CF_OK;
 
-    CF_TRY(CF_ALLOC(r->rows, n_rows));
-    CF_TRY(CF_ALLOC(r->local_users, n_rows));
-    CF_TRY(CF_ALLOC(r->users, n_rows * r->scorer->user_width));
-    CF_TRY(CF_ALLOC(r->best_items, n_rows * k));
-    CF_TRY(CF_ALLOC(r->best_scores, n_rows * k));
-    CF_TRY(CF_ALLOC(r->items, r->item_tiles * ITEMS * width));
-    CF_TRY(CF_ALLOC(r->scores, (int64_t)r->n_threads * TILE));
+    CF_TRY(cf_arrays_create(r, round_arrays, N_ROUND_ARRAYS,
+                            (int64_t[]){[COUNT_ROWS] = n_rows,
+                                        [COUNT_USER_FLOATS] = n_rows * r->scorer->user_width,
+                                        [COUNT_BEST] = n_rows * k,
+                                        [COUNT_ITEM_FLOATS] = r->held_item_tiles * ITEMS * width,
+                                        [COUNT_THREADS] = r->n_threads}));
     for (int64_t n = 0; n < n_rows; n++) {
         r->rows[n].items = r->best_items + n * k;
         r->rows[n].scores = r->best_scores + n * k;
@@ -137,7 +148,9 @@ done:
     return status;
 }
 
-static cf_status create(ranking *r)
+/* Assign rows and plan the memory, then agree on what the collective gathers need: each rank takes
+ * the fewest item tiles and the most rounds of all ranks. */
+static cf_status ranking_create(ranking *r)
 {
     const cf_par *world = &r->scorer->items->grid->world;
     int64_t agreed[2];
@@ -145,50 +158,56 @@ static cf_status create(ranking *r)
 
     CF_ASSERT(r->request->k > 0);
     r->n_threads = omp_get_max_threads();
-    r->n_item_tiles = tiles_of(r->scorer->items->n_rows, ITEMS);
-    status = seat_users(r);
-    if (status == CF_OK) status = plan(r);
+    r->n_item_tiles = cf_ceil_div(r->scorer->items->n_rows, ITEMS);
+    status = assign_rows(r);
+    if (status == CF_OK) status = plan_memory(r);
     CF_TRY(cf_par_agree(world, status));
 
-    agreed[0] = r->item_tiles; /* the gathers need equal arguments, equally often */
+    agreed[0] = r->held_item_tiles;
     agreed[1] = -r->n_rounds;
     MPI_Allreduce(MPI_IN_PLACE, agreed, 2, MPI_INT64_T, MPI_MIN, world->comm);
-    r->item_tiles = agreed[0];
+    r->held_item_tiles = agreed[0];
     r->n_rounds = -agreed[1];
-    CF_TRY(cf_par_agree(world, allocate(r)));
+    CF_TRY(cf_par_agree(world, create_round(r)));
 done:
     return status;
 }
 
-static span list_of(const cf_lists *lists, int64_t user, bool wanted)
+/* ---- Loading tiles ---- */
+
+/* The items of a user in one part of the data; empty if that part is not masked. */
+static item_span span_of_user(const cf_lists *lists, int64_t user, bool masked)
 {
-    if (!wanted) return (span){NULL, NULL};
-    return (span){lists->index + lists->start[user], lists->index + lists->start[user + 1]};
+    if (!masked) return (item_span){NULL, NULL};
+    return (item_span){lists->index + lists->start[user], lists->index + lists->start[user + 1]};
 }
 
-static void start_row(const ranking *r, row *me, int64_t request)
+/* A row before a pass over the items: nothing masked yet, nothing found yet. */
+static void start_row(const ranking *r, tile_row *row, int64_t request)
 {
     const cf_shard *shard = r->scorer->shard;
 
-    me->request = request;
-    me->bad_item = -1;
+    row->request = request;
+    row->bad_item = -1;
     if (request < 0) return;
-    me->history[0] = list_of(&shard->train, r->request->users[request], r->request->mask_train);
-    me->history[1] = list_of(&shard->valid, r->request->users[request], r->request->mask_valid);
+    row->history[0] =
+        span_of_user(&shard->train, r->request->users[request], r->request->mask_train);
+    row->history[1] =
+        span_of_user(&shard->valid, r->request->users[request], r->request->mask_valid);
     for (int64_t k = 0; k < r->request->k; k++) {
-        me->items[k] = -1;
-        me->scores[k] = -INFINITY;
+        row->items[k] = -1;
+        row->scores[k] = -INFINITY;
     }
 }
 
-/* The tiles of a round, from `first` on; rows of nobody get some user's numbers, which nobody looks
- * at. */
+/* Load the user tiles of a round, from `first` on. An unused row gets the first user of the
+ * request: its scores are computed and ignored. Collective over the grid row. */
 static cf_status load_users(ranking *r, int64_t first, int64_t n_tiles)
 {
     int64_t n_rows = n_tiles * USERS;
 
     for (int64_t n = 0; n < n_rows; n++) {
-        int64_t request = r->seats[first * USERS + n];
+        int64_t request = r->assigned[first * USERS + n];
 
         start_row(r, &r->rows[n], request);
         r->local_users[n] = r->request->users[request < 0 ? 0 : request];
@@ -197,27 +216,29 @@ static cf_status load_users(ranking *r, int64_t first, int64_t n_tiles)
     return r->scorer->prepare(r->scorer, r->local_users, n_rows, r->users);
 }
 
-/* Item tiles from `first` on, the last one filled up with zeros. Collective over the grid. */
+/* Gather item tiles from `first` on; zeros fill the last one. Collective over the grid. */
 static cf_status load_items(ranking *r, int64_t first, int64_t n_tiles)
 {
     const cf_table *items = r->scorer->items;
-    int64_t count = n_tiles * ITEMS;
+    int64_t count = cf_min(n_tiles * ITEMS, items->n_rows - first * ITEMS);
 
-    if (first * ITEMS + count > items->n_rows) count = items->n_rows - first * ITEMS;
     memset(r->items + count * items->full_width, 0,
            (size_t)((n_tiles * ITEMS - count) * items->full_width) * sizeof(float));
     return cf_table_gather(items, first * ITEMS, count, r->items);
 }
 
-static void mask(float *scores, span *history, int64_t first)
+/* ---- Scores ---- */
+
+/* Exclude the items of a list from the tile of items that starts at `first`. */
+static void mask_items(float *scores, item_span *history, int64_t first)
 {
     for (; history->next < history->end && *history->next < first + ITEMS; history->next++)
         scores[*history->next - first] = -INFINITY;
 }
 
 /*
- * True if one of GROUP scores is above the limit or is not a number. A plain loop with an int for
- * an answer: this is what compilers turn into lanes.
+ * True if one of GROUP scores is above the limit or is not a number. Compilers vectorize this loop
+ * because it has no early exit and its result is an int.
  */
 static bool any_above(const float *scores, float limit)
 {
@@ -228,37 +249,40 @@ static bool any_above(const float *scores, float limit)
     return above != 0;
 }
 
-/* Items come in ascending order, so an equal score that is already there belongs to a lower item
- * and stays before. */
-static void insert(row *me, int64_t n, int64_t item, float score)
+/* Insert an item into the n best. Items arrive in ascending order, so an equal score in the list
+ * belongs to a lower item and keeps its rank. */
+static void insert_item(tile_row *row, int64_t n, int64_t item, float score)
 {
-    int64_t place = n - 1;
+    int64_t position = n - 1;
 
-    for (; place > 0 && me->scores[place - 1] < score; place--) {
-        me->scores[place] = me->scores[place - 1];
-        me->items[place] = me->items[place - 1];
+    for (; position > 0 && row->scores[position - 1] < score; position--) {
+        row->scores[position] = row->scores[position - 1];
+        row->items[position] = row->items[position - 1];
     }
-    me->scores[place] = score;
-    me->items[place] = item;
+    row->scores[position] = score;
+    row->items[position] = item;
 }
 
-/* Take what is better than the last of the best. Most groups have nothing and cost a comparison a
- * register. */
-static void keep_best(row *me, int64_t n, const float *scores, int64_t first)
+/* Insert the scores of a row of a tile that are better than the n-th best so far. Most groups have
+ * none and cost one comparison a vector register. A score that is not finite ends the row: the
+ * round reports it. */
+static void keep_best(tile_row *row, int64_t n, const float *scores, int64_t first)
 {
     for (int j = 0; j < ITEMS; j += GROUP) {
-        if (!any_above(scores + j, me->scores[n - 1])) continue;
+        if (!any_above(scores + j, row->scores[n - 1])) continue;
         for (int k = j; k < j + GROUP; k++) {
-            if (scores[k] <= me->scores[n - 1]) continue;
+            if (scores[k] <= row->scores[n - 1]) continue;
             if (!isfinite(scores[k])) {
-                if (me->bad_item < 0) me->bad_item = first + k;
+                if (row->bad_item < 0) row->bad_item = first + k;
                 return;
             }
-            insert(me, n, first + k, scores[k]);
+            insert_item(row, n, first + k, scores[k]);
         }
     }
 }
 
+/* Score one tile of users against one tile of items, whose first item is `first`, and keep the
+ * best. Columns past the last item, and masked items, get -infinity, which never enters a list. */
 static void score_tile(ranking *r, int64_t user_tile, int64_t item_tile, int64_t first)
 {
     int64_t n_left = r->scorer->items->n_rows - first;
@@ -270,26 +294,26 @@ static void score_tile(ranking *r, int64_t user_tile, int64_t item_tile, int64_t
 
     r->scorer->scores(r->scorer, &tile, scores);
     for (int64_t u = 0; u < USERS; u++) {
-        row *me = &r->rows[user_tile * USERS + u];
+        tile_row *row = &r->rows[user_tile * USERS + u];
 
-        if (me->request < 0) continue;
+        if (row->request < 0) continue;
         for (int64_t i = n_left; i < ITEMS; i++)
             scores[u * ITEMS + i] = -INFINITY;
-        mask(scores + u * ITEMS, &me->history[0], first);
-        mask(scores + u * ITEMS, &me->history[1], first);
-        keep_best(me, r->request->k, scores + u * ITEMS, first);
+        mask_items(scores + u * ITEMS, &row->history[0], first);
+        mask_items(scores + u * ITEMS, &row->history[1], first);
+        keep_best(row, r->request->k, scores + u * ITEMS, first);
     }
 }
 
-/* All items pass by the users of this round. Collective over the grid, also for a rank without
- * users. */
+/* Pass all items by the user tiles of a round. If `loaded`, all items are in memory from the round
+ * before. A thread owns whole user tiles, so that no two threads write one list. Collective over
+ * the grid, also for a rank without users. */
 static cf_status pass_items(ranking *r, int64_t n_user_tiles, bool loaded)
 {
     cf_status status = CF_OK;
 
-    for (int64_t first = 0; first < r->n_item_tiles; first += r->item_tiles) {
-        int64_t n =
-            r->n_item_tiles - first < r->item_tiles ? r->n_item_tiles - first : r->item_tiles;
+    for (int64_t first = 0; first < r->n_item_tiles; first += r->held_item_tiles) {
+        int64_t n = cf_min(r->n_item_tiles - first, r->held_item_tiles);
 
         if (!loaded) CF_TRY(load_items(r, first, n));
 #pragma omp parallel for schedule(dynamic) num_threads(r->n_threads)
@@ -301,52 +325,57 @@ done:
     return status;
 }
 
+/* ---- Rounds ---- */
+
+/* The error of the first row of a round with a score that is not finite. Local. */
 static cf_status check_finite(const ranking *r, int64_t n_user_tiles)
 {
     for (int64_t n = 0; n < n_user_tiles * USERS; n++) {
-        const row *me = &r->rows[n];
+        const tile_row *row = &r->rows[n];
 
-        if (me->request >= 0 && me->bad_item >= 0)
+        if (row->request >= 0 && row->bad_item >= 0)
             return CF_FAIL(
                 CF_ERR_NUMERIC, "score of user %lld and item %lld is not a finite number",
-                (long long)(r->scorer->shard->first_user + r->request->users[me->request]),
-                (long long)me->bad_item);
+                (long long)(r->scorer->shard->first_user + r->request->users[row->request]),
+                (long long)row->bad_item);
     }
     return CF_OK;
 }
 
-static void show(ranking *r, int64_t n_user_tiles, eval_visit *visit, void *context)
+/* Call `consume` for each user of a round. Scores past the last item become 0, which callers see in
+ * place of -infinity. */
+static void consume_round(ranking *r, int64_t n_user_tiles, eval_user_fn *consume, void *context)
 {
 #pragma omp parallel for schedule(dynamic, USERS) num_threads(r->n_threads)
     for (int64_t n = 0; n < n_user_tiles * USERS; n++) {
-        row *me = &r->rows[n];
+        tile_row *row = &r->rows[n];
 
-        if (me->request < 0) continue;
+        if (row->request < 0) continue;
         for (int64_t k = 0; k < r->request->k; k++)
-            if (me->items[k] < 0) me->scores[k] = 0;
-        visit(context, me->request, me->items, me->scores);
+            if (row->items[k] < 0) row->scores[k] = 0;
+        consume(context, row->request, row->items, row->scores);
     }
 }
 
-cf_status eval_rank(const cf_eval_scorer *scorer, const cf_eval_request *request, eval_visit *visit,
-                    void *context)
+cf_status eval_rank(const cf_eval_scorer *scorer, const cf_eval_request *request,
+                    eval_user_fn *consume, void *context)
 {
     const cf_par *world = &scorer->items->grid->world;
     ranking r = {.scorer = scorer, .request = request};
     cf_status status = CF_OK;
 
-    CF_TRY(create(&r));
+    CF_TRY(ranking_create(&r));
     for (int64_t round = 0; round < r.n_rounds; round++) {
-        int64_t first = round * r.user_tiles, n = r.n_user_tiles - first;
+        const int64_t first = round * r.held_user_tiles;
+        /* 0 if only other ranks have users left */
+        const int64_t n = cf_max(cf_min(r.n_user_tiles - first, r.held_user_tiles), 0);
 
-        if (n > r.user_tiles) n = r.user_tiles;
-        if (n < 0) n = 0; /* other ranks have more users */
         CF_TRY(cf_par_agree(world, load_users(&r, first, n)));
-        CF_TRY(pass_items(&r, n, round > 0 && r.item_tiles == r.n_item_tiles));
+        CF_TRY(pass_items(&r, n, round > 0 && r.held_item_tiles == r.n_item_tiles));
         CF_TRY(cf_par_agree(world, check_finite(&r, n)));
-        show(&r, n, visit, context);
+        consume_round(&r, n, consume, context);
     }
 done:
-    destroy(&r);
+    ranking_destroy(&r);
     return status;
 }

@@ -7,16 +7,16 @@
 
 /**
  * What is done with the best items of request->users[k]: `items`, `scores` have request->k entries,
- * best first, -1 and 0 past the last. Called once for each k, by any thread; the arrays live as
- * long as the call.
+ * best first, -1 and 0 past the last. Called once for each k, by any thread; the arrays are valid
+ * during the call only.
  */
-typedef void eval_visit(void *context, int64_t k, const int64_t *items, const float *scores);
+typedef void eval_user_fn(void *context, int64_t k, const int64_t *items, const float *scores);
 
 /**
- * Rank all items for the users of a request and show each user's best to `visit`. Collective over
- * the grid. No bit depends on ranks, threads or memory: a score's place in its tile is given by the
- * global numbers of user and item. Errors: MEMORY, USAGE (request->memory too small), NUMERIC
- * (names user and item).
+ * Rank all items for the users of a request and call `consume` with each user's best. Collective
+ * over the grid. No bit depends on ranks, threads or memory: the global numbers of user and item
+ * determine the position of a score in its tile. Errors: MEMORY, USAGE (request->memory too small),
+ * NUMERIC (names user and item).
  */
-cf_status eval_rank(const cf_eval_scorer *scorer, const cf_eval_request *request, eval_visit *visit,
-                    void *context);
+cf_status eval_rank(const cf_eval_scorer *scorer, const cf_eval_request *request,
+                    eval_user_fn *consume, void *context);

@@ -4,18 +4,20 @@
  *     products    s(u, i) = <user row u, item row i>: one sgemm
  *     item sums   s(u, i) = sum over train items j of u of matrix[i][j], in double
  *
- * Both give a pair the same bits whoever else is in the tile. */
+ * Both give a pair the same bits whatever other users are in the tile. tests/eval ranks by plain
+ * loops over the same rows. */
 #include "cf/eval.h"
 
 #include <cblas.h>
 
-/* The context is the table of users. */
+/* Gather whole rows of the users; the context is their table. */
 static cf_status prepare_products(const cf_eval_scorer *scorer, const int64_t *users, int64_t count,
                                   float *rows)
 {
     return cf_table_gather_own(scorer->context, users, count, rows);
 }
 
+/* The shape of the sgemm is fixed, since BLAS may order its sums by the shape. */
 static void score_products(const cf_eval_scorer *scorer, const cf_eval_tile *tile, float *scores)
 {
     const int width = cf_par_count(scorer->items->full_width);
@@ -35,7 +37,7 @@ cf_eval_scorer cf_eval_products(const cf_table *users, const cf_table *items, co
                             .scores = score_products};
 }
 
-/* Items in the outer loop: an item's row stays in cache for all users of the tile. */
+/* The outer loop is over items: an item's row stays in cache for all users of the tile. */
 static void score_item_sums(const cf_eval_scorer *scorer, const cf_eval_tile *tile, float *scores)
 {
     const int64_t width = scorer->items->full_width;

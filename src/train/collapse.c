@@ -27,7 +27,7 @@ done:
 
 cf_status collapse_measure(cf_model *model, const cf_config *config, collapse *out)
 {
-    static const char *const names[2][2] = {{"user_embedding", "item_embedding"},
+    static const char *const names[2][2] = {{CF_CKPT_USER_TABLE, CF_CKPT_ITEM_TABLE},
                                             {"user_final", "item_final"}};
     const int64_t one_rank = cf_config_int(config, "pca_one_rank");
     const double started = cf_clock_now();

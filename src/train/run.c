@@ -24,7 +24,8 @@ cf_status run_open(run *r)
     cf_train_read_options(r->config, &r->options);
     CF_TRY(cf_par_agree(r->world, cf_config_to_yaml(r->config, &r->settings)));
     CF_TRY(cf_dataset_open(r->world, r->job->data, &r->dataset));
-    CF_TRY(cf_eval_check(r->config, run_validates(r)));
+    CF_TRY(cf_eval_read_options(r->config, &r->eval));
+    if (run_validates(r)) CF_TRY(cf_eval_check_metric(&r->eval));
     CF_TRY(cf_train_create_grid(r->dataset, r->config, &r->grid));
     r->costs.memory =
         grid_predict_bytes(r->dataset, r->config, r->grid->n_rows, r->grid->n_columns);
@@ -187,8 +188,7 @@ static cf_status evaluate(run *r, cf_split split, cf_metrics *out)
 {
     const cf_phase before = cf_par_set_phase(CF_PHASE_EVALUATION);
     const cf_eval_scorer scorer = r->scorer(r->impl);
-    const cf_status status =
-        cf_eval_run(&scorer, split, cf_config_bool(r->config, "mask_history"), r->config, out);
+    const cf_status status = cf_eval_run(&scorer, split, r->eval.mask_history, &r->eval, out);
 
     cf_par_restore_phase(before);
     return status;
@@ -204,15 +204,15 @@ cf_status run_validate(run *r)
     cf_status status;
 
     CF_TRY(evaluate(r, CF_SPLIT_VALID, &metrics));
-    CF_TRY(cf_eval_metric(&metrics, cf_config_text(r->config, "valid_metric"), &value));
+    CF_TRY(cf_eval_metric(&metrics, r->eval.valid_metric, &value));
     better = r->progress.best_epoch == 0 || value > r->progress.best_value;
     if (better) {
         r->progress.best_value = value;
         r->progress.best_epoch = r->progress.epoch;
-        r->progress.stale = 0;
+        r->progress.n_bad_evals = 0;
         CF_TRY(save(r, r->best, false));
     } else {
-        r->progress.stale++;
+        r->progress.n_bad_evals++;
     }
     run_log_metrics(&r->log, "valid", r->progress.epoch, &metrics, better,
                     cf_clock_now() - started);

@@ -15,6 +15,7 @@ typedef struct run {
     const cf_config *config;
     const cf_train_job *job;
     cf_train_options options;
+    cf_eval_options eval;
     char *settings; /* YAML of config */
     char latest[RUN_PATH_SIZE], best[RUN_PATH_SIZE];
     cf_dataset *dataset;

@@ -239,7 +239,7 @@ done:
 /* Early stop: too many evaluations without a better valid_metric. */
 static bool stops_early(const run *r)
 {
-    return r->progress.stale > r->options.stopping_step;
+    return r->progress.n_bad_evals > r->options.stopping_step;
 }
 
 static cf_status train(steps *s)

@@ -22,7 +22,7 @@ static const cf_run_progress progress = {
     .loss_sum = 1.0 / 3,
     .best_epoch = 5,
     .best_value = 0.1,
-    .stale = 2,
+    .n_bad_evals = 2,
     .seconds = 12.5,
 };
 static int64_t selection_dims[3] = {4, 9, (int64_t)1 << 33};

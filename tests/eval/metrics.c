@@ -10,24 +10,17 @@ static const int64_t topk[N_TOPK] = {10, 20, 50};
 static const shape whole_shape = {300, 1200, 56, whole, some_parts, false};
 static const shape real_shape = {600, 1200, 72, real, some_parts, false};
 
-static cf_config *settings(const char *eval_memory)
+static cf_eval_options options_with_mib(int64_t memory)
 {
-    const cf_setting *tables[] = {cf_eval_settings};
-    cf_config *config = NULL;
-
-    assert_int_equal(cf_config_create(tables, 1, &config), CF_OK);
-    assert_int_equal(cf_config_set(config, "topk=[10, 20, 50]"), CF_OK);
-    assert_int_equal(cf_config_set(config, eval_memory), CF_OK);
-    return config;
+    return (cf_eval_options){.n_topk = N_TOPK, .topk = {10, 20, 50}, .memory = memory << 20};
 }
 
 static cf_metrics evaluate(const problem *p, cf_split split, bool mask)
 {
-    cf_config *config = settings("eval_memory=64");
+    const cf_eval_options options = options_with_mib(64);
     cf_metrics metrics = {0};
 
-    assert_int_equal(cf_eval_run(&p->scorer, split, mask, config, &metrics), CF_OK);
-    cf_config_destroy(&config);
+    assert_int_equal(cf_eval_run(&p->scorer, split, mask, &options, &metrics), CF_OK);
     return metrics;
 }
 
@@ -196,14 +189,12 @@ static void bits_do_not_depend_on_grid_threads_or_memory(void **state)
     for (int rows = next_grid(0); rows > 0; rows = next_grid(rows)) {
         create_problem(&real_shape, &world, rows, &p);
         for (int threads = 1; threads <= 2; threads++) {
-            const char *memory = threads == 1 ? "eval_memory=1" : "eval_memory=64";
-            cf_config *config = settings(memory);
+            const cf_eval_options options = options_with_mib(threads == 1 ? 1 : 64);
             cf_metrics got = {0};
 
             omp_set_num_threads(threads);
-            assert_int_equal(cf_eval_run(&p.scorer, CF_SPLIT_TEST, true, config, &got), CF_OK);
+            assert_int_equal(cf_eval_run(&p.scorer, CF_SPLIT_TEST, true, &options, &got), CF_OK);
             assert_memory_equal(&got, &alone, sizeof got);
-            cf_config_destroy(&config);
         }
         destroy_problem(&p);
     }
@@ -234,23 +225,22 @@ static void one_tile_must_fit_into_the_memory(void **state)
 {
     (void)state;
     shape of = {20, 30, 4096, whole, some_parts, false};
-    cf_config *config = settings("eval_memory=1");
+    const cf_eval_options options = options_with_mib(1);
     cf_metrics got = {.n_users = -1};
     problem p;
 
     create_problem(&of, &world, 1, &p);
-    assert_int_equal(cf_eval_run(&p.scorer, CF_SPLIT_TEST, true, config, &got), CF_ERR_USAGE);
+    assert_int_equal(cf_eval_run(&p.scorer, CF_SPLIT_TEST, true, &options, &got), CF_ERR_USAGE);
     assert_non_null(strstr(cf_error_message(), "eval_memory"));
     assert_int_equal(got.n_users, -1);
     destroy_problem(&p);
-    cf_config_destroy(&config);
 }
 
 static void no_memory_on_one_rank_stops_every_rank(void **state)
 {
     (void)state;
     shape of = {20, 30, 64, whole, some_parts, false};
-    cf_config *config = settings("eval_memory=4");
+    const cf_eval_options options = options_with_mib(4);
 
     for (int bad = 0; bad < world.size; bad++) {
         cf_status status = CF_ERR_MEMORY;
@@ -262,7 +252,7 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
             cf_metrics got = {.n_users = -1};
 
             if (world.rank == bad) cf_alloc_fail_at(n);
-            status = cf_eval_run(&p.scorer, CF_SPLIT_TEST, true, config, &got);
+            status = cf_eval_run(&p.scorer, CF_SPLIT_TEST, true, &options, &got);
             cf_alloc_fail_at(0);
             if (status == CF_OK) break;
             assert_int_equal(status, CF_ERR_MEMORY);
@@ -272,7 +262,6 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
         assert_true(failed >= 10);
         destroy_problem(&p);
     }
-    cf_config_destroy(&config);
 }
 
 static void metrics_go_by_recboles_names(void **state)
@@ -296,19 +285,29 @@ static void metrics_go_by_recboles_names(void **state)
     assert_true(value == 0.5);
 }
 
-/* Without a valid part nobody asks for valid_metric: its default need not be in topk. */
+/* A run without a valid part needs no valid_metric: its default may have a length that is not in
+ * topk. */
 static void settings_are_checked_before_a_run(void **state)
 {
-    cf_config *config = settings("eval_memory=64");
+    const cf_setting *tables[] = {cf_eval_settings};
+    cf_config *config = NULL;
+    cf_eval_options options;
 
     (void)state;
-    assert_int_equal(cf_eval_check(config, true), CF_OK);
+    assert_int_equal(cf_config_create(tables, 1, &config), CF_OK);
+    assert_int_equal(cf_config_set(config, "eval_memory=64"), CF_OK);
+    assert_int_equal(cf_eval_read_options(config, &options), CF_OK);
+    assert_int_equal(options.n_topk, 2);
+    assert_int_equal(options.topk[1], 20);
+    assert_int_equal(options.memory, 64 << 20);
+    assert_true(options.mask_history);
+    assert_int_equal(cf_eval_check_metric(&options), CF_OK);
     assert_int_equal(cf_config_set(config, "topk=20"), CF_OK);
-    assert_int_equal(cf_eval_check(config, false), CF_OK);
-    assert_int_equal(cf_eval_check(config, true), CF_ERR_USAGE);
+    assert_int_equal(cf_eval_read_options(config, &options), CF_OK);
+    assert_int_equal(cf_eval_check_metric(&options), CF_ERR_USAGE);
     assert_non_null(strstr(cf_error_message(), "valid_metric"));
     assert_int_equal(cf_config_set(config, "topk=[]"), CF_OK);
-    assert_int_equal(cf_eval_check(config, false), CF_ERR_USAGE);
+    assert_int_equal(cf_eval_read_options(config, &options), CF_ERR_USAGE);
     assert_non_null(strstr(cf_error_message(), "topk"));
     cf_config_destroy(&config);
 }

@@ -262,7 +262,7 @@ static inline void check_same_progress(const cf_run_progress *got, const cf_run_
     assert_true(got->loss_sum == want->loss_sum);
     assert_int_equal(got->best_epoch, want->best_epoch);
     assert_true(got->best_value == want->best_value);
-    assert_int_equal(got->stale, want->stale);
+    assert_int_equal(got->n_bad_evals, want->n_bad_evals);
 }
 
 /** A finished run: the result and both checkpoints. */

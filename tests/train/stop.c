@@ -15,7 +15,7 @@ static void training_stops_when_nothing_gets_better(void **state)
     assert_ok(run_train(&world, 1, &spec, &result));
     /* best at the first evaluation, then one more than stopping_step without a better one */
     assert_int_equal(result.progress.best_epoch, 3);
-    assert_int_equal(result.progress.stale, 3);
+    assert_int_equal(result.progress.n_bad_evals, 3);
     assert_int_equal(result.progress.epoch, 12);
     got = finished(&spec, &result);
     check_same_tables(&got.latest, &got.best);
@@ -40,7 +40,7 @@ static void best_is_the_epoch_with_the_best_metric(void **state)
     got = finished(&spec, &result);
     assert_int_equal(result.progress.epoch, 8);
     assert_in_range(result.progress.best_epoch, 1, 7);
-    assert_int_equal(result.progress.stale, 8 - result.progress.best_epoch);
+    assert_int_equal(result.progress.n_bad_evals, 8 - result.progress.best_epoch);
     assert_int_equal(got.best.progress.epoch, result.progress.best_epoch);
     snprintf(epochs, sizeof epochs, "epochs=%d", (int)result.progress.best_epoch);
     spec.sets[1] = epochs;

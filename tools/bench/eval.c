@@ -21,7 +21,7 @@ typedef struct bench {
     cf_table *users, *items;
     cf_shard shard;
     cf_eval_scorer scorer;
-    cf_config *config;
+    cf_eval_options options;
 } bench;
 
 /* `per_user` ascending items each, one drawn in each of as many equal ranges. */
@@ -49,10 +49,13 @@ done:
 static cf_status create(bench *b, int n_rows)
 {
     const cf_setting *tables[] = {cf_eval_settings};
+    cf_config *config = NULL;
     cf_shard *shard = &b->shard;
     cf_status status = CF_OK;
 
-    CF_TRY(cf_config_create(tables, 1, &b->config));
+    CF_TRY(cf_config_create(tables, 1, &config));
+    CF_TRY(cf_eval_read_options(config, &b->options));
+    b->options.valid_metric = NULL; /* it would outlive the config */
     CF_TRY(cf_par_create_grid(&b->world, n_rows, b->world.size / n_rows, &b->grid));
     CF_TRY(cf_par_create_blocks(b->n_users, n_rows, &shard->users));
     CF_TRY(cf_par_create_blocks(b->n_items, n_rows, &shard->items));
@@ -67,6 +70,7 @@ static cf_status create(bench *b, int n_rows)
     cf_table_fill_uniform(b->items, 1, b->n_users, 1);
     b->scorer = cf_eval_products(b->users, b->items, shard);
 done:
+    cf_config_destroy(&config);
     return status;
 }
 
@@ -83,7 +87,6 @@ static void destroy(bench *b)
     cf_par_destroy_blocks(&b->shard.users);
     cf_par_destroy_blocks(&b->shard.items);
     cf_par_destroy_grid(&b->grid);
-    cf_config_destroy(&b->config);
 }
 
 /* A user's best score by plain dot products. */
@@ -191,7 +194,7 @@ static cf_status measure(const bench *b, double *ranking, double *bare)
 
         MPI_Barrier(b->world.comm);
         two[0] = cf_clock_now();
-        CF_TRY(cf_eval_run(&b->scorer, CF_SPLIT_TEST, true, b->config, &metrics));
+        CF_TRY(cf_eval_run(&b->scorer, CF_SPLIT_TEST, true, &b->options, &metrics));
         two[0] = cf_clock_now() - two[0];
         MPI_Barrier(b->world.comm);
         CF_TRY(cf_par_agree(&b->world, bare_sgemm(b, &two[1])));
