@@ -17,9 +17,12 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Moments of a table: Adam has two. Digits of a digest of 64 bits in hexadecimal. */
 enum { MAX_MOMENTS = 2, DIGEST_DIGITS = 16 };
 
 static const char file_kind[] = "checkpoint";
+/* Paths of the arrays, and the names of their dimensions, which the file keeps for other readers.
+ */
 static const char *const table_name[2] = {"/" CF_CKPT_USER_TABLE, "/" CF_CKPT_ITEM_TABLE};
 static const char *const table_dims[2] = {"users, embedding_size", "items, embedding_size"};
 static const char similarity_name[] = "/item_similarity", similarity_dims[] = "items, items";
@@ -120,6 +123,7 @@ cf_status cf_ckpt_save(const cf_par *world, const char *path, const cf_ckpt *sta
 
     CF_ASSERT(state->table[CF_USERS] == NULL || state->table[CF_USERS]->n_rows == state->n_users);
     CF_ASSERT(state->table[CF_ITEMS]->n_rows == state->n_items);
+    /* Written beside `path`, which stays the old file until the commit. */
     CF_TRY(cf_store_create(world, path, file_kind, &store));
     CF_TRY(write_facts(store, state));
     CF_TRY(write_progress(store, world, &state->progress));
@@ -240,7 +244,7 @@ cf_status cf_ckpt_open(const cf_par *world, const char *path, cf_ckpt_file **out
     CF_TRY(cf_store_open(world, path, file_kind, &file->store));
     CF_TRY(read_facts(world, file));
     CF_TRY(read_progress(file->store, &file->progress));
-    CF_TRY(cf_select_read(world, file->store, &file->selection));
+    CF_TRY(cf_select_read(world, file->store, &file->selection)); /* NULL if there is none */
     CF_TRY(check_shapes(file));
     *out = file;
     file = NULL;
@@ -249,6 +253,7 @@ done:
     return status;
 }
 
+/* Also closes a file that cf_ckpt_open() could only read in part. */
 void cf_ckpt_close(cf_ckpt_file **file)
 {
     if (*file == NULL) return;
@@ -264,6 +269,7 @@ cf_status cf_ckpt_check_dataset(const cf_ckpt_file *file, const char *dataset_pa
 {
     const char *path = cf_store_path(file->store);
 
+    /* The counts first: they tell a user more than two digests do. */
     if (file->n_users != counts[CF_USERS] || file->n_items != counts[CF_ITEMS])
         return CF_FAIL(CF_ERR_FORMAT,
                        "%s was trained on another dataset than %s (%" PRId64 " users x %" PRId64
@@ -288,11 +294,13 @@ static cf_status check_optim(cf_store *store, const cf_optim *optim, int64_t *st
     int found = 0;
     cf_status status = cf_store_read_int(store, "optimizer_steps", steps);
 
+    /* A missing attribute is a file of the best epoch, which is saved without an optimizer. */
     if (status == CF_ERR_FORMAT)
         status = CF_FAIL(CF_ERR_FORMAT,
                          "%s: has no optimizer state, so that training cannot go on from it",
                          cf_store_path(store));
     CF_TRY(status);
+    /* Moments are counted by their names; both tables have equally many. */
     while (found < MAX_MOMENTS && cf_store_has(store, moment_name[CF_USERS][found]))
         found++;
     CF_REQUIRE(found == needed, CF_ERR_FORMAT,
@@ -313,6 +321,7 @@ cf_status cf_ckpt_read(cf_ckpt_file *file, cf_table *const table[2], cf_optim *o
                file->closed ? similarity_name : table_name[CF_USERS]);
     if (file->closed) return cf_table_read(table[CF_ITEMS], file->store, similarity_name);
     if (optim != NULL) CF_TRY(check_optim(file->store, optim, &steps));
+
     for (int side = 0; side < 2; side++) {
         CF_TRY(cf_table_read(table[side], file->store, table_name[side]));
         for (int k = 0; k < n_moments; k++)

@@ -3,8 +3,8 @@
  * A user's metrics depend on its positives and its `longest` best items, which eval_rank() finds. A
  * mean over users is an exact sum (math/exact.c), so that neither the thread nor the rank that
  * ranked a user changes a bit of it. The definitions are RecBole's (Zhao et al. 2021); NDCG is by
- * Jarvelin and Kekalainen (2002). tests/eval compares with golden numbers of RecBole and with a
- * plain loop that sorts all items. */
+ * Jarvelin and Kekalainen (2002). tests/eval compares with golden numbers and with a plain loop
+ * that sorts all items of each user. */
 #include "cf/eval.h"
 
 #include "ranking.h"
@@ -99,6 +99,7 @@ typedef struct evaluation {
     int n_threads;
 } evaluation;
 
+/* The arrays of an evaluation and the counts that they depend on. */
 enum { COUNT_THREADS, COUNT_LONGEST, COUNT_USERS };
 static const cf_array evaluation_arrays[] = {
     CF_ARRAY(evaluation, sums, COUNT_THREADS, 1),

@@ -54,6 +54,7 @@ typedef struct ranking {
 
 /* ---- Memory and assignment of rows ---- */
 
+/* The arrays of a round and the counts that they depend on. */
 enum { COUNT_ROWS, COUNT_USER_FLOATS, COUNT_BEST, COUNT_ITEM_FLOATS, COUNT_THREADS };
 static const cf_array round_arrays[] = {
     CF_ARRAY(ranking, rows, COUNT_ROWS, 1),         CF_ARRAY(ranking, local_users, COUNT_ROWS, 1),

@@ -1,3 +1,4 @@
+/* Saving and loading when a rank has no memory or no folder: the old file stays whole. */
 #include "run.h"
 
 #include <unistd.h>
@@ -43,8 +44,8 @@ static void a_missing_folder_is_an_error_on_every_rank(void **state)
     test_destroy(&run);
 }
 
-/* The allocations are dealt out to the ranks. One and two ranks fail them all; more take every
- * third of their share, because each failure costs a whole file's collective calls. */
+/* Each rank fails its own part of the allocations. One and two ranks fail them all; more ranks fail
+ * every third, because each failure costs the collective calls of a whole file. */
 static int64_t step(void)
 {
     return world.size <= 2 ? world.size : 3 * world.size;
@@ -111,7 +112,7 @@ static void saving_without_memory_on_one_rank_leaves_the_old_file(void **state)
         }
         assert_ok(status);
         assert_true(epoch_of(good) ==
-                    saved.progress.epoch); /* what was said to be saved is there */
+                    saved.progress.epoch); /* the new file was reported as saved */
         free(before);
     }
     test_destroy(&run);

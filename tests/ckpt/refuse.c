@@ -1,3 +1,4 @@
+/* Files that are refused: cut, damaged, of another kind, with arrays of another shape. */
 #include "run.h"
 
 #include <math.h>
@@ -129,11 +130,11 @@ static void nan_in_any_table_is_refused(void **state)
     for (int side = 0; side < 2; side++)
         for (int which = 0; which < 3; which++) {
             cf_table *table = test_table(&run, side, which);
-            float *place = &table->data[3 * table->width], before = *place;
+            float *element = &table->data[3 * table->width], before = *element;
 
-            if (world.rank == world.size - 1) *place = NAN; /* in the last slice of row 3 */
+            if (world.rank == world.size - 1) *element = NAN; /* in the last slice of row 3 */
             assert_ok(cf_ckpt_save(&world, bad, &saved));
-            *place = before;
+            *element = before;
             assert_refused(test_load(bad, &run, true), CF_ERR_NUMERIC, ": row 3 has a NaN");
             test_fill(&run);
         }

@@ -1,3 +1,4 @@
+/* What is saved on one grid is loaded on every other; other learners and datasets are refused. */
 #include "run.h"
 
 static char path[1024];

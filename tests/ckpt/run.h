@@ -1,6 +1,6 @@
 /**
- * A made-up run to save and load on any grid: every number is a function of its global place, so
- * that any rank knows what it must read.
+ * A synthetic run to save and load on any grid: every number is a function of its global position,
+ * so that any rank knows what it must read.
  */
 #pragma once
 

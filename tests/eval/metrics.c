@@ -1,3 +1,4 @@
+/* Metrics: golden numbers, a plain loop, the same bits on all grids, errors, names. */
 #include "problem.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
 /**
- * A small made-up ranking problem on any grid. Every number of it is a function of global row
+ * A small synthetic ranking problem on any grid. Every number of it is a function of global row
  * numbers.
  */
 #pragma once
@@ -16,7 +16,7 @@ typedef struct shape {
     int64_t n_users, n_items, dim;
     float (*value)(bool is_item, int64_t row, int64_t k);
     int (*parts)(int64_t user, int64_t item); /* of the data: IN_... */
-    bool history; /* no table of users: a user is what is in train, as `value` has to say, too */
+    bool history; /* scored by item sums: `value` of a user is 1 at its train items, else 0 */
 } shape;
 
 typedef struct problem {
@@ -27,7 +27,7 @@ typedef struct problem {
 } problem;
 
 /* With more than one block, the last has no rows. */
-static inline void cut(int64_t n, int count, cf_blocks *out)
+static inline void create_uneven_blocks(int64_t n, int count, cf_blocks *out)
 {
     int used = count > 1 ? count - 1 : 1;
 
@@ -75,8 +75,8 @@ static inline void create_problem(const shape *of, const cf_par *par, int n_rows
 
     *p = (problem){0};
     assert_int_equal(cf_par_create_grid(par, n_rows, par->size / n_rows, &p->grid), CF_OK);
-    cut(of->n_users, n_rows, &shard->users);
-    cut(of->n_items, n_rows, &shard->items);
+    create_uneven_blocks(of->n_users, n_rows, &shard->users);
+    create_uneven_blocks(of->n_items, n_rows, &shard->items);
     shard->first_user = shard->users.start[p->grid->my_row];
     shard->n_users = shard->users.start[p->grid->my_row + 1] - shard->first_user;
     shard->first_item = shard->items.start[p->grid->my_row];
@@ -127,8 +127,8 @@ static inline int by_score_then_item(const void *left, const void *right)
     return a->item < b->item ? -1 : a->item > b->item;
 }
 
-/** The items of `user` that are in no part of `masked`, best first, the plain way; gives their
- * number. */
+/** The items of `user` that are in no part of `masked`, best first, by a full sort; returns
+ * their number. */
 static inline int64_t rank_plainly(const shape *of, int64_t user, int masked, ranked *out)
 {
     int64_t count = 0;
@@ -147,8 +147,8 @@ static inline int64_t rank_plainly(const shape *of, int64_t user, int masked, ra
 
 /* ---- What most tests rank ---- */
 
-/* 64 bits of a hash (the finalizer of SplitMix64): plain loops ask for too many to use
- * cf_random_bits(). */
+/* 64 bits of a hash (the finalizer of SplitMix64): plain loops need too many of them
+ * for cf_random_bits(). */
 static inline uint64_t scrambled(uint64_t what, int64_t a, int64_t b)
 {
     uint64_t x = ((what << 24 ^ (uint64_t)a) << 24 ^ (uint64_t)b) * 0x9e3779b97f4a7c15U;
@@ -184,8 +184,8 @@ static inline int some_parts(int64_t user, int64_t item)
     return positive != 0 ? positive : draw < 60 ? IN_TRAIN : 0;
 }
 
-/* As a closed form has it: an item's row is as long as there are items, a user's is zeros and ones.
- */
+/* As of a closed form: an item's row has an element for each item; a user's is its train items as
+ * zeros and ones. */
 static inline float whole_or_history(bool is_item, int64_t row, int64_t k)
 {
     return is_item ? whole(true, row, k) : (float)(some_parts(row, k) & IN_TRAIN);

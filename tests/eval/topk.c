@@ -1,3 +1,4 @@
+/* The best items of users: a full sort, ties, masks, memory limits, scores that are not finite. */
 #include "problem.h"
 
 #include <math.h>
@@ -10,16 +11,16 @@ static const shape real_shape = {300, 1200, 72, real, some_parts, false};
 static const shape whole_history = {40, 530, 530, whole_or_history, some_parts, true};
 static const shape real_history = {140, 530, 530, real_or_history, some_parts, true};
 
-/* The results of a request of this rank for its share of the block's users, in descending order. */
-typedef struct answer {
+/* The result of a request of this rank for its part of the block's users, in descending order. */
+typedef struct result {
     int64_t *users, *items, count;
     float *scores;
     cf_status status;
-} answer;
+} result;
 
-static answer ask(const problem *p, int64_t k, bool mask, int64_t memory)
+static result request_topk(const problem *p, int64_t k, bool mask, int64_t memory)
 {
-    answer a = {0};
+    result a = {0};
 
     assert_int_equal(CF_ALLOC(a.users, p->shard.n_users), CF_OK);
     for (int64_t u = p->shard.n_users - 1; u >= 0; u--)
@@ -31,7 +32,7 @@ static answer ask(const problem *p, int64_t k, bool mask, int64_t memory)
     return a;
 }
 
-static void forget(answer *a)
+static void result_destroy(result *a)
 {
     cf_free(&a->users);
     cf_free(&a->items);
@@ -41,7 +42,7 @@ static void forget(answer *a)
 static void check_plainly(const shape *of, const problem *p, int64_t k, bool mask)
 {
     ranked *want = malloc((size_t)of->n_items * sizeof *want);
-    answer a = ask(p, k, mask, PLENTY);
+    result a = request_topk(p, k, mask, PLENTY);
 
     assert_int_equal(a.status, CF_OK);
     for (int64_t n = 0; n < a.count; n++) {
@@ -53,7 +54,7 @@ static void check_plainly(const shape *of, const problem *p, int64_t k, bool mas
             assert_true(a.scores[n * k + j] == (j < count ? (float)want[j].score : 0));
         }
     }
-    forget(&a);
+    result_destroy(&a);
     free(want);
 }
 
@@ -97,29 +98,29 @@ static void equal_scores_rank_the_lower_item_first(void **state)
     problem p;
 
     create_problem(&flat, &world, world.size, &p);
-    answer a = ask(&p, K, true, PLENTY);
+    result a = request_topk(&p, K, true, PLENTY);
     for (int64_t n = 0; n < a.count * K; n++)
         assert_int_equal(a.items[n], n % K);
-    forget(&a);
+    result_destroy(&a);
     destroy_problem(&p);
 }
 
 /* The least memory a request works with, as the message of a refusal says. */
 static int64_t least_memory(const problem *p)
 {
-    answer a = ask(p, K, true, 1);
+    result a = request_topk(p, K, true, 1);
     const char *number = strstr(cf_error_message(), "at least ");
 
     assert_int_equal(a.status, CF_ERR_USAGE);
     assert_non_null(number);
-    forget(&a);
+    result_destroy(&a);
     return strtoll(number + strlen("at least "), NULL, 10);
 }
 
 /* Rows of `alone` are all users, from the last to the first. */
-static void check_bits(const problem *p, const answer *alone, int64_t memory)
+static void check_bits(const problem *p, const result *alone, int64_t memory)
 {
-    answer a = ask(p, K, true, memory);
+    result a = request_topk(p, K, true, memory);
 
     assert_int_equal(a.status, CF_OK);
     for (int64_t n = 0; n < a.count; n++) {
@@ -128,7 +129,7 @@ static void check_bits(const problem *p, const answer *alone, int64_t memory)
         assert_memory_equal(a.items + n * K, alone->items + other * K, K * sizeof *a.items);
         assert_memory_equal(a.scores + n * K, alone->scores + other * K, K * sizeof *a.scores);
     }
-    forget(&a);
+    result_destroy(&a);
 }
 
 static void check_bits_of(const shape *of)
@@ -138,7 +139,7 @@ static void check_bits_of(const shape *of)
     int before = omp_get_max_threads();
 
     create_problem(of, &self, 1, &p);
-    answer alone = ask(&p, K, true, PLENTY);
+    result alone = request_topk(&p, K, true, PLENTY);
     assert_int_equal(alone.status, CF_OK);
     destroy_problem(&p);
     for (int rows = next_grid(0); rows > 0; rows = next_grid(rows)) {
@@ -153,7 +154,7 @@ static void check_bits_of(const shape *of)
         destroy_problem(&p);
     }
     omp_set_num_threads(before);
-    forget(&alone);
+    result_destroy(&alone);
 }
 
 static void bits_do_not_depend_on_grid_threads_or_memory(void **state)
@@ -169,10 +170,10 @@ static void too_little_memory_is_refused_by_the_byte(void **state)
     problem p;
 
     create_problem(&real_shape, &world, 1, &p);
-    answer a = ask(&p, K, true, least_memory(&p) - 1);
+    result a = request_topk(&p, K, true, least_memory(&p) - 1);
     assert_int_equal(a.status, CF_ERR_USAGE);
     assert_non_null(strstr(cf_error_message(), "eval_memory"));
-    forget(&a);
+    result_destroy(&a);
     destroy_problem(&p);
 }
 
@@ -196,15 +197,15 @@ static void scores_that_are_not_finite_are_an_error(void **state)
         problem p;
 
         create_problem(&bad[which], &world, world.size, &p);
-        answer a = ask(&p, K, true, PLENTY);
+        result a = request_topk(&p, K, true, PLENTY);
         assert_int_equal(a.status, CF_ERR_NUMERIC);
         assert_non_null(strstr(cf_error_message(), "item 1150"));
-        forget(&a);
+        result_destroy(&a);
         destroy_problem(&p);
     }
 }
 
-static void users_may_come_in_any_number(void **state)
+static void a_rank_may_request_no_users(void **state)
 {
     (void)state;
     problem p;
@@ -213,7 +214,8 @@ static void users_may_come_in_any_number(void **state)
     cf_eval_request request = {&user, 0, K, true, true, PLENTY};
 
     create_problem(&whole_shape, &world, world.size, &p);
-    assert_int_equal(cf_eval_topk(&p.scorer, &request, items, scores), CF_OK); /* nobody at all */
+    assert_int_equal(cf_eval_topk(&p.scorer, &request, items, scores),
+                     CF_OK); /* no user on any rank */
     request.count = world.rank == 0;
     assert_int_equal(cf_eval_topk(&p.scorer, &request, items, scores), CF_OK);
     if (world.rank == 0) {
@@ -233,6 +235,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(bits_do_not_depend_on_grid_threads_or_memory),
     cmocka_unit_test(too_little_memory_is_refused_by_the_byte),
     cmocka_unit_test(scores_that_are_not_finite_are_an_error),
-    cmocka_unit_test(users_may_come_in_any_number),
+    cmocka_unit_test(a_rank_may_request_no_users),
 };
 CF_TEST_MAIN(tests)
