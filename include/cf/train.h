@@ -12,6 +12,8 @@
 #include "cf/model.h"
 #include "cf/select.h"
 
+#include <jansson.h>
+
 /** Settings: seed, epochs, train_batch_size, eval_step, collapse_every, stopping_step,
  * checkpoint_interval, neg_exclude, grid. */
 extern const cf_setting cf_train_settings[];
@@ -77,7 +79,7 @@ typedef struct cf_report_context {
  * Write what the program cost each rank so far, as one JSON object: README, "What is written".
  * Collective. Errors: IO, MEMORY; the file is then not there.
  */
-cf_status cf_train_write_profile(const cf_report_context *scene, const char *path);
+cf_status cf_train_write_profile(const cf_report_context *context, const char *path);
 
 /** A trained model, loaded to be used: everything evaluate, recommend and export need. All owned by
  * it. */
@@ -105,3 +107,34 @@ typedef struct cf_train_source {
  * cf_train_unload(). */
 cf_status cf_train_load(const cf_par *world, const cf_train_source *source, cf_trained **out);
 void cf_train_unload(cf_trained **trained);
+
+/* ---- JSON ---- */
+
+/** A key of a JSON object and its value. A list of these ends with a NULL key. */
+typedef struct cf_json_field {
+    const char *key;
+    json_t *value; /* a new reference, which the object takes */
+} cf_json_field;
+/** An object of these fields, in their order. NULL if a value is NULL, which jansson returns for
+ * NaN, infinity, text that is not UTF-8, and without memory. Local. */
+json_t *cf_train_json_object(const cf_json_field *fields);
+/** The same of a list written in place: CF_JSON_OBJECT({"epoch", json_integer(3)}, ...). */
+#define CF_JSON_OBJECT(...) cf_train_json_object((const cf_json_field[]){__VA_ARGS__, {0}})
+
+/** {"recall@10": 0.1, ...}: each metric at each length of list. Local. */
+json_t *cf_train_metrics_json(const cf_metrics *metrics);
+/** {"effective_rank": ..., "participation_ratio": ..., "information_abundance": ..., "shares":
+ * {"8": ...}} of a table of `dim` dimensions; "shares" has the fractions of the spectrum at counts
+ * below `dim`. Local. */
+json_t *cf_train_spectrum_json(const cf_spectrum *spectrum, int64_t dim);
+
+/** The tables of a model in results: user_embedding and item_embedding, the raw ones that are
+ * trained; user_final and item_final, which scores are made of. */
+typedef enum cf_train_table {
+    CF_TRAIN_USER_RAW,
+    CF_TRAIN_ITEM_RAW,
+    CF_TRAIN_USER_FINAL,
+    CF_TRAIN_ITEM_FINAL,
+    CF_TRAIN_N_TABLES
+} cf_train_table;
+extern const char *const cf_train_table_names[CF_TRAIN_N_TABLES];

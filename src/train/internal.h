@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cf/train.h"
+#include "report.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -84,44 +85,6 @@ bool collapse_is_due(const cf_config *config, int64_t epoch);
 cf_status collapse_measure(cf_model *model, const cf_config *config, collapse *out);
 /** A few words for the progress line, from ", " on: the effective ranks that scores are made of. */
 void collapse_describe(const collapse *c, char *text, size_t size);
-
-/** What the program cost a rank so far. */
-typedef struct rank_costs {
-    int64_t rows, edges; /* of users and items together; each edge is one of either side */
-    int64_t held, peak;  /* bytes allocated now, and at most; without those of libraries */
-    int64_t resident;    /* bytes of memory that the process had at most, as the system counts */
-    cf_profile profile;
-} rank_costs;
-
-/** What is known of the steps beside the profile; zeros where there were none. */
-typedef struct step_costs {
-    int64_t steps;
-    double memory;            /* predicted: bytes that a rank holds */
-    double mean[CF_N_PHASES]; /* predicted: bytes sent in a step, by phase, mean of the ranks */
-    double most;              /* the same of all phases, by the rank that sends most */
-} step_costs;
-
-/** Costs of all ranks; `rank` is NULL on all but rank 0. */
-typedef struct run_costs {
-    int n_ranks;
-    rank_costs *rank;
-} run_costs;
-/** Collective. Errors: MEMORY. Free with costs_destroy(). */
-cf_status costs_gather(const cf_grid *grid, const cf_shard *shard, run_costs *out);
-void costs_destroy(run_costs *c);
-/** Log the table of phases, the balance, and what was sent in a step. Local, on rank 0. */
-void costs_log(const run_costs *c, const step_costs *steps);
-/** {"phases": {...}, "balance": {...}, ...}: least, mean and largest of the ranks. Local, on rank
- * 0. */
-json_t *costs_summary(const run_costs *c, const step_costs *steps);
-/** The predicted bytes of a step by phase, and "total" and "most". */
-json_t *costs_predicted(const step_costs *steps);
-/** Could `path` be written? Better known before hours of training. Collective. Errors: IO, USAGE.
- */
-cf_status costs_check(const cf_par *world, const char *path);
-/** All of it, by rank, into `path`. Collective; `c` is rank 0's. Errors: IO. */
-cf_status costs_write(const run_costs *c, const cf_report_context *scene, const step_costs *steps,
-                      const char *path);
 
 /** The run's log: one JSON object a line, written by rank 0 and flushed at once. */
 typedef struct run_log {

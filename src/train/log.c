@@ -1,7 +1,11 @@
+/* The log of a run: log.jsonl, one JSON object a line, each with its "event".
+ *
+ * Rank 0 writes, and flushes each line at once, so that the file can be followed and a killed run
+ * leaves whole lines. A resumed run appends. The events and their keys are listed in README.md of
+ * this folder; tools/ and tests read them by these names. */
 #include "internal.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <omp.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,19 +55,19 @@ void run_log_set_up(const cf_grid *grid, const cf_dataset *dataset, double memor
 void run_log_start(run_log *log, const cf_grid *grid, const cf_dataset *dataset,
                    const step_costs *predicted, int64_t from_epoch)
 {
-    char grid_text[32], digest[24];
-
     if (log->file == NULL) return;
-    snprintf(grid_text, sizeof grid_text, "%dx%d", grid->n_rows, grid->n_columns);
-    snprintf(digest, sizeof digest, "%016llx", (unsigned long long)dataset->digest);
-    write_line(log,
-               json_pack("{s:s, s:s, s:i, s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:f, s:o}", "event",
-                         "start", "version", CF_VERSION, "ranks", grid->world.size, "threads",
-                         omp_get_max_threads(), "grid", grid_text, "dataset", digest, "users",
-                         (json_int_t)dataset->n_users, "items", (json_int_t)dataset->n_items,
-                         "train", (json_int_t)dataset->n_train, "from_epoch",
-                         (json_int_t)from_epoch, "predicted_held", predicted->memory,
-                         "predicted_step_bytes", costs_predicted(predicted)));
+    write_line(log, CF_JSON_OBJECT(
+                        {"event", json_string("start")}, {"version", json_string(CF_VERSION)},
+                        {"ranks", json_integer(grid->world.size)},
+                        {"threads", json_integer(omp_get_max_threads())},
+                        {"grid", json_sprintf("%dx%d", grid->n_rows, grid->n_columns)},
+                        {"dataset", json_sprintf("%016llx", (unsigned long long)dataset->digest)},
+                        {"users", json_integer(dataset->n_users)},
+                        {"items", json_integer(dataset->n_items)},
+                        {"train", json_integer(dataset->n_train)},
+                        {"from_epoch", json_integer(from_epoch)},
+                        {"predicted_held", json_real(predicted->memory)},
+                        {"predicted_step_bytes", profile_predicted(predicted)}));
 }
 
 void run_log_profile(run_log *log, json_t *summary)
@@ -77,55 +81,34 @@ void run_log_profile(run_log *log, json_t *summary)
 void run_log_epoch(run_log *log, const cf_run_progress *progress, double loss, double seconds,
                    int64_t samples)
 {
+    const double rate = seconds > 0 ? (double)samples / seconds : 0;
+
     if (log->file == NULL) return;
-    write_line(log, json_pack("{s:s, s:I, s:f, s:f, s:f}", "event", "epoch", "epoch",
-                              (json_int_t)progress->epoch, "loss", loss, "seconds", seconds,
-                              "samples_per_second", seconds > 0 ? (double)samples / seconds : 0.0));
+    write_line(log, CF_JSON_OBJECT({"event", json_string("epoch")},
+                                   {"epoch", json_integer(progress->epoch)},
+                                   {"loss", json_real(loss)}, {"seconds", json_real(seconds)},
+                                   {"samples_per_second", json_real(rate)}));
 }
 
 void run_log_solve(run_log *log, const cf_closed_seconds *seconds)
 {
+    const double all = seconds->gram + seconds->invert + seconds->product + seconds->rest;
+
     if (log->file == NULL) return;
-    write_line(log, json_pack("{s:s, s:f, s:f, s:f, s:f, s:f}", "event", "solve", "seconds",
-                              seconds->gram + seconds->invert + seconds->product + seconds->rest,
-                              "gram", seconds->gram, "invert", seconds->invert, "product",
-                              seconds->product, "rest", seconds->rest));
+    write_line(log, CF_JSON_OBJECT({"event", json_string("solve")}, {"seconds", json_real(all)},
+                                   {"gram", json_real(seconds->gram)},
+                                   {"invert", json_real(seconds->invert)},
+                                   {"product", json_real(seconds->product)},
+                                   {"rest", json_real(seconds->rest)}));
 }
 
 void run_log_metrics(run_log *log, const char *split, int64_t epoch, const cf_metrics *metrics,
                      bool best, double seconds)
 {
-    json_t *values;
-
     if (log->file == NULL) return;
-    values = json_object();
-    for (int m = 0; m < CF_N_METRICS; m++)
-        for (int k = 0; k < metrics->n_topk; k++) {
-            char name[64];
-
-            snprintf(name, sizeof name, "%s@%lld", cf_eval_metric_names[m],
-                     (long long)metrics->topk[k]);
-            json_object_set_new(values, name, json_real(metrics->mean[m][k]));
-        }
-    write_line(log,
-               json_pack("{s:s, s:I, s:o, s:b, s:f}", "event", split, "epoch", (json_int_t)epoch,
-                         "metrics", values, "best", best, "seconds", seconds));
-}
-
-/* As llminit spectrum --json has it. */
-static json_t *spectrum_json(const collapse_table *t)
-{
-    const cf_spectrum *s = &t->spectrum;
-    json_t *shares = json_object();
-    char top[16];
-
-    for (int k = 0; k < CF_SPECTRUM_TOPS && cf_spectrum_top[k] < t->dim; k++) {
-        snprintf(top, sizeof top, "%d", cf_spectrum_top[k]);
-        json_object_set_new(shares, top, json_real(s->fraction[k]));
-    }
-    return json_pack("{s:f, s:f, s:f, s:o}", "effective_rank", s->effective_rank,
-                     "participation_ratio", s->participation_ratio, "information_abundance",
-                     s->information_abundance, "shares", shares);
+    write_line(log, CF_JSON_OBJECT({"event", json_string(split)}, {"epoch", json_integer(epoch)},
+                                   {"metrics", cf_train_metrics_json(metrics)},
+                                   {"best", json_boolean(best)}, {"seconds", json_real(seconds)}));
 }
 
 void run_log_collapse(run_log *log, int64_t epoch, const collapse *c)
@@ -135,15 +118,18 @@ void run_log_collapse(run_log *log, int64_t epoch, const collapse *c)
     if (log->file == NULL) return;
     tables = json_object();
     for (int k = 0; k < c->count; k++)
-        json_object_set_new(tables, c->table[k].name, spectrum_json(&c->table[k]));
-    write_line(log, json_pack("{s:s, s:I, s:o, s:f}", "event", "spectrum", "epoch",
-                              (json_int_t)epoch, "tables", tables, "seconds", c->seconds));
+        json_object_set_new(tables, c->table[k].name,
+                            cf_train_spectrum_json(&c->table[k].spectrum, c->table[k].dim));
+    write_line(log,
+               CF_JSON_OBJECT({"event", json_string("spectrum")}, {"epoch", json_integer(epoch)},
+                              {"tables", tables}, {"seconds", json_real(c->seconds)}));
 }
 
 void run_log_end(run_log *log, const cf_run_progress *progress, const char *why)
 {
     if (log->file == NULL) return;
-    write_line(log, json_pack("{s:s, s:s, s:I, s:I, s:f}", "event", "end", "why", why, "epoch",
-                              (json_int_t)progress->epoch, "best_epoch",
-                              (json_int_t)progress->best_epoch, "seconds", progress->seconds));
+    write_line(log, CF_JSON_OBJECT({"event", json_string("end")}, {"why", json_string(why)},
+                                   {"epoch", json_integer(progress->epoch)},
+                                   {"best_epoch", json_integer(progress->best_epoch)},
+                                   {"seconds", json_real(progress->seconds)}));
 }

@@ -129,7 +129,7 @@ cf_status run_begin(run *r, cf_status (*start)(run *r))
     cf_status status;
 
     CF_TRY(open_folder(r, &resume));
-    if (r->job->profile != NULL) CF_TRY(costs_check(r->world, r->job->profile));
+    if (r->job->profile != NULL) CF_TRY(profile_check(r->world, r->job->profile));
     CF_TRY(resume ? load_latest(r) : start(r));
     CF_TRY(save_settings(r));
     CF_TRY(run_log_open(r->world, r->job->out, resume, &r->log));
@@ -255,18 +255,18 @@ done:
 cf_status run_report(run *r, const char *why)
 {
     const cf_report_context context = {"train", r->config, r->dataset, r->grid, r->shard};
-    run_costs all = {0};
+    report all = {0};
     cf_status status;
 
-    CF_TRY(costs_gather(r->grid, r->shard, &all));
+    CF_TRY(report_gather(r->grid, r->shard, &all));
     if (r->world->rank == 0) {
-        costs_log(&all, &r->costs);
-        run_log_profile(&r->log, costs_summary(&all, &r->costs));
+        report_log(&all, &r->costs);
+        run_log_profile(&r->log, profile_summary(&all, &r->costs));
     }
     run_log_end(&r->log, &r->progress, why);
-    if (r->job->profile != NULL) CF_TRY(costs_write(&all, &context, &r->costs, r->job->profile));
+    if (r->job->profile != NULL) CF_TRY(profile_write(&all, &context, &r->costs, r->job->profile));
 done:
-    costs_destroy(&all);
+    report_destroy(&all);
     return status;
 }
 

@@ -70,11 +70,11 @@ static cf_status predict(steps *s)
 
     CF_TRY(cf_model_predict_step(s->model, s->sampler.batch_size, costs->mean));
     for (int phase = 0; phase < CF_N_PHASES; phase++) {
-        costs->most += costs->mean[phase];
+        costs->maximum += costs->mean[phase];
         costs->mean[phase] /= world->size;
     }
     MPI_Allreduce(MPI_IN_PLACE, costs->mean, CF_N_PHASES, MPI_DOUBLE, MPI_SUM, world->comm);
-    MPI_Allreduce(MPI_IN_PLACE, &costs->most, 1, MPI_DOUBLE, MPI_MAX, world->comm);
+    MPI_Allreduce(MPI_IN_PLACE, &costs->maximum, 1, MPI_DOUBLE, MPI_MAX, world->comm);
 done:
     return status;
 }
@@ -92,7 +92,7 @@ static void log_bytes(const step_costs *costs)
         used += (size_t)snprintf(parts + used, sizeof parts - used, "%s%s %.0f",
                                  used > 0 ? ", " : ": ", cf_phase_names[phase], costs->mean[phase]);
     }
-    cf_log("a step sends about %.0f bytes from a rank, at most %.0f%s", total, costs->most, parts);
+    cf_log("a step sends about %.0f bytes from a rank, at most %.0f%s", total, costs->maximum, parts);
 }
 
 /* Start the tables from noise, or from the language-model vectors (LLMInit). Collective. */

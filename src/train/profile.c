@@ -1,0 +1,171 @@
+/* What a run cost each rank, as JSON: the event "profile" of log.jsonl, and the file of --profile.
+ *
+ * The event has every number of report.c as [minimum, mean, maximum] of the ranks; the file has it
+ * for each rank, after a head that says what ran on what. Its keys are listed in README.md of this
+ * folder. tests/train/profile.c checks that the file's phases add up to its seconds, that the event
+ * sums the file up, and that predictions are near what was counted. */
+#include "internal.h"
+
+#include <omp.h>
+
+/* ---- The event ---- */
+
+/* [minimum, mean, maximum] of a number. */
+static json_t *spread_json(const report *r, report_number number, int phase)
+{
+    const spread s = report_spread(r, number, phase);
+
+    return json_pack("[f, f, f]", s.minimum, s.mean, s.maximum);
+}
+
+static json_t *balance_json(const report *r)
+{
+    return CF_JSON_OBJECT({"rows", json_real(report_balance(r, REPORT_ROWS))},
+                          {"edges", json_real(report_balance(r, REPORT_EDGES))},
+                          {"seconds", json_real(report_balance(r, REPORT_STEP_SECONDS))});
+}
+
+/* Phases in which nothing is sent are left out. */
+json_t *profile_predicted(const step_costs *steps)
+{
+    json_t *object = json_object();
+    double total = 0;
+
+    for (int phase = 0; phase < CF_N_PHASES; phase++) {
+        if (steps->mean[phase] == 0) continue;
+        json_object_set_new(object, cf_phase_names[phase], json_real(steps->mean[phase]));
+        total += steps->mean[phase];
+    }
+    json_object_set_new(object, "total", json_real(total));
+    json_object_set_new(object, "most", json_real(steps->maximum));
+    return object;
+}
+
+json_t *profile_summary(const report *r, const step_costs *steps)
+{
+    json_t *phases = json_object();
+
+    for (int phase = 0; phase < CF_N_PHASES; phase++)
+        json_object_set_new(
+            phases, cf_phase_names[phase],
+            CF_JSON_OBJECT({"seconds", spread_json(r, REPORT_SECONDS, phase)},
+                           {"mpi_seconds", spread_json(r, REPORT_MPI_SECONDS, phase)},
+                           {"bytes", spread_json(r, REPORT_BYTES, phase)},
+                           {"messages", spread_json(r, REPORT_MESSAGES, phase)}));
+    return CF_JSON_OBJECT({"event", json_string("profile")}, {"steps", json_integer(steps->steps)},
+                          {"phases", phases}, {"balance", balance_json(r)},
+                          {"held", spread_json(r, REPORT_HELD, 0)},
+                          {"allocated", spread_json(r, REPORT_PEAK, 0)},
+                          {"resident", spread_json(r, REPORT_RESIDENT, 0)});
+}
+
+/* ---- The file ---- */
+
+/* An element of "per_rank". */
+static json_t *rank_json(const rank_costs *rank, int number)
+{
+    json_t *phases = json_object();
+
+    for (int phase = 0; phase < CF_N_PHASES; phase++) {
+        const cf_phase_use *use = &rank->profile.phase[phase];
+
+        json_object_set_new(phases, cf_phase_names[phase],
+                            CF_JSON_OBJECT({"seconds", json_real(use->seconds)},
+                                           {"mpi_seconds", json_real(use->mpi_seconds)},
+                                           {"bytes", json_integer(use->bytes)},
+                                           {"messages", json_integer(use->messages)}));
+    }
+    return CF_JSON_OBJECT({"rank", json_integer(number)}, {"rows", json_integer(rank->rows)},
+                          {"edges", json_integer(rank->edges)}, {"held", json_integer(rank->held)},
+                          {"allocated", json_integer(rank->peak)},
+                          {"resident", json_integer(rank->resident)},
+                          {"seconds", json_real(report_value(rank, REPORT_SECONDS, CF_N_PHASES))},
+                          {"phases", phases});
+}
+
+static json_t *ranks_json(const report *r)
+{
+    json_t *ranks = json_array();
+
+    for (int rank = 0; rank < r->n_ranks; rank++)
+        json_array_append_new(ranks, rank_json(&r->rank[rank], rank));
+    return ranks;
+}
+
+/* The whole file. A program without steps, as evaluate, has no predictions. */
+static json_t *file_json(const report *r, const cf_report_context *context, const step_costs *steps,
+                         int n_nodes)
+{
+    const cf_dataset *dataset = context->dataset;
+    const cf_config *config = context->config;
+    json_t *object = CF_JSON_OBJECT(
+        {"command", json_string(context->command)}, {"version", json_string(CF_VERSION)},
+        {"model", json_string(cf_config_text(config, "model"))}, {"nodes", json_integer(n_nodes)},
+        {"ranks", json_integer(r->n_ranks)}, {"threads", json_integer(omp_get_max_threads())},
+        {"grid", json_sprintf("%dx%d", context->grid->n_rows, context->grid->n_columns)},
+        {"users", json_integer(dataset->n_users)}, {"items", json_integer(dataset->n_items)},
+        {"train", json_integer(dataset->n_train)},
+        {"embedding_size", json_integer(cf_config_int(config, "embedding_size"))},
+        {"balance", balance_json(r)}, {"per_rank", ranks_json(r)});
+
+    if (steps->steps == 0) return object;
+    json_object_set_new(object, "steps", json_integer(steps->steps));
+    json_object_set_new(object, "predicted_held", json_real(steps->memory));
+    json_object_set_new(object, "predicted_step_bytes", profile_predicted(steps));
+    return object;
+}
+
+/* The temporary file is opened and removed again, so that an old profile stays. */
+cf_status profile_check(const cf_par *world, const char *path)
+{
+    cf_output output = {0};
+    cf_status status = world->rank == 0 ? cf_output_open(&output, path) : CF_OK;
+
+    cf_output_close(&output);
+    return cf_par_agree(world, status);
+}
+
+/* NULL is jansson's way to say that memory ran out while the object was built. Errors of writing
+ * stay noted in the stream: cf_output_commit() finds them. Local. */
+static cf_status write_json(const json_t *object, const char *path)
+{
+    cf_output output = {0};
+    cf_status status;
+
+    CF_REQUIRE(object != NULL, CF_ERR_MEMORY, "%s: out of memory for the profile", path);
+    CF_TRY(cf_output_open(&output, path));
+    (void)json_dumpf(object, output.file, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
+    (void)fputc('\n', output.file);
+    CF_TRY(cf_output_commit(&output));
+done:
+    cf_output_close(&output);
+    return status;
+}
+
+cf_status profile_write(const report *r, const cf_report_context *context, const step_costs *steps,
+                        const char *path)
+{
+    const cf_par *world = &context->grid->world;
+    const int n_nodes = cf_par_count_nodes(world);
+    cf_status status = CF_OK;
+
+    if (world->rank == 0) {
+        json_t *object = file_json(r, context, steps, n_nodes);
+
+        status = write_json(object, path);
+        json_decref(object);
+    }
+    return cf_par_agree(world, status);
+}
+
+cf_status cf_train_write_profile(const cf_report_context *context, const char *path)
+{
+    report all = {0};
+    cf_status status;
+
+    CF_TRY(report_gather(context->grid, context->shard, &all));
+    CF_TRY(profile_write(&all, context, &(step_costs){0}, path));
+done:
+    report_destroy(&all);
+    return status;
+}
