@@ -13,11 +13,6 @@
 #include <math.h>
 #include <omp.h>
 
-double memory_padded(double count, int64_t tile)
-{
-    return ceil(count / (double)tile) * (double)tile;
-}
-
 /* Rows of a side of `n` rows that other blocks own and mine has edges to. */
 static double halo_rows(double n, double edges, double n_blocks)
 {

@@ -4,6 +4,8 @@
 
 #include "cf/model.h"
 
+#include <math.h>
+
 /** A rank's part of everything, on average: counts as doubles, for formulas. */
 typedef struct memory_shape {
     double users, items;      /* rows of its blocks */
@@ -16,4 +18,7 @@ typedef struct memory_shape {
 } memory_shape;
 
 /** `count` rounded up to whole tiles. */
-double memory_padded(double count, int64_t tile);
+static inline double memory_padded(double count, int64_t tile)
+{
+    return ceil(count / (double)tile) * (double)tile;
+}

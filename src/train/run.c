@@ -1,5 +1,5 @@
 /* A run: its folder, its checkpoints, its evaluations and its report, for models that are trained
- * by steps (steps.c) and for closed forms (closed.c).
+ * by steps (steps.c) and for closed forms (closed.c); train.c chooses.
  *
  *     set-up     dataset, grid, shard; then steps.c or closed.c create the model
  *     begin      the folder; the state of latest.h5, or the start of the tables; settings.yaml, log
@@ -267,22 +267,5 @@ cf_status run_report(run *r, const char *why)
     if (r->job->profile != NULL) CF_TRY(profile_write(&all, &context, &r->costs, r->job->profile));
 done:
     report_destroy(&all);
-    return status;
-}
-
-cf_status cf_train_run(const cf_par *world, const cf_config *config, const cf_train_job *job,
-                       cf_train_result *result)
-{
-    run r = {.world = world, .config = config, .job = job};
-    cf_train_result found = {0};
-    cf_status status;
-
-    supervisor_start(&r.supervisor, world, cf_config_real(config, "checkpoint_interval"),
-                     job->time_limit);
-    cf_par_start_profile();
-    CF_TRY(cf_closed_is(config) ? run_closed(&r, &found) : run_steps(&r, &found));
-    *result = found;
-done:
-    run_close(&r);
     return status;
 }

@@ -1,6 +1,6 @@
 /**
  * Private to train: a run, and the parts that steps.c and closed.c share. run.c has the parts;
- * cf_train_run() is run_steps() or run_closed().
+ * train.c chooses run_steps() or run_closed().
  */
 #pragma once
 

@@ -1,0 +1,19 @@
+/* The entry of training: one branch between models that are trained by steps and closed forms. */
+#include "run.h"
+
+cf_status cf_train_run(const cf_par *world, const cf_config *config, const cf_train_job *job,
+                       cf_train_result *result)
+{
+    run r = {.world = world, .config = config, .job = job};
+    cf_train_result found = {0};
+    cf_status status;
+
+    supervisor_start(&r.supervisor, world, cf_config_real(config, "checkpoint_interval"),
+                     job->time_limit);
+    cf_par_start_profile();
+    CF_TRY(cf_closed_is(config) ? run_closed(&r, &found) : run_steps(&r, &found));
+    *result = found;
+done:
+    run_close(&r);
+    return status;
+}
