@@ -129,6 +129,8 @@ done:
     return status;
 }
 
+/* A failure on one rank of a column must stop all columns, so the columns' statuses are agreed on
+ * by the whole grid. */
 cf_status cf_graph_create(const cf_grid *grid, const cf_shard *shard, cf_graph **out)
 {
     const edge_source by_user = {&shard->train, &shard->items};
@@ -201,6 +203,7 @@ const float *cf_graph_scale(const cf_graph *graph, cf_side side)
     return graph->adjacency[side].scale;
 }
 
+/* Grows to the widest field, so that sums themselves never allocate. */
 cf_status graph_reserve_scratch(cf_graph *graph, int64_t width)
 {
     float *scratch = NULL;

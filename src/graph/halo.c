@@ -38,6 +38,8 @@ done:
     return status;
 }
 
+/* The halo is ascending by global number and blocks are contiguous, so the rows of one owner are
+ * contiguous in it, as a plan wants them: no sort by owner. */
 cf_status graph_create_halo(const cf_par *column, const cf_blocks *blocks, int64_t *needed,
                             int64_t n_needed, halo *out)
 {
@@ -189,6 +191,7 @@ static void unpack_within(const restricted *r, const int *count)
     }
 }
 
+/* Receives are posted first; rows move to their places only when all have arrived. */
 static void exchange_side_within(cf_graph *graph, const restricted *r)
 {
     int *incoming = graph->peer_count, *outgoing = incoming + graph->column.size;

@@ -138,6 +138,7 @@ static void exchange_side(const cf_graph *graph, cf_sparse *sparse, cf_side side
     sparse->n_recv[side] = plan->n_recv;
 }
 
+/* Costs the rows listed, not the places of the side: open and close touch nothing else. */
 void cf_graph_open_sparse(cf_sparse *sparse)
 {
     for (int side = 0; side < 2; side++) {

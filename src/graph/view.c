@@ -59,6 +59,7 @@ static void fill_numbers(const cf_shard *shard, const edge_list *received, int64
         out[cursor[received->item[k] - shard->first_item]++] = received->number[k];
 }
 
+/* Items and numbers travel as two messages of one plan; the item says where the number belongs. */
 cf_status cf_graph_number_edges(cf_graph *graph, const cf_shard *shard)
 {
     const int64_t n_here = shard->train_by_item.start[shard->n_items];

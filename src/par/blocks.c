@@ -8,6 +8,7 @@ int64_t cf_par_even_start(int64_t n, int count, int b)
     return n / count * b + cf_min(b, larger);
 }
 
+/* Blocks differ in size by at most one; callers that weigh rows move the starts afterwards. */
 cf_status cf_par_create_blocks(int64_t n, int count, cf_blocks *out)
 {
     int64_t *start = NULL;

@@ -2,6 +2,7 @@
  * (the slices of a block) and each column (the blocks of a slice). */
 #include "cf/par.h"
 
+/* A communicator of the ranks with the same color, in ascending order of key. */
 static void split(const cf_par *world, int color, int key, cf_par *out)
 {
     MPI_Comm_split(world->comm, color, key, &out->comm);

@@ -26,6 +26,7 @@ void cf_par_destroy_plan(cf_plan *plan)
     cf_arrays_destroy(plan, plan_arrays, N_PLAN_ARRAYS);
 }
 
+/* Counts alone decide; calling it again restores starts that were used as cursors. */
 void cf_par_order_plan(cf_plan *plan)
 {
     plan->n_send = cf_par_displacements(plan->send_count, plan->send_start, plan->par->size);
@@ -50,6 +51,7 @@ void cf_par_reply(const cf_plan *plan, const void *reply, void *out, MPI_Datatyp
                   plan->send_start, type, plan->par->comm);
 }
 
+/* What a rank sends to itself is no message. */
 double cf_par_plan_bytes(const cf_plan *plan, int64_t element_bytes, bool reply)
 {
     const int *count = reply ? plan->recv_count : plan->send_count;

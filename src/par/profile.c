@@ -30,12 +30,13 @@ static struct {
 
 /* ---- Phases ---- */
 
-/* An evaluation uses the same code as a step; its halo shall not count as a step's. */
+/* An evaluation uses the same code as a step; its halo must not count as a step's. */
 static bool is_exclusive(cf_phase phase)
 {
     return phase >= CF_PHASE_EVALUATION;
 }
 
+/* The time since the last change belongs to the phase that ends here. */
 static void change_to(cf_phase phase)
 {
     const double time = cf_clock_now();
@@ -89,6 +90,7 @@ typedef struct payload {
     int64_t bytes, messages;
 } payload;
 
+/* Add a finished MPI call, begun at `began`, to the phase. */
 static void count(double began, payload sent)
 {
     cf_phase_use *use = &now.used.phase[now.phase];
@@ -98,6 +100,7 @@ static void count(double began, payload sent)
     use->messages += sent.messages;
 }
 
+/* PMPI_ here and below: what the profile itself calls is not counted. */
 static int64_t bytes_of(int64_t n, MPI_Datatype type)
 {
     int size = 0;
@@ -156,6 +159,7 @@ int MPI_Send(const void *from, int n, MPI_Datatype type, int to, int tag, MPI_Co
     return error;
 }
 
+/* Receives count time alone: their bytes are counted where they are sent. */
 int MPI_Recv(void *into, int n, MPI_Datatype type, int from, int tag, MPI_Comm comm,
              MPI_Status *state)
 {
@@ -178,6 +182,7 @@ int MPI_Sendrecv(const void *from, int n, MPI_Datatype type, int to, int tag, vo
     return error;
 }
 
+/* A nonblocking call only starts: the wait for it counts in MPI_Waitall(). */
 int MPI_Isend(const void *from, int n, MPI_Datatype type, int to, int tag, MPI_Comm comm,
               MPI_Request *request)
 {
@@ -216,6 +221,7 @@ int MPI_Barrier(MPI_Comm comm)
     return error;
 }
 
+/* Counted at the root, as if it sent to each of the others: no model of the library's tree. */
 int MPI_Bcast(void *data, int n, MPI_Datatype type, int root, MPI_Comm comm)
 {
     const double began = cf_clock_now();
@@ -225,6 +231,8 @@ int MPI_Bcast(void *data, int n, MPI_Datatype type, int root, MPI_Comm comm)
     return error;
 }
 
+/* Reduce-scatter and allgather, each (P - 1) / P of the bytes in log2 P rounds (Rabenseifner 2004).
+ */
 int MPI_Allreduce(const void *from, void *into, int n, MPI_Datatype type, MPI_Op op, MPI_Comm comm)
 {
     const double began = cf_clock_now();
@@ -235,6 +243,7 @@ int MPI_Allreduce(const void *from, void *into, int n, MPI_Datatype type, MPI_Op
     return error;
 }
 
+/* Recursive doubling: in each round the whole vector goes to one rank. */
 int MPI_Scan(const void *from, void *into, int n, MPI_Datatype type, MPI_Op op, MPI_Comm comm)
 {
     const double began = cf_clock_now();
@@ -253,6 +262,7 @@ int MPI_Exscan(const void *from, void *into, int n, MPI_Datatype type, MPI_Op op
     return error;
 }
 
+/* With MPI_IN_PLACE the caller is the root, which sends nothing. */
 int MPI_Gather(const void *from, int n, MPI_Datatype type, void *into, int n_into,
                MPI_Datatype type_into, int root, MPI_Comm comm)
 {
@@ -293,6 +303,7 @@ int MPI_Allgatherv(const void *from, int n, MPI_Datatype type, void *into, const
     return error;
 }
 
+/* The same number of elements to each rank. */
 int MPI_Alltoall(const void *from, int n, MPI_Datatype type, void *into, int n_into,
                  MPI_Datatype type_into, MPI_Comm comm)
 {
@@ -303,6 +314,7 @@ int MPI_Alltoall(const void *from, int n, MPI_Datatype type, void *into, int n_i
     return error;
 }
 
+/* Ranks that get no element get no message. */
 int MPI_Alltoallv(const void *from, const int counts[], const int starts[], MPI_Datatype type,
                   void *into, const int counts_into[], const int starts_into[],
                   MPI_Datatype type_into, MPI_Comm comm)
