@@ -27,10 +27,10 @@ void cf_par_init(int *argc, char ***argv, cf_par *world);
 void cf_par_finalize(void);
 
 /**
- * Make all ranks go on, or all leave. Collective: every rank brings the status of its local work;
- * if any failed, every rank gets the status and the message of the lowest rank that failed (the
- * message is prefixed with "rank N: " when there is more than one rank and the message does not
- * come from all of them). Costs one small Allreduce when all is well.
+ * Make all ranks go on, or all leave. Collective: each rank passes the status of its local work. If
+ * any failed, every rank gets the status and the message of the lowest rank that failed. "rank N: "
+ * comes before the message, with the world rank, unless all ranks failed or the message has it
+ * already. Costs one small Allreduce when no rank failed.
  */
 cf_status cf_par_agree(const cf_par *par, cf_status status);
 

@@ -9,6 +9,7 @@
 
 #include <cblas.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 static const int64_t chunk_bytes = (int64_t)1 << 30; /* an MPI count is an int */
@@ -39,25 +40,37 @@ void cf_par_finalize(void)
     MPI_Finalize();
 }
 
-/* The lowest rank that failed decides. Its rank is named unless all ranks failed, since then it is
- * not that rank's doing. */
+/* Does a message say already which rank it comes from? An error that the ranks of a grid column
+ * agreed on is agreed on by all ranks once more. */
+static bool names_a_rank(const char *message)
+{
+    int end = 0;
+
+    return sscanf(message, "rank %*d: %n", &end) == 0 && end > 0;
+}
+
+/* The lowest rank that failed decides. Its world rank is named, whatever the communicator, unless
+ * all ranks failed, since then it is not that rank's doing. */
 static cf_status agree(const cf_par *par, cf_status status, bool name_rank)
 {
     enum { FIRST, ANY_OK }; /* lowest rank that failed; -1 if any rank did not fail */
     int state[2] = {status == CF_OK ? INT_MAX : par->rank, status == CF_OK ? -1 : 0};
     struct {
-        int status;
+        int status, world_rank;
         char message[1024];
     } report = {.status = status};
 
     MPI_Allreduce(MPI_IN_PLACE, state, 2, MPI_INT, MPI_MIN, par->comm);
     if (state[FIRST] == INT_MAX) return CF_OK;
-    if (par->rank == state[FIRST])
+    if (par->rank == state[FIRST]) {
+        MPI_Comm_rank(MPI_COMM_WORLD, &report.world_rank);
         strncpy(report.message, cf_error_message(), sizeof report.message - 1);
+    }
     MPI_Bcast(&report, sizeof report, MPI_BYTE, state[FIRST], par->comm);
-    if (state[ANY_OK] == 0 || (!name_rank && report.status != CF_ERR_MEMORY))
+    if (state[ANY_OK] == 0 || (!name_rank && report.status != CF_ERR_MEMORY) ||
+        names_a_rank(report.message))
         return CF_FAIL((cf_status)report.status, "%s", report.message);
-    return CF_FAIL((cf_status)report.status, "rank %d: %s", state[FIRST], report.message);
+    return CF_FAIL((cf_status)report.status, "rank %d: %s", report.world_rank, report.message);
 }
 
 cf_status cf_par_agree(const cf_par *par, cf_status status)
