@@ -2,8 +2,8 @@
 
     tools/study source [MODULE...] [--build FOLDER]
 
-A comment line is one that begins inside /* */ or with /* or //; in headers, also one that ends with a comment. A
-function is counted from the first line of its signature to its closing brace. "statics explained": static functions
+A comment line is one that begins inside /* */ or with /* or //; in headers, also one that ends with a comment. Shares
+are of the lines that are not blank. A function is counted from the first line of its signature to its closing brace. "statics explained": static functions
 of over 8 lines that have a comment above, of all of that length. A circle is a set of files of one module that need
 symbols of one another, directly or by way of others in the set; circles are found in the object files of --build.
 """
@@ -38,6 +38,7 @@ class Function:
 class Source:
     path: pathlib.Path
     n_lines: int
+    n_blank: int
     n_comments: int  # lines of comment alone
     n_commented: int  # with those that end with one
     n_opening: int  # lines of the comment that the file opens with
@@ -106,7 +107,8 @@ def read(path: pathlib.Path) -> Source:
     lines = path.read_text(encoding="utf-8").splitlines()
     comments, commented = comment_lines(lines)
     opening = comments.index(False) if False in comments else len(lines)
-    return Source(path, len(lines), sum(comments), sum(commented), opening, list(functions_of(lines, comments)))
+    blank = sum(not line.strip() for line in lines)
+    return Source(path, len(lines), blank, sum(comments), sum(commented), opening, list(functions_of(lines, comments)))
 
 
 # ---- Circles ---------------------------------------------------------------------------------------------------------
@@ -166,18 +168,23 @@ def share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f}%" if whole else "-"
 
 
+def n_filled(sources: list[Source]) -> int:
+    """Lines that are not blank."""
+    return sum(one.n_lines - one.n_blank for one in sources)
+
+
 def module_line(module: str, sources: list[Source], headers: list[Source]) -> list[str]:
     mine = [source for source in sources if module in (source.module, "all")]
     statics = [one for source in mine for one in source.functions if one.is_static and one.n_lines > EXPLAINED]
     n_lines = sum(one.n_lines for one in mine)
     line = [
-        module, str(len(mine)), str(n_lines), share(sum(one.n_comments for one in mine), n_lines),
+        module, str(len(mine)), str(n_lines), share(sum(one.n_comments for one in mine), n_filled(mine)),
         str(sum(len(one.functions) for one in mine)), f"{sum(one.is_explained for one in statics)}/{len(statics)}",
     ]
     for is_public in (True, False):
         heads = [one for one in headers if module in (one.module, "all") and is_public == ("include" in one.path.parts)]
         n_lines = sum(one.n_lines for one in heads)
-        line += [str(n_lines), share(sum(one.n_commented for one in heads), n_lines)]
+        line += [str(n_lines), share(sum(one.n_commented for one in heads), n_filled(heads))]
     return line
 
 
