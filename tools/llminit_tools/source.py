@@ -4,8 +4,9 @@
 
 A comment line is one that begins inside /* */ or with /* or //; in headers, also one that ends with a comment. Shares
 are of the lines that are not blank. A function is counted from the first line of its signature to its closing brace.
-"statics explained": static functions of over 8 lines that have a comment above, of all of that length. A circle is a set of files of one module that need
-symbols of one another, directly or by way of others in the set; circles are found in the object files of --build.
+"statics explained": static functions of over 8 lines that have a comment above, of all of that length. A circle is a
+set of files of one module that need symbols of one another, directly or by way of others in the set; circles are found
+in the object files of --build.
 """
 from __future__ import annotations
 
