@@ -74,7 +74,7 @@ static cf_status open_folder(run *r, bool *resume)
     CF_TRY(cf_par_agree(r->world, status));
     cf_par_broadcast(r->world, &found, sizeof found, 0);
     CF_REQUIRE(!found || r->job->resume, CF_ERR_USAGE,
-               "%s: there is a run in it: --resume auto goes on with it; else choose another --out",
+               "%s: there is a run in it: --resume auto resumes it; else choose another --out",
                out);
     *resume = found != 0;
 done:
@@ -102,7 +102,7 @@ static cf_status load_latest(run *r)
     r->progress = file->progress;
     r->selection = file->selection;
     file->selection = NULL;
-    cf_log("goes on from %s: epoch %lld, batch %lld", r->latest, (long long)r->progress.epoch,
+    cf_log("resumes from %s: epoch %lld, batch %lld", r->latest, (long long)r->progress.epoch,
            (long long)r->progress.batch);
 done:
     cf_free(&changeable);
