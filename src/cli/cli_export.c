@@ -42,6 +42,7 @@ static cf_status write_rows(const cf_table *table, cf_output *output)
     for (int64_t first = 0; first < table->n_rows; first += pass) {
         int64_t count = cf_min(pass, table->n_rows - first);
 
+        /* all ranks gather, rank 0 alone writes: it may fail alone, hence the agreement below */
         CF_TRY(cf_table_gather(table, first, count, rows));
         for (int64_t k = 0; k < count && world->rank == 0; k++)
             /* without the padding to whole segments */
@@ -64,6 +65,7 @@ static cf_status write_names(const cf_dataset *dataset, cf_name_kind which, cf_o
     for (int64_t first = 0; first < n; first += NAMES_PER_PASS) {
         int64_t count = world->rank == 0 ? cf_min(NAMES_PER_PASS, n - first) : 0;
 
+        /* rank 0 reads the pass; the others enter the read with no names */
         CF_TRY(cf_dataset_read_names(dataset, which, first, count, &names));
         for (int64_t k = 0; k < names.count; k++)
             fprintf(output->file, "%s\n", names.bytes + names.start[k]);
@@ -167,6 +169,7 @@ static cf_status run_export(const cf_par *world, const cli_arguments *arguments)
     cf_trained *trained = NULL;
     cf_status status;
 
+    /* the folder comes second: a checkpoint that cannot be loaded leaves none behind */
     CF_TRY(cli_load(world, arguments, &trained));
     CF_TRY(create_folder(world, folder));
     CF_TRY(trained->final[CF_USERS] != NULL ? export_tables(trained, folder)

@@ -16,6 +16,7 @@ static cf_status append_line(char *line, ssize_t length, int64_t capacity[2], cf
         length--;
     if (length == 0) goto done;
     line[length] = '\0';
+    /* start has count + 1 offsets; the bytes keep a NUL after each id */
     CF_TRY(CF_GROW(ids->start, capacity[0], ids->count + 2));
     CF_TRY(CF_GROW(ids->bytes, capacity[1], end + length + 1));
     memcpy(ids->bytes + end, line, (size_t)length + 1);

@@ -62,8 +62,8 @@ done:
 
 /* ---- Printing ------------------------------------------------------------------------------- */
 
-/* A line each; texts of several lines (settings) would drown the rest, so only their size is told.
- * The kind is in the first line already. */
+/* A line each; texts of several lines (settings) would drown the rest, so only their size is
+ * printed. The kind is in the first line already. */
 static void print_attributes(json_t *attributes)
 {
     const char *name;
@@ -129,6 +129,7 @@ static cf_status run_info(const cf_par *world, const cli_arguments *arguments)
     snprintf(digest, sizeof digest, "%016llx", (unsigned long long)number);
     CF_TRY(read_attributes(world, store, &attributes));
     CF_TRY(read_arrays(world, store, &arrays));
+    /* nothing more is read; rank 0 alone has the JSON objects */
     cf_store_close(&store);
     if (world->rank == 0) {
         info = json_pack("{s:s, s:s, s:o, s:o}", "file", path, "digest", digest, "attributes",

@@ -45,6 +45,8 @@ bool cf_closed_is(const cf_config *config)
     return find_form(cf_config_text(config, "model")) != NULL;
 }
 
+/* A closed form has its own default of reg_weight, since its scale differs from a trained model's;
+ * a value that the user gave is kept. */
 cf_status cf_closed_set_defaults(cf_config *config)
 {
     const closed_form *form = find_form(cf_config_text(config, "model"));
@@ -60,6 +62,7 @@ const char *cf_closed_uses(const cf_config *config)
     return form != NULL ? form->uses : NULL;
 }
 
+/* The setting's other values, zero and mean, give L3AE the same result. */
 static cf_closed_missing read_missing(const cf_config *config)
 {
     if (cf_config_is(config, "missing_embedding", "error")) return CF_CLOSED_MISSING_REFUSED;
@@ -91,6 +94,7 @@ double cf_closed_predict_memory(const cf_closed_options *options, int64_t n_item
     const double word = options->precision == CF_F32 ? 4 : 8;
     const double items = (double)n_items, dim = form->vectors ? (double)embedding_dim : 0,
                  width = CF_LANES * (double)cf_table_segments(n_items);
+    /* rows x columns of the mesh */
     const int down = (int)sqrt((double)n_ranks), across = n_ranks / down;
     const double matrices = items * form->n_matrices * word + dim * (4 + word),
                  moving = CF_CLOSED_BLOCK * (1 + 1.0 / down + 1.0 / across) * word;
@@ -98,6 +102,8 @@ double cf_closed_predict_memory(const cf_closed_options *options, int64_t n_item
     return items * (4 * width / n_ranks + matrices / (down * across) + moving);
 }
 
+/* L3AE needs vectors, and draws none for items without one. The setting `error` is checked first,
+ * because its message names the first such item. */
 static cf_status check_vectors(const cf_closed_options *options, const cf_dataset *dataset)
 {
     const char *path = cf_dataset_path(dataset);
@@ -160,6 +166,8 @@ cf_table *cf_closed_matrix(const cf_closed *closed)
     return closed->matrix;
 }
 
+/* Scratch for one number an item, and a mesh of all ranks. Collective; on failure the caller closes
+ * what was opened. */
 static cf_status open_solver(closed_solver *s)
 {
     const cf_par *world = &s->closed->grid->world;
@@ -175,6 +183,7 @@ done:
     return status;
 }
 
+/* A solver of zero bytes, or one whose opening failed, may be closed. */
 static void close_solver(closed_solver *s)
 {
     cf_free(&s->diagonal);

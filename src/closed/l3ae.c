@@ -122,12 +122,14 @@ static cf_status combine(closed_solver *s, const cf_cyclic *text, cf_cyclic *p, 
     cf_status status;
 
     CF_TRY(cf_linalg_add_product(text, p, s->closed->options.distill_weight, result));
+    /* result = d S'P here; the factors become -c_j of the formula above */
     cf_linalg_get_diagonal(p, s->diagonal);
     cf_linalg_get_diagonal(result, s->factors);
     for (int64_t j = 0; j < s->n; j++)
         s->factors[j] = -(1 + s->factors[j]) / s->diagonal[j];
     cf_linalg_scale_rows(p, s->factors);
     cf_linalg_add_cyclic(p, result);
+    /* I is never added: c_j is what makes the diagonal of B' zero, so it is set to zero exactly */
     cf_linalg_fill_diagonal(result, 0);
     closed_lap(s, &s->seconds.product, "matrices multiplied");
 done:

@@ -50,6 +50,7 @@ static cf_status broadcast_lists(const cf_closed *closed, int row, cf_lists *out
     cf_status status = CF_OK;
 
     *out = row == column->rank ? *mine : (cf_lists){0};
+    /* a single block is this rank's own, so nothing is sent and nothing can fail */
     if (column->size == 1) return CF_OK;
     cf_par_broadcast(column, sizes, sizeof sizes, row);
     if (row != column->rank) {

@@ -11,6 +11,7 @@ static void *member(void *object, const cf_array *array)
     return (char *)object + array->offset;
 }
 
+/* After a failure the caller destroys what was allocated: the other pointers are still NULL. */
 cf_status cf_arrays_create(void *object, const cf_array *arrays, int n, const int64_t *counts)
 {
     cf_status status = CF_OK;

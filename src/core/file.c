@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+/* The message names the final path: the temporary file means nothing to the user. */
 static cf_status fail_write(const char *path)
 {
     return CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", path, strerror(errno));
@@ -35,6 +36,7 @@ cf_status cf_output_open(cf_output *output, const char *path)
 
     *output = (cf_output){0};
     CF_TRY(copy_path(path, "", &output->path));
+    /* in the same folder: rename() cannot cross file systems */
     CF_TRY(copy_path(path, ".tmp", &output->temporary));
     output->file = fopen(output->temporary, "wb");
     if (output->file == NULL) CF_TRY(fail_write(path));
@@ -63,6 +65,7 @@ done:
     return status;
 }
 
+/* A file that is still open was not committed: its temporary file is deleted. */
 void cf_output_close(cf_output *output)
 {
     if (output->file != NULL) {

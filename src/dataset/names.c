@@ -73,6 +73,7 @@ static cf_status read_names(cf_store *store, const cf_par *world, cf_name_kind w
     CF_TRY(dataset_read_part(store, array->start, CF_I64, first, rows, names.start));
     status = dataset_check_offsets(store, array->start, names.start, rows,
                                    (const int64_t[2]){0, shape[0]});
+    /* a rank whose range is empty has no first offset; it still enters both reads */
     if (status == CF_OK && rows > 0) {
         begin = names.start[0];
         size = names.start[count] - begin;
@@ -187,6 +188,7 @@ cf_status cf_dataset_find(const cf_dataset *dataset, cf_name_kind which, const c
         list[k] = (query){ids->bytes + ids->start[k], k};
         found[k] = -1;
     }
+    /* ids are sorted, not the file's names: the list is short, the file may be large */
     qsort(list, (size_t)ids->count, sizeof *list, compare_queries);
     CF_TRY(scan_names(dataset, which, list, ids->count, found));
     /* -1 where this rank has not found it: the maximum is the number, or -1 */

@@ -73,6 +73,7 @@ static cf_status check_arrays(const cf_dataset *dataset)
         CF_TRY(expect_shape(store, arrays[k].name, arrays[k].type, arrays[k].rows));
     if (cf_store_has(store, "/items/title_start"))
         CF_TRY(expect_shape(store, "/items/title_start", CF_I64, dataset->n_items + 1));
+    /* without vectors neither array exists; the type of the vectors is the file's choice */
     if (dataset->embedding_dim == 0) goto done;
     CF_TRY(expect_shape(store, "/items/embedding_present", CF_U8, dataset->n_items));
     CF_TRY(cf_store_shape(store, "/items/embedding", &type, shape));

@@ -17,6 +17,7 @@ static int64_t first_not_finite(const cf_dataset *dataset, int64_t first, int64_
     for (int64_t k = 0; k < count && bad == dataset->n_items; k++)
         for (int64_t j = 0; j < dim; j++)
             if (!isfinite(rows[k * dim + j])) bad = first + k;
+    /* the minimum: the same item is reported on any number of ranks */
     MPI_Allreduce(MPI_IN_PLACE, &bad, 1, MPI_INT64_T, MPI_MIN, dataset->world->comm);
     return bad;
 }

@@ -59,6 +59,7 @@ done:
     return status;
 }
 
+/* Offsets first, then the bytes, each string with its NUL. Collective. */
 static cf_status write_strings(const writer *out, const char *starts, const char *bytes,
                                const cf_strings *strings)
 {
@@ -68,6 +69,7 @@ static cf_status write_strings(const writer *out, const char *starts, const char
     return write_array(out, bytes, CF_U8, string_bytes(strings), strings->bytes);
 }
 
+/* Offsets first, then the elements. Collective. */
 static cf_status write_lists(const writer *out, const char *starts, const char *index,
                              const cf_lists *lists)
 {

@@ -40,6 +40,7 @@ void cf_optim_read_options(const cf_config *config, cf_optim_options *out)
 }
 
 enum { MAX_MOMENTS = 2 };
+/* The values that Kingma and Ba recommend, which are PyTorch's defaults too. */
 static const double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
 
 /* The time of a thread's calls of cf_optim_update(), extrapolated from every TIMED_CALLS-th call. A
@@ -71,6 +72,7 @@ cf_status cf_optim_create(const cf_optim_options *options, cf_table *const table
     cf_status status = cf_par_agree(&table[0]->grid->world, CF_ALLOC(optim, 1));
 
     CF_TRY(status);
+    /* moments have the tables' blocks and slices, so that a row and its moments are on one rank */
     optim->learning_rate = options->learning_rate;
     optim->weight_decay = (float)options->weight_decay;
     optim->n_moments = options->learner == CF_ADAM ? MAX_MOMENTS : 0;
@@ -132,6 +134,7 @@ static void adam_row(const cf_optim *optim, float *x, float *m, float *v, const 
     const cf_lanes size = cf_lanes_all(-optim->step_size);
     const cf_lanes scale = cf_lanes_all(optim->second_scale), eps = cf_lanes_all((float)epsilon);
 
+    /* the padding of a row to whole lanes is updated as well: it is zero and stays zero */
     for (int64_t k = 0; k < width; k += CF_LANES) {
         const cf_lanes x0 = cf_lanes_load(x + k), m0 = cf_lanes_load(m + k);
         const cf_lanes gradient = cf_lanes_fma(decay, x0, cf_lanes_load(g + k));
@@ -195,6 +198,8 @@ static void add_time(tally *mine, int count, double seconds)
     mine->timed_rows += count;
 }
 
+/* Called by several threads at once, each with rows of its own: no two calls of a step share a row,
+ * so the tables need no lock, and each thread adds to its own tally. */
 void cf_optim_update(void *context, cf_side side, const int32_t *rows, int count,
                      const float *gradient)
 {

@@ -33,6 +33,7 @@ void cf_par_order_plan(cf_plan *plan)
     plan->n_recv = cf_par_displacements(plan->recv_count, plan->recv_start, plan->par->size);
 }
 
+/* Counts travel once; displacements follow from them on each side. */
 void cf_par_complete_plan(cf_plan *plan)
 {
     MPI_Alltoall(plan->send_count, 1, MPI_INT, plan->recv_count, 1, MPI_INT, plan->par->comm);
@@ -45,6 +46,7 @@ void cf_par_send(const cf_plan *plan, const void *send, void *recv, MPI_Datatype
                   plan->recv_start, type, plan->par->comm);
 }
 
+/* What came from a rank goes back to it, so the two sides of the plan change their roles. */
 void cf_par_reply(const cf_plan *plan, const void *reply, void *out, MPI_Datatype type)
 {
     MPI_Alltoallv(reply, plan->recv_count, plan->recv_start, type, out, plan->send_count,

@@ -46,6 +46,7 @@ static void change_to(cf_phase phase)
     now.phase = phase;
 }
 
+/* Within an exclusive phase nothing changes, and its end restores the phase before it. */
 cf_phase cf_par_set_phase(cf_phase phase)
 {
     const cf_phase before = now.phase;
@@ -59,6 +60,7 @@ void cf_par_restore_phase(cf_phase before)
     change_to(before);
 }
 
+/* The sum over the phases stays the same. */
 void cf_par_move_seconds(cf_phase from, cf_phase to, double seconds)
 {
     if (is_exclusive(now.phase)) return;
@@ -73,6 +75,7 @@ void cf_par_start_profile(void)
     now.since = cf_clock_now();
 }
 
+/* Up to this moment: the seconds of the current phase are added before the copy. */
 cf_profile cf_par_read_profile(void)
 {
     change_to(now.phase);
@@ -105,6 +108,7 @@ static int64_t bytes_of(int64_t n, MPI_Datatype type)
 {
     int size = 0;
 
+    /* the size of the data, not its extent: gaps of a type are not sent */
     PMPI_Type_size(type, &size);
     return n * size;
 }
