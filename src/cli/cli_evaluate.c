@@ -1,7 +1,7 @@
 /* evaluate: metrics of a trained model on the test or valid part.
  *
  * Two protocols: history masked (items that the user has in train, and for test in valid, are not
- * ranked) or not masked (all items are ranked). Both may be asked for at once. */
+ * ranked) or not masked (all items are ranked). Both may be requested at once. */
 #include "cli.h"
 
 #include <string.h>
@@ -49,7 +49,7 @@ static cf_status set_topk(cf_config *config, const char *topk)
     return cf_config_set(config, assignment);
 }
 
-/* A table for each protocol that was asked for. */
+/* A table for each requested protocol. */
 static void print_metrics(const evaluation *e, const cf_metrics metrics[2])
 {
     static const char *const protocol[] = {"history masked", "history not masked"};

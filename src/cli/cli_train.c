@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-/* "test" is there only if the dataset has a test part and the run came to its end. */
+/* "test" is there only if the dataset has a test part and the run was completed. */
 static json_t *result_json(const cf_train_result *result)
 {
     const cf_run_progress *progress = &result->progress;

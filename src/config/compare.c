@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-/* True if `name` stands in the comma-separated `list`, as a whole word: "embedding" is not in
+/* True if `name` is in the comma-separated `list`, as a whole word: "embedding" is not in
  * "embedding_size". */
 static bool is_listed(const char *list, const char *name)
 {

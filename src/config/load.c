@@ -22,7 +22,7 @@ static bool is_ignored(const cf_config *config, const char *name)
     return false;
 }
 
-/* The hint may name a setting of another command too: both may stand in one file. */
+/* The hint may name a setting of another command too: both may be in one file. */
 static cf_status fail_unknown(config_update *update, const char *name, const yaml_node_t *key)
 {
     const cf_config *config = update->config;

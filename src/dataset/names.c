@@ -174,7 +174,7 @@ done:
 }
 
 /* Each rank finds the ids of its own part of the file; the maximum over the ranks is the answer. An
- * id may be asked for several times. */
+ * id may be in the list several times. */
 cf_status cf_dataset_find(const cf_dataset *dataset, cf_name_kind which, const cf_strings *ids,
                           const char *origin, int64_t *out)
 {

@@ -92,8 +92,9 @@ static void mark_neighbours(const cf_graph *graph, cf_hops *hops, cf_side side, 
     }
 }
 
-/* Distances of my halo to the rows' owners, who take the least of all ranks; and back to all ranks
- * that have the rows in their halo. */
+/* Send the distances of my halo to the rows' owners, who keep the least of all ranks. The owners
+ * then reply to all ranks that have the rows in their halo. All minima are taken before the first
+ * reply is written, so every rank receives the same distance. */
 static void exchange_distances(const cf_graph *graph, cf_hops *hops, cf_side side)
 {
     const halo *h = &graph->halo[side];

@@ -16,6 +16,7 @@ static void scatter(const uint64_t *keys, uint64_t *out, int64_t count, int shif
         out[start[keys[i] >> shift & (VALUES - 1)]++] = keys[i];
 }
 
+/* After an odd number of passes the result is in the scratch array, and is copied back. */
 void cf_sort_u64(uint64_t *keys, uint64_t *scratch, int64_t count)
 {
     int64_t histogram[BYTES][VALUES] = {{0}};

@@ -24,6 +24,7 @@ static void send_receive(const cf_par *par, const char *out, int64_t n_out, int 
     }
 }
 
+/* Where the records of `rank` begin: they are grouped by rank, in order of ranks. */
 static int64_t sum_before(const int64_t *counts, int rank)
 {
     int64_t sum = 0;

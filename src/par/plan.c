@@ -46,7 +46,8 @@ void cf_par_send(const cf_plan *plan, const void *send, void *recv, MPI_Datatype
                   plan->recv_start, type, plan->par->comm);
 }
 
-/* What came from a rank goes back to it, so the two sides of the plan change their roles. */
+/* A reply goes back to the rank that sent the request, so the two sides of the plan change roles.
+ */
 void cf_par_reply(const cf_plan *plan, const void *reply, void *out, MPI_Datatype type)
 {
     MPI_Alltoallv(reply, plan->recv_count, plan->recv_start, type, out, plan->send_count,

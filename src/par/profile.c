@@ -318,7 +318,7 @@ int MPI_Alltoall(const void *from, int n, MPI_Datatype type, void *into, int n_i
     return error;
 }
 
-/* Ranks that get no element get no message. */
+/* A rank that receives no element receives no message. */
 int MPI_Alltoallv(const void *from, const int counts[], const int starts[], MPI_Datatype type,
                   void *into, const int counts_into[], const int starts_into[],
                   MPI_Datatype type_into, MPI_Comm comm)

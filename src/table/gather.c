@@ -7,10 +7,10 @@
 
 #include <string.h>
 
-/* Floats that one round brings to a rank. */
+/* Floats that a rank receives in one round. */
 static const int64_t round_floats = (int64_t)1 << 22;
 
-/* Whole rows that one round brings to a rank. */
+/* Whole rows that a rank receives in one round: at least one, however wide. */
 static int64_t rows_per_round(const cf_table *table)
 {
     return cf_max(1, round_floats / table->full_width);
