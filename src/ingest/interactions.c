@@ -1,4 +1,5 @@
-/* The array of a rank's interactions while files are read: it grows to a predicted size. */
+/* The array of a rank's interactions while files are read. It grows to the size predicted from the
+ * part of the file that has been read, so that it is copied a few times only. */
 #include "interactions.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
-/* The settings of `prepare`, and the options read from them. */
+/* The settings of `prepare`, and the options read from them once, before any file is opened.
+ * RecBole's names of fields and filters are kept. */
 #include "split.h"
 
 #include <string.h>

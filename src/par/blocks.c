@@ -1,4 +1,5 @@
-/* Blocks: 0 .. n-1 cut into contiguous ranges, and the search for the range of an index. */
+/* Blocks: 0 .. n-1 cut into contiguous ranges, and the search for the range of an index. The starts
+ * are count + 1 ascending numbers; a block may be empty. */
 #include "cf/par.h"
 
 int64_t cf_par_even_start(int64_t n, int count, int b)

@@ -1,4 +1,5 @@
-/* The settings of `synthesize`, and the options read from them. */
+/* The settings of `synthesize`, and the options read from them. cf/synth.h says which distribution
+ * each one shapes. */
 #include "cf/synth.h"
 
 const cf_setting cf_synth_settings[] = {

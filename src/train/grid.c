@@ -1,3 +1,10 @@
+/* The grid of a run, and the memory that it needs.
+ *
+ * A rank is predicted to hold its share of the lists of interactions (1 / rows), of the tables and
+ * moments (1 / rows / columns), and what the model or the closed form says of itself. `grid: auto`
+ * takes the divisor of the number of ranks with the most slices, up to one segment of 16 dimensions
+ * each, and then more blocks until the prediction fits. tests/train/profile.c compares predicted
+ * with counted. */
 #include "internal.h"
 
 #include <stdlib.h>
@@ -15,6 +22,7 @@ static int64_t segments_of(const cf_dataset *dataset, const cf_config *config)
     return cf_table_segments(dim_of(dataset, config));
 }
 
+/* Lists: train from both sides, valid, test, and their starts, 8 bytes a number. */
 double grid_predict_bytes(const cf_dataset *dataset, const cf_config *config, int n_rows,
                           int n_columns)
 {
@@ -25,12 +33,11 @@ double grid_predict_bytes(const cf_dataset *dataset, const cf_config *config, in
     const cf_model_size size = {.n_users = dataset->n_users,
                                 .n_items = dataset->n_items,
                                 .n_train = dataset->n_train,
-                                .max_batch = batch < dataset->n_train ? batch : dataset->n_train,
+                                .max_batch = cf_min(batch, dataset->n_train),
                                 .n_rows = n_rows,
                                 .n_columns = n_columns};
     const double lists = 8 * (double)(2 * dataset->n_train + dataset->n_valid + dataset->n_test +
                                       3 * dataset->n_users + dataset->n_items);
-
     double bytes = lists / n_rows; /* of the shard */
 
     if (cf_closed_is(config)) {
@@ -50,8 +57,8 @@ double grid_predict_bytes(const cf_dataset *dataset, const cf_config *config, in
     return bytes;
 }
 
-/* Physical memory of this node over the ranks on it. Collective. */
-static double memory_share(const cf_par *world)
+/* A rank's part of the physical memory of its node. Collective. */
+static double memory_of_rank(const cf_par *world)
 {
     MPI_Comm node;
     int n = 1;
@@ -62,45 +69,47 @@ static double memory_share(const cf_par *world)
     return (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / n;
 }
 
+/* Only a closed form is refused: its matrices are all held at once, while a prediction for steps is
+ * on the high side with blocks. */
 cf_status grid_check_memory(const cf_dataset *dataset, const cf_config *config, const cf_grid *grid)
 {
     const double needed = grid_predict_bytes(dataset, config, grid->n_rows, grid->n_columns);
-    double share = memory_share(&grid->world);
+    double available = memory_of_rank(&grid->world);
 
-    MPI_Allreduce(MPI_IN_PLACE, &share, 1, MPI_DOUBLE, MPI_MIN, grid->world.comm);
-    if (!cf_closed_is(config) || needed <= share) return CF_OK;
+    MPI_Allreduce(MPI_IN_PLACE, &available, 1, MPI_DOUBLE, MPI_MIN, grid->world.comm);
+    if (!cf_closed_is(config) || needed <= available) return CF_OK;
     return CF_FAIL(
         CF_ERR_MEMORY,
         "model: %s of %lld items needs about %.0f MiB on each of %d ranks, which have "
         "%.0f MiB each: more nodes%s, or fewer items (prepare's item_inter_num_interval)",
         cf_config_text(config, "model"), (long long)dataset->n_items, needed / 1048576,
-        grid->world.size, share / 1048576,
+        grid->world.size, available / 1048576,
         cf_config_is(config, "solve_precision", "float64") ? ", solve_precision: float32" : "");
 }
 
-/*
- * Slices need no exchange of rows, so as many as there are segments; blocks divide the graph too,
- * so more of them where memory is short. Of the divisors of the number of ranks: the most columns
- * that fit.
- */
-static void choose(const cf_dataset *dataset, const cf_config *config, int *n_rows, int *n_columns)
+/* Slices exchange no rows, so as many as there are segments; blocks divide the graph too, so more
+ * of them where memory is short: of the divisors of the number of ranks, the most columns that fit
+ * into 70% of the memory, or one column if none fits. */
+static void choose_grid(const cf_dataset *dataset, const cf_config *config, int *n_rows,
+                        int *n_columns)
 {
     const cf_par *world = dataset->world;
     const int64_t segments = segments_of(dataset, config);
-    double share = memory_share(world);
+    double available = memory_of_rank(world);
 
-    MPI_Allreduce(MPI_IN_PLACE, &share, 1, MPI_DOUBLE, MPI_MIN, world->comm);
+    MPI_Allreduce(MPI_IN_PLACE, &available, 1, MPI_DOUBLE, MPI_MIN, world->comm);
     *n_rows = world->size;
     *n_columns = 1;
     for (int columns = world->size; columns >= 1; columns--) {
         if (world->size % columns != 0 || columns > segments) continue;
         *n_columns = columns;
         *n_rows = world->size / columns;
-        if (grid_predict_bytes(dataset, config, *n_rows, *n_columns) < 0.7 * share) return;
+        if (grid_predict_bytes(dataset, config, *n_rows, *n_columns) < 0.7 * available) return;
     }
 }
 
-static bool parse(const char *text, int *n_rows, int *n_columns)
+/* "ROWSxCOLUMNS". */
+static bool parse_grid(const char *text, int *n_rows, int *n_columns)
 {
     char *end;
     const long r = strtol(text, &end, 10);
@@ -115,18 +124,18 @@ static bool parse(const char *text, int *n_rows, int *n_columns)
     return true;
 }
 
+/* Every rank checks the same numbers, so all ranks fail alike. */
 cf_status cf_train_create_grid(const cf_dataset *dataset, const cf_config *config, cf_grid **out)
 {
     const char *text = cf_config_text(config, "grid");
     const int64_t segments = segments_of(dataset, config);
-    const int64_t fewest =
-        dataset->n_users < dataset->n_items ? dataset->n_users : dataset->n_items;
+    const int64_t fewest = cf_min(dataset->n_users, dataset->n_items);
     const int size = dataset->world->size;
     int n_rows = 1, n_columns = 1;
 
     if (strcmp(text, "auto") == 0)
-        choose(dataset, config, &n_rows, &n_columns);
-    else if (!parse(text, &n_rows, &n_columns))
+        choose_grid(dataset, config, &n_rows, &n_columns);
+    else if (!parse_grid(text, &n_rows, &n_columns))
         return CF_FAIL(CF_ERR_USAGE, "grid: \"%s\" is not auto or ROWSxCOLUMNS, as 2x4", text);
     if ((int64_t)n_rows * n_columns != size)
         return CF_FAIL(CF_ERR_USAGE, "grid: %dx%d needs %lld ranks, there are %d", n_rows,

@@ -16,7 +16,8 @@ typedef struct sampler {
     bool exclude_all; /* negatives avoid all of the user's train items, not the positive alone */
     int64_t epoch;
     cf_permutation order;
-    int64_t *interaction; /* batch_size: train interaction at each place */
+    int64_t *interaction; /* batch_size: the train interaction at each position; then, of my
+                             samples, its number within my users' */
     cf_batch batch;
 } sampler;
 

@@ -1,4 +1,5 @@
-/* Results as JSON, the same in log.jsonl, in profiles and on the standard output of commands. */
+/* Results as JSON: the same objects in log.jsonl, in profiles and on the standard output of
+ * commands. Keys stand beside their values, so that no format string has to be counted. */
 #include "internal.h"
 
 #include <stdio.h>

@@ -1,3 +1,6 @@
+/* A trained model, loaded for evaluate, recommend, export and spectrum: the checkpoint, the dataset
+ * that it was trained on, and the tables on a grid of these ranks. Settings are the run's; only
+ * those of the machine may differ. */
 #include "internal.h"
 
 /* The run's settings with those of the machine as given now: the grid of the run need not fit these

@@ -1,5 +1,13 @@
+/* The batches of an epoch.
+ *
+ * Position t of epoch e is train interaction perm_e(t), a keyed permutation that every rank can
+ * evaluate (cf_permutation), and its negative is drawn with the counter (e, t, trial). So each rank
+ * finds the samples of its own users in the global batch without a message, and any grid has the
+ * same batches. tests/train/sampler.c draws all batches on every grid and compares. */
 #include "internal.h"
 
+/* A user who has every item leaves no negative to draw: that is found here, not in an endless loop.
+ */
 cf_status sampler_create(const cf_config *config, const cf_dataset *dataset, const cf_shard *shard,
                          sampler *out)
 {
@@ -22,7 +30,7 @@ cf_status sampler_create(const cf_config *config, const cf_dataset *dataset, con
                 CF_ERR_FORMAT,
                 "user number %lld has interacted with all %lld items: no negative item is left",
                 (long long)(shard->first_user + u), (long long)dataset->n_items);
-    if (out->batch_size > dataset->n_train) out->batch_size = dataset->n_train;
+    out->batch_size = cf_min(out->batch_size, dataset->n_train);
     CF_TRY(CF_ALLOC(out->interaction, out->batch_size));
     CF_TRY(CF_ALLOC(out->batch.position, out->batch_size));
     CF_TRY(CF_ALLOC(out->batch.user, out->batch_size));
@@ -43,7 +51,7 @@ void sampler_destroy(sampler *s)
 
 int64_t sampler_n_batches(const sampler *s)
 {
-    return (s->n_train + s->batch_size - 1) / s->batch_size;
+    return cf_ceil_div(s->n_train, s->batch_size);
 }
 
 void sampler_start_epoch(sampler *s, int64_t epoch)
@@ -54,7 +62,7 @@ void sampler_start_epoch(sampler *s, int64_t epoch)
 }
 
 /* An item for sample n of the batch, whose position in the epoch is `position`: uniform over those
- * not excluded. */
+ * that are not excluded, by rejection. */
 static int64_t draw_negative(const sampler *s, int64_t n, int64_t position)
 {
     const cf_random key = {s->seed, CF_STREAM_NEGATIVE};
@@ -72,36 +80,38 @@ static int64_t draw_negative(const sampler *s, int64_t n, int64_t position)
     }
 }
 
-/* Keep the places whose interaction is one of my users'. */
+/* Keep the positions whose interaction is one of my users', and the interactions as numbers within
+ * my own, which the front of s->interaction has room for. */
 static void keep_mine(sampler *s, int64_t size)
 {
     const cf_lists *train = &s->shard->train;
     const int64_t first = s->shard->first_interaction, n_mine = train->start[train->count];
     int64_t count = 0;
 
-    for (int64_t place = 0; place < size; place++) {
-        const int64_t mine = s->interaction[place] - first;
+    for (int64_t position = 0; position < size; position++) {
+        const int64_t mine = s->interaction[position] - first;
 
         if (mine < 0 || mine >= n_mine) continue;
-        s->batch.position[count] = (int32_t)place;
-        s->batch.positive[count++] = mine; /* its number, for now */
+        s->batch.position[count] = (int32_t)position;
+        s->interaction[count++] = mine;
     }
     s->batch.count = count;
 }
 
+/* The user of an interaction is the one whose list has it. */
 const cf_batch *sampler_draw(sampler *s, int64_t index)
 {
     const cf_lists *train = &s->shard->train;
-    const int64_t first = index * s->batch_size, left = s->n_train - first;
+    const int64_t first = index * s->batch_size;
 
-    s->batch.size = left < s->batch_size ? left : s->batch_size;
+    s->batch.size = cf_min(s->n_train - first, s->batch_size);
 #pragma omp parallel for schedule(static)
-    for (int64_t place = 0; place < s->batch.size; place++)
-        s->interaction[place] = cf_permutation_at(&s->order, first + place);
+    for (int64_t position = 0; position < s->batch.size; position++)
+        s->interaction[position] = cf_permutation_at(&s->order, first + position);
     keep_mine(s, s->batch.size);
 #pragma omp parallel for schedule(static)
     for (int64_t n = 0; n < s->batch.count; n++) {
-        const int64_t mine = s->batch.positive[n];
+        const int64_t mine = s->interaction[n];
 
         s->batch.user[n] = (int32_t)(cf_search_i64(train->start, train->count + 1, mine + 1) - 1);
         s->batch.positive[n] = train->index[mine];

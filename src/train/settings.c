@@ -1,3 +1,5 @@
+/* The settings of train, the options read from them, and the list of all tables that make the
+ * settings of a run. */
 #include "internal.h"
 
 const cf_setting cf_train_settings[] = {

@@ -1,17 +1,20 @@
+/* Signals that ask a run to stop: SIGTERM, SIGINT, and SIGUSR1, Slurm's warning before the time
+ * limit. The handler sets a flag; the supervisor reads it between steps. tests/train/signal.c
+ * raises them. */
 #include "internal.h"
 
 #include <signal.h>
 #include <time.h>
 
-/* Launchers say SIGTERM twice, to the ranks and through themselves, within about a second: only
- * what comes so many seconds after the first is a second one. */
+/* Launchers send SIGTERM twice, to the ranks and through themselves, within about a second. Only a
+ * signal that comes at least this many seconds after the first counts as a second one. */
 enum { REPEATED = 3 };
 
 static volatile sig_atomic_t raised;
 
-/* Only a flag: ranks get signals at different times, or only some do, so they agree on it at the
- * next step. A second SIGTERM or SIGINT is not waited with: it does what it does to other programs,
- * and the launcher ends the other ranks. SIGUSR1 is a warning, and not counted. */
+/* Ranks receive signals at different times, or only some receive one, so the handler sets a flag
+ * and the ranks agree on it at the next step. A second SIGTERM or SIGINT takes its default effect
+ * at once, and the launcher ends the other ranks. SIGUSR1 is a warning and is not counted. */
 static void on_signal(int number)
 {
     static time_t first = -1;

@@ -92,7 +92,8 @@ static void log_bytes(const step_costs *costs)
         used += (size_t)snprintf(parts + used, sizeof parts - used, "%s%s %.0f",
                                  used > 0 ? ", " : ": ", cf_phase_names[phase], costs->mean[phase]);
     }
-    cf_log("a step sends about %.0f bytes from a rank, at most %.0f%s", total, costs->maximum, parts);
+    cf_log("a step sends about %.0f bytes from a rank, at most %.0f%s", total, costs->maximum,
+           parts);
 }
 
 /* Start the tables from noise, or from the language-model vectors (LLMInit). Collective. */

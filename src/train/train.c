@@ -1,4 +1,5 @@
-/* The entry of training: one branch between models that are trained by steps and closed forms. */
+/* The entry of training: the one branch between models that are trained by steps and closed forms.
+ * Time limit and profile begin here, before anything is read. */
 #include "run.h"
 
 cf_status cf_train_run(const cf_par *world, const cf_config *config, const cf_train_job *job,
