@@ -1,5 +1,6 @@
 /**
- * train: batches, epochs, evaluation, early stop, checkpoints and the log of a run.
+ * train: a run, from the dataset to checkpoints and log: batches, epochs, evaluation, early stop.
+ * Also a trained model, loaded to be used, and results as JSON.
  */
 #pragma once
 
@@ -14,23 +15,28 @@
 
 #include <jansson.h>
 
+/* ---- Settings ---- */
+
 /** Settings: seed, epochs, train_batch_size, eval_step, collapse_every, stopping_step,
  * checkpoint_interval, neg_exclude, grid. */
 extern const cf_setting cf_train_settings[];
-/** What train's settings say, read once. */
+/** The settings of the loop of epochs as values. */
 typedef struct cf_train_options {
-    int64_t epochs;
+    int64_t epochs;             /* at most; 0: the starting tables are evaluated */
     int64_t eval_step;          /* epochs between evaluations of the valid part; 0: none */
-    int64_t stopping_step;      /* evaluations without a better valid_metric before it stops */
+    int64_t stopping_step;      /* stop after more evaluations in a row without a better
+                                   valid_metric */
     int64_t collapse_every;     /* evaluations between two measurements of collapse; 0: none */
     double checkpoint_interval; /* seconds; 0: after every epoch */
 } cf_train_options;
-/** Local. */
+/** From a config that has cf_train_settings. Local. */
 void cf_train_read_options(const cf_config *config, cf_train_options *out);
 /** All tables that make the settings of a run, for cf_config_create(): train's own and those of
  * model, closed, select, optim and eval. */
 extern const cf_setting *const cf_train_tables[];
 extern const int cf_train_n_tables;
+
+/* ---- A run ---- */
 
 /** Catch SIGTERM, SIGINT and SIGUSR1 (they set a flag that the ranks agree on at the next step). A
  * second SIGTERM or SIGINT, three seconds after the first or later, ends the process at once. Call
@@ -41,21 +47,21 @@ void cf_train_install_signals(void);
  * segment each), blocks where memory asks for them. Collective. Errors: USAGE. */
 cf_status cf_train_create_grid(const cf_dataset *dataset, const cf_config *config, cf_grid **out);
 
-/** What one `llminit train` is asked to do. */
+/** The arguments of one `llminit train` beside its settings. The texts are borrowed. */
 typedef struct cf_train_job {
-    const char *data;    /* dataset file */
-    const char *out;     /* the run's folder, made if it is not there */
-    bool resume;         /* go on from out/latest.h5 if it is there */
-    double time_limit;   /* seconds from now in which it stops with a checkpoint, if it is not done;
-                            0: none */
-    const char *profile; /* file for what it cost each rank, as JSON; NULL: none */
+    const char *data;    /* path of the dataset file */
+    const char *out;     /* path of the run's folder; created if it does not exist */
+    bool resume;         /* continue from out/latest.h5 if it exists */
+    double time_limit;   /* seconds from now; an unfinished run stops before, with a checkpoint; 0:
+                            no limit */
+    const char *profile; /* path of the file of each rank's costs, JSON; NULL: none */
 } cf_train_job;
 
 /** The end of a run. */
 typedef struct cf_train_result {
-    cf_run_progress progress;
-    bool has_test;
-    cf_metrics test; /* of the best epoch */
+    cf_run_progress progress; /* epochs done, the best epoch and its valid_metric, seconds */
+    bool has_test;            /* the dataset has a test part */
+    cf_metrics test;          /* of the tables of the best epoch; only if has_test */
 } cf_train_result;
 
 /**
@@ -67,39 +73,43 @@ typedef struct cf_train_result {
 cf_status cf_train_run(const cf_par *world, const cf_config *config, const cf_train_job *job,
                        cf_train_result *result);
 
-/** What a profile is of. `config`, `dataset`, `grid` and `shard` are borrowed. */
+/** What a profile describes. All pointers are borrowed. */
 typedef struct cf_report_context {
-    const char *command;
-    const cf_config *config;
-    const cf_dataset *dataset;
-    const cf_grid *grid;
-    const cf_shard *shard;
+    const char *command;       /* "train", "evaluate" */
+    const cf_config *config;   /* names the model and embedding_size */
+    const cf_dataset *dataset; /* has the counts of users, items and interactions */
+    const cf_grid *grid;       /* its world has the ranks */
+    const cf_shard *shard;     /* this rank's rows and edges */
 } cf_report_context;
 /**
- * Write what the program cost each rank so far, as one JSON object: README, "What is written".
- * Collective. Errors: IO, MEMORY; the file is then not there.
+ * Write what the program cost each rank so far into `path`, as one JSON object whose keys are
+ * listed in src/train/README.md. Collective. Errors: IO, MEMORY; `path` is then as it was.
  */
 cf_status cf_train_write_profile(const cf_report_context *context, const char *path);
 
-/** A trained model, loaded to be used: everything evaluate, recommend and export need. All owned by
- * it. */
+/* ---- A trained model ---- */
+
+/** A trained model, loaded to be used: everything evaluate, recommend and export need. It owns all
+ * of its parts. */
 typedef struct cf_trained {
-    cf_config *config; /* the run's settings */
-    cf_dataset *dataset;
-    cf_grid *grid;
-    cf_shard *shard;
-    cf_model *model;   /* NULL: a closed form */
-    cf_closed *closed; /* NULL: a model that was trained */
-    cf_ckpt_file *file;
-    const cf_table *final[2]; /* that scores are made of; of a closed form NULL and its matrix */
-    cf_eval_scorer scorer;
+    cf_config *config;        /* the run's settings; those of the machine as given on loading */
+    cf_dataset *dataset;      /* the one that the model was trained on */
+    cf_grid *grid;            /* of the ranks that loaded it, not of the run */
+    cf_shard *shard;          /* this rank's users, items and interactions */
+    cf_model *model;          /* with the checkpoint's tables; NULL: a closed form */
+    cf_closed *closed;        /* with the checkpoint's matrix; NULL: a model trained by steps */
+    cf_ckpt_file *file;       /* the open checkpoint */
+    const cf_table *final[2]; /* users and items, from which scores are computed; of a closed form
+                                 NULL and its matrix; borrowed from model or closed */
+    cf_eval_scorer scorer;    /* of these tables */
 } cf_trained;
 
-/** What to load: a checkpoint, the dataset it was trained on, and n_sets "name=value" for settings
- * of the machine (grid, eval_memory). */
+/** What to load. All pointers are borrowed. */
 typedef struct cf_train_source {
-    const char *checkpoint, *data;
-    const char *const *sets;
+    const char *checkpoint;  /* path of the checkpoint */
+    const char *data;        /* path of the dataset that the model was trained on */
+    const char *const *sets; /* n_sets texts "name=value": settings of the machine (grid,
+                                eval_memory) */
     int n_sets;
 } cf_train_source;
 

@@ -108,16 +108,6 @@ cf_status cli_load(const cf_par *world, const cli_arguments *arguments, cf_train
 /** Print one JSON object on stdout and free it. Collective; `object` is rank 0's, NULL on the
  * others. Errors: IO. */
 cf_status cli_print_json(const cf_par *world, json_t *object);
-/** A count in a report, as a JSON key and the offset of its int64_t. A table of these ends with a
- * NULL name. */
-typedef struct cli_count {
-    const char *name;
-    size_t offset;
-} cli_count;
-/** {"lines": 100, ...}: the counts of `report`, then its seconds. */
-json_t *cli_report_json(const void *report, const cli_count *counts, double seconds);
-/** {"recall@10": 0.1, ...} */
-json_t *cli_metrics_json(const cf_metrics *metrics);
 void cli_print_metrics(const cf_metrics *metrics, const char *title);
 
 /* cli_ids.c */

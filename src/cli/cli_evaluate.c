@@ -71,9 +71,9 @@ static json_t *metrics_json(const evaluation *e, const cf_metrics metrics[2])
     json_t *object = json_object();
     char name[32];
 
-    json_object_set_new(object, e->name, cli_metrics_json(first));
+    json_object_set_new(object, e->name, cf_train_metrics_json(first));
     snprintf(name, sizeof name, "%s_unmasked", e->name);
-    if (both) json_object_set_new(object, name, cli_metrics_json(&metrics[1]));
+    if (both) json_object_set_new(object, name, cf_train_metrics_json(&metrics[1]));
     json_object_set_new(object, "protocol",
                         json_string(both                    ? "both"
                                     : e->protocols & MASKED ? "masked"

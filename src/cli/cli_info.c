@@ -50,7 +50,7 @@ static cf_status read_arrays(const cf_par *world, cf_store *store, json_t **out)
                               : json_pack("[I, I]", (json_int_t)shape[0], (json_int_t)shape[1]);
         json_object_set_new(
             arrays, name,
-            json_pack("{s:s, s:o}", "type", cf_store_type_name(type), "shape", sizes));
+            CF_JSON_OBJECT({"type", json_string(cf_store_type_name(type))}, {"shape", sizes}));
     }
     *out = arrays;
     arrays = NULL;
@@ -132,8 +132,8 @@ static cf_status run_info(const cf_par *world, const cli_arguments *arguments)
     /* nothing more is read; rank 0 alone has the JSON objects */
     cf_store_close(&store);
     if (world->rank == 0) {
-        info = json_pack("{s:s, s:s, s:o, s:o}", "file", path, "digest", digest, "attributes",
-                         attributes, "arrays", arrays);
+        info = CF_JSON_OBJECT({"file", json_string(path)}, {"digest", json_string(digest)},
+                              {"attributes", attributes}, {"arrays", arrays});
         attributes = arrays = NULL;
     }
     if (arguments->json)

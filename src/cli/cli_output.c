@@ -22,37 +22,6 @@ cf_status cli_print_json(const cf_par *world, json_t *object)
     return cf_par_agree(world, status);
 }
 
-/* Counts are int64_t at their offsets, whatever the struct. */
-json_t *cli_report_json(const void *report, const cli_count *counts, double seconds)
-{
-    json_t *object = json_object();
-
-    for (; counts->name != NULL; counts++) {
-        int64_t count;
-
-        memcpy(&count, (const char *)report + counts->offset, sizeof count);
-        json_object_set_new(object, counts->name, json_integer((json_int_t)count));
-    }
-    json_object_set_new(object, "seconds", json_real(seconds));
-    return object;
-}
-
-/* The same keys as in log.jsonl. */
-json_t *cli_metrics_json(const cf_metrics *metrics)
-{
-    json_t *object = json_object();
-
-    for (int m = 0; m < CF_N_METRICS; m++)
-        for (int t = 0; t < metrics->n_topk; t++) {
-            char name[64];
-
-            snprintf(name, sizeof name, "%s@%lld", cf_eval_metric_names[m],
-                     (long long)metrics->topk[t]);
-            json_object_set_new(object, name, json_real(metrics->mean[m][t]));
-        }
-    return object;
-}
-
 /* A line for each metric, a column for each length of the list. */
 void cli_print_metrics(const cf_metrics *metrics, const char *title)
 {

@@ -6,22 +6,18 @@
 
 #include "cf/ingest.h"
 
-#include <string.h>
-
-/* The keys of --json, in their order. */
-static const cli_count prepare_counts[] = {
-    {"lines", offsetof(cf_ingest_report, lines)},
-    {"duplicates", offsetof(cf_ingest_report, duplicates)},
-    {"filtered", offsetof(cf_ingest_report, filtered)},
-    {"users", offsetof(cf_ingest_report, n_users)},
-    {"items", offsetof(cf_ingest_report, n_items)},
-    {"train", offsetof(cf_ingest_report, n_train)},
-    {"valid", offsetof(cf_ingest_report, n_valid)},
-    {"test", offsetof(cf_ingest_report, n_test)},
-    {"embedding_dim", offsetof(cf_ingest_report, embedding_dim)},
-    {"missing_vectors", offsetof(cf_ingest_report, n_missing)},
-    {"unused_vectors", offsetof(cf_ingest_report, unused_vectors)},
-    {0}};
+/* The object of --json. */
+static json_t *report_json(const cf_ingest_report *r)
+{
+    return CF_JSON_OBJECT(
+        {"lines", json_integer(r->lines)}, {"duplicates", json_integer(r->duplicates)},
+        {"filtered", json_integer(r->filtered)}, {"users", json_integer(r->n_users)},
+        {"items", json_integer(r->n_items)}, {"train", json_integer(r->n_train)},
+        {"valid", json_integer(r->n_valid)}, {"test", json_integer(r->n_test)},
+        {"embedding_dim", json_integer(r->embedding_dim)},
+        {"missing_vectors", json_integer(r->n_missing)},
+        {"unused_vectors", json_integer(r->unused_vectors)}, {"seconds", json_real(r->seconds)});
+}
 
 /* Counts of the dataset, of what was read and dropped, and the speed of reading. */
 static void print_prepared(const cf_ingest_report *r, const char *path)
@@ -59,9 +55,7 @@ static cf_status run_prepare(const cf_par *world, const cli_arguments *arguments
     CF_TRY(cf_ingest_read_options(config, &options));
     CF_TRY(cf_ingest_prepare(world, &options, &paths, &report));
     if (arguments->json)
-        CF_TRY(cli_print_json(world, world->rank == 0
-                                         ? cli_report_json(&report, prepare_counts, report.seconds)
-                                         : NULL));
+        CF_TRY(cli_print_json(world, world->rank == 0 ? report_json(&report) : NULL));
     else if (world->rank == 0)
         print_prepared(&report, paths.out);
 done:

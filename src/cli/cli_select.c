@@ -22,20 +22,22 @@ static json_t *dims_json(const cf_selection *selection)
 
     for (int64_t k = 0; k < selection->n_dims; k++)
         json_array_append_new(dims, json_integer((json_int_t)selection->dims[k]));
-    return json_pack("{s:o, s:o, s:I}", "dims", dims, "variances",
-                     reals_json(selection->variances, selection->n_dims, 1), "popular_items",
-                     (json_int_t)selection->n_popular);
+    return CF_JSON_OBJECT({"dims", dims},
+                          {"variances", reals_json(selection->variances, selection->n_dims, 1)},
+                          {"popular_items", json_integer(selection->n_popular)});
 }
 
 /* A map: variances of the components, their fractions of the total, and factors. The components
  * themselves are too large for JSON; --out writes them. */
 static json_t *map_json(const cf_selection *selection)
 {
-    return json_pack("{s:o, s:o, s:f, s:o, s:f}", "variances",
-                     reals_json(selection->variances, selection->n_dims, 1), "shares",
-                     reals_json(selection->variances, selection->n_dims, selection->total_variance),
-                     "total_variance", selection->total_variance, "scales",
-                     reals_json(selection->scales, selection->n_dims, 1), "gain", selection->gain);
+    const cf_selection *s = selection;
+
+    return CF_JSON_OBJECT({"variances", reals_json(s->variances, s->n_dims, 1)},
+                          {"shares", reals_json(s->variances, s->n_dims, s->total_variance)},
+                          {"total_variance", json_real(s->total_variance)},
+                          {"scales", reals_json(s->scales, s->n_dims, 1)},
+                          {"gain", json_real(s->gain)});
 }
 
 /* The selection as an HDF5 file of its own kind. Collective. */
@@ -64,10 +66,10 @@ static cf_status run_select(const cf_par *world, const cli_arguments *arguments)
     cf_status status;
 
     CF_TRY(cli_create_config(world, arguments, cli_value(arguments, "settings"), &config));
-    CF_REQUIRE(!cf_config_is(config, "emb_selection", "False"), CF_ERR_USAGE,
+    cf_select_read_options(config, &select);
+    CF_REQUIRE(select.method != CF_SELECT_NOISE, CF_ERR_USAGE,
                "select: emb_selection is False: there is nothing to select");
     CF_TRY(cf_dataset_open(world, arguments->positional[0], &dataset));
-    cf_select_read_options(config, &select);
     CF_TRY(cf_select_create(dataset, &select, &selection));
     if (out) CF_TRY(write_file(world, out, selection));
     if (world->rank == 0)

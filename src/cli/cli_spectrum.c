@@ -14,16 +14,21 @@ typedef enum table_name {
     LLM,
     SELECTED,
     FIRST_OF_CHECKPOINT,
-    USER_RAW = FIRST_OF_CHECKPOINT,
-    ITEM_RAW,
-    FIRST_FINAL,
-    USER_FINAL = FIRST_FINAL,
-    ITEM_FINAL,
-    N_TABLES
+    USER_RAW = FIRST_OF_CHECKPOINT + CF_TRAIN_USER_RAW,
+    ITEM_RAW = FIRST_OF_CHECKPOINT + CF_TRAIN_ITEM_RAW,
+    USER_FINAL = FIRST_OF_CHECKPOINT + CF_TRAIN_USER_FINAL,
+    ITEM_FINAL = FIRST_OF_CHECKPOINT + CF_TRAIN_ITEM_FINAL,
+    FIRST_FINAL = USER_FINAL,
+    N_TABLES = FIRST_OF_CHECKPOINT + CF_TRAIN_N_TABLES
 } table_name;
 
-static const char *const names[N_TABLES] = {
-    "llm", "selected", CF_CKPT_USER_TABLE, CF_CKPT_ITEM_TABLE, "user_final", "item_final"};
+/* Tables of a checkpoint are called as in log.jsonl. */
+static const char *get_name(int name)
+{
+    return name == LLM        ? "llm"
+           : name == SELECTED ? "selected"
+                              : cf_train_table_names[name - FIRST_OF_CHECKPOINT];
+}
 
 /* The spectrum of one table. */
 typedef struct spectrum {
@@ -37,6 +42,7 @@ typedef struct spectrum {
 typedef struct spectra {
     const cf_par *world;
     const cli_arguments *arguments;
+    cf_select_options options; /* of the run, or as given for a dataset */
     int count;
     spectrum list[N_TABLES];
 } spectra;
@@ -46,7 +52,7 @@ static bool is_requested(const spectra *s, table_name name)
 {
     const char *given = cli_value(s->arguments, "table");
 
-    return given == NULL || strcmp(given, names[name]) == 0;
+    return given == NULL || strcmp(given, get_name(name)) == 0;
 }
 
 /* ---- Computing ------------------------------------------------------------------------------ */
@@ -62,22 +68,21 @@ static cf_status append_spectrum(spectra *s, table_name name, int64_t rows, int6
 }
 
 /* The spectrum of a table, if it is requested. Collective. */
-static cf_status add_table(spectra *s, table_name name, const cf_table *table,
-                           const cf_config *config)
+static cf_status add_table(spectra *s, table_name name, const cf_table *table)
 {
     spectrum *out = &s->list[s->count];
     cf_status status = CF_OK;
 
     if (!is_requested(s, name)) return CF_OK;
     CF_TRY(append_spectrum(s, name, table->n_rows, table->dim));
-    CF_TRY(cf_linalg_singular(table, cf_config_int(config, "pca_one_rank"), out->singular));
+    CF_TRY(cf_linalg_singular(table, s->options.one_rank_dim, out->singular));
     out->measures = cf_linalg_measure_spectrum(out->singular, out->dims);
 done:
     return status;
 }
 
 /* The spectrum of the dataset's language-model vectors, if it is requested. Collective. */
-static cf_status add_vectors(spectra *s, const cf_dataset *dataset, const cf_config *config)
+static cf_status add_vectors(spectra *s, const cf_dataset *dataset)
 {
     spectrum *out = &s->list[s->count];
     cf_status status = CF_OK;
@@ -87,7 +92,7 @@ static cf_status add_vectors(spectra *s, const cf_dataset *dataset, const cf_con
         CF_TRY(
             CF_FAIL(CF_ERR_USAGE, "%s: has no language-model vectors", cf_dataset_path(dataset)));
     CF_TRY(append_spectrum(s, LLM, dataset->n_items, dataset->embedding_dim));
-    CF_TRY(cf_select_spectrum(dataset, cf_config_int(config, "pca_one_rank"), out->singular));
+    CF_TRY(cf_select_spectrum(dataset, s->options.one_rank_dim, out->singular));
     out->measures = cf_linalg_measure_spectrum(out->singular, out->dims);
 done:
     return status;
@@ -109,11 +114,10 @@ done:
 
 /* The spectrum of the table that items would start from, if it is requested by name or settings are
  * given that say which it is. Collective. */
-static cf_status add_selected(spectra *s, const cf_dataset *dataset, const cf_config *config)
+static cf_status add_selected(spectra *s, const cf_dataset *dataset)
 {
     const cli_arguments *a = s->arguments;
-    const bool noise = cf_config_is(config, "emb_selection", "False");
-    cf_select_options options;
+    const bool noise = s->options.method == CF_SELECT_NOISE;
     cf_selection *selection = NULL;
     cf_grid *grid = NULL;
     cf_table *items = NULL;
@@ -125,12 +129,11 @@ static cf_status add_selected(spectra *s, const cf_dataset *dataset, const cf_co
     if (noise)
         CF_TRY(
             CF_FAIL(CF_ERR_USAGE, "spectrum: emb_selection is False: there is nothing to select"));
-    cf_select_read_options(config, &options);
-    CF_TRY(cf_select_create(dataset, &options, &selection));
+    CF_TRY(cf_select_create(dataset, &s->options, &selection));
     CF_TRY(cf_par_create_grid(s->world, s->world->size, 1, &grid));
     CF_TRY(create_table(grid, dataset->n_items, selection->n_dims, &items));
-    CF_TRY(cf_select_fill_items(dataset, selection, &options, items));
-    CF_TRY(add_table(s, SELECTED, items, config));
+    CF_TRY(cf_select_fill_items(dataset, selection, &s->options, items));
+    CF_TRY(add_table(s, SELECTED, items));
 done:
     cf_table_destroy(&items);
     cf_par_destroy_grid(&grid);
@@ -150,9 +153,10 @@ static cf_status add_of_dataset(spectra *s)
         CF_TRY(CF_FAIL(CF_ERR_USAGE, "spectrum: %s is a dataset: --data is for a checkpoint",
                        a->positional[0]));
     CF_TRY(cli_create_config(s->world, a, cli_value(a, "settings"), &config));
+    cf_select_read_options(config, &s->options);
     CF_TRY(cf_dataset_open(s->world, a->positional[0], &dataset));
-    CF_TRY(add_vectors(s, dataset, config));
-    CF_TRY(add_selected(s, dataset, config));
+    CF_TRY(add_vectors(s, dataset));
+    CF_TRY(add_selected(s, dataset));
 done:
     cf_dataset_close(&dataset);
     cf_config_destroy(&config);
@@ -196,12 +200,13 @@ static cf_status add_of_checkpoint(spectra *s)
     CF_TRY(cf_ckpt_open(s->world, path, &file));
     CF_TRY(check_has_tables(file, path));
     CF_TRY(cf_par_agree(s->world, read_config(file, path, &config)));
+    cf_select_read_options(config, &s->options);
     CF_TRY(cf_par_create_grid(s->world, s->world->size, 1, &grid));
     CF_TRY(create_table(grid, file->n_users, file->dim, &table[CF_USERS]));
     CF_TRY(create_table(grid, file->n_items, file->dim, &table[CF_ITEMS]));
     CF_TRY(cf_ckpt_read(file, table, NULL));
-    CF_TRY(add_table(s, USER_RAW, table[CF_USERS], config));
-    CF_TRY(add_table(s, ITEM_RAW, table[CF_ITEMS], config));
+    CF_TRY(add_table(s, USER_RAW, table[CF_USERS]));
+    CF_TRY(add_table(s, ITEM_RAW, table[CF_ITEMS]));
 done:
     cf_table_destroy(&table[CF_USERS]);
     cf_table_destroy(&table[CF_ITEMS]);
@@ -219,10 +224,11 @@ static cf_status add_of_trained(spectra *s)
 
     CF_TRY(cli_load(s->world, s->arguments, &t));
     CF_TRY(check_has_tables(t->file, s->arguments->positional[0]));
-    CF_TRY(add_table(s, USER_RAW, cf_model_table(t->model, CF_USERS), t->config));
-    CF_TRY(add_table(s, ITEM_RAW, cf_model_table(t->model, CF_ITEMS), t->config));
-    CF_TRY(add_table(s, USER_FINAL, t->final[CF_USERS], t->config));
-    CF_TRY(add_table(s, ITEM_FINAL, t->final[CF_ITEMS], t->config));
+    cf_select_read_options(t->config, &s->options);
+    CF_TRY(add_table(s, USER_RAW, cf_model_table(t->model, CF_USERS)));
+    CF_TRY(add_table(s, ITEM_RAW, cf_model_table(t->model, CF_ITEMS)));
+    CF_TRY(add_table(s, USER_FINAL, t->final[CF_USERS]));
+    CF_TRY(add_table(s, ITEM_FINAL, t->final[CF_ITEMS]));
 done:
     cf_train_unload(&t);
     return status;
@@ -230,26 +236,21 @@ done:
 
 /* ---- Printing ------------------------------------------------------------------------------- */
 
-/* "shares" maps k to the fraction of sum s^2 that the k largest hold, for each k below the number
- * of dimensions. */
+/* Name and shape, then the measures as in log.jsonl, then all singular values. */
 static json_t *spectrum_json(const spectrum *s)
 {
-    json_t *shares = json_object(), *singular = json_array();
-    char top[16];
+    json_t *object =
+        CF_JSON_OBJECT({"table", json_string(get_name(s->name))}, {"rows", json_integer(s->rows)},
+                       {"dims", json_integer(s->dims)});
+    json_t *measures = cf_train_spectrum_json(&s->measures, s->dims);
+    json_t *singular = json_array();
 
-    for (int t = 0; t < CF_SPECTRUM_TOPS; t++) {
-        snprintf(top, sizeof top, "%d", cf_spectrum_top[t]);
-        if (cf_spectrum_top[t] < s->dims)
-            json_object_set_new(shares, top, json_real(s->measures.fraction[t]));
-    }
     for (int64_t k = 0; k < s->dims; k++)
         json_array_append_new(singular, json_real(s->singular[k]));
-    return json_pack("{s:s, s:I, s:I, s:f, s:f, s:f, s:o, s:o}", "table", names[s->name], "rows",
-                     (json_int_t)s->rows, "dims", (json_int_t)s->dims, "effective_rank",
-                     s->measures.effective_rank, "participation_ratio",
-                     s->measures.participation_ratio, "information_abundance",
-                     s->measures.information_abundance, "shares", shares, "singular_values",
-                     singular);
+    json_object_update(object, measures);
+    json_object_set_new(object, "singular_values", singular);
+    json_decref(measures);
+    return object;
 }
 
 /* {"file": ..., "tables": [...]} */
@@ -259,7 +260,7 @@ static json_t *spectra_json(const spectra *s)
 
     for (int k = 0; k < s->count; k++)
         json_array_append_new(tables, spectrum_json(&s->list[k]));
-    return json_pack("{s:s, s:o}", "file", s->arguments->positional[0], "tables", tables);
+    return CF_JSON_OBJECT({"file", json_string(s->arguments->positional[0])}, {"tables", tables});
 }
 
 /* A line for each table. */
@@ -278,7 +279,7 @@ static void print_spectra(const spectra *s)
         const spectrum *one = &s->list[k];
         const cf_spectrum *m = &one->measures;
 
-        printf("%-14s %9lld %5lld %9.2f %9.2f %9.2f", names[one->name], (long long)one->rows,
+        printf("%-14s %9lld %5lld %9.2f %9.2f %9.2f", get_name(one->name), (long long)one->rows,
                (long long)one->dims, m->effective_rank, m->participation_ratio,
                m->information_abundance);
         for (int t = 0; t < CF_SPECTRUM_TOPS; t++) {
@@ -299,7 +300,7 @@ static cf_status check_table(const cli_arguments *arguments, bool of_ckpt)
     int name = 0;
 
     if (given == NULL) return CF_OK;
-    while (name < N_TABLES && strcmp(given, names[name]) != 0)
+    while (name < N_TABLES && strcmp(given, get_name(name)) != 0)
         name++;
     if (name == N_TABLES)
         return CF_FAIL(CF_ERR_USAGE,

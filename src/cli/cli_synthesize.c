@@ -4,15 +4,15 @@
 
 #include "cf/synth.h"
 
-/* The keys of --json, in their order. */
-static const cli_count synthesize_counts[] = {
-    {"users", offsetof(cf_synth_report, n_users)},
-    {"items", offsetof(cf_synth_report, n_items)},
-    {"train", offsetof(cf_synth_report, n_train)},
-    {"valid", offsetof(cf_synth_report, n_valid)},
-    {"test", offsetof(cf_synth_report, n_test)},
-    {"embedding_dim", offsetof(cf_synth_report, embedding_dim)},
-    {0}};
+/* The object of --json. */
+static json_t *report_json(const cf_synth_report *r)
+{
+    return CF_JSON_OBJECT({"users", json_integer(r->n_users)}, {"items", json_integer(r->n_items)},
+                          {"train", json_integer(r->n_train)}, {"valid", json_integer(r->n_valid)},
+                          {"test", json_integer(r->n_test)},
+                          {"embedding_dim", json_integer(r->embedding_dim)},
+                          {"seconds", json_real(r->seconds)});
+}
 
 /* Counts of the dataset, and the time. */
 static void print_synthesized(const cf_synth_report *r, const char *path)
@@ -37,9 +37,7 @@ static cf_status run_synthesize(const cf_par *world, const cli_arguments *argume
     cf_synth_read_options(config, &options);
     CF_TRY(cf_synth_make(world, &options, path, &report));
     if (arguments->json)
-        CF_TRY(cli_print_json(
-            world,
-            world->rank == 0 ? cli_report_json(&report, synthesize_counts, report.seconds) : NULL));
+        CF_TRY(cli_print_json(world, world->rank == 0 ? report_json(&report) : NULL));
     else if (world->rank == 0)
         print_synthesized(&report, path);
 done:

@@ -12,11 +12,12 @@
 static json_t *result_json(const cf_train_result *result)
 {
     const cf_run_progress *progress = &result->progress;
-    json_t *object = json_pack("{s:I, s:I, s:f, s:f}", "epochs", (json_int_t)progress->epoch,
-                               "best_epoch", (json_int_t)progress->best_epoch, "best_value",
-                               progress->best_value, "seconds", progress->seconds);
+    json_t *object = CF_JSON_OBJECT({"epochs", json_integer(progress->epoch)},
+                                    {"best_epoch", json_integer(progress->best_epoch)},
+                                    {"best_value", json_real(progress->best_value)},
+                                    {"seconds", json_real(progress->seconds)});
 
-    if (result->has_test) json_object_set_new(object, "test", cli_metrics_json(&result->test));
+    if (result->has_test) json_object_set_new(object, "test", cf_train_metrics_json(&result->test));
     return object;
 }
 

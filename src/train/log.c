@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Opened on rank 0 alone; an error there is an error of all ranks. */
 cf_status run_log_open(const cf_par *world, const char *folder, bool append, run_log *out)
 {
     char path[4096];
@@ -52,6 +53,7 @@ void run_log_set_up(const cf_grid *grid, const cf_dataset *dataset, double memor
            grid->n_columns, memory / 1048576);
 }
 
+/* A resumed run writes this event again, with the epochs done so far. */
 void run_log_start(run_log *log, const cf_grid *grid, const cf_dataset *dataset,
                    const step_costs *predicted, int64_t from_epoch)
 {
@@ -78,6 +80,7 @@ void run_log_profile(run_log *log, json_t *summary)
         write_line(log, summary);
 }
 
+/* Samples of an epoch that was resumed amid are those done since. */
 void run_log_epoch(run_log *log, const cf_run_progress *progress, double loss, double seconds,
                    int64_t samples)
 {
@@ -90,6 +93,7 @@ void run_log_epoch(run_log *log, const cf_run_progress *progress, double loss, d
                                    {"samples_per_second", json_real(rate)}));
 }
 
+/* The seconds are all of the solution, then its parts. */
 void run_log_solve(run_log *log, const cf_closed_seconds *seconds)
 {
     const double all = seconds->gram + seconds->invert + seconds->product + seconds->rest;
@@ -102,6 +106,7 @@ void run_log_solve(run_log *log, const cf_closed_seconds *seconds)
                                    {"rest", json_real(seconds->rest)}));
 }
 
+/* `best`: the tables are those of the best epoch so far, which for "test" they always are. */
 void run_log_metrics(run_log *log, const char *split, int64_t epoch, const cf_metrics *metrics,
                      bool best, double seconds)
 {
@@ -111,6 +116,7 @@ void run_log_metrics(run_log *log, const char *split, int64_t epoch, const cf_me
                                    {"best", json_boolean(best)}, {"seconds", json_real(seconds)}));
 }
 
+/* Only the measures: the singular values themselves are in the tables of the checkpoint. */
 void run_log_collapse(run_log *log, int64_t epoch, const collapse *c)
 {
     json_t *tables;

@@ -18,6 +18,8 @@ static json_t *spread_json(const report *r, report_number number, int phase)
     return json_pack("[f, f, f]", s.minimum, s.mean, s.maximum);
 }
 
+/* Maximum over mean, by what is balanced: rows and edges when the blocks are cut, and what came of
+ * it in seconds. */
 static json_t *balance_json(const report *r)
 {
     return CF_JSON_OBJECT({"rows", json_real(report_balance(r, REPORT_ROWS))},
@@ -41,6 +43,7 @@ json_t *profile_predicted(const step_costs *steps)
     return object;
 }
 
+/* Sums over the phases are left to the reader: phases exclude each other. */
 json_t *profile_summary(const report *r, const step_costs *steps)
 {
     json_t *phases = json_object();
@@ -142,6 +145,7 @@ done:
     return status;
 }
 
+/* Counting nodes is collective, so it comes before rank 0 goes on alone. */
 cf_status profile_write(const report *r, const cf_report_context *context, const step_costs *steps,
                         const char *path)
 {
@@ -158,6 +162,7 @@ cf_status profile_write(const report *r, const cf_report_context *context, const
     return cf_par_agree(world, status);
 }
 
+/* For programs without steps. */
 cf_status cf_train_write_profile(const cf_report_context *context, const char *path)
 {
     report all = {0};
