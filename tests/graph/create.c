@@ -84,38 +84,39 @@ static void a_rank_without_rows_takes_part(void **state)
     }
 }
 
-/* Let allocation n of `bad` fail, for all n there are; returns how many there are. */
-static int64_t fail_each_allocation(const cf_grid *grid, const cf_shard *shard, int bad)
-{
-    for (int64_t n = 1;; n++) {
-        cf_graph *graph = NULL;
-        cf_status status;
+/* A graph created again and again. */
+typedef struct creation {
+    const cf_grid *grid;
+    cf_shard shard;
+    cf_graph *graph;
+} creation;
 
-        if (world.rank == bad) cf_alloc_fail_at(n);
-        status = cf_graph_create(grid, shard, &graph);
-        cf_alloc_fail_at(0);
-        if (status == CF_OK) {
-            cf_graph_destroy(&graph);
-            return n - 1;
-        }
-        assert_int_equal(status, CF_ERR_MEMORY);
-        assert_non_null(strstr(cf_error_message(), "out of memory"));
-        assert_null(graph);
-    }
+static cf_status create_graph(void *context)
+{
+    creation *c = context;
+    cf_status status = cf_graph_create(c->grid, &c->shard, &c->graph);
+
+    if (status != CF_OK) assert_null(c->graph);
+    return status;
+}
+
+static void destroy_graph(void *context)
+{
+    cf_graph_destroy(&((creation *)context)->graph);
 }
 
 static void no_memory_on_one_rank_stops_every_rank(void **state)
 {
+    const cf_test_trial trial = {.attempt = create_graph, .clean_up = destroy_graph};
     cf_test_graph pairs = cf_test_graph_random(12, 9, 0.3, 5);
     cf_grid *grid = NULL;
 
     (void)state;
     for (int k = 0; cf_test_next_grid(&world, 4, &k, &grid);) {
-        cf_shard shard = cf_test_graph_cut(&pairs, grid);
+        creation c = {.grid = grid, .shard = cf_test_graph_cut(&pairs, grid)};
 
-        for (int bad = 0; bad < world.size; bad++)
-            assert_true(fail_each_allocation(grid, &shard, bad) > 20);
-        cf_test_shard_destroy(&shard);
+        assert_true(cf_test_every_allocation(&trial, &c) > 20);
+        cf_test_shard_destroy(&c.shard);
     }
     cf_test_graph_destroy(&pairs);
 }

@@ -68,16 +68,32 @@ static void its_bytes_are_those_to_other_ranks(void **state)
     cf_par_destroy_plan(&plan);
 }
 
+/* A plan is created by each rank alone; the ranks agree so that all of them try again. What a
+ * failed creation leaves allocated is forgotten here, and counts as a leak. */
+static cf_status create_plan(void *context)
+{
+    cf_plan *plan = context;
+    cf_status status = cf_par_create_plan(&world, plan);
+
+    if (status != CF_OK) {
+        assert_null(plan->send_count);
+        *plan = (cf_plan){0};
+    }
+    return cf_par_agree(&world, status);
+}
+
+static void destroy_plan(void *context)
+{
+    cf_par_destroy_plan(context);
+}
+
 static void without_memory_there_is_no_plan(void **state)
 {
-    (void)state;
-    for (int n = 1; n <= 4; n++) {
-        cf_plan plan;
+    const cf_test_trial trial = {.attempt = create_plan, .clean_up = destroy_plan};
+    cf_plan plan = {0};
 
-        cf_alloc_fail_at(n);
-        assert_int_equal(cf_par_create_plan(&world, &plan), CF_ERR_MEMORY);
-        assert_null(plan.send_count);
-    }
+    (void)state;
+    assert_true(cf_test_every_allocation(&trial, &plan) >= 4);
 }
 
 static const struct CMUnitTest tests[] = {

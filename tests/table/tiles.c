@@ -83,23 +83,37 @@ static void whole_rows_come_in_tiles_and_go_back(void **state)
     }
 }
 
+/* Tiles of a table, created again and again. */
+typedef struct creation {
+    cf_table *table;
+    cf_tiles *tiles;
+} creation;
+
+static cf_status create_tiles(void *context)
+{
+    creation *c = context;
+    cf_status status = cf_table_create_tiles(c->table, 8, &c->tiles);
+
+    if (status != CF_OK) assert_null(c->tiles);
+    return status;
+}
+
+static void destroy_tiles(void *context)
+{
+    cf_table_destroy_tiles(&((creation *)context)->tiles);
+}
+
 static void no_memory_on_one_rank_stops_every_rank(void **state)
 {
+    const cf_test_trial trial = {.attempt = create_tiles, .clean_up = destroy_tiles};
     cf_grid *grid = NULL;
-    cf_table *table;
-    cf_tiles *tiles = NULL;
+    creation c = {0};
 
     (void)state;
     assert_int_equal(cf_par_create_grid(&world, world.size, 1, &grid), CF_OK);
-    table = new_table(grid, 50, 16);
-    for (int bad = 0; bad < world.size; bad++)
-        for (int64_t n = 1; n <= (world.size > 1 ? 10 : 9); n++) {
-            if (world.rank == bad) cf_alloc_fail_at(n);
-            assert_int_equal(cf_table_create_tiles(table, 8, &tiles), CF_ERR_MEMORY);
-            assert_non_null(strstr(cf_error_message(), "out of memory"));
-            assert_null(tiles);
-        }
-    cf_table_destroy(&table);
+    c.table = new_table(grid, 50, 16);
+    assert_true(cf_test_every_allocation(&trial, &c) >= (world.size > 1 ? 10 : 9));
+    cf_table_destroy(&c.table);
     cf_par_destroy_grid(&grid);
 }
 
