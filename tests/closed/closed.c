@@ -122,35 +122,53 @@ static void free_data(data *d)
     free(d->vectors);
 }
 
-/* Which of this rank's allocations in the next solution fails; 0: none. */
-static int64_t fail_at;
+/* A closed form on a grid: what it is solved from, and its solution. */
+typedef struct solution {
+    data *d; /* borrowed */
+    const cf_grid *grid;
+    cf_closed_options options;
+    cf_shard shard;
+    cf_closed *closed;
+} solution;
 
-/* Solve on a grid; the matrix on every rank, items x items, in *out if all is well. */
-static cf_status solve_on(const data *d, const cf_grid *grid, const char *const *sets, float **out)
+static cf_closed_options read_options(const char *const *sets)
 {
     cf_config *config = create_config();
-    cf_shard shard = cf_test_graph_cut(&d->graph, grid);
     cf_closed_options options;
-    cf_closed *closed = NULL;
-    cf_closed_seconds seconds = {0};
-    cf_status status;
 
     for (; *sets != NULL; sets++)
         assert_int_equal(cf_config_set(config, *sets), CF_OK);
     assert_true(cf_closed_is(config));
     cf_closed_read_options(config, &options);
-    cf_alloc_fail_at(fail_at);
-    status = cf_closed_create(&options, grid, &shard, &closed);
-    if (status == CF_OK) status = cf_closed_solve(closed, d->file, &seconds);
-    cf_alloc_fail_at(0);
-    if (status == CF_OK) {
-        cf_test_table_check_padding(cf_closed_matrix(closed));
-        assert_true(seconds.gram > 0 && seconds.invert > 0 && seconds.rest > 0);
-        *out = cf_test_table_get(cf_closed_matrix(closed));
-    }
-    cf_closed_destroy(&closed);
-    cf_test_shard_destroy(&shard);
     cf_config_destroy(&config);
+    return options;
+}
+
+static cf_status solution_solve(void *context)
+{
+    solution *s = context;
+    cf_closed_seconds seconds = {0};
+    cf_status status = cf_closed_create(&s->options, s->grid, &s->shard, &s->closed);
+
+    if (status == CF_OK) status = cf_closed_solve(s->closed, s->d->file, &seconds);
+    if (status == CF_OK) {
+        cf_test_table_check_padding(cf_closed_matrix(s->closed));
+        assert_true(seconds.gram > 0 && seconds.invert > 0 && seconds.rest > 0);
+    }
+    return status;
+}
+
+/* Solve on a grid; the matrix on every rank, items x items, in *out if all is well. */
+static cf_status solve_on(data *d, const cf_grid *grid, const char *const *sets, float **out)
+{
+    solution s = {.d = d, .grid = grid, .options = read_options(sets)};
+    cf_status status;
+
+    s.shard = cf_test_graph_cut(&d->graph, grid);
+    status = solution_solve(&s);
+    if (status == CF_OK) *out = cf_test_table_get(cf_closed_matrix(s.closed));
+    cf_closed_destroy(&s.closed);
+    cf_test_shard_destroy(&s.shard);
     return status;
 }
 
@@ -287,8 +305,7 @@ static void check_transposed(const float *table, const double *b, int64_t n, dou
 }
 
 /* On every grid: near `b`, and the same bits. */
-static void check_everywhere(const data *d, const char *const *sets, const double *b,
-                             double tolerance)
+static void check_everywhere(data *d, const char *const *sets, const double *b, double tolerance)
 {
     const int64_t n = d->graph.n_items;
     cf_grid *grid = NULL;
@@ -463,33 +480,38 @@ static void a_closed_form_has_its_own_default_of_reg_weight(void **state)
     }
 }
 
-/* The n-th allocation of creating and solving fails on rank n % ranks, until no rank has an n-th.
- */
+/* The file is opened anew: a pass over its vectors that was cut short cannot be verified. */
+static void solution_prepare(void *context)
+{
+    data *d = ((solution *)context)->d;
+
+    cf_dataset_close(&d->file);
+    assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &d->file), CF_OK);
+}
+
+static void solution_clean_up(void *context)
+{
+    cf_closed_destroy(&((solution *)context)->closed);
+}
+
 static void no_memory_on_one_rank_stops_every_rank(void **state)
 {
+    const cf_test_trial trial = {.attempt = solution_solve,
+                                 .prepare = solution_prepare,
+                                 .clean_up = solution_clean_up,
+                                 .thinning = 6,
+                                 .rotate = true};
     cf_grid *grid = NULL;
-    int calm = 0, failed = 0;
     data d;
 
     (void)state;
     if (world.size > 4) skip(); /* six ranks are for the mesh of 2 x 3 */
     d = new_data(70, 12, -1);
     assert_int_equal(cf_par_create_grid(&world, world.size, 1, &grid), CF_OK);
-    for (int64_t n = 1; calm < world.size; n += 1 + n / 6) {
-        float *table = NULL;
-        cf_status status;
-
-        cf_dataset_close(&d.file); /* a pass over the vectors that was cut short */
-        assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &d.file), CF_OK);
-        fail_at = n % world.size == world.rank ? n : 0;
-        status = solve_on(&d, grid, l3ae_sets, &table);
-        fail_at = 0;
-        assert_true(status == CF_OK || status == CF_ERR_MEMORY);
-        calm = status == CF_OK ? calm + 1 : 0;
-        failed += status != CF_OK;
-        free(table);
-    }
-    assert_true(failed > 10);
+    solution s = {.d = &d, .grid = grid, .options = read_options(l3ae_sets)};
+    s.shard = cf_test_graph_cut(&d.graph, grid);
+    assert_true(cf_test_every_allocation(&trial, &s) > 10);
+    cf_test_shard_destroy(&s.shard);
     cf_par_destroy_grid(&grid);
     free_data(&d);
 }

@@ -237,32 +237,27 @@ static void one_tile_must_fit_into_the_memory(void **state)
     destroy_problem(&p);
 }
 
+static cf_status try_evaluation(void *context)
+{
+    const problem *p = context;
+    const cf_eval_options options = options_with_mib(4);
+    cf_metrics got = {.n_users = -1};
+    cf_status status = cf_eval_run(&p->scorer, CF_SPLIT_TEST, true, &options, &got);
+
+    if (status != CF_OK) assert_int_equal(got.n_users, -1);
+    return status;
+}
+
 static void no_memory_on_one_rank_stops_every_rank(void **state)
 {
+    const shape of = {20, 30, 64, whole, some_parts, false};
+    const cf_test_trial trial = {.attempt = try_evaluation};
+    problem p;
+
     (void)state;
-    shape of = {20, 30, 64, whole, some_parts, false};
-    const cf_eval_options options = options_with_mib(4);
-
-    for (int bad = 0; bad < world.size; bad++) {
-        cf_status status = CF_ERR_MEMORY;
-        int64_t failed = 0;
-        problem p;
-
-        create_problem(&of, &world, world.size % 2 == 0 ? 2 : 1, &p);
-        for (int64_t n = 1; status != CF_OK; n++, failed++) {
-            cf_metrics got = {.n_users = -1};
-
-            if (world.rank == bad) cf_alloc_fail_at(n);
-            status = cf_eval_run(&p.scorer, CF_SPLIT_TEST, true, &options, &got);
-            cf_alloc_fail_at(0);
-            if (status == CF_OK) break;
-            assert_int_equal(status, CF_ERR_MEMORY);
-            assert_non_null(strstr(cf_error_message(), "out of memory"));
-            assert_int_equal(got.n_users, -1);
-        }
-        assert_true(failed >= 10);
-        destroy_problem(&p);
-    }
+    create_problem(&of, &world, world.size % 2 == 0 ? 2 : 1, &p);
+    assert_true(cf_test_every_allocation(&trial, &p) >= 10);
+    destroy_problem(&p);
 }
 
 static void metrics_go_by_recboles_names(void **state)

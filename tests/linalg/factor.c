@@ -319,36 +319,75 @@ static void inverses_are_inverses_and_what_has_none_is_refused(void **state)
 
 /* ---- Failure ---- */
 
-/* Allocations of each kind until it succeeds, each on every rank in turn. */
+enum { N_FAIL = 20 };
+
+/* What is tried again and again, with matrices filled anew each time. */
+typedef struct trial_data {
+    const cf_mesh *mesh;
+    cf_cyclic *a, *vectors;
+    bool with_vectors;
+    double values[N_FAIL], matrix[N_FAIL * N_FAIL]; /* matrix: on one rank */
+    int64_t failures;
+} trial_data;
+
+static void create_matrices(void *context)
+{
+    trial_data *t = context;
+
+    t->a = new_cyclic(t->mesh, CF_F64, N_FAIL, N_FAIL, 8);
+    t->vectors = new_cyclic(t->mesh, CF_F64, N_FAIL, N_FAIL, 8);
+    fill_cyclic(t->a, definite, NULL);
+    memset(t->matrix, 0, sizeof t->matrix);
+}
+
+static void destroy_matrices(void *context)
+{
+    trial_data *t = context;
+
+    cf_linalg_destroy_cyclic(&t->a);
+    cf_linalg_destroy_cyclic(&t->vectors);
+}
+
+static cf_status try_eigen(void *context)
+{
+    trial_data *t = context;
+
+    return cf_linalg_eigen(t->a, t->values, t->with_vectors ? t->vectors : NULL);
+}
+
+static cf_status try_invert(void *context)
+{
+    return cf_linalg_invert(((trial_data *)context)->a);
+}
+
+/* Allocates on rank 0 alone, so failures are counted over the ranks. */
+static cf_status try_eigen_one(void *context)
+{
+    trial_data *t = context;
+    cf_status status = cf_linalg_eigen_one(&world, N_FAIL, t->with_vectors, t->matrix, t->values);
+
+    t->failures += status != CF_OK;
+    return status;
+}
+
 static void no_memory_on_one_rank_stops_every_rank(void **state)
 {
-    enum { N = 20 };
+    cf_test_trial trial = {.prepare = create_matrices, .clean_up = destroy_matrices};
     cf_mesh *mesh = NULL;
 
     (void)state;
     assert_ok(cf_linalg_create_mesh(&world, 0, 0, &mesh));
-    for (int kind = 0; kind < 5; kind++)
-        for (int bad = 0; bad < mesh->n_rows * mesh->n_columns; bad++) {
-            cf_status status = CF_ERR_MEMORY;
-            for (int n = 1; status == CF_ERR_MEMORY; n++) {
-                cf_cyclic *a = new_cyclic(mesh, CF_F64, N, N, 8);
-                cf_cyclic *v = new_cyclic(mesh, CF_F64, N, N, 8);
-                double values[N], matrix[N * N] = {0};
+    for (int with = 0; with < 2; with++) {
+        trial_data t = {.mesh = mesh, .with_vectors = with};
 
-                fill_cyclic(a, definite, NULL);
-                if (world.rank == bad) cf_alloc_fail_at(n);
-                status = kind == 0   ? cf_linalg_eigen(a, values, v)
-                         : kind == 1 ? cf_linalg_eigen(a, values, NULL)
-                         : kind == 2 ? cf_linalg_invert(a)
-
-                                     : cf_linalg_eigen_one(&world, N, kind == 3, matrix, values);
-                cf_alloc_fail_at(0);
-                if (n == 1 && (kind < 3 || bad == 0)) assert_int_equal(status, CF_ERR_MEMORY);
-                if (status != CF_OK) assert_int_equal(status, CF_ERR_MEMORY);
-                cf_linalg_destroy_cyclic(&a);
-                cf_linalg_destroy_cyclic(&v);
-            }
-        }
+        trial.attempt = try_eigen;
+        assert_true(cf_test_every_allocation(&trial, &t) >= 1);
+        trial.attempt = try_eigen_one;
+        cf_test_every_allocation(&trial, &t);
+        assert_true(t.failures >= 1);
+    }
+    trial.attempt = try_invert;
+    assert_true(cf_test_every_allocation(&trial, &(trial_data){.mesh = mesh}) >= 1);
     cf_linalg_destroy_mesh(&mesh);
 }
 
