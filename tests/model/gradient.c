@@ -6,55 +6,63 @@
 enum { USERS = 15, ITEMS = 12, DIM = 40, BATCH = 24 };
 
 typedef enum loss_kind { MEAN, SUM_AND_VIEWS, BATCH_CONTRAST } loss_kind;
+/* The settings of a model, and the same for the plain loss; what is not listed is 0, false, MEAN.
+ */
 typedef struct variant {
     const char *settings[7];
     int layers;
     double reg_weight;
     bool require_pow;
-    loss_kind kind;
-    char type; /* of the views: E, N or R */
+    loss_kind loss;
+    char view_type; /* E, N or R; 0: no views */
 } variant;
 static const variant variants[] = {
-    {{"model=BPR"}, 0, 0, false, MEAN, 0},
-    {{"model=BPR", "n_layers=2", "reg_weight=0.3"}, 0, 0, false, MEAN, 0}, /* ignored */
-    {{"model=LightGCN", "n_layers=0", "reg_weight=0.3"}, 0, 0.3, false, MEAN, 0},
-    {{"model=LightGCN", "n_layers=1", "reg_weight=0"}, 1, 0, false, MEAN, 0},
-    {{"model=LightGCN", "n_layers=1", "reg_weight=0.3"}, 1, 0.3, false, MEAN, 0},
-    {{"model=LightGCN", "n_layers=2", "reg_weight=0.3"}, 2, 0.3, false, MEAN, 0},
-    {{"model=LightGCN", "n_layers=3", "reg_weight=0.3"}, 3, 0.3, false, MEAN, 0},
-    {{"model=LightGCN", "n_layers=0", "reg_weight=0.2", "require_pow=true"}, 0, 0.2, true, MEAN, 0},
-    {{"model=LightGCN", "n_layers=2", "reg_weight=0.2", "require_pow=true"}, 2, 0.2, true, MEAN, 0},
-    {{"model=SGL", "n_layers=0", "ssl_weight=0.4", "ssl_tau=0.3"},
-     0,
-     1e-5,
-     false,
-     SUM_AND_VIEWS,
-     'E'},
-    {{"model=SGL", "n_layers=2", "ssl_weight=0.4", "ssl_tau=0.3", "type=ED", "drop_ratio=0.4"},
-     2,
-     1e-5,
-     false,
-     SUM_AND_VIEWS,
-     'E'},
-    {{"model=SGL", "n_layers=1", "ssl_weight=0.4", "ssl_tau=0.3", "type=ND", "drop_ratio=0.4"},
-     1,
-     1e-5,
-     false,
-     SUM_AND_VIEWS,
-     'N'},
-    {{"model=SGL", "n_layers=3", "ssl_weight=0.4", "ssl_tau=0.3", "type=RW", "drop_ratio=0.4"},
-     3,
-     1e-5,
-     false,
-     SUM_AND_VIEWS,
-     'R'},
-    {{"model=SGCL", "n_layers=0", "temperature=0.3"}, 0, 0, false, BATCH_CONTRAST, 0},
-    {{"model=SGCL", "n_layers=2", "temperature=0.3", "reg_weight=0.3"},
-     2,
-     0,
-     false,
-     BATCH_CONTRAST,
-     0},
+    {.settings = {"model=BPR"}},
+    {.settings = {"model=BPR", "n_layers=2", "reg_weight=0.3"}}, /* both are ignored */
+    {.settings = {"model=LightGCN", "n_layers=0", "reg_weight=0.3"}, .reg_weight = 0.3},
+    {.settings = {"model=LightGCN", "n_layers=1", "reg_weight=0"}, .layers = 1},
+    {.settings = {"model=LightGCN", "n_layers=1", "reg_weight=0.3"},
+     .layers = 1,
+     .reg_weight = 0.3},
+    {.settings = {"model=LightGCN", "n_layers=2", "reg_weight=0.3"},
+     .layers = 2,
+     .reg_weight = 0.3},
+    {.settings = {"model=LightGCN", "n_layers=3", "reg_weight=0.3"},
+     .layers = 3,
+     .reg_weight = 0.3},
+    {.settings = {"model=LightGCN", "n_layers=0", "reg_weight=0.2", "require_pow=true"},
+     .reg_weight = 0.2,
+     .require_pow = true},
+    {.settings = {"model=LightGCN", "n_layers=2", "reg_weight=0.2", "require_pow=true"},
+     .layers = 2,
+     .reg_weight = 0.2,
+     .require_pow = true},
+    {.settings = {"model=SGL", "n_layers=0", "ssl_weight=0.4", "ssl_tau=0.3"},
+     .reg_weight = 1e-5,
+     .loss = SUM_AND_VIEWS,
+     .view_type = 'E'},
+    {.settings = {"model=SGL", "n_layers=2", "ssl_weight=0.4", "ssl_tau=0.3", "type=ED",
+                  "drop_ratio=0.4"},
+     .layers = 2,
+     .reg_weight = 1e-5,
+     .loss = SUM_AND_VIEWS,
+     .view_type = 'E'},
+    {.settings = {"model=SGL", "n_layers=1", "ssl_weight=0.4", "ssl_tau=0.3", "type=ND",
+                  "drop_ratio=0.4"},
+     .layers = 1,
+     .reg_weight = 1e-5,
+     .loss = SUM_AND_VIEWS,
+     .view_type = 'N'},
+    {.settings = {"model=SGL", "n_layers=3", "ssl_weight=0.4", "ssl_tau=0.3", "type=RW",
+                  "drop_ratio=0.4"},
+     .layers = 3,
+     .reg_weight = 1e-5,
+     .loss = SUM_AND_VIEWS,
+     .view_type = 'R'},
+    {.settings = {"model=SGCL", "n_layers=0", "temperature=0.3"}, .loss = BATCH_CONTRAST},
+    {.settings = {"model=SGCL", "n_layers=2", "temperature=0.3", "reg_weight=0.3"},
+     .layers = 2,
+     .loss = BATCH_CONTRAST},
 };
 enum { N_VARIANTS = sizeof variants / sizeof *variants };
 
@@ -240,7 +248,7 @@ static double plain_batch(const problem *p, int layers, const table raw)
 
 static cf_loss plain_pairwise(const problem *p, const variant *v, const table raw)
 {
-    const double size = v->kind == MEAN ? BATCH : 1, epsilon = v->kind == MEAN ? 1e-10 : 0;
+    const double size = v->loss == MEAN ? BATCH : 1, epsilon = v->loss == MEAN ? 1e-10 : 0;
     table final;
     double squares[3] = {0}, ranking = 0, norms = 0;
 
@@ -264,11 +272,11 @@ static cf_loss plain_loss(const problem *p, const variant *v, const table raw)
 {
     cf_loss loss = {0};
 
-    if (v->kind == BATCH_CONTRAST)
+    if (v->loss == BATCH_CONTRAST)
         loss.contrast = plain_batch(p, v->layers, raw);
     else
         loss = plain_pairwise(p, v, raw);
-    if (v->kind == SUM_AND_VIEWS) loss.contrast = plain_views(p, v->layers, raw);
+    if (v->loss == SUM_AND_VIEWS) loss.contrast = plain_views(p, v->layers, raw);
     loss.total = loss.ranking + loss.regularization + loss.contrast;
     return loss;
 }
@@ -316,7 +324,7 @@ static void check_variant(const variant *v, double size)
     cf_loss want;
 
     start(raw, size);
-    draw_views(&p.graph, v->type);
+    draw_views(&p.graph, v->view_type);
     want = plain_loss(&p, v, (const double(*)[DIM])raw);
     plain_gradient(&p, v, (const double(*)[DIM])raw, gradient);
     for (int k = 0; cf_test_next_grid(&world, problem_segments(&p), &k, &grid);) {
