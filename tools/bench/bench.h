@@ -16,6 +16,13 @@ static inline int bench_compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/** The median, the upper one of an even count. Sorts `seconds`. */
+static inline double bench_median(double *seconds, int count)
+{
+    qsort(seconds, (size_t)count, sizeof *seconds, bench_compare);
+    return seconds[count / 2];
+}
+
 /** Median seconds of BENCH_RUNS calls after one to warm up; each call counts as its slowest rank.
  * Collective. */
 static inline double bench_time(const cf_par *world, void (*run)(void *), void *context)
@@ -30,6 +37,5 @@ static inline double bench_time(const cf_par *world, void (*run)(void *), void *
         seconds[k] = cf_clock_now() - seconds[k];
         MPI_Allreduce(MPI_IN_PLACE, &seconds[k], 1, MPI_DOUBLE, MPI_MAX, world->comm);
     }
-    qsort(seconds, BENCH_RUNS, sizeof seconds[0], bench_compare);
-    return seconds[BENCH_RUNS / 2];
+    return bench_median(seconds, BENCH_RUNS);
 }

@@ -10,13 +10,13 @@
  * vectors as 9 n^3 (Demmel, Applied Numerical Linear Algebra, section 5.3.3). BLOCK 0: what
  * the program takes.
  */
+#include "bench.h"
+
 #include "cf/closed.h"
 #include "cf/linalg.h"
 
 #include <cblas.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/resource.h>
 
 enum { MOST_RUNS = 32, PER_USER = 7, GEMM = 1536, CHECKED = 333, COMPONENTS = 128 };
@@ -52,17 +52,6 @@ static double lap(const cf_par *world, double from)
 
     MPI_Allreduce(MPI_IN_PLACE, &seconds, 1, MPI_DOUBLE, MPI_MAX, world->comm);
     return seconds;
-}
-
-static double median(double *seconds, int n)
-{
-    for (int i = 1; i < n; i++)
-        for (int k = i; k > 0 && seconds[k] < seconds[k - 1]; k--) {
-            const double swap = seconds[k];
-            seconds[k] = seconds[k - 1];
-            seconds[k - 1] = swap;
-        }
-    return seconds[n / 2];
 }
 
 /* GFLOP/s of the slowest rank while all multiply. */
@@ -178,8 +167,8 @@ static cf_status time_ease(const bench *b, cf_type type, measure *out)
     }
     CF_TRY(status);
     CF_TRY(measure_gemm(b, type, &out->gemm));
-    out->first = median(first, b->runs);
-    out->second = median(second, b->runs);
+    out->first = bench_median(first, b->runs);
+    out->second = bench_median(second, b->runs);
 done:
     return status;
 }
@@ -228,8 +217,8 @@ static cf_status time_pca(const bench *b, measure *out)
     }
     CF_TRY(status);
     CF_TRY(measure_gemm(b, CF_F64, &out->gemm));
-    out->first = median(first, b->runs);
-    out->second = median(second, b->runs);
+    out->first = bench_median(first, b->runs);
+    out->second = bench_median(second, b->runs);
 done:
     cf_free(&tile);
     cf_free(&values);
@@ -243,12 +232,13 @@ static void print(const bench *b, const char *what, int64_t n, int64_t block, co
     const double rate = 1e-9 * flop / m->second, mib = peak_mib(&b->world);
 
     if (b->world.rank != 0) return;
-    printf("{\"bench\": \"%s\", \"ranks\": %d, \"mesh\": \"%dx%d\", \"n\": %lld, \"block\": %lld, "
-           "\"blas\": \"%s\", \"gram_seconds\": %.3f, \"seconds\": %.3f, \"gflops\": %.1f, "
-           "\"gemm_gflops_a_rank\": %.1f, \"share_of_gemm\": %.3f, \"peak_mib_a_rank\": %.0f}\n",
-           what, b->world.size, b->mesh->n_rows, b->mesh->n_columns, (long long)n, (long long)block,
-           openblas_get_corename(), m->first, m->second, rate, m->gemm,
-           rate / (m->gemm * b->mesh->n_rows * b->mesh->n_columns), mib);
+    printf(
+        "{\"benchmark\": \"%s\", \"ranks\": %d, \"mesh\": \"%dx%d\", \"n\": %lld, \"block\": %lld, "
+        "\"blas\": \"%s\", \"gram_seconds\": %.3f, \"seconds\": %.3f, \"gflops\": %.1f, "
+        "\"gemm_gflops_a_rank\": %.1f, \"share_of_gemm\": %.3f, \"peak_mib_a_rank\": %.0f}\n",
+        what, b->world.size, b->mesh->n_rows, b->mesh->n_columns, (long long)n, (long long)block,
+        openblas_get_corename(), m->first, m->second, rate, m->gemm,
+        rate / (m->gemm * b->mesh->n_rows * b->mesh->n_columns), mib);
     fflush(stdout);
 }
 

@@ -5,12 +5,11 @@
  *     mpirun -n P bench_eval [USERS ITEMS DIM [GRID_ROWS]]        default: the shape of Gowalla,
  * 29858 40981 64 1
  */
+#include "bench.h"
+
 #include "cf/eval.h"
 
 #include <cblas.h>
-#include <omp.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 enum { REPEATS = 5, TRAIN_ITEMS = 27, TEST_ITEMS = 7, CHECKED = 20 };
 
@@ -169,19 +168,6 @@ done:
     return status;
 }
 
-static int ascending(const void *left, const void *right)
-{
-    double a = *(const double *)left, b = *(const double *)right;
-
-    return (a > b) - (a < b);
-}
-
-static double median(double *seconds)
-{
-    qsort(seconds, REPEATS, sizeof *seconds, ascending);
-    return seconds[REPEATS / 2];
-}
-
 /* Alternating, so that a machine that gets slower does so for both. Seconds of the slowest rank. */
 static cf_status measure(const bench *b, double *ranking, double *bare)
 {
@@ -202,8 +188,8 @@ static cf_status measure(const bench *b, double *ranking, double *bare)
         for (int k = 0; k < 2 && n >= 0; k++)
             seconds[k][n] = two[k];
     }
-    *ranking = median(seconds[0]);
-    *bare = median(seconds[1]);
+    *ranking = bench_median(seconds[0], REPEATS);
+    *bare = bench_median(seconds[1], REPEATS);
 done:
     return status;
 }
@@ -218,7 +204,7 @@ static cf_status run(bench *b, int n_rows)
     CF_TRY(check(b));
     CF_TRY(measure(b, &ranking, &bare));
     if (b->world.rank == 0)
-        printf("{\"bench\": \"eval\", \"ranks\": %d, \"grid\": \"%dx%d\", \"threads\": %d, "
+        printf("{\"benchmark\": \"eval\", \"ranks\": %d, \"grid\": \"%dx%d\", \"threads\": %d, "
                "\"users\": %lld, \"items\": %lld, \"dim\": %lld, \"blas\": \"%s\", "
                "\"seconds\": %.4f, \"gflops\": %.1f, \"sgemm_seconds\": %.4f, "
                "\"share_of_sgemm\": %.3f}\n",

@@ -72,7 +72,7 @@ static void print(const job *j, int64_t megabytes, double seconds)
 
     MPI_Allreduce(MPI_IN_PLACE, &peak, 1, MPI_INT64_T, MPI_MAX, j->world->comm);
     if (j->world->rank != 0) return;
-    printf("{\"bench\": \"ingest\", \"ranks\": %d, \"megabytes\": %lld, \"lines\": %lld, "
+    printf("{\"benchmark\": \"ingest\", \"ranks\": %d, \"megabytes\": %lld, \"lines\": %lld, "
            "\"users\": %lld, \"items\": %lld, \"seconds\": %.3f, \"megabytes_per_second\": %.1f, "
            "\"peak_bytes_per_line\": %.1f}\n",
            j->world->size, (long long)megabytes, (long long)j->report.lines,

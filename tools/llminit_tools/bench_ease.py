@@ -25,9 +25,9 @@ def speedups(lines: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """A line for each but the first of its benchmark."""
     first: dict[str, dict[str, Any]] = {}
     for line in lines:
-        base = first.setdefault(line["bench"], line)
+        base = first.setdefault(line["benchmark"], line)
         if base is not line:
-            yield {"bench": line["bench"], "ranks": line["ranks"], "over_ranks": base["ranks"],
+            yield {"benchmark": line["benchmark"], "ranks": line["ranks"], "over_ranks": base["ranks"],
                    "speedup": round(total(base) / total(line), 2)}
 
 
