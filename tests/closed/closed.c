@@ -1,6 +1,7 @@
 /* EASE and L3AE on every grid against their equations, computed plainly. */
 #include "cf/closed.h"
 #include "cf_test.h"
+#include "cf_test_dataset.h"
 #include "cf_test_graph.h"
 
 #include <math.h>
@@ -38,18 +39,6 @@ typedef struct data {
     cf_dataset *file;
 } data;
 
-static cf_strings make_ids(char kind, int64_t count)
-{
-    cf_strings ids = {.count = count};
-
-    assert_int_equal(CF_ALLOC(ids.start, count + 1), CF_OK);
-    assert_int_equal(CF_ALLOC(ids.bytes, count * 8), CF_OK);
-    for (int64_t k = 0; k < count; k++)
-        ids.start[k + 1] =
-            ids.start[k] + 1 + snprintf(ids.bytes + ids.start[k], 8, "%c%d", kind, (int)k % 10000);
-    return ids;
-}
-
 static cf_status give_vectors(void *context, int64_t first, int64_t count, void *rows,
                               uint8_t *present)
 {
@@ -67,40 +56,24 @@ static cf_status give_vectors(void *context, int64_t first, int64_t count, void 
 /* Write the dataset and open it. Collective. */
 static void open_file(data *d)
 {
-    const int64_t n_users = d->graph.n_users;
-    cf_lists train = {.count = n_users}, none = {.count = n_users};
-    cf_dataset_content content = {.user_ids = make_ids('u', n_users),
-                                  .item_ids = make_ids('i', d->graph.n_items),
-                                  .embedding_dim = d->dim,
-                                  .embedding_type = CF_F32,
-                                  .n_missing = d->missing >= 0,
-                                  .read_vectors = give_vectors,
-                                  .context = d,
-                                  .source = "",
-                                  .filters = "",
-                                  .split = "",
-                                  .embedding_model = ""};
+    cf_lists train = {.count = d->graph.n_users};
 
-    assert_int_equal(CF_ALLOC(train.start, n_users + 1), CF_OK);
+    assert_int_equal(CF_ALLOC(train.start, train.count + 1), CF_OK);
     assert_int_equal(CF_ALLOC(train.index, d->graph.n_pairs), CF_OK);
-    assert_int_equal(CF_ALLOC(none.start, n_users + 1), CF_OK);
-    for (int64_t e = 0; e < d->graph.n_pairs; e++) {
-        train.start[d->graph.pairs[e][0] + 1] = e + 1;
-        train.index[e] = d->graph.pairs[e][1];
+    for (int64_t u = 0, e = 0; u < train.count; u++) {
+        for (; e < d->graph.n_pairs && d->graph.pairs[e][0] == u; e++)
+            train.index[e] = d->graph.pairs[e][1];
+        train.start[u + 1] = e;
     }
-    for (int64_t u = 0; u < n_users; u++)
-        if (train.start[u + 1] < train.start[u]) train.start[u + 1] = train.start[u];
-    content.train = train;
-    content.valid = content.test = none;
-    assert_int_equal(
-        cf_dataset_write(&world, cf_test_scratch("data.h5"), world.rank == 0 ? &content : NULL),
-        CF_OK);
+    cf_test_dataset_write(cf_test_scratch("data.h5"), d->graph.n_items,
+                          &(cf_dataset_content){.train = train,
+                                                .embedding_dim = d->dim,
+                                                .n_missing = d->missing >= 0,
+                                                .read_vectors = give_vectors,
+                                                .context = d});
     assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &d->file), CF_OK);
     cf_free(&train.start);
     cf_free(&train.index);
-    cf_free(&none.start);
-    cf_dataset_destroy_strings(&content.user_ids);
-    cf_dataset_destroy_strings(&content.item_ids);
 }
 
 /* Wider than a block of the matrices; user and item numbers without any partner are in it. */

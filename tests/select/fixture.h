@@ -3,6 +3,7 @@
 
 #include "cf/select.h"
 #include "cf_test.h"
+#include "cf_test_dataset.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -56,48 +57,17 @@ static inline cf_status plain_vectors(void *context, int64_t first, int64_t coun
     return CF_OK;
 }
 
-/** `count` names: letter and number. */
-static inline cf_strings new_names(char letter, int64_t count)
-{
-    cf_strings names = {.count = count};
-    int64_t at = 0;
-
-    names.start = take(count + 1, sizeof *names.start);
-    names.bytes = take(count * 24, 1);
-    for (int64_t k = 0; k < count; k++) {
-        at += 1 + sprintf(names.bytes + at, "%c%lld", letter, (long long)k);
-        names.start[k + 1] = at;
-    }
-    return names;
-}
-
 /** Write it; opened files of this name must be closed. */
 static inline void write_plain(const char *path, plain *p)
 {
-    int64_t *none = take(p->n_users + 1, sizeof *none);
-    cf_strings users = new_names('u', p->n_users), items = new_names('i', p->n_items);
-    cf_dataset_content content = {.user_ids = users,
-                                  .item_ids = items,
-                                  .train = {p->n_users, p->user_start, p->item},
-                                  .valid = {p->n_users, none, none},
-                                  .test = {p->n_users, none, none},
+    cf_dataset_content content = {.train = {p->n_users, p->user_start, p->item},
                                   .embedding_dim = p->dim,
-                                  .embedding_type = CF_F32,
                                   .read_vectors = plain_vectors,
-                                  .context = p,
-                                  .source = "",
-                                  .filters = "",
-                                  .split = "",
-                                  .embedding_model = ""};
+                                  .context = p};
 
     for (int64_t i = 0; i < p->n_items; i++)
         content.n_missing += !p->present[i];
-    assert_int_equal(cf_dataset_write(&world, path, world.rank == 0 ? &content : NULL), CF_OK);
-    free(users.start);
-    free(users.bytes);
-    free(items.start);
-    free(items.bytes);
-    free(none);
+    cf_test_dataset_write(path, p->n_items, &content);
 }
 
 enum { MIXED_USERS = 40, MIXED_ITEMS = 57, MIXED_DIM = 37 };

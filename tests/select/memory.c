@@ -16,26 +16,12 @@ static cf_status made_vectors(void *context, int64_t first, int64_t count, void 
 
 static void write_large(const char *path)
 {
-    int64_t user_start[2] = {0, 1}, none[2] = {0, 0}, item[1] = {0};
-    cf_strings users = new_names('u', 1), items = new_names('i', ITEMS);
-    cf_dataset_content content = {.user_ids = users,
-                                  .item_ids = items,
-                                  .train = {1, user_start, item},
-                                  .valid = {1, none, item},
-                                  .test = {1, none, item},
-                                  .embedding_dim = DIM,
-                                  .embedding_type = CF_F32,
-                                  .read_vectors = made_vectors,
-                                  .source = "",
-                                  .filters = "",
-                                  .split = "",
-                                  .embedding_model = ""};
+    int64_t user_start[2] = {0, 1}, item[1] = {0};
 
-    assert_int_equal(cf_dataset_write(&world, path, world.rank == 0 ? &content : NULL), CF_OK);
-    free(users.start);
-    free(users.bytes);
-    free(items.start);
-    free(items.bytes);
+    cf_test_dataset_write(path, ITEMS,
+                          &(cf_dataset_content){.train = {1, user_start, item},
+                                                .embedding_dim = DIM,
+                                                .read_vectors = made_vectors});
 }
 
 /** Vectors of 128 MiB, so at least 32 MiB a rank, through buffers of 4 MiB. */

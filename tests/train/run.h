@@ -3,6 +3,7 @@
 
 #include "cf/train.h"
 #include "cf_test.h"
+#include "cf_test_dataset.h"
 #include "cf_test_graph.h"
 
 #include <stdio.h>
@@ -49,18 +50,6 @@ static inline cf_lists make_part(const cf_test_graph *pairs, int part, bool with
     return lists;
 }
 
-static inline cf_strings make_ids(char kind, int64_t count)
-{
-    cf_strings ids = {.count = count};
-
-    assert_int_equal(CF_ALLOC(ids.start, count + 1), CF_OK);
-    assert_int_equal(CF_ALLOC(ids.bytes, count * 8), CF_OK);
-    for (int64_t k = 0; k < count; k++)
-        ids.start[k + 1] =
-            ids.start[k] + 1 + snprintf(ids.bytes + ids.start[k], 8, "%c%d", kind, (int)k % 10000);
-    return ids;
-}
-
 static inline cf_status make_vectors(void *context, int64_t first, int64_t count, void *rows,
                                      uint8_t *present)
 {
@@ -92,27 +81,18 @@ static inline cf_test_graph path_pairs(void)
 /** The parts of some pairs, which it destroys. Collective. */
 static inline void write_pairs(const char *path, bool with_valid, cf_test_graph pairs)
 {
-    cf_dataset_content content = {.user_ids = make_ids('u', USERS),
-                                  .item_ids = make_ids('i', ITEMS),
-                                  .train = make_part(&pairs, 0, with_valid),
+    cf_dataset_content content = {.train = make_part(&pairs, 0, with_valid),
                                   .valid = make_part(&pairs, 1, with_valid),
                                   .test = make_part(&pairs, 2, with_valid),
                                   .embedding_dim = LLM_DIM,
-                                  .embedding_type = CF_F32,
-                                  .read_vectors = make_vectors,
-                                  .source = "a formula",
-                                  .filters = "",
-                                  .split = "",
-                                  .embedding_model = ""};
+                                  .read_vectors = make_vectors};
     cf_lists *const parts[] = {&content.train, &content.valid, &content.test};
 
-    assert_ok(cf_dataset_write(&world, path, world.rank == 0 ? &content : NULL));
+    cf_test_dataset_write(path, ITEMS, &content);
     for (int k = 0; k < 3; k++) {
         cf_free(&parts[k]->start);
         cf_free(&parts[k]->index);
     }
-    cf_dataset_destroy_strings(&content.user_ids);
-    cf_dataset_destroy_strings(&content.item_ids);
     cf_test_graph_destroy(&pairs);
 }
 
