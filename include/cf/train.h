@@ -20,17 +20,6 @@
 /** Settings: seed, epochs, train_batch_size, eval_step, collapse_every, stopping_step,
  * checkpoint_interval, neg_exclude, grid. */
 extern const cf_setting cf_train_settings[];
-/** The settings of the loop of epochs as values. */
-typedef struct cf_train_options {
-    int64_t epochs;             /* at most; 0: the starting tables are evaluated */
-    int64_t eval_step;          /* epochs between evaluations of the valid part; 0: none */
-    int64_t stopping_step;      /* stop after more evaluations in a row without a better
-                                   valid_metric */
-    int64_t collapse_every;     /* evaluations between two measurements of collapse; 0: none */
-    double checkpoint_interval; /* seconds; 0: after every epoch */
-} cf_train_options;
-/** From a config that has cf_train_settings. Local. */
-void cf_train_read_options(const cf_config *config, cf_train_options *out);
 /** All tables that make the settings of a run, for cf_config_create(): train's own and those of
  * model, closed, select, optim and eval. */
 extern const cf_setting *const cf_train_tables[];
@@ -42,10 +31,6 @@ extern const int cf_train_n_tables;
  * second SIGTERM or SIGINT, three seconds after the first or later, ends the process at once. Call
  * before cf_par_init(). Local. */
 void cf_train_install_signals(void);
-
-/** The grid that the setting `grid` means: R x C as given, or chosen: slices first (at least a
- * segment each), blocks where memory asks for them. Collective. Errors: USAGE. */
-cf_status cf_train_create_grid(const cf_dataset *dataset, const cf_config *config, cf_grid **out);
 
 /** The arguments of one `llminit train` beside its settings. The texts are borrowed. */
 typedef struct cf_train_job {

@@ -12,8 +12,7 @@ static cf_status warn_of_settings(const run *r)
     snprintf(used, sizeof used, "model,seed,eval_step,topk,valid_metric,mask_history,%s",
              cf_closed_uses(r->config));
     CF_TRY(cf_config_changed(r->config, used, &others));
-    if (*others != '\0')
-        cf_warn("without meaning for %s: %s", cf_config_text(r->config, "model"), others);
+    if (*others != '\0') cf_warn("without meaning for %s: %s", r->options.closed.name, others);
 done:
     cf_free(&others);
     return status;
@@ -22,10 +21,7 @@ done:
 /* There are no tables to start, but the dataset must have what the closed form reads. */
 static cf_status check_start(run *r)
 {
-    cf_closed_options options;
-
-    cf_closed_read_options(r->config, &options);
-    return cf_closed_check_dataset(&options, r->dataset);
+    return cf_closed_check_dataset(&r->options.closed, r->dataset);
 }
 
 static cf_eval_scorer closed_scorer(void *impl)
@@ -39,13 +35,11 @@ static cf_eval_scorer closed_scorer(void *impl)
 static cf_status set_up(run *r, cf_closed **closed)
 {
     const cf_phase before = cf_par_set_phase(CF_PHASE_INPUT);
-    cf_closed_options options;
     cf_status status;
 
     CF_TRY(cf_par_agree(r->world, warn_of_settings(r)));
     CF_TRY(run_open(r));
-    cf_closed_read_options(r->config, &options);
-    CF_TRY(cf_closed_create(&options, r->grid, r->shard, closed));
+    CF_TRY(cf_closed_create(&r->options.closed, r->grid, r->shard, closed));
     r->table[CF_ITEMS] = cf_closed_matrix(*closed);
     r->scorer = closed_scorer;
     r->impl = r;

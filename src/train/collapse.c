@@ -9,10 +9,9 @@
 
 #include <stdio.h>
 
-bool collapse_is_due(const cf_config *config, int64_t epoch)
+bool collapse_is_due(const run_options *options, int64_t epoch)
 {
-    const int64_t step =
-        cf_config_int(config, "eval_step") * cf_config_int(config, "collapse_every");
+    const int64_t step = options->eval_step * options->collapse_every;
 
     return step > 0 && epoch % step == 0;
 }
@@ -33,21 +32,19 @@ done:
     return status;
 }
 
-cf_status collapse_measure(cf_model *model, const cf_config *config, collapse *out)
+cf_status collapse_measure(cf_model *model, int64_t one_rank_dim, collapse *out)
 {
     const double started = cf_clock_now();
     const bool propagates = cf_model_propagates(model);
     const cf_table *tables[CF_TRAIN_N_TABLES];
     collapse found = {0};
-    cf_select_options options;
     cf_status status = CF_OK;
 
-    cf_select_read_options(config, &options);
     tables[CF_TRAIN_USER_RAW] = cf_model_table(model, CF_USERS);
     tables[CF_TRAIN_ITEM_RAW] = cf_model_table(model, CF_ITEMS);
     cf_model_final(model, tables + CF_TRAIN_USER_FINAL);
     for (int t = 0; t < (propagates ? CF_TRAIN_N_TABLES : CF_TRAIN_USER_FINAL); t++)
-        CF_TRY(measure_table(tables[t], (cf_train_table)t, options.one_rank_dim, &found));
+        CF_TRY(measure_table(tables[t], (cf_train_table)t, one_rank_dim, &found));
     found.seconds = cf_clock_now() - started;
     *out = found;
 done:

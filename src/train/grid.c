@@ -12,99 +12,100 @@
 #include <unistd.h>
 
 /* Numbers in a row of the tables. */
-static int64_t dim_of(const cf_dataset *dataset, const cf_config *config)
+static int64_t dim_of(const cf_dataset *dataset, const run_options *options)
 {
-    return cf_closed_is(config) ? dataset->n_items : cf_config_int(config, "embedding_size");
+    return options->is_closed ? dataset->n_items : options->model.dim;
 }
 
-static int64_t segments_of(const cf_dataset *dataset, const cf_config *config)
+static int64_t segments_of(const cf_dataset *dataset, const run_options *options)
 {
-    return cf_table_segments(dim_of(dataset, config));
+    return cf_table_segments(dim_of(dataset, options));
 }
 
-/* Lists: train from both sides, valid, test, and their starts, 8 bytes a number. */
-double grid_predict_bytes(const cf_dataset *dataset, const cf_config *config, int n_rows,
-                          int n_columns)
+/* The tables of the model are its own to predict; the optimizer's moments are as large. */
+static double predict_steps(const cf_dataset *dataset, const run_options *options, int n_rows,
+                            int n_columns)
 {
-    const double dim = 16.0 * (double)segments_of(dataset, config);
+    const double moments = options->optim.learner == CF_ADAM ? 2 : 0;
     const double rows = (double)(dataset->n_users + dataset->n_items);
-    const double moments = cf_config_is(config, "learner", "adam") ? 2 : 0;
-    const int64_t batch = cf_config_int(config, "train_batch_size");
+    const double width = CF_LANES * (double)segments_of(dataset, options);
+    const int64_t batch = cf_min(options->sampler.batch_size, dataset->n_train);
     const cf_model_size size = {.n_users = dataset->n_users,
                                 .n_items = dataset->n_items,
                                 .n_train = dataset->n_train,
-                                .max_batch = cf_min(batch, dataset->n_train),
+                                .max_batch = batch,
                                 .n_rows = n_rows,
                                 .n_columns = n_columns};
-    const double lists = 8 * (double)(2 * dataset->n_train + dataset->n_valid + dataset->n_test +
-                                      3 * dataset->n_users + dataset->n_items);
-    double bytes = lists / n_rows; /* of the shard */
 
-    if (cf_closed_is(config)) {
-        cf_closed_options options;
-
-        cf_closed_read_options(config, &options);
-        bytes += cf_closed_predict_memory(&options, dataset->n_items, dataset->embedding_dim,
-                                          n_rows * n_columns);
-    } else {
-        cf_model_options options;
-
-        cf_model_read_options(config, &options);
-        bytes += cf_model_predict_memory(&options, &size) +
-                 4 * moments * rows * dim / n_rows / n_columns +
-                 32 * (double)size.max_batch; /* the sampler's */
-    }
-    return bytes;
+    return cf_model_predict_memory(&options->model, &size) +
+           4 * moments * rows * width / n_rows / n_columns + sampler_bytes(batch);
 }
 
-/* A rank's part of the physical memory of its node. Collective. */
+/* Lists: train from both sides, valid, test, and their starts, 8 bytes a number. */
+double grid_predict_bytes(const cf_dataset *dataset, const run_options *options, int n_rows,
+                          int n_columns)
+{
+    const double lists = 8 * (double)(2 * dataset->n_train + dataset->n_valid + dataset->n_test +
+                                      3 * dataset->n_users + dataset->n_items);
+    const double model = options->is_closed
+                             ? cf_closed_predict_memory(&options->closed, dataset->n_items,
+                                                        dataset->embedding_dim, n_rows * n_columns)
+                             : predict_steps(dataset, options, n_rows, n_columns);
+
+    return lists / n_rows + model;
+}
+
+/* A rank's part of the physical memory of its node, the least of all ranks. Collective. */
 static double memory_of_rank(const cf_par *world)
 {
     MPI_Comm node;
+    double bytes;
     int n = 1;
 
     MPI_Comm_split_type(world->comm, MPI_COMM_TYPE_SHARED, world->rank, MPI_INFO_NULL, &node);
     MPI_Comm_size(node, &n);
     MPI_Comm_free(&node);
-    return (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / n;
+    bytes = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / n;
+    MPI_Allreduce(MPI_IN_PLACE, &bytes, 1, MPI_DOUBLE, MPI_MIN, world->comm);
+    return bytes;
 }
 
 /* Only a closed form is refused: its matrices are all held at once, while a prediction for steps is
  * on the high side with blocks. */
-cf_status grid_check_memory(const cf_dataset *dataset, const cf_config *config, const cf_grid *grid)
+cf_status grid_check_memory(const cf_dataset *dataset, const run_options *options,
+                            const cf_grid *grid, double needed)
 {
-    const double needed = grid_predict_bytes(dataset, config, grid->n_rows, grid->n_columns);
-    double available = memory_of_rank(&grid->world);
+    double available;
 
-    MPI_Allreduce(MPI_IN_PLACE, &available, 1, MPI_DOUBLE, MPI_MIN, grid->world.comm);
-    if (!cf_closed_is(config) || needed <= available) return CF_OK;
+    if (!options->is_closed) return CF_OK;
+    available = memory_of_rank(&grid->world);
+    if (needed <= available) return CF_OK;
     return CF_FAIL(
         CF_ERR_MEMORY,
         "model: %s of %lld items needs about %.0f MiB on each of %d ranks, which have "
         "%.0f MiB each: more nodes%s, or fewer items (prepare's item_inter_num_interval)",
-        cf_config_text(config, "model"), (long long)dataset->n_items, needed / 1048576,
-        grid->world.size, available / 1048576,
-        cf_config_is(config, "solve_precision", "float64") ? ", solve_precision: float32" : "");
+        options->closed.name, (long long)dataset->n_items, needed / 1048576, grid->world.size,
+        available / 1048576,
+        options->closed.precision == CF_F64 ? ", solve_precision: float32" : "");
 }
 
 /* Slices exchange no rows, so as many as there are segments; blocks divide the graph too, so more
  * of them where memory is short: of the divisors of the number of ranks, the most columns that fit
  * into 70% of the memory, or one column if none fits. */
-static void choose_grid(const cf_dataset *dataset, const cf_config *config, int *n_rows,
+static void choose_grid(const cf_dataset *dataset, const run_options *options, int *n_rows,
                         int *n_columns)
 {
     const cf_par *world = dataset->world;
-    const int64_t segments = segments_of(dataset, config);
-    double available = memory_of_rank(world);
+    const int64_t segments = segments_of(dataset, options);
+    const double available = memory_of_rank(world);
 
-    MPI_Allreduce(MPI_IN_PLACE, &available, 1, MPI_DOUBLE, MPI_MIN, world->comm);
     *n_rows = world->size;
     *n_columns = 1;
     for (int columns = world->size; columns >= 1; columns--) {
         if (world->size % columns != 0 || columns > segments) continue;
         *n_columns = columns;
         *n_rows = world->size / columns;
-        if (grid_predict_bytes(dataset, config, *n_rows, *n_columns) < 0.7 * available) return;
+        if (grid_predict_bytes(dataset, options, *n_rows, *n_columns) < 0.7 * available) return;
     }
 }
 
@@ -125,16 +126,16 @@ static bool parse_grid(const char *text, int *n_rows, int *n_columns)
 }
 
 /* Every rank checks the same numbers, so all ranks fail alike. */
-cf_status cf_train_create_grid(const cf_dataset *dataset, const cf_config *config, cf_grid **out)
+cf_status grid_create(const cf_dataset *dataset, const run_options *options, cf_grid **out)
 {
-    const char *text = cf_config_text(config, "grid");
-    const int64_t segments = segments_of(dataset, config);
+    const char *text = options->grid;
+    const int64_t segments = segments_of(dataset, options);
     const int64_t fewest = cf_min(dataset->n_users, dataset->n_items);
     const int size = dataset->world->size;
     int n_rows = 1, n_columns = 1;
 
     if (strcmp(text, "auto") == 0)
-        choose_grid(dataset, config, &n_rows, &n_columns);
+        choose_grid(dataset, options, &n_rows, &n_columns);
     else if (!parse_grid(text, &n_rows, &n_columns))
         return CF_FAIL(CF_ERR_USAGE, "grid: \"%s\" is not auto or ROWSxCOLUMNS, as 2x4", text);
     if ((int64_t)n_rows * n_columns != size)
@@ -145,8 +146,8 @@ cf_status cf_train_create_grid(const cf_dataset *dataset, const cf_config *confi
                        "grid: %dx%d cuts the dimensions into %d slices, but %s %lld "
                        "has only %lld segments of 16",
                        n_rows, n_columns, n_columns,
-                       cf_closed_is(config) ? "a matrix row of" : "embedding_size",
-                       (long long)dim_of(dataset, config), (long long)segments);
+                       options->is_closed ? "a matrix row of" : "embedding_size",
+                       (long long)dim_of(dataset, options), (long long)segments);
     if (n_rows > fewest)
         return CF_FAIL(CF_ERR_USAGE,
                        "grid: %d blocks of users and items, but there are only %lld users and %lld "

@@ -7,13 +7,23 @@
 #include <jansson.h>
 #include <stdio.h>
 
-/** Draws the batches of an epoch; everything is a function of (seed, epoch, place). */
-typedef struct sampler {
-    const cf_shard *shard; /* borrowed */
-    int64_t n_train, n_items, batch_size;
+/* ---- Batches ---- */
+
+/** What the settings say about batches. */
+typedef struct sampler_options {
+    int64_t batch_size; /* train_batch_size, over all ranks */
     uint64_t seed;
-    bool negatives;   /* the model reads them */
     bool exclude_all; /* negatives avoid all of the user's train items, not the positive alone */
+} sampler_options;
+/** Local. */
+void sampler_read_options(const cf_config *config, sampler_options *out);
+
+/** Draws the batches of an epoch; everything is a function of (seed, epoch, position). */
+typedef struct sampler {
+    sampler_options options; /* the batch size at most n_train */
+    bool negatives;          /* the model reads them */
+    const cf_shard *shard;   /* borrowed */
+    int64_t n_train, n_items;
     int64_t epoch;
     cf_permutation order;
     int64_t *interaction; /* batch_size: the train interaction at each position; then, of my
@@ -22,13 +32,38 @@ typedef struct sampler {
 } sampler;
 
 /** Local. Errors: MEMORY; FORMAT (a user who has every item: no negative is left). */
-cf_status sampler_create(const cf_config *config, const cf_dataset *dataset, const cf_shard *shard,
-                         sampler *out);
+cf_status sampler_create(const sampler_options *options, bool negatives, const cf_dataset *dataset,
+                         const cf_shard *shard, sampler *out);
 void sampler_destroy(sampler *s);
+/** Bytes that a sampler of this batch size holds. */
+double sampler_bytes(int64_t batch_size);
 int64_t sampler_n_batches(const sampler *s);
 void sampler_start_epoch(sampler *s, int64_t epoch);
 /** Batch `index` of the epoch. Valid until the next call. */
 const cf_batch *sampler_draw(sampler *s, int64_t index);
+
+/* ---- Settings ---- */
+
+/** What the settings of a run say, read once. */
+typedef struct run_options {
+    int64_t epochs;             /* at most; 0: the starting tables are evaluated */
+    int64_t eval_step;          /* epochs between evaluations of the valid part; 0: none */
+    int64_t stopping_step;      /* stop after more evaluations in a row without a better
+                                   valid_metric */
+    int64_t collapse_every;     /* evaluations between two measurements of collapse; 0: none */
+    double checkpoint_interval; /* seconds; 0: after every epoch */
+    const char *grid;           /* "auto" or "ROWSxCOLUMNS"; borrowed from the config */
+    bool is_closed;             /* the model is a closed form: then `closed`, else the others */
+    cf_closed_options closed;
+    cf_model_options model;
+    cf_optim_options optim;
+    cf_select_options select;
+    sampler_options sampler;
+} run_options;
+/** From a config of cf_train_tables. Local. */
+void run_read_options(const cf_config *config, run_options *out);
+
+/* ---- Between steps ---- */
 
 /** True once a signal has asked this process to stop. */
 bool signals_raised(void);
@@ -66,6 +101,8 @@ decision supervisor_decide(supervisor *s);
 /** A checkpoint that was begun at `began` is written. Local. */
 void supervisor_saved(supervisor *s, double began);
 
+/* ---- Collapse ---- */
+
 /** What the singular values of a run's tables say: the raw ones, and the final ones if they are
  * others; each time users, then items. */
 typedef struct collapse_table {
@@ -80,25 +117,27 @@ typedef struct collapse {
 } collapse;
 
 /** Is it to be measured after the epoch: at every collapse_every-th evaluation? Local. */
-bool collapse_is_due(const cf_config *config, int64_t epoch);
-/** Collective. Changes no table; ends the validity of the model's final ones. Errors: those of
- * cf_linalg_singular(). */
-cf_status collapse_measure(cf_model *model, const cf_config *config, collapse *out);
+bool collapse_is_due(const run_options *options, int64_t epoch);
+/** Collective. Changes no table; ends the validity of the model's final ones. `one_rank_dim`, and
+ * errors: those of cf_linalg_singular(). */
+cf_status collapse_measure(cf_model *model, int64_t one_rank_dim, collapse *out);
 /** A few words for the progress line, from ", " on: the effective ranks that scores are made of. */
 void collapse_describe(const collapse *c, char *text, size_t size);
+
+/* ---- Log ---- */
 
 /** The run's log: one JSON object a line, written by rank 0 and flushed at once. */
 typedef struct run_log {
     FILE *file; /* NULL on the other ranks */
 } run_log;
-/** Collective. Errors: IO. `append`: a resumed run goes on in its file. */
+/** Collective. Errors: IO. `append`: a resumed run continues its file. */
 cf_status run_log_open(const cf_par *world, const char *folder, bool append, run_log *out);
 void run_log_close(run_log *log);
 /** Log what runs on what, and the predicted bytes of a rank. Collective. */
 void run_log_set_up(const cf_grid *grid, const cf_dataset *dataset, double memory);
 void run_log_start(run_log *log, const cf_grid *grid, const cf_dataset *dataset,
                    const step_costs *predicted, int64_t from_epoch);
-/** {"event": "profile", ...}; takes the rest. */
+/** Write the line `summary` (the event "profile"), and free it in any case. */
 void run_log_profile(run_log *log, json_t *summary);
 void run_log_epoch(run_log *log, const cf_run_progress *progress, double loss, double seconds,
                    int64_t samples);
@@ -108,11 +147,16 @@ void run_log_metrics(run_log *log, const char *split, int64_t epoch, const cf_me
 void run_log_collapse(run_log *log, int64_t epoch, const collapse *c);
 void run_log_end(run_log *log, const cf_run_progress *progress, const char *why);
 
-/** Bytes a rank will hold in a step, for the given grid, or, of a closed form, while it is solved
- * for; the mean over the ranks. What reading, selection and evaluation take for a while comes on
- * top. */
-double grid_predict_bytes(const cf_dataset *dataset, const cf_config *config, int n_rows,
+/* ---- Grid ---- */
+
+/** The grid that the setting `grid` means: as given, or chosen: the most slices, of at least a
+ * segment each, and more blocks where the memory would not do. Collective. Errors: USAGE. */
+cf_status grid_create(const cf_dataset *dataset, const run_options *options, cf_grid **out);
+/** Bytes that a rank holds in a step on such a grid, or, of a closed form, while it is solved: the
+ * mean over the ranks. What reading, selection and evaluation hold for a while comes on top. */
+double grid_predict_bytes(const cf_dataset *dataset, const run_options *options, int n_rows,
                           int n_columns);
-/** Collective. Errors: MEMORY (a closed form would not fit into the physical memory of a node). */
-cf_status grid_check_memory(const cf_dataset *dataset, const cf_config *config,
-                            const cf_grid *grid);
+/** Will a closed form fit, of which each rank holds `needed` bytes? Models that are trained by
+ * steps are not refused. Collective. Errors: MEMORY. */
+cf_status grid_check_memory(const cf_dataset *dataset, const run_options *options,
+                            const cf_grid *grid, double needed);

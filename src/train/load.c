@@ -30,14 +30,12 @@ done:
 }
 
 /* The model, its tables read from the checkpoint. Collective. */
-static cf_status load_model(cf_trained *t)
+static cf_status load_model(cf_trained *t, const cf_model_options *options)
 {
     const cf_model_place place = {t->grid, t->shard, 0};
-    cf_model_options options;
     cf_status status;
 
-    cf_model_read_options(t->config, &options);
-    CF_TRY(cf_model_create(&options, &place, &t->model));
+    CF_TRY(cf_model_create(options, &place, &t->model));
     CF_TRY(cf_ckpt_read(
         t->file,
         (cf_table *[]){cf_model_table(t->model, CF_USERS), cf_model_table(t->model, CF_ITEMS)},
@@ -49,14 +47,12 @@ done:
 }
 
 /* The closed form, its matrix read from the checkpoint. Collective. */
-static cf_status load_closed(cf_trained *t)
+static cf_status load_closed(cf_trained *t, const cf_closed_options *options)
 {
-    cf_closed_options options;
     cf_table *matrix;
     cf_status status;
 
-    cf_closed_read_options(t->config, &options);
-    CF_TRY(cf_closed_create(&options, t->grid, t->shard, &t->closed));
+    CF_TRY(cf_closed_create(options, t->grid, t->shard, &t->closed));
     matrix = cf_closed_matrix(t->closed);
     CF_TRY(cf_ckpt_read(t->file, (cf_table *[]){NULL, matrix}, NULL));
     t->final[CF_ITEMS] = matrix;
@@ -68,6 +64,7 @@ done:
 cf_status cf_train_load(const cf_par *world, const cf_train_source *source, cf_trained **out)
 {
     cf_trained *t = NULL;
+    run_options options;
     cf_status status = cf_par_agree(world, CF_ALLOC(t, 1));
 
     CF_TRY(status);
@@ -77,9 +74,10 @@ cf_status cf_train_load(const cf_par *world, const cf_train_source *source, cf_t
                                  (int64_t[]){t->dataset->n_users, t->dataset->n_items}));
     CF_TRY(cf_par_agree(world, load_settings(t->file, source->checkpoint, source->sets,
                                              source->n_sets, &t->config)));
-    CF_TRY(cf_train_create_grid(t->dataset, t->config, &t->grid));
+    run_read_options(t->config, &options);
+    CF_TRY(grid_create(t->dataset, &options, &t->grid));
     CF_TRY(cf_dataset_load_shard(t->dataset, t->grid, &t->shard));
-    CF_TRY(cf_closed_is(t->config) ? load_closed(t) : load_model(t));
+    CF_TRY(options.is_closed ? load_closed(t, &options.closed) : load_model(t, &options.model));
     *out = t;
     t = NULL;
 done:

@@ -21,15 +21,14 @@ cf_status run_open(run *r)
 {
     cf_status status;
 
-    cf_train_read_options(r->config, &r->options);
     CF_TRY(cf_par_agree(r->world, cf_config_to_yaml(r->config, &r->settings)));
     CF_TRY(cf_dataset_open(r->world, r->job->data, &r->dataset));
     CF_TRY(cf_eval_read_options(r->config, &r->eval));
     if (run_validates(r)) CF_TRY(cf_eval_check_metric(&r->eval));
-    CF_TRY(cf_train_create_grid(r->dataset, r->config, &r->grid));
+    CF_TRY(grid_create(r->dataset, &r->options, &r->grid));
     r->costs.memory =
-        grid_predict_bytes(r->dataset, r->config, r->grid->n_rows, r->grid->n_columns);
-    CF_TRY(grid_check_memory(r->dataset, r->config, r->grid));
+        grid_predict_bytes(r->dataset, &r->options, r->grid->n_rows, r->grid->n_columns);
+    CF_TRY(grid_check_memory(r->dataset, &r->options, r->grid, r->costs.memory));
     CF_TRY(cf_dataset_load_shard(r->dataset, r->grid, &r->shard));
 done:
     return status;

@@ -14,7 +14,7 @@ typedef struct run {
     const cf_par *world;
     const cf_config *config;
     const cf_train_job *job;
-    cf_train_options options;
+    run_options options;
     cf_eval_options eval;
     char *settings; /* YAML of config */
     char latest[RUN_PATH_SIZE], best[RUN_PATH_SIZE];

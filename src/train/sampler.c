@@ -6,66 +6,71 @@
  * same batches. tests/train/sampler.c draws all batches on every grid and compares. */
 #include "internal.h"
 
+enum { SAMPLES, N_SIZES }; /* of the table of arrays: the batch size */
+
+static const cf_array arrays[] = {
+    CF_ARRAY(sampler, interaction, SAMPLES, 1),    CF_ARRAY(sampler, batch.position, SAMPLES, 1),
+    CF_ARRAY(sampler, batch.user, SAMPLES, 1),     CF_ARRAY(sampler, batch.positive, SAMPLES, 1),
+    CF_ARRAY(sampler, batch.negative, SAMPLES, 1),
+};
+enum { N_ARRAYS = sizeof arrays / sizeof *arrays };
+
+void sampler_read_options(const cf_config *config, sampler_options *out)
+{
+    *out = (sampler_options){.batch_size = cf_config_int(config, "train_batch_size"),
+                             .seed = (uint64_t)cf_config_int(config, "seed"),
+                             .exclude_all = cf_config_is(config, "neg_exclude", "train")};
+}
+
 /* A user who has every item leaves no negative to draw: that is found here, not in an endless loop.
  */
-cf_status sampler_create(const cf_config *config, const cf_dataset *dataset, const cf_shard *shard,
-                         sampler *out)
+cf_status sampler_create(const sampler_options *options, bool negatives, const cf_dataset *dataset,
+                         const cf_shard *shard, sampler *out)
 {
-    cf_model_options options;
-    cf_status status = CF_OK;
-
-    cf_model_read_options(config, &options);
-    *out = (sampler){.shard = shard,
+    *out = (sampler){.options = *options,
+                     .negatives = negatives,
+                     .shard = shard,
                      .n_train = dataset->n_train,
-                     .n_items = dataset->n_items,
-                     .batch_size = cf_config_int(config, "train_batch_size"),
-                     .seed = (uint64_t)cf_config_int(config, "seed"),
-                     .negatives = cf_model_needs_negatives(&options),
-                     .exclude_all = cf_config_is(config, "neg_exclude", "train")};
-    if (out->negatives && dataset->n_items == 1)
+                     .n_items = dataset->n_items};
+    if (negatives && dataset->n_items == 1)
         return CF_FAIL(CF_ERR_FORMAT, "there is one item alone: no negative item is left");
-    for (int64_t u = 0; u < shard->n_users && out->negatives && out->exclude_all; u++)
+    for (int64_t u = 0; u < shard->n_users && negatives && options->exclude_all; u++)
         if (shard->train.start[u + 1] - shard->train.start[u] == dataset->n_items)
             return CF_FAIL(
                 CF_ERR_FORMAT,
                 "user number %lld has interacted with all %lld items: no negative item is left",
                 (long long)(shard->first_user + u), (long long)dataset->n_items);
-    out->batch_size = cf_min(out->batch_size, dataset->n_train);
-    CF_TRY(CF_ALLOC(out->interaction, out->batch_size));
-    CF_TRY(CF_ALLOC(out->batch.position, out->batch_size));
-    CF_TRY(CF_ALLOC(out->batch.user, out->batch_size));
-    CF_TRY(CF_ALLOC(out->batch.positive, out->batch_size));
-    CF_TRY(CF_ALLOC(out->batch.negative, out->batch_size));
-done:
-    return status;
+    out->options.batch_size = cf_min(options->batch_size, dataset->n_train);
+    return cf_arrays_create(out, arrays, N_ARRAYS, (int64_t[N_SIZES]){out->options.batch_size});
 }
 
 void sampler_destroy(sampler *s)
 {
-    cf_free(&s->interaction);
-    cf_free(&s->batch.position);
-    cf_free(&s->batch.user);
-    cf_free(&s->batch.positive);
-    cf_free(&s->batch.negative);
+    cf_arrays_destroy(s, arrays, N_ARRAYS);
+}
+
+double sampler_bytes(int64_t batch_size)
+{
+    return cf_arrays_bytes(arrays, N_ARRAYS, (double[N_SIZES]){(double)batch_size});
 }
 
 int64_t sampler_n_batches(const sampler *s)
 {
-    return cf_ceil_div(s->n_train, s->batch_size);
+    return cf_ceil_div(s->n_train, s->options.batch_size);
 }
 
 void sampler_start_epoch(sampler *s, int64_t epoch)
 {
     s->epoch = epoch;
-    cf_permutation_create(&s->order, (cf_random){s->seed, CF_STREAM_SHUFFLE}, (uint64_t)epoch,
-                          s->n_train);
+    cf_permutation_create(&s->order, (cf_random){s->options.seed, CF_STREAM_SHUFFLE},
+                          (uint64_t)epoch, s->n_train);
 }
 
 /* An item for sample n of the batch, whose position in the epoch is `position`: uniform over those
  * that are not excluded, by rejection. */
 static int64_t draw_negative(const sampler *s, int64_t n, int64_t position)
 {
-    const cf_random key = {s->seed, CF_STREAM_NEGATIVE};
+    const cf_random key = {s->options.seed, CF_STREAM_NEGATIVE};
     const cf_lists *train = &s->shard->train;
     const int64_t start = train->start[s->batch.user[n]],
                   count = train->start[s->batch.user[n] + 1] - start;
@@ -73,8 +78,9 @@ static int64_t draw_negative(const sampler *s, int64_t n, int64_t position)
     for (uint64_t trial = 0;; trial++) {
         const int64_t item =
             cf_random_below(key, (uint64_t)s->epoch, (uint64_t)position, trial, s->n_items);
-        const bool excluded = s->exclude_all ? cf_contains_i64(train->index + start, count, item)
-                                             : item == s->batch.positive[n];
+        const bool excluded = s->options.exclude_all
+                                  ? cf_contains_i64(train->index + start, count, item)
+                                  : item == s->batch.positive[n];
 
         if (!excluded) return item;
     }
@@ -102,9 +108,9 @@ static void keep_mine(sampler *s, int64_t size)
 const cf_batch *sampler_draw(sampler *s, int64_t index)
 {
     const cf_lists *train = &s->shard->train;
-    const int64_t first = index * s->batch_size;
+    const int64_t first = index * s->options.batch_size;
 
-    s->batch.size = cf_min(s->n_train - first, s->batch_size);
+    s->batch.size = cf_min(s->n_train - first, s->options.batch_size);
 #pragma omp parallel for schedule(static)
     for (int64_t position = 0; position < s->batch.size; position++)
         s->interaction[position] = cf_permutation_at(&s->order, first + position);

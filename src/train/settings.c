@@ -64,15 +64,25 @@ const cf_setting cf_train_settings[] = {
     {0},
 };
 
-void cf_train_read_options(const cf_config *config, cf_train_options *out)
+void run_read_options(const cf_config *config, run_options *out)
 {
-    *out = (cf_train_options){
+    *out = (run_options){
         .epochs = cf_config_int(config, "epochs"),
         .eval_step = cf_config_int(config, "eval_step"),
         .stopping_step = cf_config_int(config, "stopping_step"),
         .collapse_every = cf_config_int(config, "collapse_every"),
         .checkpoint_interval = cf_config_real(config, "checkpoint_interval"),
+        .grid = cf_config_text(config, "grid"),
+        .is_closed = cf_closed_is(config),
     };
+    if (out->is_closed) {
+        cf_closed_read_options(config, &out->closed);
+        return;
+    }
+    cf_model_read_options(config, &out->model);
+    cf_optim_read_options(config, &out->optim);
+    cf_select_read_options(config, &out->select);
+    sampler_read_options(config, &out->sampler);
 }
 
 const cf_setting *const cf_train_tables[] = {cf_model_settings,  cf_closed_settings,

@@ -6,8 +6,6 @@
  * stop.c cut runs after every step and compare. */
 #include "run.h"
 
-#include <omp.h>
-
 /* What a run of steps has beside the parts of every run. */
 typedef struct steps {
     run *run;
@@ -22,7 +20,9 @@ typedef struct steps {
 static cf_status create_sampler(steps *s)
 {
     run *r = s->run;
-    cf_status status = sampler_create(r->config, r->dataset, r->shard, &s->sampler);
+    const bool negatives = cf_model_needs_negatives(&r->options.model);
+    cf_status status =
+        sampler_create(&r->options.sampler, negatives, r->dataset, r->shard, &s->sampler);
 
     if (status == CF_ERR_FORMAT)
         status = CF_FAIL(status, "%s: %s", r->job->data, cf_error_message());
@@ -42,19 +42,15 @@ static cf_eval_scorer final_scorer(void *impl)
 static cf_status create_parts(steps *s)
 {
     run *r = s->run;
-    cf_model_options model_options;
-    cf_optim_options optim_options;
     cf_model_place place;
     cf_status status;
 
-    cf_model_read_options(r->config, &model_options);
-    cf_optim_read_options(r->config, &optim_options);
     CF_TRY(create_sampler(s));
-    place = (cf_model_place){r->grid, r->shard, s->sampler.batch_size};
-    CF_TRY(cf_model_create(&model_options, &place, &s->model));
+    place = (cf_model_place){r->grid, r->shard, s->sampler.options.batch_size};
+    CF_TRY(cf_model_create(&r->options.model, &place, &s->model));
     for (int side = 0; side < 2; side++)
         r->table[side] = cf_model_table(s->model, (cf_side)side);
-    CF_TRY(cf_optim_create(&optim_options, r->table, &r->optim));
+    CF_TRY(cf_optim_create(&r->options.optim, r->table, &r->optim));
     r->scorer = final_scorer;
     r->impl = s;
 done:
@@ -68,7 +64,7 @@ static cf_status predict(steps *s)
     step_costs *costs = &s->run->costs;
     cf_status status;
 
-    CF_TRY(cf_model_predict_step(s->model, s->sampler.batch_size, costs->mean));
+    CF_TRY(cf_model_predict_step(s->model, s->sampler.options.batch_size, costs->mean));
     for (int phase = 0; phase < CF_N_PHASES; phase++) {
         costs->maximum += costs->mean[phase];
         costs->mean[phase] /= world->size;
@@ -100,16 +96,15 @@ static void log_bytes(const step_costs *costs)
 static cf_status start_tables(run *r)
 {
     steps *s = r->impl;
-    cf_select_options options;
+    const cf_select_options *options = &r->options.select;
     cf_status status;
 
-    if (cf_config_is(r->config, "emb_selection", "False")) {
-        cf_model_fill_noise(s->model, s->sampler.seed);
+    if (options->method == CF_SELECT_NOISE) {
+        cf_model_fill_noise(s->model, s->sampler.options.seed);
         return CF_OK;
     }
-    cf_select_read_options(r->config, &options);
-    CF_TRY(cf_select_create(r->dataset, &options, &r->selection));
-    CF_TRY(cf_select_fill_items(r->dataset, r->selection, &options, r->table[CF_ITEMS]));
+    CF_TRY(cf_select_create(r->dataset, options, &r->selection));
+    CF_TRY(cf_select_fill_items(r->dataset, r->selection, options, r->table[CF_ITEMS]));
     CF_TRY(cf_model_pool_users(s->model));
 done:
     return status;
@@ -195,13 +190,13 @@ static cf_status train_epoch(steps *s)
 {
     run *r = s->run;
     const int64_t n_batches = sampler_n_batches(&s->sampler);
-    const int64_t done = r->progress.batch * s->sampler.batch_size;
+    const int64_t done = r->progress.batch * s->sampler.options.batch_size;
     const double started = cf_clock_now();
     double loss;
     cf_status status = CF_OK;
 
     sampler_start_epoch(&s->sampler, r->progress.epoch);
-    cf_model_start_epoch(s->model, s->sampler.seed, r->progress.epoch);
+    cf_model_start_epoch(s->model, s->sampler.options.seed, r->progress.epoch);
     for (;;) {
         const decision next = supervisor_decide(&r->supervisor);
 
@@ -227,7 +222,7 @@ static cf_status measure_collapse(steps *s, int64_t epoch)
 {
     const cf_phase before = cf_par_set_phase(CF_PHASE_EVALUATION);
     collapse found;
-    cf_status status = collapse_measure(s->model, s->run->config, &found);
+    cf_status status = collapse_measure(s->model, s->run->options.select.one_rank_dim, &found);
 
     cf_par_restore_phase(before);
     CF_TRY(status);
@@ -246,17 +241,17 @@ static bool stops_early(const run *r)
 static cf_status train(steps *s)
 {
     run *r = s->run;
-    const cf_train_options *options = &r->options;
+    const run_options *options = &r->options;
     cf_status status = CF_OK;
 
     cf_progress_begin(&s->bar, "train", "samples",
                       (options->epochs - r->progress.epoch) * r->dataset->n_train -
-                          r->progress.batch * s->sampler.batch_size);
+                          r->progress.batch * s->sampler.options.batch_size);
     while (r->progress.epoch < options->epochs && !stops_early(r)) {
         CF_TRY(train_epoch(s));
         if (run_validates(r) && r->progress.epoch % options->eval_step == 0)
             CF_TRY(run_validate(r));
-        if (collapse_is_due(r->config, r->progress.epoch))
+        if (collapse_is_due(options, r->progress.epoch))
             CF_TRY(measure_collapse(s, r->progress.epoch));
         if (options->checkpoint_interval == 0) CF_TRY(run_save_latest(r));
     }

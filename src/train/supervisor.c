@@ -7,7 +7,7 @@
  * longest so far, and for a checkpoint. tests/train/supervisor.c has tables of cases. */
 #include "internal.h"
 
-/* A checkpoint takes at most 1 / REST of the time between two. */
+/* A checkpoint takes at most 1 / `rest` of the time between two. */
 static const double rest = 20;
 /* Reserved for the last checkpoint: this fraction of the limit before one has been measured, then
  * this many times the seconds of the last one. */

@@ -19,6 +19,17 @@ static cf_config *new_config(const char *neg_exclude)
     return config;
 }
 
+/* With the settings of `config`, negatives included. */
+static cf_status create_sampler(const cf_config *config, const cf_dataset *dataset,
+                                const cf_shard *shard, sampler *out)
+{
+    run_options options;
+
+    run_read_options(config, &options);
+    return sampler_create(&options.sampler, cf_model_needs_negatives(&options.model), dataset,
+                          shard, out);
+}
+
 /* All batches of epoch `number`; each place comes from one block alone. */
 static epoch draw_epoch(sampler *draws, const cf_grid *grid, int64_t number)
 {
@@ -63,7 +74,7 @@ static epoch draw_on(const cf_test_graph *graph, const cf_grid *grid, const char
     sampler draws;
     epoch out;
 
-    assert_ok(sampler_create(config, &dataset, &shard, &draws));
+    assert_ok(create_sampler(config, &dataset, &shard, &draws));
     out = draw_epoch(&draws, grid, number);
     sampler_destroy(&draws);
     cf_test_shard_destroy(&shard);
@@ -191,7 +202,7 @@ static cf_status sample_full_user(const char *rule, const char *model, int64_t n
     assert_ok(cf_config_set(config, model));
     assert_ok(cf_par_create_grid(&cf_test_self, 1, 1, &grid));
     shard = cf_test_graph_cut(&graph, grid);
-    status = sampler_create(config, &dataset, &shard, &draws);
+    status = create_sampler(config, &dataset, &shard, &draws);
     sampler_destroy(&draws);
     cf_test_shard_destroy(&shard);
     cf_par_destroy_grid(&grid);

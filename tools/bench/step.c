@@ -94,6 +94,7 @@ static cf_status set_up(const cf_par *world, int argc, char **argv, bench *b)
     int rows = 1, columns = world->size;
     cf_model_options options;
     cf_optim_options optim_options;
+    sampler_options draws;
     cf_model_place place;
     cf_status status;
 
@@ -105,15 +106,17 @@ static cf_status set_up(const cf_par *world, int argc, char **argv, bench *b)
     CF_TRY(cf_dataset_open(world, argv[1], &b->dataset));
     CF_TRY(cf_par_create_grid(world, rows, columns, &b->grid));
     CF_TRY(cf_dataset_load_shard(b->dataset, b->grid, &b->shard));
-    CF_TRY(sampler_create(b->config, b->dataset, b->shard, &b->sampler));
     cf_model_read_options(b->config, &options);
-    place = (cf_model_place){b->grid, b->shard, b->sampler.batch_size};
+    sampler_read_options(b->config, &draws);
+    CF_TRY(sampler_create(&draws, cf_model_needs_negatives(&options), b->dataset, b->shard,
+                          &b->sampler));
+    place = (cf_model_place){b->grid, b->shard, b->sampler.options.batch_size};
     CF_TRY(cf_model_create(&options, &place, &b->model));
     cf_optim_read_options(b->config, &optim_options);
     CF_TRY(cf_optim_create(&optim_options, b->model->table, &b->optim));
-    cf_model_fill_noise(b->model, b->sampler.seed);
+    cf_model_fill_noise(b->model, b->sampler.options.seed);
     sampler_start_epoch(&b->sampler, 0);
-    cf_model_start_epoch(b->model, b->sampler.seed, 0);
+    cf_model_start_epoch(b->model, b->sampler.options.seed, 0);
 done:
     return status;
 }

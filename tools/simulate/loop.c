@@ -124,6 +124,7 @@ static cf_status set_up(loop *l, const cf_par *world, char **argv, int argc)
     cf_dataset dataset = {0};
     cf_model_options options;
     cf_optim_options optim_options;
+    sampler_options draws;
     cf_model_place place;
     int n_rows, n_columns;
     cf_status status;
@@ -143,18 +144,20 @@ static cf_status set_up(loop *l, const cf_par *world, char **argv, int argc)
     dataset.n_users = l->lists.size.n_users;
     dataset.n_items = l->lists.size.n_items;
     dataset.n_train = l->lists.size.n_train;
-    CF_TRY(sampler_create(l->config, &dataset, &l->shard, &l->sampler));
     cf_model_read_options(l->config, &options);
-    place = (cf_model_place){l->grid, &l->shard, l->sampler.batch_size};
+    sampler_read_options(l->config, &draws);
+    CF_TRY(sampler_create(&draws, cf_model_needs_negatives(&options), &dataset, &l->shard,
+                          &l->sampler));
+    place = (cf_model_place){l->grid, &l->shard, l->sampler.options.batch_size};
     CF_TRY(cf_model_create(&options, &place, &l->model));
     cf_optim_read_options(l->config, &optim_options);
     CF_TRY(cf_optim_create(
         &optim_options,
         (cf_table *[]){cf_model_table(l->model, CF_USERS), cf_model_table(l->model, CF_ITEMS)},
         &l->optim));
-    cf_model_fill_noise(l->model, l->sampler.seed);
+    cf_model_fill_noise(l->model, l->sampler.options.seed);
     sampler_start_epoch(&l->sampler, 0);
-    cf_model_start_epoch(l->model, l->sampler.seed, 0);
+    cf_model_start_epoch(l->model, l->sampler.options.seed, 0);
 done:
     return status;
 }
