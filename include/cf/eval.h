@@ -85,14 +85,14 @@ typedef struct cf_metrics {
 
 /**
  * Metrics of a split. Collective over the grid; the same bits on every rank, for any number of
- * ranks, threads and any memory. Ties rank the lower item first. `mask` (in place of
- * options->mask_history): train items, for test also valid items, are not ranked. Each rank of a
+ * ranks, threads and any memory. Ties rank the lower item first. options->mask_history:
+ * train items, for test also valid items, are not ranked. Each rank of a
  * grid row ranks a part of the users of its block. All items pass by each rank, once for as many
  * users as options->memory holds. Errors: MEMORY, USAGE (memory too small for one tile), NUMERIC (a
  * score is NaN or +infinity; names user and item).
  */
-cf_status cf_eval_run(const cf_eval_scorer *scorer, cf_split split, bool mask,
-                      const cf_eval_options *options, cf_metrics *out);
+cf_status cf_eval_run(const cf_eval_scorer *scorer, cf_split split, const cf_eval_options *options,
+                      cf_metrics *out);
 
 /** The value of a metric named as RecBole writes it: "NDCG@10", "recall@20". Local. Errors: USAGE
  * (unknown name, or @k with a k that is not in topk; lists the valid ones). */

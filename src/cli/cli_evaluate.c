@@ -110,11 +110,14 @@ static cf_status measure(const evaluation *e, const cf_trained *trained,
                          const cf_eval_options *options, cf_metrics metrics[2])
 {
     const cf_phase before = cf_par_set_phase(CF_PHASE_EVALUATION);
+    cf_eval_options own = *options;
     cf_status status = CF_OK;
 
-    for (int k = 0; k < 2 && status == CF_OK; k++)
-        if (e->protocols & (k == 0 ? MASKED : UNMASKED))
-            status = cf_eval_run(&trained->scorer, e->split, k == 0, options, &metrics[k]);
+    for (int k = 0; k < 2 && status == CF_OK; k++) {
+        own.mask_history = k == 0;
+        if (e->protocols & (own.mask_history ? MASKED : UNMASKED))
+            status = cf_eval_run(&trained->scorer, e->split, &own, &metrics[k]);
+    }
     cf_par_restore_phase(before);
     return status;
 }

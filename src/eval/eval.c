@@ -191,16 +191,16 @@ static void evaluation_means(const evaluation *e, const cf_par *world, cf_metric
             out->mean[m][t] = cf_exact_value(&all->metric[m][t]) / (double)out->n_users;
 }
 
-cf_status cf_eval_run(const cf_eval_scorer *scorer, cf_split split, bool mask,
-                      const cf_eval_options *options, cf_metrics *out)
+cf_status cf_eval_run(const cf_eval_scorer *scorer, cf_split split, const cf_eval_options *options,
+                      cf_metrics *out)
 {
     const cf_grid *grid = scorer->items->grid;
     const cf_shard *shard = scorer->shard;
     cf_metrics metrics = empty_metrics(options);
     evaluation e = {.positives = split == CF_SPLIT_TEST ? &shard->test : &shard->valid,
                     .out = &metrics};
-    cf_eval_request request = {.mask_train = mask,
-                               .mask_valid = mask && split == CF_SPLIT_TEST,
+    cf_eval_request request = {.mask_train = options->mask_history,
+                               .mask_valid = options->mask_history && split == CF_SPLIT_TEST,
                                .memory = options->memory};
     cf_status status;
 

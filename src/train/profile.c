@@ -31,14 +31,12 @@ static json_t *balance_json(const report *r)
 json_t *profile_predicted(const step_costs *steps)
 {
     json_t *object = json_object();
-    double total = 0;
 
     for (int phase = 0; phase < CF_N_PHASES; phase++) {
         if (steps->mean[phase] == 0) continue;
         json_object_set_new(object, cf_phase_names[phase], json_real(steps->mean[phase]));
-        total += steps->mean[phase];
     }
-    json_object_set_new(object, "total", json_real(total));
+    json_object_set_new(object, "total", json_real(step_costs_bytes(steps)));
     json_object_set_new(object, "most", json_real(steps->maximum));
     return object;
 }

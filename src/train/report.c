@@ -149,17 +149,23 @@ static void log_table(const report *r)
     log_phase(r, CF_N_PHASES, "all", all_seconds);
 }
 
+double step_costs_bytes(const step_costs *steps)
+{
+    double bytes = 0;
+
+    for (int phase = 0; phase < CF_N_PHASES; phase++)
+        bytes += steps->mean[phase];
+    return bytes;
+}
+
 /* Memory and bytes of a step, each beside its prediction. */
 static void log_predictions(const report *r, const step_costs *steps)
 {
-    double predicted = 0;
-
-    for (int phase = 0; phase < CF_N_PHASES; phase++)
-        predicted += steps->mean[phase];
     cf_log("memory of a rank in steps: %.1f MiB (%.1f predicted)",
            report_spread(r, REPORT_HELD, 0).mean / mib, steps->memory / mib);
     cf_log("sent in a step: %.0f bytes a rank (%.0f predicted)",
-           report_spread(r, REPORT_STEP_BYTES, 0).mean / (double)steps->steps, predicted);
+           report_spread(r, REPORT_STEP_BYTES, 0).mean / (double)steps->steps,
+           step_costs_bytes(steps));
 }
 
 void report_log(const report *r, const step_costs *steps)

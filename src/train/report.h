@@ -23,6 +23,9 @@ typedef struct step_costs {
     double maximum;           /* predicted: the largest sum over the phases of any rank */
 } step_costs;
 
+/** Predicted bytes of a step, of all phases, mean of the ranks. Local. */
+double step_costs_bytes(const step_costs *steps);
+
 /** Costs of all ranks. */
 typedef struct report {
     int n_ranks;

@@ -187,7 +187,7 @@ static cf_status evaluate(run *r, cf_split split, cf_metrics *out)
 {
     const cf_phase before = cf_par_set_phase(CF_PHASE_EVALUATION);
     const cf_eval_scorer scorer = r->scorer(r->impl);
-    const cf_status status = cf_eval_run(&scorer, split, r->eval.mask_history, &r->eval, out);
+    const cf_status status = cf_eval_run(&scorer, split, &r->eval, out);
 
     cf_par_restore_phase(before);
     return status;

@@ -79,17 +79,15 @@ done:
 static void log_bytes(const step_costs *costs)
 {
     char parts[512] = "";
-    double total = 0;
     size_t used = 0;
 
     for (int phase = 0; phase < CF_N_PHASES; phase++) {
         if (costs->mean[phase] == 0) continue;
-        total += costs->mean[phase];
         used += (size_t)snprintf(parts + used, sizeof parts - used, "%s%s %.0f",
                                  used > 0 ? ", " : ": ", cf_phase_names[phase], costs->mean[phase]);
     }
-    cf_log("a step sends about %.0f bytes from a rank, at most %.0f%s", total, costs->maximum,
-           parts);
+    cf_log("a step sends about %.0f bytes from a rank, at most %.0f%s", step_costs_bytes(costs),
+           costs->maximum, parts);
 }
 
 /* Start the tables from noise, or from the language-model vectors (LLMInit). Collective. */

@@ -13,15 +13,17 @@ static const shape real_shape = {600, 1200, 72, real, some_parts, false};
 
 static cf_eval_options options_with_mib(int64_t memory)
 {
-    return (cf_eval_options){.n_topk = N_TOPK, .topk = {10, 20, 50}, .memory = memory << 20};
+    return (cf_eval_options){
+        .n_topk = N_TOPK, .topk = {10, 20, 50}, .mask_history = true, .memory = memory << 20};
 }
 
 static cf_metrics evaluate(const problem *p, cf_split split, bool mask)
 {
-    const cf_eval_options options = options_with_mib(64);
+    cf_eval_options options = options_with_mib(64);
     cf_metrics metrics = {0};
 
-    assert_int_equal(cf_eval_run(&p->scorer, split, mask, &options, &metrics), CF_OK);
+    options.mask_history = mask;
+    assert_int_equal(cf_eval_run(&p->scorer, split, &options, &metrics), CF_OK);
     return metrics;
 }
 
@@ -194,7 +196,7 @@ static void bits_do_not_depend_on_grid_threads_or_memory(void **state)
             cf_metrics got = {0};
 
             omp_set_num_threads(threads);
-            assert_int_equal(cf_eval_run(&p.scorer, CF_SPLIT_TEST, true, &options, &got), CF_OK);
+            assert_int_equal(cf_eval_run(&p.scorer, CF_SPLIT_TEST, &options, &got), CF_OK);
             assert_memory_equal(&got, &alone, sizeof got);
         }
         destroy_problem(&p);
@@ -231,7 +233,7 @@ static void one_tile_must_fit_into_the_memory(void **state)
     problem p;
 
     create_problem(&of, &world, 1, &p);
-    assert_int_equal(cf_eval_run(&p.scorer, CF_SPLIT_TEST, true, &options, &got), CF_ERR_USAGE);
+    assert_int_equal(cf_eval_run(&p.scorer, CF_SPLIT_TEST, &options, &got), CF_ERR_USAGE);
     assert_non_null(strstr(cf_error_message(), "eval_memory"));
     assert_int_equal(got.n_users, -1);
     destroy_problem(&p);
@@ -242,7 +244,7 @@ static cf_status try_evaluation(void *context)
     const problem *p = context;
     const cf_eval_options options = options_with_mib(4);
     cf_metrics got = {.n_users = -1};
-    cf_status status = cf_eval_run(&p->scorer, CF_SPLIT_TEST, true, &options, &got);
+    cf_status status = cf_eval_run(&p->scorer, CF_SPLIT_TEST, &options, &got);
 
     if (status != CF_OK) assert_int_equal(got.n_users, -1);
     return status;

@@ -176,7 +176,8 @@ static void a_checkpoint_is_evaluated_on_one_rank_as_on_all(void **state)
     assert_ok(
         cf_train_load(&cf_test_self, &(cf_train_source){checkpoint, data, no_sets, 0}, &trained));
     assert_ok(cf_eval_read_options(trained->config, &options));
-    assert_ok(cf_eval_run(&trained->scorer, CF_SPLIT_TEST, true, &options, &metrics));
+    assert_true(options.mask_history);
+    assert_ok(cf_eval_run(&trained->scorer, CF_SPLIT_TEST, &options, &metrics));
     for (int m = 0; m < CF_N_METRICS; m++)
         for (int t = 0; t < metrics.n_topk; t++)
             assert_true(metrics.mean[m][t] == result.test.mean[m][t]);

@@ -180,7 +180,7 @@ static cf_status measure(const bench *b, double *ranking, double *bare)
 
         MPI_Barrier(b->world.comm);
         two[0] = cf_clock_now();
-        CF_TRY(cf_eval_run(&b->scorer, CF_SPLIT_TEST, true, &b->options, &metrics));
+        CF_TRY(cf_eval_run(&b->scorer, CF_SPLIT_TEST, &b->options, &metrics));
         two[0] = cf_clock_now() - two[0];
         MPI_Barrier(b->world.comm);
         CF_TRY(cf_par_agree(&b->world, bare_sgemm(b, &two[1])));
