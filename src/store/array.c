@@ -187,7 +187,10 @@ static cf_status open_array(cf_store *store, const char *name)
     if (!cf_store_has(store, name))
         return CF_FAIL(CF_ERR_FORMAT, "%s: has no array %s", store->path, name);
     dataset = H5Dopen2(store->file, name, H5P_DEFAULT);
-    CF_REQUIRE(dataset >= 0 && read_layout(store, dataset, &type, shape), CF_ERR_FORMAT,
+    if (dataset < 0)
+        CF_TRY(
+            store_fail_read(store, "%s: %s: is not an array of this program", store->path, name));
+    CF_REQUIRE(read_layout(store, dataset, &type, shape), CF_ERR_FORMAT,
                "%s: %s: is not an array of this program", store->path, name);
     CF_TRY(prepare_array(store, name, shape, &array));
     array->type = type;

@@ -82,8 +82,8 @@ static cf_status open_attribute(const cf_store *store, const char *name, H5T_cla
         return CF_FAIL(CF_ERR_FORMAT, "%s: has no attribute %s", store->path, name);
     *attribute = H5Aopen(store->file, name, H5P_DEFAULT);
     *type = *attribute < 0 ? -1 : H5Aget_type(*attribute);
-    if (*type < 0 || H5Tget_class(*type) != class ||
-        (class == H5T_STRING && H5Tis_variable_str(*type) > 0))
+    if (*type < 0) return store_fail_read(store, "%s: cannot read attribute %s", store->path, name);
+    if (H5Tget_class(*type) != class || (class == H5T_STRING && H5Tis_variable_str(*type) > 0))
         return CF_FAIL(CF_ERR_FORMAT, "%s: attribute %s is not %s", store->path, name, what);
     return CF_OK;
 }
@@ -104,7 +104,7 @@ static cf_status read_number(const cf_store *store, const char *name, cf_type to
 
     CF_TRY(open_attribute(store, name, to == CF_I64 ? H5T_INTEGER : H5T_FLOAT, &attribute, &type));
     if (H5Aread(attribute, store->types[to], value) < 0)
-        status = CF_FAIL(CF_ERR_FORMAT, "%s: cannot read attribute %s", store->path, name);
+        status = store_fail_read(store, "%s: cannot read attribute %s", store->path, name);
 done:
     return end_read(store, status, attribute, type);
 }
@@ -136,7 +136,7 @@ cf_status cf_store_read_text(cf_store *store, const char *name, char **value)
     CF_TRY(open_attribute(store, name, H5T_STRING, &attribute, &type));
     CF_TRY(CF_ALLOC(text, (int64_t)H5Tget_size(type) + 1));
     if (H5Aread(attribute, type, text) < 0)
-        status = CF_FAIL(CF_ERR_FORMAT, "%s: cannot read attribute %s", store->path, name);
+        status = store_fail_read(store, "%s: cannot read attribute %s", store->path, name);
 done:
     status = end_read(store, status, attribute, type);
     if (status == CF_OK)
@@ -232,8 +232,8 @@ cf_status cf_store_attributes(const cf_store *store, cf_attribute **out, int64_t
 
     if (H5Aiterate2(store->file, H5_INDEX_NAME, H5_ITER_INC, &position, read_next, &list) < 0 &&
         list.status == CF_OK)
-        list.status = CF_FAIL(CF_ERR_FORMAT, "%s: cannot read the attributes (%s)", store->path,
-                              store_reason(reason));
+        list.status = store_fail_read(store, "%s: cannot read the attributes (%s)", store->path,
+                                      store_reason(reason));
     CF_TRY(cf_par_agree(&store->par, list.status));
     *out = list.attributes;
     *count = list.count;

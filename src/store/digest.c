@@ -59,7 +59,7 @@ static cf_status list_names(cf_store *store, char ***out, int64_t *count)
     if (H5Lvisit(store->file, H5_INDEX_NAME, H5_ITER_INC, append_name, &list) < 0 &&
         list.status == CF_OK)
         list.status =
-            CF_FAIL(CF_ERR_FORMAT, "%s: is damaged (%s)", store->path, store_reason(reason));
+            store_fail_read(store, "%s: is damaged (%s)", store->path, store_reason(reason));
     CF_TRY(cf_par_agree(&store->par, list.status));
     if (list.count > 0) qsort(list.names, (size_t)list.count, sizeof *list.names, compare_names);
     *out = list.names;

@@ -5,6 +5,7 @@
  */
 #include "internal.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -76,6 +77,18 @@ const char *store_reason(char reason[static STORE_REASON_SIZE])
     strcpy(reason, "HDF5 gives no reason");
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_innermost, reason);
     return reason;
+}
+
+cf_status store_fail_read(const cf_store *store, const char *format, ...)
+{
+    char message[1024];
+    va_list arguments;
+
+    (void)store;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    return CF_FAIL(CF_ERR_FORMAT, "%s", message);
 }
 
 cf_status store_copy_text(const char *text, char **out)

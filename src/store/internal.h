@@ -45,6 +45,10 @@ struct cf_store {
 
 /** Why the last HDF5 call failed: the innermost entry of its error stack. Returns `reason`. */
 const char *store_reason(char reason[static STORE_REASON_SIZE]);
+/** The error of an HDF5 call that failed while reading: IO if the file system refused, MEMORY if
+ * there was none, else FORMAT with this message (printf). */
+cf_status store_fail_read(const cf_store *store, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /** The type of IEEE 754 binary16, little-endian, which HDF5 1.10 has no name for. Close with
  * H5Tclose(). */
 hid_t store_create_half(void);
