@@ -1,7 +1,7 @@
 /**
- * core: what every other module uses. Status and errors, memory, log, progress, clock, small files.
- * Nothing here communicates: every function is Local, and none but cf_alloc() and the counters may
- * be called by several threads at once unless it says so.
+ * core: what every other module uses. Status and errors, memory, text, log, progress, clock, small
+ * files. Nothing here communicates: every function is Local, and none but cf_alloc() and the
+ * counters may be called by several threads at once unless it says so.
  */
 #pragma once
 
@@ -120,6 +120,12 @@ int64_t cf_alloc_live(void);
 int64_t cf_alloc_held(void);
 /** The largest number of bytes held so far. */
 int64_t cf_alloc_peak(void);
+
+/* ---- Text ---- */
+
+/** A new text in printf's format, to be freed with cf_free(). A text that `*out` held may be among
+ * the arguments, and is not freed. Errors: MEMORY (`*out` untouched; also for 2 GiB or more). */
+cf_status cf_text_format(char **out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- Log, progress, clock ---- */
 

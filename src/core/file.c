@@ -6,7 +6,6 @@
 #include "cf/core.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,28 +15,14 @@ static cf_status fail_write(const char *path)
     return CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", path, strerror(errno));
 }
 
-/* `path` with `suffix`, newly allocated. */
-static cf_status copy_path(const char *path, const char *suffix, char **out)
-{
-    const size_t size = strlen(path) + strlen(suffix) + 1;
-    char *copy = NULL;
-    cf_status status;
-
-    CF_TRY(CF_ALLOC(copy, (int64_t)size));
-    (void)snprintf(copy, size, "%s%s", path, suffix);
-    *out = copy;
-done:
-    return status;
-}
-
 cf_status cf_output_open(cf_output *output, const char *path)
 {
     cf_status status;
 
     *output = (cf_output){0};
-    CF_TRY(copy_path(path, "", &output->path));
+    CF_TRY(cf_text_format(&output->path, "%s", path));
     /* in the same folder: rename() cannot cross file systems */
-    CF_TRY(copy_path(path, ".tmp", &output->temporary));
+    CF_TRY(cf_text_format(&output->temporary, "%s.tmp", path));
     output->file = fopen(output->temporary, "wb");
     if (output->file == NULL) CF_TRY(fail_write(path));
 done:
