@@ -157,17 +157,43 @@ double cf_clock_now(void);
 
 /* ---- Files that are complete or absent ---- */
 
-/** A file that is written piece by piece: under PATH.tmp, until cf_output_commit() gives it its
- * name. Zeroed, it is closed. Everything is Local. */
+/**
+ * The path at which a file called `path` is to lie: if it is a link to a file, or to nothing yet,
+ * then where it leads. `*out` is NULL if a file must not take its place: a device, FIFO, socket or
+ * open file of /proc is there, or `path` is "-", standard output. Local. `*out` is new, freed with
+ * cf_free(). Errors: IO (a folder is there, links that lead to themselves), MEMORY.
+ */
+cf_status cf_file_target(const char *path, char **out);
+
+/** A file that is being made, under a temporary name until cf_file_publish(). Zeroed, there is
+ * none. Everything is Local. */
+typedef struct cf_new_file {
+    int fd;          /* open for reading and writing; locked by flock() where that works */
+    char *path;      /* cf_file_target() */
+    char *temporary; /* beside it: path.HOST.PID.N.tmp, or a shorter name; NULL once published */
+} cf_new_file;
+/** Make a new file, empty, that no other process has: left-over temporary files and links in its
+ * way do not matter. Errors: IO (as cf_file_target(); no regular file is there), MEMORY. */
+cf_status cf_file_create(const char *path, cf_new_file *out);
+/** Sync the file, give it its name, sync the folder, and close. Errors: IO: what was at the path
+ * stays, unless the folder alone could not be synced. */
+cf_status cf_file_publish(cf_new_file *file);
+/** Close and remove a file that was not published. Does nothing if zeroed. */
+void cf_file_discard(cf_new_file *file);
+
+/** A text that is written piece by piece: as a cf_new_file, or straight into what is at PATH if
+ * that is no regular file; "-" is standard output. Zeroed, it is closed. Everything is Local. */
 typedef struct cf_output {
-    FILE *file;             /* open for writing; NULL if closed */
-    char *path, *temporary; /* PATH and PATH.tmp; owned */
+    FILE *file;       /* open for writing; NULL if closed */
+    char *name;       /* for messages; owned */
+    cf_new_file made; /* zeroed if the text goes straight into what is there */
 } cf_output;
-/** Errors: IO, MEMORY; then `output` is closed. */
+/** A FIFO that nobody opens for reading within 5 seconds is an error. Errors: IO, MEMORY; then
+ * `output` is closed. */
 cf_status cf_output_open(cf_output *output, const char *path);
 /** IO if something could not be written so far. */
 cf_status cf_output_check(const cf_output *output);
-/** Sync the file, give it its name, and close. Errors: IO (the file that was at PATH stays). */
+/** Write what is left; publish the file as cf_file_publish() does; close. Errors: IO. */
 cf_status cf_output_commit(cf_output *output);
 /** Close; a file that was not committed is removed. Does nothing if closed. */
 void cf_output_close(cf_output *output);

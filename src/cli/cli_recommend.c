@@ -264,7 +264,7 @@ static cf_status write_users(const recommendation *r, cf_output *output, const c
     CF_TRY(CF_ALLOC(record, r->k * 2)); /* int64: aligned for both parts */
     for (int64_t u = 0; u < ids->count; u++) {
         CF_REQUIRE(pread(r->spool, record, size, (first + u) * (int64_t)size) == (ssize_t)size,
-                   CF_ERR_IO, "%s: cannot read back (%s)", output->path, strerror(errno));
+                   CF_ERR_IO, "%s: cannot read back (%s)", output->name, strerror(errno));
         write_user(output->file, ids->bytes + ids->start[u], names, record, r->k);
     }
     CF_TRY(cf_output_check(output));

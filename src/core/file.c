@@ -1,76 +1,276 @@
-/* Files that are complete or absent.
+/* New files that are complete or absent.
  *
- * The content goes into a temporary file beside the path, which is synced and then renamed over it
- * (rename() is atomic by POSIX). A reader, and a run that is killed at any moment, sees the old
- * content or the new one, never a part. */
+ * The content goes into a temporary file beside the final path, NAME.HOST.PID.N.tmp, which is
+ * synced and then renamed over it (rename() is atomic by POSIX); then the folder is synced. A
+ * reader, and a run that is killed at any moment, sees the old content or the new one, never a
+ * part. Temporary files are new (O_EXCL, never through a link), so that two programs never write
+ * one file: of two outputs with one name the last rename wins. Each is locked by flock() while it
+ * is in use. One of this host that is not locked was left by a process that was killed, and the
+ * next output of its name removes it; without flock() on the file system they stay. */
 #include "cf/core.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-/* The message names the final path: the temporary file means nothing to the user. */
-static cf_status fail_write(const char *path)
+enum {
+    MAX_LINKS = 40, /* Linux's own limit */
+    MAX_TRIES = 1000,
+    HOST_SIZE = 65
+};
+
+/* The message names the path as it was given: the temporary file means nothing to the user. */
+static cf_status fail_create(const char *path, int error)
 {
-    return CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", path, strerror(errno));
+    return CF_FAIL(CF_ERR_IO, "%s: cannot create (%s)", path, strerror(error));
 }
 
-cf_status cf_output_open(cf_output *output, const char *path)
+/* ---- Where an output goes ---- */
+
+/* Bytes of a path before its last part, with the slash; 0 if it has none. */
+static size_t folder_length(const char *path)
 {
+    const char *slash = strrchr(path, '/');
+
+    return slash == NULL ? 0 : (size_t)(slash - path) + 1;
+}
+
+/* The folder that holds a path, open; -1 and errno on failure. */
+static int open_folder(const char *path)
+{
+    const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+    const size_t length = folder_length(path);
+    char folder[PATH_MAX];
+
+    if (length == 0) return open(".", flags);
+    if (length >= sizeof folder) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(folder, path, length);
+    folder[length] = '\0';
+    return open(folder, flags);
+}
+
+/* A link in /proc, such as /proc/self/fd/1, stands for an open file, not for a path. */
+static bool is_in_proc(const struct stat *link)
+{
+    struct stat proc;
+
+    return stat("/proc/self/fd", &proc) == 0 && proc.st_dev == link->st_dev;
+}
+
+/* Replace `*path` by what the link there says. */
+static cf_status follow_link(char **path)
+{
+    char target[PATH_MAX], *next = NULL;
+    const ssize_t length = readlink(*path, target, sizeof target - 1);
     cf_status status;
 
-    *output = (cf_output){0};
-    CF_TRY(cf_text_format(&output->path, "%s", path));
-    /* in the same folder: rename() cannot cross file systems */
-    CF_TRY(cf_text_format(&output->temporary, "%s.tmp", path));
-    output->file = fopen(output->temporary, "wb");
-    if (output->file == NULL) CF_TRY(fail_write(path));
+    if (length < 0) return fail_create(*path, errno);
+    target[length] = '\0';
+    CF_TRY(cf_text_format(&next, "%.*s%s", target[0] == '/' ? 0 : (int)folder_length(*path), *path,
+                          target));
+    cf_free(path);
+    *path = next;
 done:
-    if (status != CF_OK) cf_output_close(output);
     return status;
 }
 
-cf_status cf_output_check(const cf_output *output)
+/* Links are followed one by one, since the last of them may lead to nothing yet. */
+cf_status cf_file_target(const char *path, char **out)
 {
-    return ferror(output->file) ? fail_write(output->path) : CF_OK;
+    struct stat file;
+    char *target = NULL;
+    bool is_path = strcmp(path, "-") != 0; /* standard output */
+    cf_status status = CF_OK;
+
+    if (is_path && stat(path, &file) == 0) {
+        if (S_ISDIR(file.st_mode)) CF_TRY(fail_create(path, EISDIR));
+        is_path = S_ISREG(file.st_mode);
+    } else if (is_path && errno != ENOENT) {
+        CF_TRY(fail_create(path, errno));
+    }
+    if (is_path) CF_TRY(cf_text_format(&target, "%s", path));
+    for (int n = 0; is_path && lstat(target, &file) == 0 && S_ISLNK(file.st_mode); n++) {
+        if (n == MAX_LINKS) CF_TRY(fail_create(path, ELOOP));
+        is_path = !is_in_proc(&file);
+        if (is_path) CF_TRY(follow_link(&target));
+    }
+    *out = is_path ? target : NULL;
+    if (is_path) target = NULL;
+done:
+    cf_free(&target);
+    return status;
+}
+
+/* ---- Temporary files ---- */
+
+/* "NAME.HOST." of a path's last part, with which its temporary files begin. */
+static cf_status temporary_prefix(const char *path, char **out)
+{
+    char host[HOST_SIZE] = "";
+
+    (void)gethostname(host, sizeof host - 1);
+    return cf_text_format(out, "%s.%s.", path + folder_length(path), host);
+}
+
+/* Take the lock that says that the file is in use. False if another process took it before, and
+ * thus for a left-over. */
+static bool hold(int fd)
+{
+    struct stat file;
+
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) return errno != EWOULDBLOCK; /* no locks here */
+    return fstat(fd, &file) != 0 || file.st_nlink > 0;
+}
+
+/* Remove `name` in a folder if no process has it locked. */
+static void remove_left_over(int folder, const char *name)
+{
+    const int fd = openat(folder, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct stat file;
+
+    if (fd < 0) return;
+    if (fstat(fd, &file) == 0 && S_ISREG(file.st_mode) && flock(fd, LOCK_EX | LOCK_NB) == 0 &&
+        unlinkat(folder, name, 0) == 0)
+        cf_log("%s: removed, left by a process that was killed", name);
+    (void)close(fd);
+}
+
+/* Best effort: what cannot be removed stays. */
+static cf_status remove_left_overs(const char *path)
+{
+    const int fd = open_folder(path);
+    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+    char *prefix = NULL;
+    cf_status status;
+
+    CF_TRY(temporary_prefix(path, &prefix));
+    for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
+        const size_t length = strlen(entry->d_name);
+
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0 && length > strlen(prefix) + 4 &&
+            strcmp(entry->d_name + length - 4, ".tmp") == 0)
+            remove_left_over(fd, entry->d_name);
+    }
+done:
+    if (folder != NULL)
+        (void)closedir(folder);
+    else if (fd >= 0)
+        (void)close(fd);
+    cf_free(&prefix);
+    return status;
+}
+
+/* A name for a temporary file beside `path`, another one at each call. Where "NAME.HOST.PID.N.tmp"
+ * is too long for the file system, "PID-N.tmp" will do. */
+static cf_status name_temporary(const char *path, bool shorter, char **out)
+{
+    static int n;
+    const int length = (int)folder_length(path), pid = (int)getpid();
+    char *prefix = NULL;
+    cf_status status;
+
+    n++;
+    if (shorter) return cf_text_format(out, "%.*s%x-%x.tmp", length, path, pid, n);
+    CF_TRY(temporary_prefix(path, &prefix));
+    CF_TRY(cf_text_format(out, "%.*s%s%d.%d.tmp", length, path, prefix, pid, n));
+done:
+    cf_free(&prefix);
+    return status;
+}
+
+/* A new and locked file. A name that exists is another process's, of another host or of long ago.
+ */
+static cf_status create_temporary(const char *path, cf_new_file *file)
+{
+    const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    bool shorter = false;
+    char *name = NULL;
+    int error = 0;
+    cf_status status = CF_OK;
+
+    for (int n = 0; n < MAX_TRIES; n++) {
+        cf_free(&name);
+        CF_TRY(name_temporary(file->path, shorter, &name));
+        file->fd = open(name, flags, 0666);
+        if (file->fd >= 0 && hold(file->fd)) break;
+        error = file->fd < 0 ? errno : EEXIST;
+        if (file->fd >= 0) (void)close(file->fd);
+        file->fd = -1;
+        if (error != EEXIST && (error != ENAMETOOLONG || shorter)) break;
+        shorter = error == ENAMETOOLONG || shorter;
+    }
+    if (file->fd < 0) CF_TRY(fail_create(path, error));
+    file->temporary = name;
+    name = NULL;
+done:
+    cf_free(&name);
+    return status;
+}
+
+/* ---- New files ---- */
+
+cf_status cf_file_create(const char *path, cf_new_file *out)
+{
+    cf_new_file file = {.fd = -1};
+    cf_status status;
+
+    CF_TRY(cf_file_target(path, &file.path));
+    CF_REQUIRE(file.path != NULL, CF_ERR_IO,
+               "%s: is no regular file; only text can be written to it", path);
+    CF_TRY(remove_left_overs(file.path));
+    CF_TRY(create_temporary(path, &file));
+    *out = file;
+    file = (cf_new_file){0};
+done:
+    cf_file_discard(&file);
+    return status;
+}
+
+/* Write the new name in the folder to disk. Some file systems cannot, or the folder may not be
+ * read: that is no error, since the file itself is synced. */
+static bool sync_folder(const char *path)
+{
+    const int folder = open_folder(path);
+    bool synced;
+
+    if (folder < 0) return true;
+    synced = fsync(folder) == 0 || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP ||
+             errno == EBADF;
+    (void)close(folder);
+    return synced;
 }
 
 /* Synced before the rename: else a crash of the machine could leave the name with no content. */
-cf_status cf_output_commit(cf_output *output)
+cf_status cf_file_publish(cf_new_file *file)
 {
     cf_status status = CF_OK;
 
-    if (fflush(output->file) != 0 || ferror(output->file) || fsync(fileno(output->file)) != 0 ||
-        rename(output->temporary, output->path) != 0)
-        CF_TRY(fail_write(output->path));
-    fclose(output->file);
-    output->file = NULL;
+    if (fsync(file->fd) != 0 || rename(file->temporary, file->path) != 0)
+        CF_TRY(CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", file->path, strerror(errno)));
+    cf_free(&file->temporary);
+    if (!sync_folder(file->path))
+        CF_TRY(
+            CF_FAIL(CF_ERR_IO, "%s: cannot write to the folder (%s)", file->path, strerror(errno)));
 done:
-    cf_output_close(output);
+    cf_file_discard(file);
     return status;
 }
 
-/* A file that is still open was not committed: its temporary file is deleted. */
-void cf_output_close(cf_output *output)
+/* Unlinked before it is closed, which gives up the lock. */
+void cf_file_discard(cf_new_file *file)
 {
-    if (output->file != NULL) {
-        (void)fclose(output->file);
-        (void)unlink(output->temporary);
-    }
-    cf_free(&output->path);
-    cf_free(&output->temporary);
-    output->file = NULL;
-}
-
-cf_status cf_file_replace(const char *path, const void *bytes, size_t size)
-{
-    cf_output output = {0};
-    cf_status status;
-
-    CF_TRY(cf_output_open(&output, path));
-    (void)fwrite(bytes, 1, size, output.file); /* an error stays noted in the stream */
-    CF_TRY(cf_output_commit(&output));
-done:
-    cf_output_close(&output);
-    return status;
+    if (file->path == NULL) return;
+    if (file->temporary != NULL) (void)unlink(file->temporary);
+    if (file->fd >= 0) (void)close(file->fd);
+    cf_free(&file->path);
+    cf_free(&file->temporary);
+    *file = (cf_new_file){0};
 }
