@@ -53,10 +53,10 @@ void cf_store_close(cf_store **store);
 const char *cf_store_path(const cf_store *store);
 
 /**
- * Add an array of shape[0] x shape[1] (shape[1] = 1: a 1-D array) to a file that is being written.
- * `name` begins with '/'. `dims` names the dimensions for people ("users, embedding_size"). Each
- * element must then be written exactly once, by one rank, in any number of calls. Errors: IO (also
- * a full disk: the space is reserved here), MEMORY.
+ * Add an array of shape[0] x shape[1] to a file that is being written. `name` begins with '/'.
+ * `dims` names the dimensions for people: two ("users, embedding_size"), or one, where shape[1] is
+ * 1. Each element must then be written exactly once, by one rank, in any number of calls. Errors:
+ * IO (also a full disk: the space is reserved here), MEMORY.
  */
 cf_status cf_store_add(cf_store *store, const char *name, cf_type type, const int64_t shape[2],
                        const char *dims);

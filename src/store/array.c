@@ -89,13 +89,14 @@ done:
     return status;
 }
 
-/* One contiguous run in the file, so that a slab of rows is one range of bytes. */
-cf_status store_create_dataset(cf_store *store, const char *name, cf_type type,
+/* One contiguous run in the file, so that a slab of rows is one range of bytes. A table keeps its
+ * second dimension even where that is 1: other readers index it by two. */
+cf_status store_create_dataset(cf_store *store, const char *name, const char *dims, cf_type type,
                                const int64_t shape[2], hid_t *out)
 {
     char reason[STORE_REASON_SIZE];
     hsize_t sizes[2] = {(hsize_t)shape[0], (hsize_t)shape[1]};
-    hid_t space = H5Screate_simple(shape[1] == 1 ? 1 : 2, sizes, NULL),
+    hid_t space = H5Screate_simple(strchr(dims, ',') != NULL ? 2 : 1, sizes, NULL),
           creation = H5Pcreate(H5P_DATASET_CREATE);
     hid_t dataset;
     cf_status status = CF_OK;
@@ -129,7 +130,7 @@ cf_status cf_store_add(cf_store *store, const char *name, cf_type type, const in
     CF_TRY(cf_par_agree(&store->par, status));
     array->type = type;
     CF_TRY(store_create_groups(store, name));
-    CF_TRY(store_create_dataset(store, name, type, shape, &array->dataset));
+    CF_TRY(store_create_dataset(store, name, dims, type, shape, &array->dataset));
     if (store_write_text(array->dataset, "dims", dims) < 0)
         status = CF_FAIL(CF_ERR_IO, "%s: %s: cannot write its attribute dims", store->path, name);
     CF_TRY(cf_par_agree(&store->par, status));

@@ -4,10 +4,10 @@
  * it has moved, and the ranks' sums are added.
  * - In a table a unit is 16 columns of a row (fewer at its end). Its hash is XXH3 of its bytes,
  *   seeded by row and segment.
- * - In a 1-D array a unit is one element. Its hash hash_word(value ^ index * golden) is computed in
- *   vector registers.
- * The second is one-to-one at a given index: one changed element always changes the sum. Of a table
- * a change goes unnoticed with probability 2^-64. tests/store/refuse.c flips bits in files.
+ * - In an array of one column, 1-D or 2-D, a unit is one element. Its hash hash_word(value ^ index
+ * * golden) is computed in vector registers. The second is one-to-one at a given index: one changed
+ * element always changes the sum. Of a table a change goes unnoticed with probability 2^-64.
+ * tests/store/refuse.c flips bits in files.
  */
 #include "internal.h"
 
@@ -26,12 +26,21 @@ static inline uint64_t hash_word(uint64_t x)
     return x ^ x >> 31;
 }
 
+#define SUM_EVERY(type, stride)                                                                    \
+    for (int64_t k = 0; k < rows->n_rows; k++)                                                     \
+        sum += hash_word(((const type *)data)[k * (stride)] ^                                      \
+                         (uint64_t)(rows->first_row + k) * golden);
+/* The common stride is a constant of a loop of its own, which the compiler makes vectors of. */
 #define SUM_ELEMENTS(type)                                                                         \
-    for (int64_t k = 0; k < n; k++)                                                                \
-        sum += hash_word(((const type *)data)[k] ^ (uint64_t)(first + k) * golden);
+    {                                                                                              \
+        if (rows->stride == 1)                                                                     \
+            SUM_EVERY(type, 1)                                                                     \
+        else                                                                                       \
+            SUM_EVERY(type, rows->stride)                                                          \
+    }
 
-/* Hashes of elements first .. first + n - 1 of a 1-D array; `data` begins with element `first`. */
-static uint64_t sum_elements(const void *data, size_t size, int64_t first, int64_t n)
+/* Hashes of the only column of some rows, whose first value is at `data`. */
+static uint64_t sum_elements(const void *data, const cf_slab *rows, size_t size)
 {
     uint64_t sum = 0;
 
@@ -86,9 +95,8 @@ void store_checksum_add(store_array *array, const cf_slab *slab, const void *dat
         cf_slab rows = store_part(slab, skip, stop - slab->first_row - skip);
         const char *values = (const char *)data + (size_t)(skip * slab->stride) * size;
 
-        array->sums[block] += array->shape[1] == 1
-                                  ? sum_elements(values, size, rows.first_row, rows.n_rows)
-                                  : sum_segments(values, &rows, size);
+        array->sums[block] += array->shape[1] == 1 ? sum_elements(values, &rows, size)
+                                                   : sum_segments(values, &rows, size);
     }
     array->n_moved += slab->n_rows * slab->n_columns;
 }

@@ -82,8 +82,9 @@ bool store_close_arrays(cf_store *store);
 /** Create the groups of `name` ("/a/b/c": /a and /a/b) where they are missing. Collective. Errors:
  * IO. */
 cf_status store_create_groups(cf_store *store, const char *name);
-/** Create a contiguous dataset of 1 or 2 dimensions. Collective. Errors: IO. */
-cf_status store_create_dataset(cf_store *store, const char *name, cf_type type,
+/** Create a contiguous dataset of as many dimensions, 1 or 2, as `dims` names. Collective. Errors:
+ * IO. */
+cf_status store_create_dataset(cf_store *store, const char *name, const char *dims, cf_type type,
                                const int64_t shape[2], hid_t *out);
 
 /* ---- slab.c, columns.c ---- */

@@ -19,7 +19,6 @@ static void check_slab(const store_array *array, const cf_slab *slab)
     CF_ASSERT(slab->n_columns >= 0 && slab->first_column >= 0 &&
               slab->first_column + slab->n_columns <= array->shape[1]);
     CF_ASSERT(slab->stride >= slab->n_columns);
-    CF_ASSERT(array->shape[1] > 1 || slab->stride <= 1 || slab->n_rows == 0);
 }
 
 /* Move a slab of any size. Ranks with few rows join in with empty slabs until the rank with most

@@ -63,7 +63,7 @@ static cf_status write_checksums_of(cf_store *store, const store_array *array)
     CF_TRY(checksum_name(store, array->name, &name));
     target.name = name;
     CF_TRY(store_create_groups(store, name));
-    CF_TRY(store_create_dataset(store, name, CF_I64, target.shape, &target.dataset));
+    CF_TRY(store_create_dataset(store, name, "blocks", CF_I64, target.shape, &target.dataset));
     CF_TRY(store_reserve(store));
     CF_TRY(store_move(store, &target, true, &all, sums));
 done:

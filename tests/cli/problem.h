@@ -101,6 +101,17 @@ static inline void write_inputs(void)
     fclose(f);
 }
 
+/** Remove the run and the exported tables. Collective. */
+static inline void clear_output(void)
+{
+    char command[4096];
+
+    MPI_Barrier(world.comm);
+    snprintf(command, sizeof command, "rm -rf '%s' '%s'", run, folder);
+    if (world.rank == 0) assert_int_equal(system(command), 0);
+    MPI_Barrier(world.comm);
+}
+
 /** Name all paths, without what an earlier run left there, and write the input files. */
 static inline void make_inputs(void)
 {
@@ -112,12 +123,7 @@ static inline void make_inputs(void)
     put_path(tsv, "a.tsv");
     put_path(list, "users.txt");
     put_path(folder, "export");
-    if (world.rank == 0) {
-        char command[4096];
-
-        snprintf(command, sizeof command, "rm -rf '%s' '%s'", run, folder);
-        assert_int_equal(system(command), 0);
-        write_inputs();
-    }
+    clear_output();
+    if (world.rank == 0) write_inputs();
     MPI_Barrier(world.comm);
 }

@@ -95,6 +95,39 @@ static void any_cut_gives_the_same_file(void **state)
     }
 }
 
+/* A table of one column is one of two dimensions, as others are, and its rows may lie apart. */
+static void a_table_may_have_one_column(void **state)
+{
+    static const sample_array column = {"/column", CF_F32, {66000, 1}};
+    const char *path = cf_test_scratch("column.h5");
+    cf_slab apart = sample_rows(&column);
+    uint64_t digest[2] = {0, 0};
+    cf_store *store = NULL;
+    cf_external *matrix = NULL; /* takes arrays of two dimensions alone */
+    int64_t shape[2];
+    cf_type type;
+
+    (void)state;
+    apart.stride = 16;
+    for (int k = 0; k < 2; k++) {
+        assert_ok(cf_store_create(&world, path, "dataset", &store));
+        assert_ok(cf_store_add(store, "/column", CF_F32, column.shape, "rows, columns"));
+        assert_ok(sample_write(store, &column, k == 0 ? sample_rows(&column) : apart));
+        assert_ok(cf_store_digest(store, &digest[k]));
+        assert_ok(cf_store_commit(&store));
+        assert_ok(cf_store_open(&world, path, "dataset", &store));
+        assert_ok(sample_compare(store, &column, apart, true));
+        assert_ok(sample_compare(store, &column, sample_rows(&column), true));
+        cf_store_close(&store);
+    }
+    assert_true(digest[0] == digest[1]);
+    assert_ok(cf_store_open_external(path, "/column", &matrix, &type, shape));
+    assert_int_equal(shape[0], column.shape[0]);
+    assert_int_equal(shape[1], 1);
+    cf_store_close_external(&matrix);
+    MPI_Barrier(world.comm);
+}
+
 /* This rank's part when a wide table lies on a grid of n_columns grid columns; the first grid row
  * has the fewest rows. */
 static const sample_array wide = {"/wide", CF_F32, {70000, 70}};
@@ -379,6 +412,7 @@ static void same_content_same_bytes(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_was_written_is_read),
     cmocka_unit_test(any_cut_gives_the_same_file),
+    cmocka_unit_test(a_table_may_have_one_column),
     cmocka_unit_test(any_grid_gives_the_same_file),
     cmocka_unit_test(slices_may_come_in_any_call),
     cmocka_unit_test(digest_is_the_same_on_any_number_of_ranks),
