@@ -164,14 +164,15 @@ static inline void creation_clean_up(void *context)
     cf_dataset_close(&c->dataset);
 }
 
-/** How many allocations failed, each on one rank. */
-static inline int64_t creation_fail(const cf_select_options *options, int64_t thinning)
+/** Every `step`-th allocation fails on one rank; each rank makes at least `least` of them. */
+static inline void creation_fail(const cf_select_options *options, int64_t step, int64_t least)
 {
     const cf_test_trial trial = {.attempt = creation_attempt,
                                  .prepare = creation_prepare,
                                  .clean_up = creation_clean_up,
-                                 .thinning = thinning,
-                                 .rotate = true};
+                                 .step = step,
+                                 .rotate = true,
+                                 .least = {least, least}};
 
-    return cf_test_every_allocation(&trial, &(creation){.options = options});
+    cf_test_every_allocation(&trial, &(creation){.options = options});
 }

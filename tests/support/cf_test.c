@@ -208,12 +208,19 @@ static bool fails_at(const cf_test_trial *trial, void *context, int bad, int64_t
         if (strstr(cf_error_message(), "out of memory") == NULL ||
             strstr(cf_error_message(), origin) == NULL)
             fail_msg("allocation %lld of rank %d: %s", (long long)n, bad, cf_error_message());
+    } else if (n <= trial->least[bad > 0]) {
+        fail_msg("rank %d makes fewer than %lld allocations", bad, (long long)n);
     }
     if (trial->clean_up != NULL) trial->clean_up(context);
     if (cf_alloc_live() != live)
         fail_msg("allocation %lld of rank %d: %lld blocks were not freed", (long long)n, bad,
                  (long long)(cf_alloc_live() - live));
     return status != CF_OK;
+}
+
+static int64_t next_after(const cf_test_trial *trial, int64_t n)
+{
+    return n + cf_max(trial->step, 1) + (trial->thinning > 0 ? n / trial->thinning : 0);
 }
 
 /* Each n on one rank alone, until no rank has that many allocations. */
@@ -225,7 +232,7 @@ static int64_t fail_in_rotation(const cf_test_trial *trial, void *context)
     for (int passed = 0; passed < world.size; bad = (bad + 1) % world.size) {
         passed = fails_at(trial, context, bad, n) ? 0 : passed + 1;
         failed += passed == 0;
-        n += trial->thinning > 0 ? 1 + n / trial->thinning : 1;
+        n = next_after(trial, n);
     }
     return failed;
 }
@@ -239,7 +246,7 @@ int64_t cf_test_every_allocation(const cf_test_trial *trial, void *context)
         int64_t failed = 0, n = 1;
 
         for (; fails_at(trial, context, bad, n); failed++)
-            n += trial->thinning > 0 ? 1 + n / trial->thinning : 1;
+            n = next_after(trial, n);
         fewest = cf_min(fewest, failed);
     }
     return fewest;

@@ -45,15 +45,18 @@ typedef struct cf_test_trial {
     cf_status (*attempt)(void *context); /* the call; an allocation in it fails on one rank */
     void (*prepare)(void *context);      /* before each attempt; may be NULL */
     void (*clean_up)(void *context);     /* after each attempt, failed or not; may be NULL */
-    int64_t thinning; /* 0: each allocation fails in turn; else n grows by 1 + n / thinning */
+    int64_t step;     /* n grows by it; 0 means 1: each allocation fails in turn */
+    int64_t thinning; /* if not 0, n grows by n / thinning more */
     bool rotate;      /* the next n is tried on the next rank alone, for costly attempts */
+    int64_t least[2]; /* allocations that rank 0, and any other rank, makes at the least */
 } cf_test_trial;
 
 /**
  * Let the n-th allocation of an attempt fail, n = 1, 2, ..., until the attempt succeeds; on each
  * rank in turn. Each failure must be CF_ERR_MEMORY on all ranks, with the message "out of memory"
- * of the rank where it happened, and prepare, attempt and clean_up together may keep no memory.
- * Returns the fewest failures that any rank's turn had. Collective over the world.
+ * of the rank where it happened, and prepare, attempt and clean_up together may keep no memory. No
+ * attempt may succeed before n is beyond `least`. Returns the fewest failures that any rank's turn
+ * had. Collective over the world.
  */
 int64_t cf_test_every_allocation(const cf_test_trial *trial, void *context);
 
