@@ -2,7 +2,7 @@
 
     python3 check_tables.py compare FOLDER PRINTED
     python3 check_tables.py collapse FOLDER PRINTED PROGRAM DATA.h5
-    python3 check_tables.py scaling FOLDER KIND-RANKS-GRID...
+    python3 check_tables.py scaling FOLDER EPOCHS RUN:GRID...
     python3 check_tables.py simulation FOLDER GRID...
     python3 check_tables.py quality RESULT.json
 
@@ -32,8 +32,8 @@ def read_log(folder: pathlib.Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-def assert_close(row: dict[str, str], name: str, value: float, tolerance: float = 1e-9) -> None:
-    assert math.isclose(float(row[name]), value, rel_tol=tolerance, abs_tol=tolerance), (name, row[name], value)
+def assert_close(row: dict[str, str], name: str, value: float, tolerance: float = 1e-9, absolute: float = 0) -> None:
+    assert math.isclose(float(row[name]), value, rel_tol=tolerance, abs_tol=absolute), (name, row[name], value)
 
 
 # ---- compare ---------------------------------------------------------------------------------------------------------
@@ -55,14 +55,14 @@ def check_row(row: dict[str, str], line: str, mine: list[dict[str, float]], base
     mark = "*" if float(row[name]) == best else " "
     assert f"{mean:.4f}{mark}" in line, (line, name)
     if len(values) == 2:
-        assert_close(row, name + "_sd", abs(values[0] - values[1]) / math.sqrt(2))
+        assert_close(row, name + "_sd", abs(values[0] - values[1]) / math.sqrt(2), absolute=1e-9)
     else:
         assert row[name + "_sd"] == ""
     if mine is base:
         assert row[name + "_gain_percent"] == "" and "%" not in line
     else:
         gain = 100 * (mean / statistics.mean(result[name] for result in base) - 1)
-        assert_close(row, name + "_gain_percent", gain)
+        assert_close(row, name + "_gain_percent", gain, absolute=1e-9)
         assert f" {gain:+.1f}%" in line
 
 
@@ -131,9 +131,9 @@ def total(ranks: list[dict[str, Any]], name: str, but: tuple[str, ...]) -> float
     return sum(use[name] for rank in ranks for phase, use in rank["phases"].items() if phase not in but)
 
 
-def columns_of(log: list[dict[str, Any]], profile: dict[str, Any]) -> dict[str, float]:
-    """The columns of a run that do not depend on other runs."""
-    rate = statistics.median([event["samples_per_second"] for event in log if event["event"] == "epoch"][1:])
+def columns_of(rates: list[float], log: list[dict[str, Any]], profile: dict[str, Any]) -> dict[str, float]:
+    """The columns of a run that depend on no other. `rates`: samples per second of the epochs but the first."""
+    rate = statistics.median(rates)
     ranks, steps = profile["per_rank"], profile["steps"]
     columns = {
         "train": log[0]["train"],
@@ -148,21 +148,25 @@ def columns_of(log: list[dict[str, Any]], profile: dict[str, Any]) -> dict[str, 
     return columns
 
 
-def check_scaling(folder: pathlib.Path, expected: list[str]) -> None:
-    """`expected`: of each row its kind, ranks and grid."""
+def check_scaling(folder: pathlib.Path, epochs: int, expected: list[str]) -> None:
+    """`expected`: of each row the folder of its run, KIND-RANKS or KIND-RANKS-GRID, and its grid."""
     rows = read_rows(folder / "scaling.tsv")
-    assert [f"{row['kind']}-{row['ranks']}-{row['grid']}" for row in rows] == expected, rows
+    runs, grids = zip(*(word.split(":") for word in expected))
+    assert [row["grid"] for row in rows] == list(grids), rows
+    assert [[row["kind"], row["ranks"]] for row in rows] == [run.split("-")[:2] for run in runs], rows
     for name, more in (("scaling.txt", 1), ("scaling.md", 2)):
         assert len((folder / name).read_text(encoding="utf-8").splitlines()) == len(rows) + more
     first: dict[str, float] = {}
-    for row in rows:
-        name = f"{row['kind']}-{row['ranks']}"
-        run = folder / name if (folder / name).exists() else folder / f"{name}-{row['grid']}"
-        log = read_log(run)
-        columns = columns_of(log, json.loads((run / "profile.json").read_text(encoding="utf-8")))
+    for run, row in zip(runs, rows):
+        log = read_log(folder / run)
+        profile = json.loads((folder / run / "profile.json").read_text(encoding="utf-8"))
+        rates = [event["samples_per_second"] for event in log if event["event"] == "epoch"][1:]
+        assert len(rates) == epochs - 1 and profile["steps"] % epochs == 0
+        assert log[0]["grid"] == row["grid"]
+        assert log[0]["ranks"] == len(profile["per_rank"]) == int(row["ranks"])
+        columns = columns_of(rates, log, profile)
         rate = columns["samples_per_second"]
         speedup = rate / first.setdefault(row["kind"], rate)
-        assert log[0]["grid"] == row["grid"] and log[0]["ranks"] == int(row["ranks"])
         for column, value in {**columns, "speedup": speedup, "efficiency": speedup / int(row["ranks"])}.items():
             assert_close(row, column, value)
 
@@ -203,7 +207,7 @@ def main() -> None:
     elif what == "collapse":
         check_collapse(folder, pathlib.Path(rest[0]), *rest[1:])
     elif what == "scaling":
-        check_scaling(folder, rest)
+        check_scaling(folder, int(rest[0]), rest[1:])
     elif what == "simulation":
         check_simulation(folder, rest)
     else:
