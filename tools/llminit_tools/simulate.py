@@ -19,7 +19,7 @@ from typing import Any
 
 from . import options as opt, program
 from .program import Failure, Word
-from .run import Stop
+from .run import Stop, write_file
 from .scaling_table import Cell
 
 RANKS_A_NODE = 32
@@ -125,7 +125,7 @@ def run(options: Options, cell: Cell, stop: Stop) -> None:
     printed = simulation.stdout.read()
     if status == 0 and printed.startswith("{"):
         found = {**json.loads(printed), "settings": settings_of(cell, options.resolved), "data": str(cell.data)}
-        (folder / "result.json").write_text(json.dumps(found, indent=1) + "\n", encoding="ascii")
+        write_file(folder / "result.json", json.dumps(found, indent=1) + "\n")
     elif not stop.count:
         cell.error = program.error_of_run(status, folder / "output.txt")
 
