@@ -149,7 +149,7 @@ void cf_graph_close_sparse(cf_sparse *sparse);
 /* ---- Views: the graph without some of its edges ---- */
 
 /** Number the edges of the item side as the user side has them, once, before views are filled.
- * Collective over the grid column. Errors: MEMORY. Sends 16 bytes an edge. */
+ * Collective over the grid. Errors: MEMORY. Sends 16 bytes an edge. */
 cf_status cf_graph_number_edges(cf_graph *graph, const cf_shard *shard);
 
 /** Which edges of my rows are kept, and the degrees that leaves. A byte an edge, seen from each

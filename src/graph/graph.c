@@ -107,30 +107,29 @@ static void fill_adjacency(const edge_source *edges, int rank, const int64_t *ha
     order_rows(out, end - first);
 }
 
-/* Adjacency of `side`, and the halo of the other side that its sums need. Collective over the grid
- * column. */
+/* Adjacency of `side`, and the halo of the other side for its sums. Collective over the grid. */
 static cf_status build_side(cf_graph *graph, const edge_source *edges, cf_side side)
 {
-    const cf_par *column = &graph->column;
-    halo *other = &graph->halo[graph_other(side)];
+    const int my_row = graph->column.rank;
+    const cf_side other = graph_other(side);
     int64_t *needed = NULL, n_needed = 0;
-    cf_status status = collect_needed(edges, column->rank, &needed, &n_needed);
+    cf_status status = collect_needed(edges, my_row, &needed, &n_needed);
 
     if (status == CF_OK) status = adjacency_create(edges->lists, &graph->adjacency[side]);
-    CF_TRY(cf_par_agree(column, status));
-    CF_TRY(graph_create_halo(column, edges->blocks, needed, n_needed, other));
-    if (graph_n_places(graph, graph_other(side)) >= INT32_MAX)
+    CF_TRY(cf_par_agree(&graph->world, status));
+    CF_TRY(graph_create_halo(graph, other, edges->blocks, needed, n_needed));
+    if (graph_n_places(graph, other) >= INT32_MAX)
         status = CF_FAIL(CF_ERR_USAGE, "%lld rows on one rank: use more grid rows (grid: RxC)",
-                         (long long)graph_n_places(graph, graph_other(side)));
-    CF_TRY(cf_par_agree(column, status));
-    fill_adjacency(edges, column->rank, needed, other->requests.n_send, &graph->adjacency[side]);
+                         (long long)graph_n_places(graph, other));
+    CF_TRY(cf_par_agree(&graph->world, status));
+    fill_adjacency(edges, my_row, needed, cf_graph_halo(graph, other), &graph->adjacency[side]);
 done:
     cf_free(&needed);
     return status;
 }
 
-/* A failure on one rank of a column must stop all columns, so the columns' statuses are agreed on
- * by the whole grid. */
+/* Columns exchange without each other, but a failure on one rank of a column must stop all columns:
+ * all ranks of the grid agree. */
 cf_status cf_graph_create(const cf_grid *grid, const cf_shard *shard, cf_graph **out)
 {
     const edge_source by_user = {&shard->train, &shard->items};
@@ -139,14 +138,15 @@ cf_status cf_graph_create(const cf_grid *grid, const cf_shard *shard, cf_graph *
     cf_status status = CF_ALLOC(graph, 1);
 
     if (status == CF_OK) {
+        graph->world = grid->world;
         graph->column = grid->column;
         graph->n_threads = omp_get_max_threads();
         status = CF_ALLOC(graph->mpi_requests, 4 * (int64_t)grid->n_rows);
     }
     if (status == CF_OK) status = CF_ALLOC(graph->peer_count, 2 * (int64_t)grid->n_rows);
     CF_TRY(cf_par_agree(&grid->world, status));
-    CF_TRY(cf_par_agree(&grid->world, build_side(graph, &by_user, CF_USERS)));
-    CF_TRY(cf_par_agree(&grid->world, build_side(graph, &by_item, CF_ITEMS)));
+    CF_TRY(build_side(graph, &by_user, CF_USERS));
+    CF_TRY(build_side(graph, &by_item, CF_ITEMS));
     graph->n_edges = cf_graph_edges(graph, CF_USERS) + cf_graph_edges(graph, CF_ITEMS);
     MPI_Allreduce(MPI_IN_PLACE, &graph->n_edges, 1, MPI_INT64_T, MPI_SUM, graph->column.comm);
     *out = graph;

@@ -20,7 +20,7 @@ static int64_t keep_distinct(int64_t *needed, int64_t n)
 
 /* Send each owner the numbers of its rows that I need, and keep as local numbers what the others
  * need of mine. */
-static cf_status exchange_requests(const cf_par *column, const int64_t *needed, int64_t first_owned,
+static cf_status exchange_requests(const cf_par *world, const int64_t *needed, int64_t first_owned,
                                    halo *out)
 {
     int64_t *requested = NULL;
@@ -29,7 +29,7 @@ static cf_status exchange_requests(const cf_par *column, const int64_t *needed, 
     cf_par_complete_plan(&out->requests);
     status = CF_ALLOC(requested, out->requests.n_recv);
     if (status == CF_OK) status = CF_ALLOC(out->requested, out->requests.n_recv);
-    CF_TRY(cf_par_agree(column, status));
+    CF_TRY(cf_par_agree(world, status));
     cf_par_send(&out->requests, needed, requested, MPI_INT64_T);
     for (int64_t k = 0; k < out->requests.n_recv; k++)
         out->requested[k] = (int32_t)(requested[k] - first_owned);
@@ -40,19 +40,21 @@ done:
 
 /* The halo is ascending by global number and blocks are contiguous, so the rows of one owner are
  * contiguous in it, as a plan wants them: no sort by owner. */
-cf_status graph_create_halo(const cf_par *column, const cf_blocks *blocks, int64_t *needed,
-                            int64_t n_needed, halo *out)
+cf_status graph_create_halo(cf_graph *graph, cf_side side, const cf_blocks *blocks, int64_t *needed,
+                            int64_t n_needed)
 {
+    const cf_par *world = &graph->world, *column = &graph->column;
+    halo *out = &graph->halo[side];
     const int64_t first_owned = blocks->start[column->rank];
     int64_t n_halo;
     cf_status status;
 
-    CF_TRY(cf_par_agree(column, cf_par_create_plan(column, &out->requests)));
+    CF_TRY(cf_par_agree(world, cf_par_create_plan(column, &out->requests)));
     out->n_owned = blocks->start[column->rank + 1] - first_owned;
     n_halo = keep_distinct(needed, n_needed);
     for (int64_t k = 0; k < n_halo; k++)
         out->requests.send_count[cf_par_block_of(blocks, needed[k])]++;
-    CF_TRY(exchange_requests(column, needed, first_owned, out));
+    CF_TRY(exchange_requests(world, needed, first_owned, out));
 done:
     return status;
 }

@@ -44,6 +44,7 @@ typedef struct halo {
 } halo;
 
 struct cf_graph {
+    cf_par world;    /* borrowed communicator: those who agree on errors */
     cf_par column;   /* borrowed communicator: the peers */
     int64_t n_edges; /* of all ranks, from both sides */
     adjacency adjacency[2];
@@ -102,10 +103,10 @@ void graph_sum_list(const cf_graph *graph, const sum_work *work, cf_side side, c
 /** Scratch for sums of rows of `width`. Local. Errors: MEMORY. */
 cf_status graph_reserve_scratch(cf_graph *graph, int64_t width);
 
-/** Plan the exchange of the rows `needed` (ascending, repeats allowed, none of them mine; made
- * distinct in place). Collective over the column. Errors: MEMORY. */
-cf_status graph_create_halo(const cf_par *column, const cf_blocks *blocks, int64_t *needed,
-                            int64_t n_needed, halo *out);
+/** Plan the exchange of a side's rows `needed` (ascending, repeats allowed, none of them mine; made
+ * distinct in place). Collective over the grid. Errors: MEMORY. */
+cf_status graph_create_halo(cf_graph *graph, cf_side side, const cf_blocks *blocks, int64_t *needed,
+                            int64_t n_needed);
 void graph_destroy_halo(halo *h);
 /** Start the exchange of a field's halo, and wait for it. Collective over the column. */
 void graph_begin_exchange(cf_graph *graph, cf_field field);

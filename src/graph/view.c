@@ -72,7 +72,7 @@ cf_status cf_graph_number_edges(cf_graph *graph, const cf_shard *shard)
     if (status == CF_OK) status = cf_par_create_plan(&graph->column, &plan);
     if (status == CF_OK) status = CF_ALLOC(cursor, shard->n_items);
     if (status == CF_OK) status = CF_ALLOC(number, n_here);
-    CF_TRY(cf_par_agree(&graph->column, status));
+    CF_TRY(cf_par_agree(&graph->world, status));
     pack_edges(shard, &plan, &sent);
     cf_par_send(&plan, sent.item, received.item, MPI_INT64_T);
     cf_par_send(&plan, sent.number, received.number, MPI_INT64_T);

@@ -177,14 +177,13 @@ done:
  * once. */
 static cf_status sgl_create(cf_model *model, int64_t max_batch)
 {
-    const cf_par *world = &model->grid->world;
     sgl *s = model->impl;
     cf_status status;
 
-    CF_TRY(cf_par_agree(world, cf_graph_number_edges(model->graph, model->shard)));
+    CF_TRY(cf_graph_number_edges(model->graph, model->shard));
     for (int side = 0; side < 2; side++)
         CF_TRY(cf_table_create_tiles(model->table[side], CONTRAST_COLUMNS, &s->tiles[side]));
-    CF_TRY(cf_par_agree(world, sgl_allocate(model, max_batch, s)));
+    CF_TRY(cf_par_agree(&model->grid->world, sgl_allocate(model, max_batch, s)));
     for (int side = 0; side < 2; side++)
         model->gradient.extra[side] = s->extra_gradient[side];
 done:
