@@ -51,8 +51,8 @@ typedef struct cf_eval_scorer {
     int64_t user_width;    /* floats that prepare() writes for a user; 0 without prepare() */
     const void *context;   /* for the two functions */
     /** Before a pass over the items: write `rows` (count x user_width) for users of the block, by
-     * local number. Collective over the grid row, each rank with its own users. Errors: MEMORY.
-     * NULL: nothing to prepare. */
+     * local number. Collective over the grid, each rank with its own users. Errors: MEMORY. NULL:
+     * nothing to prepare. */
     cf_status (*prepare)(const struct cf_eval_scorer *scorer, const int64_t *users, int64_t count,
                          float *rows);
     /** Fill `scores`: CF_EVAL_USERS x CF_EVAL_ITEMS. Called by any thread. Local. */

@@ -29,8 +29,9 @@ void cf_par_finalize(void);
 /**
  * Make all ranks go on, or all leave. Collective: each rank passes the status of its local work. If
  * any failed, every rank gets the status and the message of the lowest rank that failed. "rank N: "
- * comes before the message, with the world rank, unless all ranks failed or the message has it
- * already. Costs one small Allreduce when no rank failed.
+ * comes before the message, with the world rank, unless all ranks failed, as they do once they have
+ * agreed. So agree over all ranks that make the call: a part of them first, and then all, would
+ * name a rank twice. Costs one small Allreduce when no rank failed.
  */
 cf_status cf_par_agree(const cf_par *par, cf_status status);
 

@@ -67,8 +67,8 @@ cf_status cf_table_check_finite(const cf_table *table, const char *what);
 cf_status cf_table_gather(const cf_table *table, int64_t first, int64_t count, float *out);
 /**
  * Whole rows of this rank's own block: row rows[k] (local number) goes to out + k x full_width.
- * Collective over the grid row only; every rank of it has its own list, of any length. With one
- * grid column: copies. Errors: MEMORY.
+ * Collective over the grid; every rank has its own list, of any length. With one grid column:
+ * copies. Errors: MEMORY.
  */
 cf_status cf_table_gather_own(const cf_table *table, const int64_t *rows, int64_t count,
                               float *out);

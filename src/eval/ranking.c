@@ -202,7 +202,7 @@ static void start_row(const ranking *r, tile_row *row, int64_t request)
 }
 
 /* Load the user tiles of a round, from `first` on. An unused row gets the first user of the
- * request: its scores are computed and ignored. Collective over the grid row. */
+ * request: its scores are computed and ignored. Collective over the grid. */
 static cf_status load_users(ranking *r, int64_t first, int64_t n_tiles)
 {
     int64_t n_rows = n_tiles * USERS;
@@ -371,7 +371,7 @@ cf_status eval_rank(const cf_eval_scorer *scorer, const cf_eval_request *request
         /* 0 if only other ranks have users left */
         const int64_t n = cf_max(cf_min(r.n_user_tiles - first, r.held_user_tiles), 0);
 
-        CF_TRY(cf_par_agree(world, load_users(&r, first, n)));
+        CF_TRY(load_users(&r, first, n));
         CF_TRY(pass_items(&r, n, round > 0 && r.held_item_tiles == r.n_item_tiles));
         CF_TRY(cf_par_agree(world, check_finite(&r, n)));
         consume_round(&r, n, consume, context);

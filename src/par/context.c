@@ -40,15 +40,6 @@ void cf_par_finalize(void)
     MPI_Finalize();
 }
 
-/* Does a message say already which rank it comes from? An error that the ranks of a grid column
- * agreed on is agreed on by all ranks once more. */
-static bool names_a_rank(const char *message)
-{
-    int end = 0;
-
-    return sscanf(message, "rank %*d: %n", &end) == 0 && end > 0;
-}
-
 /* The lowest rank that failed decides. Its world rank is named, whatever the communicator, unless
  * all ranks failed, since then it is not that rank's doing. */
 static cf_status agree(const cf_par *par, cf_status status, bool name_rank)
@@ -67,8 +58,7 @@ static cf_status agree(const cf_par *par, cf_status status, bool name_rank)
         strncpy(report.message, cf_error_message(), sizeof report.message - 1);
     }
     MPI_Bcast(&report, sizeof report, MPI_BYTE, state[FIRST], par->comm);
-    if (state[ANY_OK] == 0 || (!name_rank && report.status != CF_ERR_MEMORY) ||
-        names_a_rank(report.message))
+    if (state[ANY_OK] == 0 || (!name_rank && report.status != CF_ERR_MEMORY))
         return CF_FAIL((cf_status)report.status, "%s", report.message);
     return CF_FAIL((cf_status)report.status, "rank %d: %s", report.world_rank, report.message);
 }

@@ -174,7 +174,7 @@ static void exchange_rows(const cf_table *table, exchange *e, const int64_t *row
         unpack_slice(table, c, e->recv + e->replies.recv_start[c], count, out);
 }
 
-/* Collective over the grid row only: other grid rows may be elsewhere. With one grid column rows
+/* Rows travel within the grid row; the whole grid agrees before they do. With one grid column rows
  * are whole already. */
 cf_status cf_table_gather_own(const cf_table *table, const int64_t *rows, int64_t count, float *out)
 {
@@ -191,10 +191,10 @@ cf_status cf_table_gather_own(const cf_table *table, const int64_t *rows, int64_
                    (size_t)table->full_width * sizeof *out);
         return CF_OK;
     }
-    /* lists differ in length: all ranks make the rounds that the longest one needs */
+    /* lists differ in length: a grid row makes the rounds that its longest one needs */
     MPI_Allreduce(MPI_IN_PLACE, &most, 1, MPI_INT64_T, MPI_MAX, par->comm);
     step = cf_min(rows_per_round(table), most);
-    CF_TRY(cf_par_agree(par, exchange_create(table, step, &e)));
+    CF_TRY(cf_par_agree(&table->grid->world, exchange_create(table, step, &e)));
     for (int64_t at = 0; at < most; at += step) {
         const int64_t n = cf_max(0, cf_min(step, count - at));
         exchange_rows(table, &e, n > 0 ? rows + at : rows, n,
