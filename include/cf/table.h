@@ -29,9 +29,10 @@ typedef enum cf_side { CF_USERS = 0, CF_ITEMS = 1 } cf_side;
 
 /** Segments of 16 dimensions in a row of `dim`. Local. */
 int64_t cf_table_segments(int64_t dim);
-/** First segment of slice `column` when `dim` dimensions are cut into `n_columns` slices of whole
- * segments, sizes differing by at most one. Local. */
-int64_t cf_table_slice_start(int64_t dim, int n_columns, int column);
+/** Slice `column` of a row when `dim` dimensions are cut into `n_columns` slices of whole segments,
+ * sizes differing by at most one: its first float in the whole row, and its floats. Local. */
+int64_t cf_table_slice_offset(int64_t dim, int n_columns, int column);
+int64_t cf_table_slice_width(int64_t dim, int n_columns, int column);
 
 /**
  * A table of zeros. Collective over the grid. `blocks` has one block a grid row. Errors: MEMORY;

@@ -134,12 +134,6 @@ void global_batch_find(global_batch *g, const cf_batch *batch)
         find_rows(g, side);
 }
 
-/* First float of a grid column's slice in a whole row. */
-static int64_t slice_offset(const global_batch *g, int column)
-{
-    return cf_table_slice_start(g->dim, g->grid->n_columns, column) * CF_LANES;
-}
-
 /* Gather all blocks and slices, rank after rank, then put each slice into its place in its row. */
 static void gather_slices(global_batch *g, cf_side side)
 {
@@ -151,17 +145,18 @@ static void gather_slices(global_batch *g, cf_side side)
         const int64_t n_rows = first_of_block(g, side, row + 1) - first_of_block(g, side, row);
 
         g->row_floats[rank] =
-            cf_par_count(n_rows * (slice_offset(g, column + 1) - slice_offset(g, column)));
+            cf_par_count(n_rows * cf_table_slice_width(g->dim, grid->n_columns, column));
     }
     cf_par_displacements(g->row_floats, g->row_start, grid->world.size);
     MPI_Allgatherv(g->send_rows, g->row_floats[grid->world.rank], MPI_FLOAT, g->recv_rows,
                    g->row_floats, g->row_start, MPI_FLOAT, grid->world.comm);
     for (int rank = 0; rank < grid->world.size; rank++) {
         const int column = rank % grid->n_columns;
-        const int64_t width = slice_offset(g, column + 1) - slice_offset(g, column);
+        const int64_t width = cf_table_slice_width(g->dim, grid->n_columns, column);
+        const int64_t offset = cf_table_slice_offset(g->dim, grid->n_columns, column);
         const int64_t first = first_of_block(g, side, rank / grid->n_columns);
         const float *from = g->recv_rows + g->row_start[rank];
-        float *to = g->rows[side] + first * g->full_width + slice_offset(g, column);
+        float *to = g->rows[side] + first * g->full_width + offset;
 
         for (int64_t k = 0; k < g->row_floats[rank] / width; k++)
             memcpy(to + k * g->full_width, from + k * width, (size_t)width * sizeof(float));
@@ -183,5 +178,6 @@ void global_batch_gather(global_batch *g, cf_side side)
 
 const float *global_batch_slice(const global_batch *g, cf_side side, const float *rows, int64_t k)
 {
-    return rows + (g->first[side] + k) * g->full_width + slice_offset(g, g->grid->my_column);
+    return rows + (g->first[side] + k) * g->full_width +
+           cf_table_slice_offset(g->dim, g->grid->n_columns, g->grid->my_column);
 }

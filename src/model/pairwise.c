@@ -105,8 +105,7 @@ static void score_segments(pairwise *p, const float *users, int64_t count)
 /* Segments of slice `column` in a row of `dim`. */
 static int64_t segments_of(int64_t dim, int n_columns, int column)
 {
-    return cf_table_slice_start(dim, n_columns, column + 1) -
-           cf_table_slice_start(dim, n_columns, column);
+    return cf_table_slice_width(dim, n_columns, column) / CF_LANES;
 }
 
 /* Segment scores of all slices, grouped by slice. Each rank receives count x segments floats. */

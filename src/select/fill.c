@@ -51,25 +51,21 @@ static double row_factor(const filling *f, int64_t r)
     return norm > 0 ? s->gain / norm : 0;
 }
 
-/* First float of slice `column` in a whole row; of the number of columns: the padded width. */
-static int64_t slice_start(const cf_table *items, int column)
-{
-    return cf_table_slice_start(items->dim, items->grid->n_columns, column) * CF_LANES;
-}
-
 /* Copy reduced row `r` of `count` into the send buffer, slice by slice; zeros beyond n_dims. */
 static void pack_row(const filling *f, int64_t r, int64_t count)
 {
     const cf_table *items = f->items;
     const double *row = f->reducer.values + r * items->dim;
     const double factor = row_factor(f, r);
+    const int n = items->grid->n_columns;
 
-    for (int c = 0; c < items->grid->n_columns; c++) {
-        const int64_t begin = slice_start(items, c), end = slice_start(items, c + 1);
-        float *out = f->send + count * begin + r * (end - begin);
+    for (int c = 0; c < n; c++) {
+        const int64_t begin = cf_table_slice_offset(items->dim, n, c);
+        const int64_t width = cf_table_slice_width(items->dim, n, c);
+        float *out = f->send + count * begin + r * width;
 
-        for (int64_t k = begin; k < end; k++)
-            out[k - begin] = k < items->dim ? (float)(row[k] * factor) : 0;
+        for (int64_t k = 0; k < width; k++)
+            out[k] = begin + k < items->dim ? (float)(row[begin + k] * factor) : 0;
     }
 }
 
@@ -102,9 +98,7 @@ static void exchange_slices(filling *f, int64_t round)
     const int64_t mine = rows_of_round(f, items->grid->my_column, round, &first);
 
     for (int c = 0; c < n; c++) {
-        const int64_t width = slice_start(items, c + 1) - slice_start(items, c);
-
-        f->plan.send_count[c] = cf_par_count(mine * width);
+        f->plan.send_count[c] = cf_par_count(mine * cf_table_slice_width(items->dim, n, c));
         f->plan.recv_count[c] = cf_par_count(rows_of_round(f, c, round, &first) * items->width);
     }
     cf_par_order_plan(&f->plan);

@@ -16,23 +16,18 @@ static int64_t rows_per_round(const cf_table *table)
     return cf_max(1, round_floats / table->full_width);
 }
 
-/* First float of slice `column` in a whole row. */
-static int64_t slice_offset(const cf_table *table, int column)
-{
-    return cf_table_slice_start(table->dim, table->grid->n_columns, column) * CF_LANES;
-}
-
 /* Floats of slice `column` in a row. */
 static int64_t slice_width(const cf_table *table, int column)
 {
-    return slice_offset(table, column + 1) - slice_offset(table, column);
+    return cf_table_slice_width(table->dim, table->grid->n_columns, column);
 }
 
 /* Copy `count` packed rows of slice `column` into whole rows. */
 static void unpack_slice(const cf_table *table, int column, const float *packed, int64_t count,
                          float *out)
 {
-    const int64_t width = slice_width(table, column), offset = slice_offset(table, column);
+    const int64_t width = slice_width(table, column),
+                  offset = cf_table_slice_offset(table->dim, table->grid->n_columns, column);
 
     for (int64_t r = 0; r < count; r++)
         memcpy(out + r * table->full_width + offset, packed + r * width,

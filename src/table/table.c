@@ -12,25 +12,28 @@ int64_t cf_table_segments(int64_t dim)
 }
 
 /* Whole segments, so that sums over 16 dimensions never cross ranks. */
-int64_t cf_table_slice_start(int64_t dim, int n_columns, int column)
+int64_t cf_table_slice_offset(int64_t dim, int n_columns, int column)
 {
-    return cf_par_even_start(cf_table_segments(dim), n_columns, column);
+    return cf_par_even_start(cf_table_segments(dim), n_columns, column) * CF_LANES;
+}
+
+int64_t cf_table_slice_width(int64_t dim, int n_columns, int column)
+{
+    return cf_table_slice_offset(dim, n_columns, column + 1) -
+           cf_table_slice_offset(dim, n_columns, column);
 }
 
 /* Everything of the table but its memory: it follows from the blocks and from this rank's place in
  * the grid. */
 static void set_shape(cf_table *table, const cf_grid *grid, const cf_blocks *blocks, int64_t dim)
 {
-    int64_t first = cf_table_slice_start(dim, grid->n_columns, grid->my_column);
-    int64_t next = cf_table_slice_start(dim, grid->n_columns, grid->my_column + 1);
-
     table->grid = grid;
     table->n_rows = blocks->start[blocks->count];
     table->first_row = blocks->start[grid->my_row];
     table->local_rows = blocks->start[grid->my_row + 1] - table->first_row;
     table->dim = dim;
-    table->first_dim = first * CF_LANES;
-    table->width = (next - first) * CF_LANES;
+    table->first_dim = cf_table_slice_offset(dim, grid->n_columns, grid->my_column);
+    table->width = cf_table_slice_width(dim, grid->n_columns, grid->my_column);
     table->local_dim = cf_min(table->width, dim - table->first_dim);
     table->full_width = cf_table_segments(dim) * CF_LANES;
 }

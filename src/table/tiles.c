@@ -45,9 +45,8 @@ static bool plan_tiles(cf_tiles *t, const cf_table *like)
             overlap(like->first_row, like->first_row + like->local_rows,
                     first_row_of(t, blocks, rank), first_row_of(t, blocks, rank + 1));
 
-        t->offset[rank] = cf_table_slice_start(like->dim, grid->n_columns, column) * CF_LANES;
-        t->width[rank] = cf_table_slice_start(like->dim, grid->n_columns, column + 1) * CF_LANES -
-                         t->offset[rank];
+        t->offset[rank] = cf_table_slice_offset(like->dim, grid->n_columns, column);
+        t->width[rank] = cf_table_slice_width(like->dim, grid->n_columns, column);
         t->from[rank] = cf_max(0, begin - t->first_row);
         t->rows[rank] = overlap(begin, end, t->first_row, t->first_row + t->count);
         n_send += send_rows * like->width;

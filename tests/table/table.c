@@ -38,10 +38,17 @@ static void slices_are_whole_segments_that_cover_the_row(void **state)
     (void)state;
     for (int64_t dim = 1; dim < 200; dim += 13)
         for (int n = 1; n <= cf_table_segments(dim); n++) {
-            assert_int_equal(cf_table_slice_start(dim, n, 0), 0);
-            assert_int_equal(cf_table_slice_start(dim, n, n), cf_table_segments(dim));
-            for (int c = 0; c < n; c++)
-                assert_true(cf_table_slice_start(dim, n, c) < cf_table_slice_start(dim, n, c + 1));
+            int64_t end = 0;
+
+            for (int c = 0; c < n; c++) {
+                const int64_t width = cf_table_slice_width(dim, n, c);
+
+                assert_int_equal(cf_table_slice_offset(dim, n, c), end);
+                assert_true(width > 0 && width % CF_LANES == 0);
+                assert_true(llabs(width - cf_table_slice_width(dim, n, 0)) <= CF_LANES);
+                end += width;
+            }
+            assert_int_equal(end, cf_table_segments(dim) * CF_LANES);
         }
 }
 
