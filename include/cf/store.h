@@ -1,9 +1,9 @@
 /**
- * store: parallel HDF5 files of distributed arrays. A file is complete or absent: it is written as
- * NAME.tmp, and committed by a rename. Every array has checksums of fixed blocks, which do not
- * depend on how the ranks cut the array; equal content gives equal bytes. All functions on a
- * cf_store are Collective unless they say otherwise, with the same name, type and shape on every
- * rank. src/store/README.md has the layout of the files.
+ * store: parallel HDF5 files of distributed arrays. A file is complete or absent: it is written
+ * under a temporary name, and committed by a rename. Every array has checksums of fixed blocks,
+ * which do not depend on how the ranks cut the array; equal content gives equal bytes. All
+ * functions on a cf_store are Collective unless they say otherwise, with the same name, type and
+ * shape on every rank. src/store/README.md has the layout of the files.
  */
 #pragma once
 
@@ -29,15 +29,15 @@ typedef struct cf_slab {
     int64_t stride; /* elements from one row to the next in memory, at least n_columns */
 } cf_slab;
 
-/** Begin a new file as `path`.tmp. `kind` ("dataset", "checkpoint") and the format version become
+/** Begin a new file, beside `path`. `kind` ("dataset", "checkpoint") and the format version become
  * attributes. `*out` is new: end it with cf_store_commit(), or give it up with cf_store_close().
  * Errors: IO, MEMORY. */
 cf_status cf_store_create(const cf_par *par, const char *path, const char *kind, cf_store **out);
 /**
- * Complete the file: write the checksums and the attribute `complete`, flush, read everything back
- * (MPI-IO does not report every failure), close, fsync, rename to `path`, fsync the folder.
- * `*store` is closed in every case and becomes NULL; on error `path` is as it was before and
- * `path`.tmp is gone. Errors: IO, MEMORY, BUG (not every element was written exactly once).
+ * Complete the file: write the checksums and the attribute `complete`, close, fsync, read
+ * everything back, rename to `path`, fsync the folder. `*store` is closed in every case and becomes
+ * NULL; on error `path` is as it was before and the temporary file is gone. Errors: IO, MEMORY, BUG
+ * (not every element was written exactly once).
  */
 cf_status cf_store_commit(cf_store **store);
 /**
@@ -46,7 +46,8 @@ cf_status cf_store_commit(cf_store **store);
  * the file).
  */
 cf_status cf_store_open(const cf_par *par, const char *path, const char *kind, cf_store **out);
-/** Close a file that was opened, or give up one that is being written: `path`.tmp is removed.
+/** Close a file that was opened, or give up one that is being written: the temporary file is
+ * removed.
  * `*store` may be NULL, and becomes NULL. */
 void cf_store_close(cf_store **store);
 /** The path as given to create or open; valid until closed. Local. */

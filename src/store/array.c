@@ -123,7 +123,7 @@ cf_status cf_store_add(cf_store *store, const char *name, cf_type type, const in
     store_array *array = NULL;
     cf_status status = CF_OK;
 
-    CF_ASSERT(name[0] == '/' && store->temporary != NULL && find_open(store, name) == NULL);
+    CF_ASSERT(name[0] == '/' && store->writing && find_open(store, name) == NULL);
     CF_ASSERT(shape[0] >= 0 && shape[1] >= 1);
     status = prepare_array(store, name, shape, &array);
     if (status == CF_OK) store->n_arrays++; /* closing the store frees it from here on */

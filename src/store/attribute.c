@@ -25,8 +25,7 @@ static int write_attribute(hid_t object, const char *name, hid_t type, const voi
     return written < 0 ? -1 : 0;
 }
 
-/* Texts have a fixed length with their NUL: variable-length ones would lie in a heap, which MPI-IO
- * cannot write in parallel. */
+/* Texts have a fixed length with their NUL: variable-length ones would lie in a heap. */
 int store_write_text(hid_t object, const char *name, const char *value)
 {
     hid_t type = H5Tcopy(H5T_C_S1);

@@ -1,5 +1,5 @@
-/* Transfers of rows whose columns are cut among ranks. MPI-IO handles each piece of a row by
- * itself, which is slow. So the ranks that hold slices of the same rows, a group, exchange in
+/* Transfers of rows whose columns are cut among ranks. Each piece of a row would be a call of the
+ * file system. So the ranks that hold slices of the same rows, a group, exchange in
  * memory first: of each round of rows every rank of the group gets an even part as whole rows,
  * which lie in the file as one run. Reading goes the other way. (Two-phase I/O of Thakur, Gropp and
  * Lusk 1999, with the partners known.) tests/store/roundtrip.c compares with rows that are whole.
@@ -158,66 +158,64 @@ static void interleave(columns *c, int64_t part, int64_t size, bool to_rows)
     }
 }
 
-/* One round: the rows of `slab`, which are this group's. A rank without a group takes part in the
- * transfer with no rows. Collective. */
+/* One round of this group: the rows of `slab`. After an error (`status`) the file is left alone,
+ * but the partners are served. Collective over the group; the status is the rank's own. */
 static cf_status move_round(const cf_store *store, const store_array *array, bool write, columns *c,
-                            const cf_slab *slab, char *data)
+                            const cf_slab *slab, char *data, cf_status status)
 {
-    int64_t size = (int64_t)cf_store_type_size(array->type), n = slab->n_rows;
-    int64_t shape[2] = {n, slab->n_columns * size};
-    cf_slab whole = {.n_columns = array->shape[1], .stride = array->shape[1]};
-    cf_status status;
+    const int64_t size = (int64_t)cf_store_type_size(array->type), n = slab->n_rows;
+    const int64_t first = cf_par_even_start(n, c->group.size, c->group.rank);
+    const int64_t part = cf_par_even_start(n, c->group.size, c->group.rank + 1) - first;
+    const int64_t shape[2] = {n, slab->n_columns * size};
+    const cf_slab whole = {slab->first_row + first, part, 0, array->shape[1], array->shape[1]};
 
-    if (n > 0) {
-        int64_t first = cf_par_even_start(n, c->group.size, c->group.rank);
-
-        whole.first_row = slab->first_row + first;
-        whole.n_rows = cf_par_even_start(n, c->group.size, c->group.rank + 1) - first;
-        plan_round(c, n, whole.n_rows, size);
-    }
-    if (n > 0 && write) {
+    plan_round(c, n, part, size);
+    if (write) {
         copy_rows(c->slice, shape[1], data, slab->stride * size, shape);
         cf_par_send(&c->plan, c->slice, c->pieces, MPI_BYTE);
-        interleave(c, whole.n_rows, size, true);
+        interleave(c, part, size, true);
     }
-    CF_TRY(store_move(store, array, write, &whole, c->rows)); /* whole rows: one run in the file */
-    if (n > 0 && !write) {
-        interleave(c, whole.n_rows, size, false);
+    /* whole rows: one run in the file */
+    if (status == CF_OK) status = store_move(store, array, write, &whole, c->rows);
+    if (!write) {
+        interleave(c, part, size, false);
         cf_par_reply(&c->plan, c->pieces, c->slice, MPI_BYTE);
         copy_rows(data, slab->stride * size, c->slice, shape[1], shape);
     }
-done:
     return status;
 }
 
-/* Groups may have different numbers of rounds; all ranks take part in as many transfers as the
- * longest has. */
+/* All rounds of this group. Collective over the group; the status is the rank's own. */
+static cf_status move_rounds(const cf_store *store, const store_array *array, bool write,
+                             columns *c, const cf_slab *slab, char *data)
+{
+    const int64_t rows = rows_per_round(c, cf_store_type_size(array->type));
+    cf_status status = CF_OK;
+
+    MPI_Allgather(&slab->first_column, 1, MPI_INT64_T, c->start, 1, MPI_INT64_T, c->group.comm);
+    c->start[c->group.size] = array->shape[1];
+    for (int64_t first = 0; first < slab->n_rows; first += rows) {
+        const cf_slab part = store_part(slab, first, rows);
+
+        status = move_round(store, array, write, c, &part, data + store_offset(array, slab, first),
+                            status);
+    }
+    return status;
+}
+
+/* An idle rank has no group, and nothing to move. */
 cf_status store_move_columns(const cf_store *store, const store_array *array, bool write,
                              const cf_slab *slab, void *data, bool *moved)
 {
     columns c = {.group.comm = MPI_COMM_NULL};
-    cf_slab mine = *slab;
-    int64_t rows = 1, calls;
     cf_status status;
 
     CF_TRY(create_group(store, array, slab, &c, moved));
     if (!*moved) goto done;
     if (has_group(&c)) status = create_buffers(&c, array, slab);
     CF_TRY(cf_par_agree(&store->par, status));
-    if (has_group(&c)) {
-        rows = rows_per_round(&c, cf_store_type_size(array->type));
-        MPI_Allgather(&slab->first_column, 1, MPI_INT64_T, c.start, 1, MPI_INT64_T, c.group.comm);
-        c.start[c.group.size] = array->shape[1];
-    } else {
-        mine.n_rows = 0;
-    }
-    calls = store_count_calls(store, mine.n_rows, rows);
-    for (int64_t k = 0; k < calls; k++) {
-        cf_slab part = store_part(&mine, k * rows, rows);
-
-        CF_TRY(move_round(store, array, write, &c, &part,
-                          (char *)data + store_offset(array, &mine, k * rows)));
-    }
+    if (has_group(&c)) status = move_rounds(store, array, write, &c, slab, data);
+    CF_TRY(cf_par_agree(&store->par, status));
 done:
     destroy_columns(&c);
     return status;

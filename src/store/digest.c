@@ -41,7 +41,7 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void free_names(char ***names, int64_t count)
+void store_free_names(char ***names, int64_t count)
 {
     for (int64_t k = 0; k < count; k++)
         cf_free(&(*names)[k]);
@@ -50,7 +50,7 @@ static void free_names(char ***names, int64_t count)
 
 /* Names of all arrays but the checksums, sorted: H5Lvisit()'s order is that of groups. Collective.
  */
-static cf_status list_names(cf_store *store, char ***out, int64_t *count)
+cf_status store_list_names(cf_store *store, char ***out, int64_t *count)
 {
     char reason[STORE_REASON_SIZE];
     name_list list = {.status = CF_OK};
@@ -66,7 +66,7 @@ static cf_status list_names(cf_store *store, char ***out, int64_t *count)
     *count = list.count;
     return status;
 done:
-    free_names(&list.names, list.count);
+    store_free_names(&list.names, list.count);
     return status;
 }
 
@@ -76,7 +76,7 @@ cf_status cf_store_list(cf_store *store, char **out)
     int64_t count = 0, size = 1;
     cf_status status;
 
-    CF_TRY(list_names(store, &names, &count));
+    CF_TRY(store_list_names(store, &names, &count));
     for (int64_t k = 0; k < count; k++)
         size += (int64_t)strlen(names[k]) + 1;
     CF_TRY(cf_par_agree(&store->par, CF_ALLOC(text, size)));
@@ -86,7 +86,7 @@ cf_status cf_store_list(cf_store *store, char **out)
     text = NULL;
 done:
     cf_free(&text);
-    free_names(&names, count);
+    store_free_names(&names, count);
     return status;
 }
 
@@ -110,10 +110,10 @@ cf_status cf_store_digest(cf_store *store, uint64_t *out)
     store_array *array = NULL;
     cf_status status;
 
-    CF_TRY(list_names(store, &names, &count));
+    CF_TRY(store_list_names(store, &names, &count));
     for (int64_t k = 0; k < count; k++) {
         CF_TRY(store_find(store, names[k], &array));
-        if (store->temporary != NULL)
+        if (store->writing)
             CF_TRY(store_join_sums(store, array, &sums, &moved));
         else
             CF_TRY(store_read_checksums(store, names[k], array->n_blocks, &sums));
@@ -124,6 +124,6 @@ cf_status cf_store_digest(cf_store *store, uint64_t *out)
     *out = digest;
 done:
     cf_free(&sums);
-    free_names(&names, count);
+    store_free_names(&names, count);
     return status;
 }

@@ -1,14 +1,13 @@
-/* Files: create and commit, open and close. A file is complete or absent. It is written as
- * `path`.tmp; commit writes the checksums and the attribute `complete`, reads everything back,
- * syncs, and renames it over `path`. A run that is killed at any moment leaves the old file as it
- * was. Rank 0 keeps a descriptor of the temporary file for what HDF5 cannot do: reserve, sync,
- * truncate. tests/store/refuse.c cuts files short, tests/store/full_disk.c fills a disk.
+/* Files: create and commit, open and close. A file is complete or absent. It is written under a
+ * temporary name; commit writes the checksums and the attribute `complete`, syncs, reads everything
+ * back as any reader would, and renames it to `path`. A run that is killed at any moment leaves the
+ * old file as it was. Every rank has a descriptor of its own, through which HDF5 reads and writes
+ * (driver.c). tests/store/refuse.c cuts files short, tests/store/full_disk.c fills a disk.
  */
 #include "internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,17 +22,13 @@ static cf_status create_handle(const cf_par *par, const char *path, bool writing
 
     CF_TRY(CF_ALLOC(store, 1));
     store->par = *par;
-    store->fd = -1;
+    store->writing = writing;
     store->file = -1;
     store_create_types(store->types);
-    CF_TRY(store_copy_text(path, &store->path));
-    if (writing) {
-        int64_t n = (int64_t)strlen(path);
-
-        CF_TRY(CF_ALLOC(store->temporary, n + 5));
-        memcpy(store->temporary, path, (size_t)n);
-        memcpy(store->temporary + n, ".tmp", 5);
-    }
+    CF_TRY(CF_ALLOC(store->io, 1));
+    store->io->fd = -1;
+    CF_TRY(cf_text_format(&store->path, "%s", path));
+    store->io->path = store->io->name = store->path;
 done:
     *out = store;
     return status;
@@ -43,6 +38,7 @@ done:
 static void destroy_handle(cf_store *store)
 {
     store_destroy_types(store->types);
+    cf_free(&store->io);
     cf_free(&store->path);
     cf_free(&store->temporary);
     cf_free(&store->arrays);
@@ -62,29 +58,14 @@ static cf_status begin_handle(const cf_par *par, const char *path, bool writing,
     return status;
 }
 
-/* How HDF5 opens the file: by all ranks through MPI-IO. */
-static hid_t create_access(const cf_store *store)
+/* Close the arrays and the file; the descriptor stays open. Local. False if HDF5 refused. */
+static bool close_hdf5(cf_store *store)
 {
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-
-    H5Pset_fapl_mpio(access, store->par.comm, MPI_INFO_NULL);
-    /* the format of HDF5 1.8, whose metadata has checksums */
-    H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18);
-    return access;
-}
-
-/* Close the arrays and the file. Unlike cf_store_close() it reports a failure: data may be written
- * as late as here. Collective. */
-static cf_status close_file(cf_store *store)
-{
-    char reason[STORE_REASON_SIZE];
     bool closed = store_close_arrays(store);
 
     if (store->file >= 0) closed = H5Fclose(store->file) >= 0 && closed;
     store->file = -1;
-    return cf_par_agree(&store->par, closed ? CF_OK
-                                            : CF_FAIL(CF_ERR_IO, "%s: cannot close (%s)",
-                                                      store->path, store_reason(reason)));
+    return closed;
 }
 
 /* Nothing is reported: a file that was read has nothing to lose, and one that was being written is
@@ -95,20 +76,10 @@ void cf_store_close(cf_store **handle)
 
     if (store == NULL) return;
     *handle = NULL;
-    if (store->temporary != NULL) {
-        /* truncate first: on a full disk HDF5 could not even close the file */
-        if (store->fd >= 0 && ftruncate(store->fd, 0) != 0)
-            cf_warn("%s: %s", store->temporary, strerror(errno));
-        MPI_Barrier(store->par.comm);
-    }
-    store_close_arrays(store);
-    if (store->file >= 0) H5Fclose(store->file);
-    if (store->fd >= 0) {
-        close(store->fd);
-        unlink(store->temporary);
-    }
-    if (store->temporary != NULL)
-        MPI_Barrier(store->par.comm); /* no rank returns before the file is gone */
+    (void)close_hdf5(store);
+    if (!store->io->leads && store->io->fd >= 0) (void)close(store->io->fd);
+    cf_file_discard(&store->made);
+    if (store->writing) MPI_Barrier(store->par.comm); /* no rank returns before the file is gone */
     destroy_handle(store);
 }
 
@@ -119,45 +90,51 @@ const char *cf_store_path(const cf_store *store)
 
 /* ---- Writing ---- */
 
-/* Rank 0 creates the temporary file itself, for the file system's own error; HDF5 then truncates
- * it. Every rank checks that it sees the file: the folder may be local to rank 0's node. */
+/* Rank 0 makes the file, the others open it. The folder may be local to rank 0's node: so each rank
+ * must see it. Collective. */
 static cf_status create_temporary(cf_store *store)
 {
-    int error = 0;
+    const cf_par *par = &store->par;
+    store_io *io = store->io;
+    int64_t size = 0;
+    cf_status status = CF_OK;
 
-    if (store->par.rank == 0) {
-        struct stat old;
-
-        if (stat(store->path, &old) == 0 && S_ISDIR(old.st_mode)) {
-            error = EISDIR;
-        } else {
-            store->fd = open(store->temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-            if (store->fd < 0) error = errno;
-        }
-    }
-    error = store_errno_of_root(store, error);
-    if (error != 0)
-        return CF_FAIL(CF_ERR_IO, "%s: cannot create (%s)", store->path, strerror(error));
-    if (access(store->temporary, R_OK | W_OK) != 0)
-        return cf_par_agree(&store->par,
-                            CF_FAIL(CF_ERR_IO, "%s: is not accessible on every rank (%s)",
-                                    store->temporary, strerror(errno)));
-    return cf_par_agree(&store->par, CF_OK);
+    io->leads = par->rank == 0;
+    if (io->leads) status = cf_file_create(store->path, &store->made);
+    CF_TRY(cf_par_agree_on_input(par, status));
+    if (io->leads) size = (int64_t)strlen(store->made.temporary) + 1;
+    cf_par_broadcast(par, &size, sizeof size, 0);
+    CF_TRY(cf_par_agree(par, CF_ALLOC(store->temporary, size)));
+    if (io->leads) memcpy(store->temporary, store->made.temporary, (size_t)size);
+    cf_par_broadcast(par, store->temporary, size, 0);
+    io->path = store->temporary;
+    io->fd = io->leads ? store->made.fd : open(io->path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    if (io->fd < 0)
+        status = CF_FAIL(CF_ERR_IO, "%s: is not accessible on every rank (%s)", io->path,
+                         strerror(errno));
+    CF_TRY(cf_par_agree(par, status));
+done:
+    return status;
 }
 
 /* Let HDF5 begin the temporary file. Collective. */
 static cf_status create_file(cf_store *store)
 {
     char reason[STORE_REASON_SIZE];
-    hid_t access = create_access(store), creation = H5Pcreate(H5P_FILE_CREATE);
+    hid_t access = store_create_access(store->io), creation = H5Pcreate(H5P_FILE_CREATE);
+    cf_status status = CF_OK;
 
     H5Pset_obj_track_times(creation, false); /* equal content, equal bytes */
+    /* the format of HDF5 1.8, whose metadata has checksums */
+    H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18);
     store->file = H5Fcreate(store->temporary, H5F_ACC_TRUNC, creation, access);
+    if (store->io->error != 0)
+        status = store_fail_io(store->io, "create");
+    else if (store->file < 0)
+        status = CF_FAIL(CF_ERR_IO, "%s: cannot create (%s)", store->path, store_reason(reason));
     H5Pclose(creation);
     H5Pclose(access);
-    return cf_par_agree(&store->par, store->file >= 0 ? CF_OK
-                                                      : CF_FAIL(CF_ERR_IO, "%s: cannot create (%s)",
-                                                                store->path, store_reason(reason)));
+    return cf_par_agree(&store->par, status);
 }
 
 /* `kind` and the version are written at once, so that an unfinished file says what it is. */
@@ -179,57 +156,58 @@ done:
     return status;
 }
 
-/* Have HDF5 hand over everything to the file system. Collective. */
-static cf_status flush_file(const cf_store *store)
+/* Everything to the disk: HDF5 writes the file's structure as it closes it, then each rank syncs
+ * what it wrote. Nothing is said of a write before that may have failed, but by the driver.
+ * Collective. */
+static cf_status finish_file(cf_store *store)
 {
+    store_io *io = store->io;
     char reason[STORE_REASON_SIZE];
-    bool flushed = H5Fflush(store->file, H5F_SCOPE_GLOBAL) >= 0;
+    cf_status status = CF_OK;
 
-    return cf_par_agree(&store->par, flushed ? CF_OK
-                                             : CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)",
-                                                       store->path, store_reason(reason)));
-}
-
-/* Write the new name in the folder to disk. Errors are ignored: some file systems cannot, and the
- * file itself is synced. */
-static void sync_folder(char *path)
-{
-    int folder = open(dirname(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    if (folder < 0) return;
-    fsync(folder);
-    close(folder);
-}
-
-/* Give the closed file its name: trim the reserved space, sync, rename, sync the folder. */
-static cf_status rename_into_place(cf_store *store)
-{
-    int error = 0;
-
-    if (store->par.rank == 0) {
-        struct stat file;
-
-        /* truncating to the length that HDF5 left frees what was reserved beyond it */
-        if (fstat(store->fd, &file) != 0 || ftruncate(store->fd, file.st_size) != 0 ||
-            fsync(store->fd) != 0 || rename(store->temporary, store->path) != 0)
-            error = errno;
+    if (!close_hdf5(store))
+        status = CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", store->path, store_reason(reason));
+    if (io->error == 0 && fsync(io->fd) != 0) io->error = errno;
+    if (!io->leads) { /* rank 0 keeps it until the file has its name */
+        if (close(io->fd) != 0 && io->error == 0) io->error = errno;
+        io->fd = -1;
     }
-    error = store_errno_of_root(store, error);
-    if (error != 0)
-        return CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", store->path, strerror(error));
-    if (store->par.rank == 0) {
-        close(store->fd);
-        store->fd = -1;
-        sync_folder(store->temporary);
-    }
-    cf_free(&store->temporary);
-    MPI_Barrier(store->par.comm);
-    return CF_OK;
+    if (io->error != 0) status = store_fail_io(io, "write");
+    return cf_par_agree(&store->par, status);
 }
 
-/* The order matters: `complete` is the last thing written, everything is read back through the open
- * file, and only a closed and synced file gets the name. On any error the store is closed as one
- * that was given up, which removes the temporary file. */
+/* Read the finished file as any reader would, from the start: other ranks read than wrote, which
+ * the checksums do not depend on. Collective. */
+static cf_status read_back(const cf_store *store)
+{
+    cf_store *reader = NULL;
+    cf_status status;
+
+    CF_TRY(cf_store_open(&store->par, store->temporary, NULL, &reader));
+    CF_TRY(store_verify_all(reader));
+done:
+    cf_store_close(&reader);
+    if (status == CF_ERR_FORMAT || status == CF_ERR_IO)
+        status =
+            CF_FAIL(CF_ERR_IO, "%s: cannot write (the file does not hold what was written: %s)",
+                    store->path, cf_error_message());
+    return status;
+}
+
+/* Give the finished file its name. Collective. */
+static cf_status publish(cf_store *store)
+{
+    cf_status status = store->io->leads ? cf_file_publish(&store->made) : CF_OK;
+
+    CF_TRY(cf_par_agree_on_input(&store->par, status));
+    store->writing = false;
+done:
+    return status;
+}
+
+/* The order matters: `complete` is the last thing written, everything is read back from the
+ * finished file, and only that gets the name. On any error the store is closed as one that was
+ * given up, which removes the temporary file. */
 cf_status cf_store_commit(cf_store **handle)
 {
     cf_store *store = *handle;
@@ -238,10 +216,9 @@ cf_status cf_store_commit(cf_store **handle)
     *handle = NULL;
     CF_TRY(store_write_checksums(store));
     CF_TRY(cf_store_write_int(store, "complete", 1));
-    CF_TRY(flush_file(store)); /* the first flush: a file cut off before is not an HDF5 file */
-    CF_TRY(store_read_back(store));
-    CF_TRY(close_file(store));
-    CF_TRY(rename_into_place(store));
+    CF_TRY(finish_file(store));
+    CF_TRY(read_back(store));
+    CF_TRY(publish(store));
 done:
     cf_store_close(&store);
     return status;
@@ -249,26 +226,30 @@ done:
 
 /* ---- Reading ---- */
 
-/* Errors that need no HDF5, in the file system's own words: absent, a folder, empty, another kind
- * of file. Local. */
-static cf_status check_signature(const char *path)
+/* Open the file, and find the errors that need no HDF5: absent, a folder, empty, another kind of
+ * file. A pipe is not waited for. Local. */
+static cf_status open_descriptor(cf_store *store)
 {
     static const char signature[8] = "\211HDF\r\n\032\n";
+    const char *path = store->path;
     char head[sizeof signature] = {0};
     struct stat file;
+    ssize_t n;
     cf_status status = CF_OK;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-    if (fd < 0) return CF_FAIL(CF_ERR_IO, "%s: cannot open (%s)", path, strerror(errno));
-    if (fstat(fd, &file) == 0 && S_ISDIR(file.st_mode))
-        status = CF_FAIL(CF_ERR_IO, "%s: cannot open (%s)", path, strerror(EISDIR));
-    else if (pread(fd, head, sizeof head, 0) < 0)
-        status = CF_FAIL(CF_ERR_IO, "%s: cannot read (%s)", path, strerror(errno));
-    else if (file.st_size == 0)
-        status = CF_FAIL(CF_ERR_FORMAT, "%s: is empty, not an HDF5 file", path);
-    else if (memcmp(head, signature, sizeof signature) != 0)
-        status = CF_FAIL(CF_ERR_FORMAT, "%s: is not an HDF5 file", path);
-    close(fd);
+    store->io->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    CF_REQUIRE(store->io->fd >= 0 && fstat(store->io->fd, &file) == 0, CF_ERR_IO,
+               "%s: cannot open (%s)", path, strerror(errno));
+    CF_REQUIRE(!S_ISDIR(file.st_mode), CF_ERR_IO, "%s: cannot open (%s)", path, strerror(EISDIR));
+    CF_REQUIRE(S_ISREG(file.st_mode), CF_ERR_IO, "%s: cannot open (not a regular file)", path);
+    CF_REQUIRE(file.st_size > 0, CF_ERR_FORMAT, "%s: is empty, not an HDF5 file", path);
+    do {
+        n = pread(store->io->fd, head, sizeof head, 0);
+    } while (n < 0 && errno == EINTR);
+    CF_REQUIRE(n >= 0, CF_ERR_IO, "%s: cannot read (%s)", path, strerror(errno));
+    CF_REQUIRE(memcmp(head, signature, sizeof signature) == 0, CF_ERR_FORMAT,
+               "%s: is not an HDF5 file", path);
+done:
     return status;
 }
 
@@ -276,14 +257,15 @@ static cf_status check_signature(const char *path)
 static cf_status open_file(cf_store *store)
 {
     char reason[STORE_REASON_SIZE];
-    hid_t access = create_access(store);
+    hid_t access = store_create_access(store->io);
+    cf_status status = CF_OK;
 
     store->file = H5Fopen(store->path, H5F_ACC_RDONLY, access);
+    if (store->file < 0)
+        status = store_fail_read(store, "%s: is truncated or damaged (%s)", store->path,
+                                 store_reason(reason));
     H5Pclose(access);
-    if (store->file >= 0) return cf_par_agree(&store->par, CF_OK);
-    store_reason(reason);
-    return cf_par_agree(&store->par, CF_FAIL(CF_ERR_FORMAT, "%s: is truncated or damaged (%s)",
-                                             store->path, reason));
+    return cf_par_agree(&store->par, status);
 }
 
 /* The attributes that every file of this program has: its kind, the version of the format, and
@@ -321,7 +303,7 @@ cf_status cf_store_open(const cf_par *par, const char *path, const char *kind, c
     cf_status status;
 
     CF_TRY(begin_handle(par, path, false, &store));
-    CF_TRY(cf_par_agree(par, check_signature(path)));
+    CF_TRY(cf_par_agree(par, open_descriptor(store)));
     CF_TRY(open_file(store));
     CF_TRY(check_kind(store, kind));
     *out = store;

@@ -5,6 +5,7 @@
  */
 #include "internal.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -62,6 +63,8 @@ void store_destroy_types(hid_t types[static STORE_N_TYPES])
         if (types[k] > 0) H5Tclose(types[k]);
 }
 
+/* ---- Errors ---- */
+
 /* HDF5's callback for each entry of the error stack; entry 0 is the innermost. */
 static herr_t keep_innermost(unsigned n, const H5E_error2_t *error, void *reason)
 {
@@ -79,14 +82,39 @@ const char *store_reason(char reason[static STORE_REASON_SIZE])
     return reason;
 }
 
+/* HDF5's callback: does an entry say that memory ran out? */
+static herr_t find_lack_of_memory(unsigned n, const H5E_error2_t *error, void *found)
+{
+    (void)n;
+    if (error->maj_num == H5E_RESOURCE && error->min_num == H5E_NOSPACE) *(bool *)found = true;
+    return 0;
+}
+
+cf_status store_fail_io(store_io *io, const char *what)
+{
+    const int error = io->error;
+
+    if (error == ENOMEM) return CF_FAIL(CF_ERR_MEMORY, "%s: out of memory", io->name);
+    return CF_FAIL(CF_ERR_IO, "%s: cannot %s (%s)", io->name, what, strerror(error));
+}
+
+/* The note is cleared: the next read may succeed. */
 cf_status store_fail_read(const cf_store *store, const char *format, ...)
 {
+    bool no_memory = false;
     char message[1024];
     va_list arguments;
 
-    (void)store;
+    if (store->io->error != 0) {
+        const cf_status status = store_fail_io(store->io, "read");
+
+        store->io->error = 0;
+        return status;
+    }
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, find_lack_of_memory, &no_memory);
+    if (no_memory) return CF_FAIL(CF_ERR_MEMORY, "%s: out of memory", store->path);
     va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
+    (void)vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
     return CF_FAIL(CF_ERR_FORMAT, "%s", message);
 }

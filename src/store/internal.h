@@ -17,6 +17,15 @@ enum {
     STORE_REASON_SIZE = 160
 };
 
+/** A file as HDF5's driver (driver.c) sees it. */
+typedef struct store_io {
+    const char *path; /* borrowed: the name by which HDF5 opens it */
+    const char *name; /* borrowed: its name in messages */
+    int fd;           /* the driver neither opens nor closes it */
+    bool leads;       /* this rank writes the file's structure, and sets its length */
+    int error;        /* errno of the first call that failed; 0: none did */
+} store_io;
+
 /** An array of the file. */
 typedef struct store_array {
     char *name; /* "/users/id" */
@@ -32,10 +41,12 @@ typedef struct store_array {
 struct cf_store {
     cf_par par;
     char *path;
-    char *temporary; /* `path`.tmp while writing, else NULL */
+    bool writing;     /* a file that is not complete yet; the same on all ranks */
+    cf_new_file made; /* while writing, on rank 0 alone */
+    char *temporary;  /* while writing: its name so far */
+    store_io *io;
     hid_t file;
     hid_t types[STORE_N_TYPES];
-    int fd; /* rank 0 while writing: the temporary file, for what HDF5 cannot do; else -1 */
     int64_t reserved; /* rank 0 while writing: bytes allocated on the disk */
     store_array *arrays;
     int64_t n_arrays, capacity;
@@ -45,10 +56,6 @@ struct cf_store {
 
 /** Why the last HDF5 call failed: the innermost entry of its error stack. Returns `reason`. */
 const char *store_reason(char reason[static STORE_REASON_SIZE]);
-/** The error of an HDF5 call that failed while reading: IO if the file system refused, MEMORY if
- * there was none, else FORMAT with this message (printf). */
-cf_status store_fail_read(const cf_store *store, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
 /** The type of IEEE 754 binary16, little-endian, which HDF5 1.10 has no name for. Close with
  * H5Tclose(). */
 hid_t store_create_half(void);
@@ -56,16 +63,25 @@ hid_t store_create_half(void);
 void store_create_types(hid_t types[static STORE_N_TYPES]);
 /** Types that are 0 were not created. */
 void store_destroy_types(hid_t types[static STORE_N_TYPES]);
+/** The error that the driver has noted: IO, "NAME: cannot `what` (REASON)", or MEMORY. Local. */
+cf_status store_fail_io(store_io *io, const char *what);
+/** The error of an HDF5 call that failed while reading: IO if the file system refused, MEMORY if
+ * there was none, else FORMAT with this message (printf). Local. */
+cf_status store_fail_read(const cf_store *store, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /** A copy of `text`. Errors: MEMORY. Free with cf_free(). */
 cf_status store_copy_text(const char *text, char **out);
 
+/* ---- driver.c ---- */
+
+/** An access list for H5Fcreate() and H5Fopen() of io->path, through its descriptor. Local; -1 if
+ * HDF5 refused. Close with H5Pclose(); `io` must outlive the open file. */
+hid_t store_create_access(store_io *io);
+
 /* ---- reserve.c ---- */
 
-/** Rank 0's errno on all ranks, so that something done by rank 0 alone gives the same message on
- * all. Collective. */
-int store_errno_of_root(const cf_store *store, int error);
 /** Allocate the file's present length on the disk, before data is written to it. Collective.
- * Errors: IO. */
+ * Errors: IO (also that of an earlier write), MEMORY. */
 cf_status store_reserve(cf_store *store);
 
 /* ---- array.c ---- */
@@ -95,15 +111,13 @@ cf_slab store_part(const cf_slab *slab, int64_t first, int64_t n);
 size_t store_offset(const store_array *array, const cf_slab *slab, int64_t first);
 /** Rows of a slab that fit a transfer of `bytes`, at least 1. Local. */
 int64_t store_rows_per_call(const store_array *array, const cf_slab *slab, int64_t bytes);
-/** Transfers that the rank with most rows needs. Collective. */
-int64_t store_count_calls(const cf_store *store, int64_t n_rows, int64_t rows_per_call);
-/** One transfer of a slab of at most 1 GiB between the file and memory. Collective. Errors: IO. */
+/** Move a slab between the file and memory. Local. Errors: IO, MEMORY. */
 cf_status store_move(const cf_store *store, const store_array *array, bool write,
                      const cf_slab *slab, void *data);
 /**
- * Move a slab of any size if rows of the array are cut among ranks, and the ranks that share rows
- * have all of their columns together. Otherwise `*moved` is false, and nothing was done.
- * Collective. Errors: IO, MEMORY.
+ * Move a slab if rows of the array are cut among ranks, and the ranks that share rows have all of
+ * their columns together. Otherwise `*moved` is false, and nothing was done. Collective. Errors:
+ * IO, MEMORY.
  */
 cf_status store_move_columns(const cf_store *store, const store_array *array, bool write,
                              const cf_slab *slab, void *data, bool *moved);
@@ -120,9 +134,9 @@ void store_checksum_add(store_array *array, const cf_slab *slab, const void *dat
 /** Write /checksums/NAME of all arrays. Collective. Errors: IO, MEMORY, BUG (elements not written
  * exactly once). */
 cf_status store_write_checksums(cf_store *store);
-/** Read all arrays back, each rank an even part of the rows, and compare with the checksums of what
- * was written. Collective. Errors: IO, MEMORY. */
-cf_status store_read_back(cf_store *store);
+/** Read all arrays of an opened file, each rank an even part of the rows, and verify them.
+ * Collective. Errors: FORMAT, IO, MEMORY. */
+cf_status store_verify_all(cf_store *store);
 
 /** The whole array's checksums, n_blocks: the sums over all ranks, and how many elements are in
  * them. Collective. `*out` is new, freed with cf_free(). Errors: MEMORY. */
@@ -132,6 +146,13 @@ cf_status store_join_sums(const cf_store *store, const store_array *array, uint6
  * Errors: FORMAT, IO, MEMORY. */
 cf_status store_read_checksums(cf_store *store, const char *array_name, int64_t n_blocks,
                                uint64_t **out);
+
+/* ---- digest.c ---- */
+
+/** Names of all arrays but the checksums, sorted. Collective. `*out` is new (`*count` of them),
+ * freed with store_free_names(). Errors: FORMAT, IO, MEMORY. */
+cf_status store_list_names(cf_store *store, char ***out, int64_t *count);
+void store_free_names(char ***names, int64_t count);
 
 /* ---- attribute.c ---- */
 

@@ -1,41 +1,35 @@
-/* Room on the disk, taken before data is written. MPI-IO may lose the error of a full disk (Open
- * MPI's collective writes report success), so rank 0 allocates the file's length with
- * posix_fallocate(), whose error is reliable. Arrays get their place in the file when they are
- * added, thus the length is known before their data is written.
+/* Room on the disk, taken before data is written: rank 0 allocates the file's length with
+ * posix_fallocate(). Arrays get their place in the file when they are added, thus a disk that is
+ * too small is known before their data is written.
  */
 #include "internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 
-/* Bytes beyond the file's end, for the metadata that HDF5 writes on closing; the commit gives back
- * what is left of them. */
-static const int64_t margin = 256 * 1024;
-
-int store_errno_of_root(const cf_store *store, int error)
+/* Rank 0's part of it. */
+static void reserve(store_io *io, int64_t from, int64_t to)
 {
-    MPI_Bcast(&error, 1, MPI_INT, 0, store->par.comm);
-    return error;
+    int error;
+
+    do {
+        error = posix_fallocate(io->fd, from, to - from);
+    } while (error == EINTR);
+    if (error == EOPNOTSUPP || error == EINVAL || error == ENOSYS)
+        return; /* this file system cannot reserve: a full disk is found by the writes */
+    io->error = error;
 }
 
 cf_status store_reserve(cf_store *store)
 {
     hsize_t end = 0;
-    int error = 0;
+    cf_status status = CF_OK;
 
     H5Fget_filesize(store->file, &end); /* counts what is allocated, also before it is written */
-    if (store->par.rank == 0 && (int64_t)end > store->reserved - margin / 2) {
-        int64_t length = (int64_t)end + margin;
-
-        do {
-            error = posix_fallocate(store->fd, store->reserved, length - store->reserved);
-        } while (error == EINTR);
-        if (error == EOPNOTSUPP || error == EINVAL || error == ENOSYS)
-            error = 0; /* this file system cannot reserve: reading back finds what is missing */
-        if (error == 0) store->reserved = length;
+    if (store->par.rank == 0 && (int64_t)end > store->reserved) {
+        reserve(store->io, store->reserved, (int64_t)end);
+        store->reserved = (int64_t)end;
     }
-    error = store_errno_of_root(store, error);
-    return error == 0 ? CF_OK
-                      : CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", store->path, strerror(error));
+    if (store->io->error != 0) status = store_fail_io(store->io, "write");
+    return cf_par_agree_on_input(&store->par, status);
 }

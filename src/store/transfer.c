@@ -1,14 +1,12 @@
 /* Writing and reading of slabs by all ranks together, and of small arrays as a whole. Each element
  * that goes through here is added to its block's checksum (checksum.c), which commit and verify
- * compare. Slabs of any size go in transfers of at most 1 GiB; rows that are cut among ranks are
- * first made whole in memory (columns.c). tests/store/roundtrip.c reads every cut of rows and
- * columns back.
+ * compare. Rows that are cut among ranks are first made whole in memory (columns.c).
+ * tests/store/roundtrip.c reads every cut of rows and columns back.
  */
 #include "internal.h"
 
 #include <string.h>
 
-static const int64_t max_bytes = (int64_t)1 << 30; /* of a call; MPI-IO below HDF5 counts in int */
 static const int64_t max_half_bytes = (int64_t)1 << 24; /* of float16 held beside its float32 */
 
 /* Slabs come from the program, not from a file: one outside of its array is a bug. */
@@ -21,25 +19,15 @@ static void check_slab(const store_array *array, const cf_slab *slab)
     CF_ASSERT(slab->stride >= slab->n_columns);
 }
 
-/* Move a slab of any size. Ranks with few rows join in with empty slabs until the rank with most
- * has moved all of its own. Collective. */
+/* Move a slab, and agree on the outcome. Collective. */
 static cf_status move_slab(const cf_store *store, const store_array *array, bool write,
                            const cf_slab *slab, void *data)
 {
-    int64_t rows, calls;
     bool moved = false;
     cf_status status;
 
     CF_TRY(store_move_columns(store, array, write, slab, data, &moved));
-    if (moved) goto done;
-    rows = store_rows_per_call(array, slab, max_bytes);
-    calls = store_count_calls(store, slab->n_rows, rows);
-    for (int64_t k = 0; k < calls; k++) {
-        cf_slab part = store_part(slab, k * rows, rows);
-
-        CF_TRY(store_move(store, array, write, &part,
-                          (char *)data + store_offset(array, slab, k * rows)));
-    }
+    if (!moved) status = cf_par_agree(&store->par, store_move(store, array, write, slab, data));
 done:
     return status;
 }
@@ -76,25 +64,24 @@ done:
 }
 
 /* Read rows of float16 as float32, through a small buffer. The checksums are those of the float16
- * numbers, so they are added before the conversion. */
+ * numbers, so they are added before the conversion. Local. */
 static cf_status read_halves(const cf_store *store, store_array *array, const cf_slab *slab,
                              float *data)
 {
-    int64_t rows = store_rows_per_call(array, slab, max_half_bytes),
-            calls = store_count_calls(store, slab->n_rows, rows);
+    const int64_t rows = store_rows_per_call(array, slab, max_half_bytes);
     uint16_t *halves = NULL;
-    cf_status status = CF_ALLOC(halves, cf_min(rows, slab->n_rows) * slab->n_columns);
+    cf_status status;
 
-    CF_TRY(cf_par_agree(&store->par, status));
-    for (int64_t k = 0; k < calls; k++) {
-        cf_slab part = store_part(slab, k * rows, rows);
+    CF_TRY(CF_ALLOC(halves, cf_min(rows, slab->n_rows) * slab->n_columns));
+    for (int64_t first = 0; first < slab->n_rows; first += rows) {
+        cf_slab part = store_part(slab, first, rows);
 
         part.stride = part.n_columns;
         CF_TRY(store_move(store, array, false, &part, halves));
         store_checksum_add(array, &part, halves);
         for (int64_t row = 0; row < part.n_rows; row++)
-            cf_store_f16_to_f32(halves + row * part.n_columns,
-                                data + (k * rows + row) * slab->stride, part.n_columns);
+            cf_store_f16_to_f32(halves + row * part.n_columns, data + (first + row) * slab->stride,
+                                part.n_columns);
     }
 done:
     cf_free(&halves);
@@ -112,8 +99,10 @@ cf_status cf_store_read(cf_store *store, const char *name, cf_type type, const c
     CF_REQUIRE(array->type == type || (array->type == CF_F16 && type == CF_F32), CF_ERR_FORMAT,
                "%s: %s: is %s, expected %s", store->path, name, cf_store_type_name(array->type),
                cf_store_type_name(type));
-    CF_TRY(array->type == type ? read_plain(store, array, slab, data)
-                               : read_halves(store, array, slab, data));
+    if (array->type == type)
+        CF_TRY(read_plain(store, array, slab, data));
+    else
+        CF_TRY(cf_par_agree(&store->par, read_halves(store, array, slab, data)));
 done:
     return status;
 }

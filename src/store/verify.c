@@ -1,7 +1,6 @@
 /* Checksums in the file: /checksums/NAME holds one 64-bit sum a block of /NAME (checksum.c). Commit
- * writes them and reads all data back, because MPI-IO does not report every failed write; verify
- * compares them with what all ranks together have read. Both count the elements moved: a sum over
- * elements that were moved twice, or not at all, would mean nothing.
+ * writes them, and verify compares them with what all ranks together have read. Both count the
+ * elements moved: a sum over elements that were moved twice, or not at all, would mean nothing.
  */
 #include "internal.h"
 
@@ -40,9 +39,9 @@ static cf_status checksum_name(const cf_store *store, const char *name, char **o
     return cf_par_agree(&store->par, status);
 }
 
-/* ---- Writing ---- */
+static const int64_t bytes_at_once = (int64_t)1 << 24; /* of rows that are read to be verified */
 
-static const int64_t read_back_bytes = (int64_t)1 << 24; /* in memory at once */
+/* ---- Writing ---- */
 
 /* Write the checksums of one array, whose elements must all have been written. They go through
  * store_move() alone, for they have no checksums of their own. Collective. */
@@ -65,7 +64,7 @@ static cf_status write_checksums_of(cf_store *store, const store_array *array)
     CF_TRY(store_create_groups(store, name));
     CF_TRY(store_create_dataset(store, name, "blocks", CF_I64, target.shape, &target.dataset));
     CF_TRY(store_reserve(store));
-    CF_TRY(store_move(store, &target, true, &all, sums));
+    CF_TRY(cf_par_agree(&store->par, store_move(store, &target, true, &all, sums)));
 done:
     if (target.dataset >= 0) H5Dclose(target.dataset);
     cf_free(&name);
@@ -79,61 +78,6 @@ cf_status store_write_checksums(cf_store *store)
 
     for (int64_t k = 0; k < store->n_arrays; k++)
         CF_TRY(write_checksums_of(store, &store->arrays[k]));
-done:
-    return status;
-}
-
-/* Read an even part of the rows, and add it to the sums of `array`. Collective. */
-static cf_status read_rows(const cf_store *store, store_array *array)
-{
-    int64_t first = cf_par_even_start(array->shape[0], store->par.size, store->par.rank);
-    int64_t next = cf_par_even_start(array->shape[0], store->par.size, store->par.rank + 1);
-    cf_slab mine = {first, next - first, 0, array->shape[1], array->shape[1]};
-    int64_t rows = store_rows_per_call(array, &mine, read_back_bytes),
-            calls = store_count_calls(store, mine.n_rows, rows);
-    char *data = NULL;
-    cf_status status = cf_alloc(&data, cf_min(rows, mine.n_rows),
-                                (size_t)array->shape[1] * cf_store_type_size(array->type));
-
-    CF_TRY(cf_par_agree(&store->par, status));
-    for (int64_t k = 0; k < calls; k++) {
-        cf_slab part = store_part(&mine, k * rows, rows);
-
-        CF_TRY(store_move(store, array, false, &part, data));
-        store_checksum_add(array, &part, data);
-    }
-done:
-    cf_free(&data);
-    return status;
-}
-
-/* Compare the sums of what was written with the sums of what the file holds. Other ranks read than
- * wrote, which the sums do not depend on. */
-static cf_status read_back_array(const cf_store *store, store_array *array)
-{
-    uint64_t *written = NULL, *read = NULL;
-    int64_t moved = 0;
-    cf_status status;
-
-    CF_TRY(store_join_sums(store, array, &written, &moved));
-    memset(array->sums, 0, (size_t)array->n_blocks * sizeof *array->sums);
-    CF_TRY(read_rows(store, array));
-    CF_TRY(store_join_sums(store, array, &read, &moved));
-    CF_REQUIRE(memcmp(written, read, (size_t)array->n_blocks * sizeof *read) == 0, CF_ERR_IO,
-               "%s: %s: cannot write (the file does not hold what was written)", store->path,
-               array->name);
-done:
-    cf_free(&written);
-    cf_free(&read);
-    return status;
-}
-
-cf_status store_read_back(cf_store *store)
-{
-    cf_status status = CF_OK;
-
-    for (int64_t k = 0; k < store->n_arrays; k++)
-        CF_TRY(read_back_array(store, &store->arrays[k]));
 done:
     return status;
 }
@@ -156,7 +100,7 @@ cf_status store_read_checksums(cf_store *store, const char *array_name, int64_t 
                CF_ERR_FORMAT, "%s: %s does not hold the checksums of %s", store->path, name,
                array_name);
     CF_TRY(cf_par_agree(&store->par, CF_ALLOC(sums, n_blocks)));
-    CF_TRY(store_move(store, stored, false, &all, sums));
+    CF_TRY(cf_par_agree(&store->par, store_move(store, stored, false, &all, sums)));
     *out = sums;
     sums = NULL;
 done:
@@ -192,5 +136,48 @@ cf_status cf_store_verify(cf_store *store, const char *name)
 done:
     cf_free(&read);
     cf_free(&stored);
+    return status;
+}
+
+/* ---- All of a file ---- */
+
+/* Read an even part of the rows, and add it to the sums of `array`. Local. */
+static cf_status read_rows(const cf_store *store, store_array *array)
+{
+    const int64_t first = cf_par_even_start(array->shape[0], store->par.size, store->par.rank);
+    const int64_t next = cf_par_even_start(array->shape[0], store->par.size, store->par.rank + 1);
+    const cf_slab mine = {first, next - first, 0, array->shape[1], array->shape[1]};
+    const int64_t rows = store_rows_per_call(array, &mine, bytes_at_once);
+    char *data = NULL;
+    cf_status status = cf_alloc(&data, cf_min(rows, mine.n_rows) * array->shape[1],
+                                cf_store_type_size(array->type));
+
+    CF_TRY(status);
+    for (int64_t done = 0; done < mine.n_rows; done += rows) {
+        const cf_slab part = store_part(&mine, done, rows);
+
+        CF_TRY(store_move(store, array, false, &part, data));
+        store_checksum_add(array, &part, data);
+    }
+done:
+    cf_free(&data);
+    return status;
+}
+
+cf_status store_verify_all(cf_store *store)
+{
+    char **names = NULL;
+    int64_t count = 0;
+    store_array *array = NULL;
+    cf_status status;
+
+    CF_TRY(store_list_names(store, &names, &count));
+    for (int64_t k = 0; k < count; k++) {
+        CF_TRY(store_find(store, names[k], &array));
+        CF_TRY(cf_par_agree(&store->par, read_rows(store, array)));
+        CF_TRY(cf_store_verify(store, names[k]));
+    }
+done:
+    store_free_names(&names, count);
     return status;
 }

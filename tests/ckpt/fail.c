@@ -19,15 +19,13 @@ static void make_good(test_run *run)
 /* `good` still is the `size` bytes of `before`, and nothing else is left. */
 static void assert_whole(const char *before, int64_t size)
 {
-    char temporary[1100];
     int64_t size_now = 0;
     char *now = test_read_file(good, &size_now);
 
     assert_int_equal(size_now, size);
     assert_memory_equal(now, before, (size_t)size);
     free(now);
-    snprintf(temporary, sizeof temporary, "%s.tmp", good);
-    assert_int_not_equal(access(temporary, F_OK), 0);
+    assert_int_equal(cf_test_count_temporary(good), 0);
 }
 
 static void a_missing_folder_is_an_error_on_every_rank(void **state)

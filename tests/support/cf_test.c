@@ -1,6 +1,7 @@
 #include "cf_test.h"
 
 #include <errno.h>
+#include <glob.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +46,18 @@ const char *cf_test_scratch(const char *name)
 
     snprintf(path, sizeof path, "%s/%s", scratch_folder, name);
     return path;
+}
+
+int cf_test_count_temporary(const char *path)
+{
+    char pattern[1100];
+    glob_t found;
+    int count;
+
+    snprintf(pattern, sizeof pattern, "%s.*tmp", path);
+    count = glob(pattern, 0, NULL, &found) == 0 ? (int)found.gl_pathc : 0;
+    globfree(&found);
+    return count;
 }
 
 void cf_test_close(double got, double want, double tolerance, const char *what, const char *file,

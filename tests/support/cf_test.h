@@ -23,6 +23,9 @@ extern const cf_par cf_test_self;
  * exists. `name` without '/'. Static buffer. */
 const char *cf_test_scratch(const char *name);
 
+/** How many temporary files of `path` lie beside it. Local. */
+int cf_test_count_temporary(const char *path);
+
 /** Fail unless |got - want| <= tolerance * scale for all `count` numbers; names the first that
  * differs. */
 void cf_test_close_f32(const float *got, const double *want, int64_t count, double tolerance,

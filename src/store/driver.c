@@ -1,0 +1,218 @@
+/* HDF5's file driver: how HDF5 reads and writes the bytes of a file that all ranks share.
+ *
+ * Every rank runs HDF5 by itself on the same file, and all ranks make the same calls that change
+ * the file's structure, so that all come to the same layout. Rank 0 alone, who leads, writes that
+ * structure (metadata); each rank writes and reads its own rows. So no call of HDF5 communicates,
+ * and an error of one rank leaves no other one waiting within HDF5: the ranks agree on it
+ * afterwards. HDF5's own parallel driver keeps the ranks in step inside its calls, where one that
+ * fails leaves the others waiting.
+ *
+ * The driver notes errno of the first call that failed. A failed read then fails in HDF5, and is
+ * told apart from a damaged file by the note (hdf5.c). A failed write is not passed on, since HDF5
+ * cannot end well without it, not even close the file: those who write ask store_io.error before
+ * they believe in anything. Reads of fewer bytes than asked are continued. */
+#include "internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* HDF5's handle of an open file: its own part comes first. */
+typedef struct driver_file {
+    H5FD_t hdf5;
+    store_io *io;
+    int fd;       /* the file's, or another one's: a source of a virtual dataset */
+    haddr_t end;  /* of the space that HDF5 has given out */
+    haddr_t size; /* of the file */
+} driver_file;
+
+/* What an access list carries. */
+typedef struct driver_info {
+    store_io *io;
+} driver_info;
+
+static const driver_file *file_of(const H5FD_t *hdf5)
+{
+    return (const driver_file *)hdf5;
+}
+
+static void note_error(store_io *io)
+{
+    if (io->error == 0) io->error = errno;
+}
+
+/* ---- Opening ---- */
+
+/* The descriptor of `name`: the store's own, or a new one of another file, to read. */
+static int descriptor_of(const store_io *io, const char *name)
+{
+    return strcmp(name, io->path) == 0 ? io->fd : open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+}
+
+static herr_t close_file(H5FD_t *hdf5)
+{
+    driver_file *file = (driver_file *)hdf5;
+
+    if (file->fd != file->io->fd) close(file->fd);
+    cf_free(&file);
+    return 0;
+}
+
+/* HDF5 opens a new file twice, the first time to see whether it is there. */
+static H5FD_t *open_file(const char *name, unsigned flags, hid_t access, haddr_t limit)
+{
+    const driver_info *info = H5Pget_driver_info(access);
+    driver_file *file = NULL;
+    struct stat found;
+
+    (void)flags;
+    (void)limit;
+    if (info == NULL) return NULL;
+    if (CF_ALLOC(file, 1) != CF_OK) {
+        info->io->error = ENOMEM;
+        return NULL;
+    }
+    file->io = info->io;
+    file->fd = descriptor_of(file->io, name);
+    if (file->fd >= 0 && fstat(file->fd, &found) == 0) {
+        file->size = (haddr_t)found.st_size;
+        return &file->hdf5;
+    }
+    note_error(file->io);
+    if (file->fd >= 0)
+        close_file(&file->hdf5);
+    else
+        cf_free(&file);
+    return NULL;
+}
+
+/* The access list of an open file, as HDF5 wants it for the sources of a virtual dataset. */
+static void *copy_info(H5FD_t *hdf5)
+{
+    driver_info *info = malloc(sizeof *info); /* HDF5 frees it */
+
+    if (info != NULL) info->io = file_of(hdf5)->io;
+    return info;
+}
+
+/* Space is given out as by HDF5's own drivers; small pieces share blocks. */
+static herr_t query(const H5FD_t *hdf5, unsigned long *features)
+{
+    (void)hdf5;
+    *features = H5FD_FEAT_AGGREGATE_METADATA | H5FD_FEAT_AGGREGATE_SMALLDATA |
+                H5FD_FEAT_DEFAULT_VFD_COMPATIBLE;
+    return 0;
+}
+
+/* ---- Where the file ends ---- */
+
+static haddr_t get_end(const H5FD_t *hdf5, H5FD_mem_t type)
+{
+    (void)type;
+    return file_of(hdf5)->end;
+}
+
+static herr_t set_end(H5FD_t *hdf5, H5FD_mem_t type, haddr_t end)
+{
+    (void)type;
+    ((driver_file *)hdf5)->end = end;
+    return 0;
+}
+
+static haddr_t get_size(const H5FD_t *hdf5, H5FD_mem_t type)
+{
+    (void)type;
+    return file_of(hdf5)->size;
+}
+
+/* At the end the file is cut to the space that was given out. */
+static herr_t truncate_file(H5FD_t *hdf5, hid_t transfer, hbool_t closing)
+{
+    driver_file *file = (driver_file *)hdf5;
+    store_io *io = file->io;
+
+    (void)transfer;
+    if (!closing || !io->leads || io->error != 0) return 0;
+    if (ftruncate(file->fd, (off_t)file->end) != 0) note_error(io);
+    return 0;
+}
+
+/* ---- Bytes ---- */
+
+static herr_t read_bytes(H5FD_t *hdf5, H5FD_mem_t type, hid_t transfer, haddr_t at, size_t size,
+                         void *buffer)
+{
+    driver_file *file = (driver_file *)hdf5;
+
+    (void)type;
+    (void)transfer;
+    for (size_t done = 0; done < size;) {
+        const ssize_t n = pread(file->fd, (char *)buffer + done, size - done, (off_t)(at + done));
+
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) note_error(file->io);
+        if (n <= 0) return -1; /* 0: the file is shorter than it says */
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+/* Rows are written by each rank, everything else by rank 0; nothing after an error. */
+static herr_t write_bytes(H5FD_t *hdf5, H5FD_mem_t type, hid_t transfer, haddr_t at, size_t size,
+                          const void *buffer)
+{
+    driver_file *file = (driver_file *)hdf5;
+    store_io *io = file->io;
+
+    (void)transfer;
+    if (at + size > file->size) file->size = at + size;
+    if (type != H5FD_MEM_DRAW && !io->leads) return 0;
+    for (size_t done = 0; done < size && io->error == 0;) {
+        const ssize_t n =
+            pwrite(file->fd, (const char *)buffer + done, size - done, (off_t)(at + done));
+
+        if (n > 0)
+            done += (size_t)n;
+        else if (n == 0 || errno != EINTR)
+            note_error(io);
+    }
+    return 0;
+}
+
+/* ---- The driver ---- */
+
+static const H5FD_class_t driver = {
+    .name = "llminit",
+    .maxaddr = INT64_MAX,
+    .fc_degree = H5F_CLOSE_STRONG, /* nothing of a closed file may come back later */
+    .fapl_size = sizeof(driver_info),
+    .fapl_get = copy_info,
+    .open = open_file,
+    .close = close_file,
+    .query = query,
+    .get_eoa = get_end,
+    .set_eoa = set_end,
+    .get_eof = get_size,
+    .read = read_bytes,
+    .write = write_bytes,
+    .truncate = truncate_file,
+    .fl_map = H5FD_FLMAP_DICHOTOMY,
+};
+
+hid_t store_create_access(store_io *io)
+{
+    static hid_t registered = -1;
+    const driver_info info = {io};
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* messages are ours */
+    if (registered < 0) registered = H5FDregister(&driver);
+    if (registered < 0 || H5Pset_driver(access, registered, &info) < 0) {
+        H5Pclose(access);
+        return -1;
+    }
+    return access;
+}
