@@ -201,3 +201,17 @@ void cf_output_close(cf_output *output);
 /** Replace the file `path` by one with these bytes, in the same way. Local. Errors: IO (`path` is
  * as it was before), MEMORY. */
 cf_status cf_file_replace(const char *path, const void *bytes, size_t size);
+
+/* ---- Locks ---- */
+
+/** A file that one process holds at a time; it has the host and number of that process. */
+typedef struct cf_lock {
+    int fd;
+    char *path; /* NULL: not held; owned */
+} cf_lock;
+/** Take the lock `path`, at once or not at all. A killed process gives its lock up; without flock()
+ * on the file system only one of this host is known to be no more. Local. Errors: USAGE ("REFUSAL:
+ * process 17 on host": another process holds it), IO, MEMORY. */
+cf_status cf_lock_take(const char *path, const char *refusal, cf_lock *out);
+/** Remove the file. Does nothing if zeroed, or not held. */
+void cf_lock_release(cf_lock *lock);

@@ -32,6 +32,9 @@ extern const int cf_train_n_tables;
  * before cf_par_init(). Local. */
 void cf_train_install_signals(void);
 
+/** Names of the files that a run writes into its folder, ended by NULL. */
+extern const char *const cf_train_files[];
+
 /** The arguments of one `llminit train` beside its settings. The texts are borrowed. */
 typedef struct cf_train_job {
     const char *data;    /* path of the dataset file */

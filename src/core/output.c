@@ -35,7 +35,8 @@ static int open_stream(const char *path)
 
 static cf_status fail_write(const cf_output *output)
 {
-    return CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", output->name, strerror(errno));
+    return CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", output->name,
+                   errno == ENXIO ? "no program reads it" : strerror(errno));
 }
 
 /* The stream has a descriptor of its own, since publishing needs one after the stream is closed. */

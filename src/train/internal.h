@@ -126,6 +126,8 @@ void collapse_describe(const collapse *c, char *text, size_t size);
 
 /* ---- Log ---- */
 
+#define RUN_LOG_NAME "log.jsonl" /* in the run's folder */
+
 /** The run's log: one JSON object a line, written by rank 0 and flushed at once. */
 typedef struct run_log {
     FILE *file; /* NULL on the other ranks */

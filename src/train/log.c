@@ -18,7 +18,7 @@ cf_status run_log_open(const cf_par *world, const char *folder, bool append, run
 
     out->file = NULL;
     if (world->rank == 0) {
-        snprintf(path, sizeof path, "%s/log.jsonl", folder);
+        snprintf(path, sizeof path, "%s/" RUN_LOG_NAME, folder);
         out->file = fopen(path, append ? "a" : "w");
         if (out->file == NULL)
             status = CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", path, strerror(errno));

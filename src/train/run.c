@@ -15,6 +15,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { SETTINGS, LATEST, BEST, LOCK, LOG };
+
+const char *const cf_train_files[] = {
+    [SETTINGS] = "settings.yaml", [LATEST] = "latest.h5", [BEST] = "best.h5", [LOCK] = "lock",
+    [LOG] = RUN_LOG_NAME,         [LOG + 1] = NULL};
+
 /* ---- Set-up ---- */
 
 cf_status run_open(run *r)
@@ -42,12 +48,13 @@ void run_close(run *r)
     cf_par_destroy_grid(&r->grid);
     cf_dataset_close(&r->dataset);
     cf_free(&r->settings);
+    cf_lock_release(&r->lock);
 }
 
 /* ---- Begin ---- */
 
-/* Make the folder. `*found`: a run is in it. On rank 0 alone. */
-static cf_status make_folder(const char *folder, const char *latest, int *found)
+/* Make the folder. On rank 0 alone. */
+static cf_status make_folder(const char *folder)
 {
     struct stat info;
 
@@ -55,11 +62,25 @@ static cf_status make_folder(const char *folder, const char *latest, int *found)
         return CF_FAIL(CF_ERR_IO, "%s: cannot make the folder: %s", folder, strerror(errno));
     if (stat(folder, &info) != 0 || !S_ISDIR(info.st_mode))
         return CF_FAIL(CF_ERR_IO, "%s: is not a folder", folder);
-    *found = access(latest, F_OK) == 0;
     return CF_OK;
 }
 
-/* The folder, and whether to resume the run that is in it. Collective. */
+/* Keep other trainings out of the folder until run_close(). On rank 0 alone. */
+static cf_status lock_folder(run *r)
+{
+    char path[RUN_PATH_SIZE];
+    char *refusal = NULL;
+    cf_status status;
+
+    snprintf(path, sizeof path, "%.4000s/%s", r->job->out, cf_train_files[LOCK]);
+    CF_TRY(cf_text_format(&refusal, "%s: another training is at work in it", r->job->out));
+    CF_TRY(cf_lock_take(path, refusal, &r->lock));
+done:
+    cf_free(&refusal);
+    return status;
+}
+
+/* The folder, locked, and whether to resume the run that is in it. Collective. */
 static cf_status open_folder(run *r, bool *resume)
 {
     const char *out = r->job->out;
@@ -67,10 +88,14 @@ static cf_status open_folder(run *r, bool *resume)
     cf_status status = CF_OK;
 
     CF_REQUIRE(strlen(out) + 32 <= RUN_PATH_SIZE, CF_ERR_USAGE, "--out: the path is too long");
-    snprintf(r->latest, RUN_PATH_SIZE, "%s/latest.h5", out);
-    snprintf(r->best, RUN_PATH_SIZE, "%s/best.h5", out);
-    if (r->world->rank == 0) status = make_folder(out, r->latest, &found);
-    CF_TRY(cf_par_agree(r->world, status));
+    snprintf(r->latest, RUN_PATH_SIZE, "%s/%s", out, cf_train_files[LATEST]);
+    snprintf(r->best, RUN_PATH_SIZE, "%s/%s", out, cf_train_files[BEST]);
+    if (r->world->rank == 0) {
+        status = make_folder(out);
+        if (status == CF_OK) status = lock_folder(r);
+        found = access(r->latest, F_OK) == 0;
+    }
+    CF_TRY(cf_par_agree_on_input(r->world, status));
     cf_par_broadcast(r->world, &found, sizeof found, 0);
     CF_REQUIRE(!found || r->job->resume, CF_ERR_USAGE,
                "%s: there is a run in it: --resume auto resumes it; else choose another --out",
@@ -115,7 +140,7 @@ static cf_status save_settings(const run *r)
     cf_status status = CF_OK;
 
     if (r->world->rank == 0) {
-        snprintf(path, sizeof path, "%.4000s/settings.yaml", r->job->out);
+        snprintf(path, sizeof path, "%.4000s/%s", r->job->out, cf_train_files[SETTINGS]);
         status = cf_file_replace(path, r->settings, strlen(r->settings));
     }
     return cf_par_agree(r->world, status);
