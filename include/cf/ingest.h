@@ -56,6 +56,11 @@ typedef struct cf_ingest_paths {
     const char *out;           /* the dataset file to write */
 } cf_ingest_paths;
 
+/** Cut a source of vectors, FILE or FILE:/DATASET, in two: `*file` is new, to be freed with
+ * cf_free();
+ * `*dataset` points into `source`, or is NULL. Local. Errors: MEMORY. */
+cf_status cf_ingest_split_source(const char *source, char **file, const char **dataset);
+
 /** Counts for the report, of all ranks together. */
 typedef struct cf_ingest_report {
     int64_t lines;      /* interactions read */

@@ -2,6 +2,7 @@
  *
  * Files, each of which calls only those above it:
  *   cli_arguments  a command line, parsed by the table of its command
+ *   cli_files      outputs that would replace inputs
  *   cli_config     settings of a command, from file and --set
  *   cli_output     results on stdout: JSON, tables of metrics
  *   cli_ids        lists of ids that people write
@@ -20,12 +21,24 @@
 
 enum { CLI_MAX_OPTIONS = 16 };
 
+/** What an option takes. An option without a kind is a bug: so none that reads or writes a file can
+ * be forgotten when outputs are compared with inputs. */
+typedef enum cli_kind {
+    CLI_FLAG = 1,      /* no value */
+    CLI_VALUE,         /* a number, a word */
+    CLI_INPUT,         /* a file to read, or FILE.h5:/ARRAY */
+    CLI_SETTINGS_FILE, /* a file of settings to read */
+    CLI_OUTPUT,        /* a file to write */
+    CLI_FOLDER         /* a folder, in which the files of the command are written */
+} cli_kind;
+
 /** One --name. A table of these ends with a NULL name. */
 typedef struct cli_option {
     const char *name;     /* without the dashes */
     const char *argument; /* its value, for the help ("FILE"); NULL: a flag */
     const char *help;     /* one line, lower case, no full stop */
     bool required;
+    cli_kind kind;
 } cli_option;
 
 /** The settings that a subcommand takes by --set. */
@@ -55,7 +68,9 @@ typedef struct cli_command {
     const char *name, *summary;
     const char
         *operand; /* the positional argument ("FILE.h5"), [in brackets] if optional; or NULL */
-    const char *remarks; /* more lines for the help; or NULL */
+    cli_kind operand_kind;    /* CLI_INPUT or CLI_SETTINGS_FILE, if there is an operand */
+    const char *const *files; /* names of what is written into a CLI_FOLDER, ended by NULL */
+    const char *remarks;      /* more lines for the help; or NULL */
     cli_settings settings;
     bool has_json;        /* takes --json */
     bool catches_signals; /* a signal is a request for a checkpoint, not the end */
@@ -89,6 +104,11 @@ cf_status cli_integer(const cli_arguments *arguments, const char *name, int64_t 
 /** The value as a duration, in whole seconds from 1: 90, 90s, 1h30m, MM:SS or [DAYS-]HH:MM:SS;
  * `seconds` is untouched if it was not given. Errors: USAGE. */
 cf_status cli_duration(const cli_arguments *arguments, const char *name, double *seconds);
+
+/* cli_files.c */
+/** Refuse an output that is one of the inputs, or another output: by device and inode, or by folder
+ * and name. Collective, before any file is opened. Errors: USAGE, MEMORY. */
+cf_status cli_check_files(const cf_par *world, const cli_arguments *arguments);
 
 /* cli_config.c */
 /** Settings from the file `path` (may be NULL) and --set. Collective. Errors: those of config. */

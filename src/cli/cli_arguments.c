@@ -20,9 +20,11 @@ static int list_options(const cli_command *command, struct option *out)
 {
     int n = 0;
 
-    for (const cli_option *own = command->options; own->name != NULL; own++, n++)
+    for (const cli_option *own = command->options; own->name != NULL; own++, n++) {
+        CF_ASSERT(own->kind != 0 && (own->kind == CLI_FLAG) == (own->argument == NULL));
         out[n] = (struct option){own->name, own->argument != NULL ? required_argument : no_argument,
                                  NULL, n};
+    }
     CF_ASSERT(n <= CLI_MAX_OPTIONS);
     if (command->settings != CLI_NO_SETTINGS)
         out[n++] = (struct option){"set", required_argument, NULL, SET};

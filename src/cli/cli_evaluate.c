@@ -151,18 +151,20 @@ done:
 }
 
 static const cli_option evaluate_options[] = {
-    {"data", "DATA.h5", "the dataset that the model was trained on", true},
-    {"split", "test|valid", "the part to evaluate on; default test", false},
+    {"data", "DATA.h5", "the dataset that the model was trained on", true, CLI_INPUT},
+    {"split", "test|valid", "the part to evaluate on; default test", false, CLI_VALUE},
     {"protocol", "masked|unmasked|both",
-     "masked: rank no item that the user has already; default: as in the run", false},
-    {"topk", "K,...", "lengths of the lists; default: as in the run", false},
-    {"profile", "FILE.json", "write seconds and bytes sent of each rank, by phase", false},
+     "masked: rank no item that the user has already; default: as in the run", false, CLI_VALUE},
+    {"topk", "K,...", "lengths of the lists; default: as in the run", false, CLI_VALUE},
+    {"profile", "FILE.json", "write seconds and bytes sent of each rank, by phase", false,
+     CLI_OUTPUT},
     {0}};
 
 const cli_command cli_evaluate = {
     .name = "evaluate",
     .summary = "print the metrics of a trained model",
     .operand = "CHECKPOINT.h5",
+    .operand_kind = CLI_INPUT,
     .settings = CLI_SETTINGS_MACHINE,
     .has_json = true,
     .options = evaluate_options,

@@ -80,6 +80,8 @@ done:
 static const char *const rows_name[2] = {"users.npy", "items.npy"};
 static const char *const ids_name[2] = {"users.txt", "items.txt"};
 static const char similarity_name[] = "item_similarity.npy";
+static const char *const file_names[] = {"users.npy", "items.npy",     "users.txt",
+                                         "items.txt", similarity_name, NULL};
 
 /* Open folder/name. Local. */
 static cf_status open_in_folder(cf_output *output, const char *folder, const char *name)
@@ -180,17 +182,19 @@ done:
 }
 
 static const cli_option export_options[] = {
-    {"data", "DATA.h5", "the dataset that the model was trained on", true},
+    {"data", "DATA.h5", "the dataset that the model was trained on", true, CLI_INPUT},
     {"out", "FOLDER",
      "folder for users.npy, items.npy, users.txt and items.txt; for EASE and L3AE "
      "item_similarity.npy and items.txt",
-     true},
+     true, CLI_FOLDER},
     {0}};
 
 const cli_command cli_export = {
     .name = "export",
     .summary = "write the final tables as .npy files, with ids",
     .operand = "CHECKPOINT.h5",
+    .operand_kind = CLI_INPUT,
+    .files = file_names,
     .remarks =
         "The score of a user and an item is the dot product of their rows (float32). Line k of\n"
         "users.txt and items.txt is the id of row k, from 0. With EASE and L3AE the score is the "

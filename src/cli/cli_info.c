@@ -154,6 +154,7 @@ const cli_command cli_info = {
     .name = "info",
     .summary = "print what a dataset or checkpoint holds",
     .operand = "FILE.h5",
+    .operand_kind = CLI_INPUT,
     .has_json = true,
     .options = info_options,
     .run = run_info,

@@ -64,17 +64,19 @@ done:
 }
 
 static const cli_option prepare_options[] = {
-    {"out", "FILE.h5", "the dataset to write", true},
+    {"out", "FILE.h5", "the dataset to write", true, CLI_OUTPUT},
     {"inter", "FILE", "interactions to split: RecBole .inter, or a user and an item on each line",
-     false},
-    {"train", "FILE", "train part of a split that exists, e.g. LightGCN's train.txt", false},
-    {"valid", "FILE", "valid part, with --train", false},
-    {"test", "FILE", "test part, with --train", false},
-    {"item", "FILE", "RecBole .item: ids, and titles or vectors", false},
+     false, CLI_INPUT},
+    {"train", "FILE", "train part of a split that exists, e.g. LightGCN's train.txt", false,
+     CLI_INPUT},
+    {"valid", "FILE", "valid part, with --train", false, CLI_INPUT},
+    {"test", "FILE", "test part, with --train", false, CLI_INPUT},
+    {"item", "FILE", "RecBole .item: ids, and titles or vectors", false, CLI_INPUT},
     {"embedding", "FILE",
-     "vectors, in the order of --item or --embedding-ids: .npy, HDF5, or FILE.h5:/DATASET", false},
-    {"embedding-ids", "FILE", "item ids of the vectors, one a line", false},
-    {"settings", "FILE.yaml", "settings of prepare", false},
+     "vectors, in the order of --item or --embedding-ids: .npy, HDF5, or FILE.h5:/DATASET", false,
+     CLI_INPUT},
+    {"embedding-ids", "FILE", "item ids of the vectors, one a line", false, CLI_INPUT},
+    {"settings", "FILE.yaml", "settings of prepare", false, CLI_SETTINGS_FILE},
     {0}};
 
 const cli_command cli_prepare = {

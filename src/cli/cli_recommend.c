@@ -383,16 +383,17 @@ done:
 }
 
 static const cli_option recommend_options[] = {
-    {"data", "DATA.h5", "the dataset that the model was trained on", true},
-    {"out", "FILE.tsv", "the file to write", true},
-    {"topk", "K", "items for each user; default 20", false},
-    {"users", "FILE", "one user id a line; default: all users", false},
+    {"data", "DATA.h5", "the dataset that the model was trained on", true, CLI_INPUT},
+    {"out", "FILE.tsv", "the file to write", true, CLI_OUTPUT},
+    {"topk", "K", "items for each user; default 20", false, CLI_VALUE},
+    {"users", "FILE", "one user id a line; default: all users", false, CLI_INPUT},
     {0}};
 
 const cli_command cli_recommend = {
     .name = "recommend",
     .summary = "write the best new items of each user",
     .operand = "CHECKPOINT.h5",
+    .operand_kind = CLI_INPUT,
     .remarks =
         "Columns: user_id, rank from 1, item_id, score, title. Items that the user has in the\n"
         "train or valid part are left out.",

@@ -121,8 +121,10 @@ static cf_status run_command(const cf_par *world, const cli_command *command, in
     cf_log_enable(world->rank == 0, arguments.quiet); /* before any work of the command logs */
     if (arguments.help)
         CF_TRY(cf_par_agree(world, world->rank == 0 ? print_command_help(command) : CF_OK));
-    else
+    if (!arguments.help) {
+        CF_TRY(cli_check_files(world, &arguments));
         CF_TRY(command->run(world, &arguments));
+    }
 done:
     cli_free_arguments(&arguments);
     return status;

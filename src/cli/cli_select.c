@@ -83,14 +83,16 @@ done:
 }
 
 static const cli_option select_options[] = {
-    {"settings", "FILE.yaml", "settings of train", false},
-    {"out", "FILE.h5", "write the dimensions, or the map (mean, components, scales)", false},
+    {"settings", "FILE.yaml", "settings of train", false, CLI_SETTINGS_FILE},
+    {"out", "FILE.h5", "write the dimensions, or the map (mean, components, scales)", false,
+     CLI_OUTPUT},
     {0}};
 
 const cli_command cli_select = {
     .name = "select",
     .summary = "print the selected dimensions, or the variances of a map, as JSON",
     .operand = "DATA.h5",
+    .operand_kind = CLI_INPUT,
     .settings = CLI_SETTINGS_TRAIN,
     .has_json = true,
     .options = select_options,

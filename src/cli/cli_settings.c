@@ -247,14 +247,16 @@ static cf_status run_settings(const cf_par *world, const cli_arguments *argument
 }
 
 static const cli_option settings_options[] = {
-    {"markdown", NULL, "print Markdown tables, as in configs/README.md", false},
-    {"yaml", NULL, "print the settings that train would use with this file and --set", false},
+    {"markdown", NULL, "print Markdown tables, as in configs/README.md", false, CLI_FLAG},
+    {"yaml", NULL, "print the settings that train would use with this file and --set", false,
+     CLI_FLAG},
     {0}};
 
 const cli_command cli_print_settings = {
     .name = "settings",
     .summary = "list all settings with their ranges and defaults",
     .operand = "[SETTINGS.yaml]",
+    .operand_kind = CLI_SETTINGS_FILE,
     .settings = CLI_SETTINGS_TRAIN,
     .has_json = true,
     .options = settings_options,

@@ -377,17 +377,19 @@ done:
 }
 
 static const cli_option spectrum_options[] = {
-    {"data", "DATA.h5", "dataset of the checkpoint; adds the final tables", false},
-    {"settings", "FILE.yaml", "settings of train; adds the selected table of a dataset", false},
+    {"data", "DATA.h5", "dataset of the checkpoint; adds the final tables", false, CLI_INPUT},
+    {"settings", "FILE.yaml", "settings of train; adds the selected table of a dataset", false,
+     CLI_SETTINGS_FILE},
     {"table", "NAME",
      "this table alone: llm, selected; user_embedding, item_embedding, user_final, item_final",
-     false},
+     false, CLI_VALUE},
     {0}};
 
 const cli_command cli_spectrum = {
     .name = "spectrum",
     .summary = "print how many dimensions tables use, by their singular values",
     .operand = "FILE.h5",
+    .operand_kind = CLI_INPUT,
     .remarks = "Tables of a dataset: llm (the language model's vectors) and, with settings, "
                "selected (what\n"
                "items start from). Tables of a checkpoint: the raw ones and, with --data, the "

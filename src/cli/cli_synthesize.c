@@ -45,8 +45,8 @@ done:
     return status;
 }
 
-static const cli_option synthesize_options[] = {{"out", "FILE.h5", "the dataset to write", true},
-                                                {0}};
+static const cli_option synthesize_options[] = {
+    {"out", "FILE.h5", "the dataset to write", true, CLI_OUTPUT}, {0}};
 
 const cli_command cli_synthesize = {
     .name = "synthesize",

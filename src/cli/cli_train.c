@@ -75,18 +75,23 @@ done:
 }
 
 static const cli_option train_options[] = {
-    {"data", "DATA.h5", "the dataset", true},
-    {"out", "FOLDER", "folder for settings.yaml, log.jsonl, latest.h5 and best.h5", true},
-    {"resume", "auto|no", "auto: resume the run in FOLDER if there is one; default no", false},
-    {"time-limit", "DURATION", "stop in time with a checkpoint: 90s, 1h30m, [DAYS-]HH:MM:SS",
-     false},
-    {"profile", "FILE.json", "write seconds and bytes sent of each rank, by phase", false},
+    {"data", "DATA.h5", "the dataset", true, CLI_INPUT},
+    {"out", "FOLDER", "folder for settings.yaml, log.jsonl, latest.h5 and best.h5", true,
+     CLI_FOLDER},
+    {"resume", "auto|no", "auto: resume the run in FOLDER if there is one; default no", false,
+     CLI_VALUE},
+    {"time-limit", "DURATION", "stop in time with a checkpoint: 90s, 1h30m, [DAYS-]HH:MM:SS", false,
+     CLI_VALUE},
+    {"profile", "FILE.json", "write seconds and bytes sent of each rank, by phase", false,
+     CLI_OUTPUT},
     {0}};
 
 const cli_command cli_train = {
     .name = "train",
     .summary = "train a model",
     .operand = "[SETTINGS.yaml]",
+    .operand_kind = CLI_SETTINGS_FILE,
+    .files = cf_train_files,
     .remarks = "SIGTERM, SIGINT, SIGUSR1 and --time-limit stop the run between two steps, after a "
                "checkpoint,\n"
                "with exit status 75. The same command with --resume auto resumes it, on any number "

@@ -39,7 +39,7 @@ static bool path_exists(const char *path)
 
 /* A path may itself contain ":/". A source that exists as a whole is a file; else the cut is at the
  * first ":/" with an existing file before it. */
-cf_status ingest_split_source(const char *source, char **file, const char **dataset)
+cf_status cf_ingest_split_source(const char *source, char **file, const char **dataset)
 {
     const int64_t size = (int64_t)strlen(source) + 1;
     char *copy = NULL;
@@ -86,7 +86,7 @@ cf_status ingest_open_matrix(const char *source, ingest_matrix *out)
     cf_status status;
 
     *out = (ingest_matrix){.name = source, .fd = -1};
-    CF_TRY(ingest_split_source(source, &file, &dataset));
+    CF_TRY(cf_ingest_split_source(source, &file, &dataset));
     if (cf_store_is_hdf5(file))
         CF_TRY(open_hdf5(file, dataset, out));
     else if (dataset != NULL)

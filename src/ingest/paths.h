@@ -3,6 +3,5 @@
 
 #include "cf/ingest.h"
 
-/** Refuse paths that contradict each other or the options, and an output that is one of the inputs.
- * Errors: USAGE, MEMORY. */
+/** Refuse paths that contradict each other or the options. Errors: USAGE. */
 cf_status ingest_check_paths(const cf_ingest_paths *paths, const cf_ingest_options *options);

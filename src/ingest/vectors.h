@@ -63,10 +63,6 @@ cf_status ingest_open_matrix(const char *source, ingest_matrix *out);
 /** Read rows first .. first + count - 1, in the matrix's type. Errors: IO, FORMAT. */
 cf_status ingest_read_matrix(const ingest_matrix *matrix, int64_t first, int64_t count, void *rows);
 void ingest_close_matrix(ingest_matrix *matrix);
-/** Cut a source in two: `*file` is new, to be freed with cf_free(); `*dataset` points into
- * `source`, or is NULL. Errors: MEMORY. */
-cf_status ingest_split_source(const char *source, char **file, const char **dataset);
-
 /** Open a .npy file; read and check its header and its size. Errors: IO, FORMAT. */
 cf_status ingest_open_npy(const char *path, ingest_matrix *out);
 /** Read bytes range[0] .. range[0] + range[1] - 1 of an open file. Errors: IO, FORMAT. */
