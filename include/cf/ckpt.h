@@ -15,16 +15,21 @@
 #define CF_CKPT_USER_TABLE "user_embedding"
 #define CF_CKPT_ITEM_TABLE "item_embedding"
 
+/** What a file of an older program does not say. */
+#define CF_CKPT_UNKNOWN INT64_MAX
+
 /** How far a run has come. Plain data, the same on every rank, except that `seconds` may differ:
  * a checkpoint has those of rank 0. */
 typedef struct cf_run_progress {
-    int64_t epoch;       /* epochs completed */
-    int64_t batch;       /* batches completed of the current epoch */
-    double loss_sum;     /* sum of the losses of these batches, in their order */
-    int64_t best_epoch;  /* epoch of the best evaluation, from 1; 0: none yet */
-    double best_value;   /* valid_metric at best_epoch */
-    int64_t n_bad_evals; /* evaluations since best_epoch, none of them better: for early stop */
-    double seconds;      /* spent in training so far, over all parts of an interrupted run */
+    int64_t epoch;          /* epochs completed */
+    int64_t batch;          /* batches completed of the current epoch */
+    double loss_sum;        /* sum of the losses of these batches, in their order */
+    int64_t best_epoch;     /* epoch of the best evaluation, from 1; 0: none yet */
+    double best_value;      /* valid_metric at best_epoch */
+    int64_t n_bad_evals;    /* evaluations since best_epoch, none of them better: for early stop */
+    int64_t most_bad_evals; /* the largest n_bad_evals after which the run went on, or
+                               CF_CKPT_UNKNOWN */
+    double seconds;         /* spent in training so far, over all parts of an interrupted run */
 } cf_run_progress;
 
 /** What a checkpoint is written from. All pointers are borrowed. */

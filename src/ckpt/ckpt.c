@@ -31,6 +31,8 @@ static const char *const moment_name[2][MAX_MOMENTS] = {
     {"/optimizer/item_moment1", "/optimizer/item_moment2"},
 };
 
+static const char most_bad_name[] = "most_stale";
+
 /* The attributes of progress. One table serves writing and reading, so that they cannot differ. */
 static const struct {
     const char *name;
@@ -44,6 +46,7 @@ static const struct {
     {"best_value", offsetof(cf_run_progress, best_value), true},
     {"stale", offsetof(cf_run_progress, n_bad_evals), false},
     {"seconds", offsetof(cf_run_progress, seconds), true},
+    {most_bad_name, offsetof(cf_run_progress, most_bad_evals), false},
 };
 enum { N_PROGRESS_FIELDS = sizeof progress_fields / sizeof progress_fields[0] };
 
@@ -189,6 +192,16 @@ done:
     return status;
 }
 
+/* Older programs did not write the attribute. Collective. */
+static cf_status read_most_bad(cf_store *store, int64_t *out)
+{
+    const cf_status status = cf_store_read_int(store, most_bad_name, out);
+
+    if (status != CF_ERR_FORMAT) return status;
+    *out = CF_CKPT_UNKNOWN;
+    return CF_OK;
+}
+
 /* The counterpart of write_progress(). Collective. */
 static cf_status read_progress(cf_store *store, cf_run_progress *progress)
 {
@@ -197,7 +210,9 @@ static cf_status read_progress(cf_store *store, cf_run_progress *progress)
     for (int k = 0; k < N_PROGRESS_FIELDS; k++) {
         void *field = (char *)progress + progress_fields[k].offset;
 
-        if (progress_fields[k].real)
+        if (progress_fields[k].name == most_bad_name)
+            CF_TRY(read_most_bad(store, field));
+        else if (progress_fields[k].real)
             CF_TRY(cf_store_read_real(store, progress_fields[k].name, field));
         else
             CF_TRY(cf_store_read_int(store, progress_fields[k].name, field));

@@ -132,8 +132,12 @@ void collapse_describe(const collapse *c, char *text, size_t size);
 typedef struct run_log {
     FILE *file; /* NULL on the other ranks */
 } run_log;
-/** Collective. Errors: IO. `append`: a resumed run continues its file. */
-cf_status run_log_open(const cf_par *world, const char *folder, bool append, run_log *out);
+/** Collective. Errors: IO, MEMORY. A run that is resumed continues its file from the end of
+ * `epochs` epochs; -1: a new run. */
+cf_status run_log_open(const cf_par *world, const char *folder, int64_t epochs, run_log *out);
+/** Leave out of the log at `path`, if there is one, what a run that has done `epochs` epochs will
+ * log again. Local. Errors: IO (the file is as it was), MEMORY. */
+cf_status log_cut(const char *path, int64_t epochs);
 void run_log_close(run_log *log);
 /** Log what runs on what, and the predicted bytes of a rank. Collective. */
 void run_log_set_up(const cf_grid *grid, const cf_dataset *dataset, double memory);
@@ -146,7 +150,8 @@ void run_log_epoch(run_log *log, const cf_run_progress *progress, double loss, d
 void run_log_solve(run_log *log, const cf_closed_seconds *seconds);
 void run_log_metrics(run_log *log, const char *split, int64_t epoch, const cf_metrics *metrics,
                      bool best, double seconds);
-void run_log_collapse(run_log *log, int64_t epoch, const collapse *c);
+/** `best`: the last measurement of a run, of its best epoch. */
+void run_log_collapse(run_log *log, int64_t epoch, const collapse *c, bool best);
 void run_log_end(run_log *log, const cf_run_progress *progress, const char *why);
 
 /* ---- Grid ---- */

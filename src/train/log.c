@@ -10,19 +10,28 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Opened on rank 0 alone; an error there is an error of all ranks. */
-cf_status run_log_open(const cf_par *world, const char *folder, bool append, run_log *out)
+/* On rank 0. */
+static cf_status open_file(const char *folder, int64_t epochs, FILE **out)
 {
-    char path[4096];
+    char *path = NULL;
+    cf_status status;
+
+    CF_TRY(cf_text_format(&path, "%s/" RUN_LOG_NAME, folder));
+    if (epochs >= 0) CF_TRY(log_cut(path, epochs));
+    *out = fopen(path, epochs >= 0 ? "a" : "w");
+    CF_REQUIRE(*out != NULL, CF_ERR_IO, "%s: cannot write (%s)", path, strerror(errno));
+done:
+    cf_free(&path);
+    return status;
+}
+
+/* Opened on rank 0 alone; an error there is an error of all ranks. */
+cf_status run_log_open(const cf_par *world, const char *folder, int64_t epochs, run_log *out)
+{
     cf_status status = CF_OK;
 
     out->file = NULL;
-    if (world->rank == 0) {
-        snprintf(path, sizeof path, "%s/" RUN_LOG_NAME, folder);
-        out->file = fopen(path, append ? "a" : "w");
-        if (out->file == NULL)
-            status = CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", path, strerror(errno));
-    }
+    if (world->rank == 0) status = open_file(folder, epochs, &out->file);
     return cf_par_agree(world, status);
 }
 
@@ -117,7 +126,7 @@ void run_log_metrics(run_log *log, const char *split, int64_t epoch, const cf_me
 }
 
 /* Only the measures: the singular values themselves are in the tables of the checkpoint. */
-void run_log_collapse(run_log *log, int64_t epoch, const collapse *c)
+void run_log_collapse(run_log *log, int64_t epoch, const collapse *c, bool best)
 {
     json_t *tables;
 
@@ -128,7 +137,8 @@ void run_log_collapse(run_log *log, int64_t epoch, const collapse *c)
                             cf_train_spectrum_json(&c->table[k].spectrum, c->table[k].dim));
     write_line(log,
                CF_JSON_OBJECT({"event", json_string("spectrum")}, {"epoch", json_integer(epoch)},
-                              {"tables", tables}, {"seconds", json_real(c->seconds)}));
+                              {"tables", tables}, {"best", json_boolean(best)},
+                              {"seconds", json_real(c->seconds)}));
 }
 
 void run_log_end(run_log *log, const cf_run_progress *progress, const char *why)

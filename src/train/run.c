@@ -3,7 +3,7 @@
  *
  *     set-up     dataset, grid, shard; then steps.c or closed.c create the model
  *     begin      the folder; the state of latest.h5, or the start of the tables; settings.yaml, log
- *     (steps or solution, with evaluations of the valid part: best.h5)
+ *     (steps or solution, with evaluations of the valid part: better.h5, best.h5)
  *     end        latest.h5; the best epoch is read back, and tested; report
  *
  * Rank 0 alone looks at the folder and tells the others, so that all ranks decide alike. The files
@@ -15,11 +15,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SETTINGS, LATEST, BEST, LOCK, LOG };
+enum { SETTINGS, LATEST, BEST, BETTER, LOCK, LOG };
 
-const char *const cf_train_files[] = {
-    [SETTINGS] = "settings.yaml", [LATEST] = "latest.h5", [BEST] = "best.h5", [LOCK] = "lock",
-    [LOG] = RUN_LOG_NAME,         [LOG + 1] = NULL};
+const char *const cf_train_files[] = {[SETTINGS] = "settings.yaml",
+                                      [LATEST] = "latest.h5",
+                                      [BEST] = "best.h5",
+                                      [BETTER] = "better.h5",
+                                      [LOCK] = "lock",
+                                      [LOG] = RUN_LOG_NAME,
+                                      [LOG + 1] = NULL};
 
 /* ---- Set-up ---- */
 
@@ -48,6 +52,9 @@ void run_close(run *r)
     cf_par_destroy_grid(&r->grid);
     cf_dataset_close(&r->dataset);
     cf_free(&r->settings);
+    cf_free(&r->latest);
+    cf_free(&r->best);
+    cf_free(&r->better);
     cf_lock_release(&r->lock);
 }
 
@@ -65,43 +72,98 @@ static cf_status make_folder(const char *folder)
     return CF_OK;
 }
 
+/* The path of a file in the folder. Local. */
+static cf_status name_file(const run *r, int file, char **out)
+{
+    return cf_text_format(out, "%s/%s", r->job->out, cf_train_files[file]);
+}
+
 /* Keep other trainings out of the folder until run_close(). On rank 0 alone. */
 static cf_status lock_folder(run *r)
 {
-    char path[RUN_PATH_SIZE];
-    char *refusal = NULL;
+    char *path = NULL, *refusal = NULL;
     cf_status status;
 
-    snprintf(path, sizeof path, "%.4000s/%s", r->job->out, cf_train_files[LOCK]);
+    CF_TRY(name_file(r, LOCK, &path));
     CF_TRY(cf_text_format(&refusal, "%s: another training is at work in it", r->job->out));
     CF_TRY(cf_lock_take(path, refusal, &r->lock));
 done:
+    cf_free(&path);
     cf_free(&refusal);
     return status;
 }
 
-/* The folder, locked, and whether to resume the run that is in it. Collective. */
+/* Make and lock the folder. `found`: latest.h5 and best.h5 are in it. On rank 0 alone. */
+static cf_status take_folder(run *r, int found[2])
+{
+    cf_status status;
+
+    CF_TRY(make_folder(r->job->out));
+    CF_TRY(lock_folder(r));
+    CF_TRY(run_find_file(r->latest, &found[0]));
+    CF_TRY(run_find_file(r->best, &found[1]));
+done:
+    return status;
+}
+
+/* Local. */
+static cf_status name_files(run *r)
+{
+    cf_status status;
+
+    CF_TRY(name_file(r, LATEST, &r->latest));
+    CF_TRY(name_file(r, BEST, &r->best));
+    CF_TRY(name_file(r, BETTER, &r->better));
+done:
+    return status;
+}
+
+/* The folder, locked, and whether to resume the run that is in it. No kill leaves best.h5 without
+ * latest.h5: such a file was kept on purpose. Collective. */
 static cf_status open_folder(run *r, bool *resume)
 {
     const char *out = r->job->out;
-    int found = 0;
-    cf_status status = CF_OK;
+    int found[2] = {0, 0};
+    cf_status status;
 
-    CF_REQUIRE(strlen(out) + 32 <= RUN_PATH_SIZE, CF_ERR_USAGE, "--out: the path is too long");
-    snprintf(r->latest, RUN_PATH_SIZE, "%s/%s", out, cf_train_files[LATEST]);
-    snprintf(r->best, RUN_PATH_SIZE, "%s/%s", out, cf_train_files[BEST]);
-    if (r->world->rank == 0) {
-        status = make_folder(out);
-        if (status == CF_OK) status = lock_folder(r);
-        found = access(r->latest, F_OK) == 0;
-    }
+    CF_TRY(cf_par_agree(r->world, name_files(r)));
+    if (r->world->rank == 0) status = take_folder(r, found);
     CF_TRY(cf_par_agree_on_input(r->world, status));
-    cf_par_broadcast(r->world, &found, sizeof found, 0);
-    CF_REQUIRE(!found || r->job->resume, CF_ERR_USAGE,
+    cf_par_broadcast(r->world, found, sizeof found, 0);
+    CF_REQUIRE(!found[0] || r->job->resume, CF_ERR_USAGE,
                "%s: there is a run in it: --resume auto resumes it; else choose another --out",
                out);
-    *resume = found != 0;
+    CF_REQUIRE(
+        found[0] || !found[1], CF_ERR_USAGE,
+        "%s: there is a best.h5 in it, but no latest.h5 to resume from: choose another --out", out);
+    *resume = found[0] != 0;
 done:
+    return status;
+}
+
+/* What the settings of a run that is resumed may not be: the run went on where one that had begun
+ * with them would have ended. Local. */
+static cf_status check_reached(run *r, const char *old_settings)
+{
+    cf_run_progress *p = &r->progress;
+    const int64_t epochs = p->epoch + (p->batch > 0);
+    cf_config *old = NULL;
+    cf_status status;
+
+    CF_TRY(cf_config_create(cf_train_tables, cf_train_n_tables, &old));
+    CF_TRY(cf_config_load_text(old, old_settings, r->latest));
+    if (p->most_bad_evals == CF_CKPT_UNKNOWN)
+        p->most_bad_evals = cf_config_int(old, "stopping_step"); /* it was no more */
+    CF_REQUIRE(r->options.is_closed || r->options.epochs >= epochs, CF_ERR_USAGE,
+               "%s: epochs is %lld, but the run %s epoch %lld: it can be no less", r->latest,
+               (long long)r->options.epochs, p->batch > 0 ? "is in" : "has done",
+               (long long)epochs);
+    CF_REQUIRE(r->options.is_closed || r->options.stopping_step >= p->most_bad_evals, CF_ERR_USAGE,
+               "%s: stopping_step is %lld, but the run went on after %lld evaluations without a "
+               "better one: it can be no less",
+               r->latest, (long long)r->options.stopping_step, (long long)p->most_bad_evals);
+done:
+    cf_config_destroy(&old);
     return status;
 }
 
@@ -122,10 +184,12 @@ static cf_status load_latest(run *r)
     CF_REQUIRE(differs == NULL, CF_ERR_USAGE,
                "%s: %s differs from the run's: only %s and settings of the machine may change",
                r->latest, differs, changeable);
-    CF_TRY(cf_ckpt_read(file, r->table, r->optim));
     r->progress = file->progress;
+    CF_TRY(cf_par_agree(r->world, check_reached(r, file->settings)));
+    CF_TRY(cf_ckpt_read(file, r->table, r->optim));
     r->selection = file->selection;
     file->selection = NULL;
+    CF_TRY(run_settle_best(r));
     cf_log("resumes from %s: epoch %lld, batch %lld", r->latest, (long long)r->progress.epoch,
            (long long)r->progress.batch);
 done:
@@ -136,13 +200,15 @@ done:
 
 static cf_status save_settings(const run *r)
 {
-    char path[RUN_PATH_SIZE];
+    char *path = NULL;
     cf_status status = CF_OK;
 
     if (r->world->rank == 0) {
-        snprintf(path, sizeof path, "%.4000s/%s", r->job->out, cf_train_files[SETTINGS]);
-        status = cf_file_replace(path, r->settings, strlen(r->settings));
+        CF_TRY(name_file(r, SETTINGS, &path));
+        CF_TRY(cf_file_replace(path, r->settings, strlen(r->settings)));
     }
+done:
+    cf_free(&path);
     return cf_par_agree(r->world, status);
 }
 
@@ -155,8 +221,9 @@ cf_status run_begin(run *r, cf_status (*start)(run *r))
     CF_TRY(open_folder(r, &resume));
     if (r->job->profile != NULL) CF_TRY(profile_check(r->world, r->job->profile));
     CF_TRY(resume ? load_latest(r) : start(r));
+    if (!resume) CF_TRY(run_discard_better(r));
     CF_TRY(save_settings(r));
-    CF_TRY(run_log_open(r->world, r->job->out, resume, &r->log));
+    CF_TRY(run_log_open(r->world, r->job->out, resume ? r->progress.epoch : -1, &r->log));
     run_log_start(&r->log, r->grid, r->dataset, &r->costs, r->progress.epoch);
     r->clock = r->supervisor.saved = cf_clock_now();
 done:
@@ -195,9 +262,23 @@ static cf_status save(run *r, const char *path, bool with_optim)
 cf_status run_save_latest(run *r)
 {
     const double began = cf_clock_now();
-    const cf_status status = save(r, r->latest, true);
+    cf_status status;
 
+    CF_TRY(save(r, r->latest, true));
+    CF_TRY(run_promote_better(r));
     supervisor_saved(&r->supervisor, began);
+done:
+    return status;
+}
+
+/* The current tables are the best so far. Collective. */
+static cf_status save_better(run *r)
+{
+    cf_status status;
+
+    CF_TRY(save(r, r->better, false));
+    r->has_better = true;
+done:
     return status;
 }
 
@@ -218,7 +299,6 @@ static cf_status evaluate(run *r, cf_split split, cf_metrics *out)
     return status;
 }
 
-/* best.h5 is written before latest.h5 can name the epoch as the best. */
 cf_status run_validate(run *r)
 {
     const double started = cf_clock_now();
@@ -234,7 +314,7 @@ cf_status run_validate(run *r)
         r->progress.best_value = value;
         r->progress.best_epoch = r->progress.epoch;
         r->progress.n_bad_evals = 0;
-        CF_TRY(save(r, r->best, false));
+        CF_TRY(save_better(r));
     } else {
         r->progress.n_bad_evals++;
     }
@@ -252,7 +332,7 @@ cf_status run_restore_best(run *r, int64_t *epoch)
     cf_ckpt_file *file = NULL;
     cf_status status;
 
-    if (r->progress.best_epoch == 0) CF_TRY(save(r, r->best, false));
+    if (r->progress.best_epoch == 0) CF_TRY(save_better(r));
     CF_TRY(run_save_latest(r));
     CF_TRY(cf_ckpt_open(r->world, r->best, &file));
     CF_TRY(cf_ckpt_read(file, r->table, NULL));

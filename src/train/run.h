@@ -6,9 +6,6 @@
 
 #include "internal.h"
 
-/** The longest path of a file in a run's folder, with its NUL. */
-enum { RUN_PATH_SIZE = 4096 };
-
 /** A run. Everything in it lives until run_close(). */
 typedef struct run {
     const cf_par *world;
@@ -16,8 +13,9 @@ typedef struct run {
     const cf_train_job *job;
     run_options options;
     cf_eval_options eval;
-    char *settings; /* YAML of config */
-    char latest[RUN_PATH_SIZE], best[RUN_PATH_SIZE];
+    char *settings;               /* YAML of config */
+    char *latest, *best, *better; /* paths of these files */
+    bool has_better;              /* better.h5 is of the best epoch so far */
     cf_dataset *dataset;
     cf_grid *grid;
     cf_shard *shard;
@@ -46,12 +44,27 @@ void run_close(run *r);
  */
 cf_status run_begin(run *r, cf_status (*start)(run *r));
 
+/* ---- best.c: best.h5 is of the epoch that latest.h5 names as the best ---- */
+
+/** Is there a file? Local. Errors: IO (it cannot be told). */
+cf_status run_find_file(const char *path, int *found);
+/** latest.h5 was written: better.h5, if there is one, becomes best.h5. Collective. Errors: IO. */
+cf_status run_promote_better(run *r);
+/** Remove a better.h5 that a run without latest.h5 left. Collective. Errors: IO. */
+cf_status run_discard_better(run *r);
+/** After a resume: better.h5 becomes best.h5 if it is of the epoch that latest.h5 names, else it is
+ * removed. Collective. Errors: IO, FORMAT (best.h5 is of another epoch), those of cf_ckpt_open().
+ */
+cf_status run_settle_best(run *r);
+
+/* ---- run.c ---- */
+
 /** Is there a valid part to evaluate? */
 bool run_validates(const run *r);
-/** Metrics of the valid part at the current tables; best.h5 if they are the best so far.
+/** Metrics of the valid part at the current tables; better.h5 if they are the best so far.
  * Collective. */
 cf_status run_validate(run *r);
-/** Write latest.h5. Collective. */
+/** Write latest.h5; better.h5 becomes best.h5. Collective. */
 cf_status run_save_latest(run *r);
 
 /** At the end: latest.h5, and best.h5 if no epoch was evaluated; then the tables of the best epoch

@@ -159,6 +159,7 @@ static cf_status train_step(steps *s, int64_t index)
     if (status != CF_OK) return status;
     r->progress.loss_sum += loss.total;
     r->progress.batch = index + 1;
+    r->progress.most_bad_evals = cf_max(r->progress.most_bad_evals, r->progress.n_bad_evals);
     snprintf(note, sizeof note, "epoch %lld, loss %.4f%s", (long long)r->progress.epoch + 1,
              r->progress.loss_sum / (double)r->progress.batch, s->collapse);
     cf_progress_update(&s->bar, s->bar.done + batch->size, note);
@@ -215,8 +216,8 @@ done:
 
 /* ---- Epochs ---- */
 
-/* The effective ranks of the tables, which are those of `epoch`. */
-static cf_status measure_collapse(steps *s, int64_t epoch)
+/* The effective ranks of the tables, which are those of `epoch`; `best`: at the end of the run. */
+static cf_status measure_collapse(steps *s, int64_t epoch, bool best)
 {
     const cf_phase before = cf_par_set_phase(CF_PHASE_EVALUATION);
     collapse found;
@@ -225,7 +226,7 @@ static cf_status measure_collapse(steps *s, int64_t epoch)
     cf_par_restore_phase(before);
     CF_TRY(status);
     collapse_describe(&found, s->collapse, sizeof s->collapse);
-    run_log_collapse(&s->run->log, epoch, &found);
+    run_log_collapse(&s->run->log, epoch, &found, best);
 done:
     return status;
 }
@@ -250,7 +251,7 @@ static cf_status train(steps *s)
         if (run_validates(r) && r->progress.epoch % options->eval_step == 0)
             CF_TRY(run_validate(r));
         if (collapse_is_due(options, r->progress.epoch))
-            CF_TRY(measure_collapse(s, r->progress.epoch));
+            CF_TRY(measure_collapse(s, r->progress.epoch, false));
         if (options->checkpoint_interval == 0) CF_TRY(run_save_latest(r));
     }
 done:
@@ -267,7 +268,7 @@ cf_status run_steps(run *r, cf_train_result *result)
     CF_TRY(set_up(&s));
     CF_TRY(train(&s));
     CF_TRY(run_restore_best(r, &epoch));
-    if (r->options.collapse_every > 0) CF_TRY(measure_collapse(&s, epoch));
+    if (r->options.collapse_every > 0) CF_TRY(measure_collapse(&s, epoch, true));
     CF_TRY(run_test(r, epoch, result));
     CF_TRY(run_report(r, stops_early(r) ? "no better valid_metric" : "all epochs done"));
 done:

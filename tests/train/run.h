@@ -124,8 +124,8 @@ static inline void scratch_path(const char *name, char out[1024])
 /** Remove what an earlier run left. Collective over the world. */
 static inline void clear_folder(const char *name)
 {
-    static const char *const files[] = {"latest.h5",   "latest.h5.tmp", "best.h5",
-                                        "best.h5.tmp", "log.jsonl",     "settings.yaml"};
+    static const char *const files[] = {"latest.h5", "best.h5", "better.h5", "log.jsonl",
+                                        "settings.yaml"};
     char path[1100];
 
     MPI_Barrier(world.comm);
