@@ -10,6 +10,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
+/** Room for a line of a message or of the log, with its NUL: the longest path twice. */
+enum { CF_LINE_SIZE = 8192 };
+
 /* ---- Status and errors ---- */
 
 /** What a function that can fail returns; the number is also the program's exit status. */
@@ -25,8 +28,8 @@ typedef enum cf_status {
 } cf_status;
 
 /**
- * Note an error: keep its message (printf format, at most 1023 bytes, newlines become spaces) for
- * cf_error_message() and return `code`, as in `return CF_FAIL(CF_ERR_IO, "%s: %s", path,
+ * Note an error: keep its message (printf format, shown by cf_text_show() in CF_LINE_SIZE bytes)
+ * for cf_error_message() and return `code`, as in `return CF_FAIL(CF_ERR_IO, "%s: %s", path,
  * strerror(errno));`. The message names the thing, the place and what was expected. The last
  * message may be among the arguments. Any thread.
  */
@@ -126,6 +129,17 @@ int64_t cf_alloc_peak(void);
 /** A new text in printf's format, to be freed with cf_free(). A text that `*out` held may be among
  * the arguments, and is not freed. Errors: MEMORY (`*out` untouched; also for 2 GiB or more). */
 cf_status cf_text_format(char **out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/**
+ * Show a text of unknown origin as one line that does nothing to a terminal: newlines become
+ * spaces, other control characters but tabs, and bytes that are no UTF-8, become \xNN. What does
+ * not fit into `size` bytes is cut, between characters. Returns `out`, which must not overlap
+ * `text`.
+ */
+const char *cf_text_show(const char *text, char *out, size_t size);
+/** A new text, to be freed with cf_free(), that is UTF-8: bytes of `text` that are not become \xNN.
+ * Errors: MEMORY. */
+cf_status cf_text_to_utf8(const char *text, char **out);
 
 /* ---- Log, progress, clock ---- */
 

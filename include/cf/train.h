@@ -119,6 +119,15 @@ json_t *cf_train_json_object(const cf_json_field *fields);
 /** The same of a list written in place: CF_JSON_OBJECT({"epoch", json_integer(3)}, ...). */
 #define CF_JSON_OBJECT(...) cf_train_json_object((const cf_json_field[]){__VA_ARGS__, {0}})
 
+/** Set a key of `*object`, or append to `*array`. The value is taken. Without one (NULL), and
+ * without memory, all of the object is freed and becomes NULL, and NULL stays NULL: an object is
+ * complete or absent. Local. */
+void cf_train_json_set(json_t **object, const char *key, json_t *value);
+void cf_train_json_append(json_t **array, json_t *value);
+/** A text of unknown origin: bytes that are no UTF-8 become the four characters \xNN. NULL without
+ * memory. Local. */
+json_t *cf_train_json_text(const char *text);
+
 /** {"recall@10": 0.1, ...}: each metric at each length of list. Local. */
 json_t *cf_train_metrics_json(const cf_metrics *metrics);
 /** {"effective_rank": ..., "participation_ratio": ..., "information_abundance": ..., "shares":

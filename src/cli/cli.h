@@ -126,8 +126,12 @@ cf_status cli_load(const cf_par *world, const cli_arguments *arguments, cf_train
 
 /* cli_output.c */
 /** Print one JSON object on stdout and free it. Collective; `object` is rank 0's, NULL on the
- * others. Errors: IO. */
+ * others. Errors: IO, MEMORY. */
 cf_status cli_print_json(const cf_par *world, json_t *object);
+/** Collective. Errors: MEMORY (rank 0 has no object: jansson had no memory for all of it). */
+cf_status cli_check_json(const cf_par *world, const json_t *object);
+/** Print one line of a result on stdout, shown by cf_text_show(). On rank 0. */
+void cli_print_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cli_print_metrics(const cf_metrics *metrics, const char *title);
 
 /* cli_ids.c */

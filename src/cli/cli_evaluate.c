@@ -71,14 +71,14 @@ static json_t *metrics_json(const evaluation *e, const cf_metrics metrics[2])
     json_t *object = json_object();
     char name[32];
 
-    json_object_set_new(object, e->name, cf_train_metrics_json(first));
+    cf_train_json_set(&object, e->name, cf_train_metrics_json(first));
     snprintf(name, sizeof name, "%s_unmasked", e->name);
-    if (both) json_object_set_new(object, name, cf_train_metrics_json(&metrics[1]));
-    json_object_set_new(object, "protocol",
-                        json_string(both                    ? "both"
-                                    : e->protocols & MASKED ? "masked"
-                                                            : "unmasked"));
-    json_object_set_new(object, "users", json_integer((json_int_t)first->n_users));
+    if (both) cf_train_json_set(&object, name, cf_train_metrics_json(&metrics[1]));
+    cf_train_json_set(&object, "protocol",
+                      json_string(both                    ? "both"
+                                  : e->protocols & MASKED ? "masked"
+                                                          : "unmasked"));
+    cf_train_json_set(&object, "users", json_integer((json_int_t)first->n_users));
     return object;
 }
 

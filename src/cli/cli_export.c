@@ -134,9 +134,9 @@ static cf_status export_tables(const cf_trained *t, const char *folder)
     CF_TRY(export_side(t, CF_USERS, rows_name[CF_USERS], folder));
     CF_TRY(export_side(t, CF_ITEMS, rows_name[CF_ITEMS], folder));
     if (t->dataset->world->rank == 0)
-        printf("%s: users.npy %lld x %lld, items.npy %lld x %lld, users.txt, items.txt\n", folder,
-               (long long)t->dataset->n_users, (long long)t->final[CF_USERS]->dim,
-               (long long)t->dataset->n_items, (long long)t->final[CF_ITEMS]->dim);
+        cli_print_line("%s: users.npy %lld x %lld, items.npy %lld x %lld, users.txt, items.txt",
+                       folder, (long long)t->dataset->n_users, (long long)t->final[CF_USERS]->dim,
+                       (long long)t->dataset->n_items, (long long)t->final[CF_ITEMS]->dim);
 done:
     return status;
 }
@@ -149,7 +149,7 @@ static cf_status export_similarity(const cf_trained *t, const char *folder)
 
     CF_TRY(export_side(t, CF_ITEMS, similarity_name, folder));
     if (t->dataset->world->rank == 0)
-        printf("%s: %s %lld x %lld, items.txt\n", folder, similarity_name, n, n);
+        cli_print_line("%s: %s %lld x %lld, items.txt", folder, similarity_name, n, n);
 done:
     return status;
 }

@@ -2,11 +2,37 @@
  * each array. Both outputs are made from one JSON object. */
 #include "cli.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ---- Attributes ----------------------------------------------------------------------------- */
 
-/* {"name": value}, on rank 0; null for a type that JSON cannot hold. Collective. */
+/* A value; null for one that JSON cannot hold. */
+static json_t *value_json(const cf_attribute *a)
+{
+    switch (a->type) {
+    case CF_ATTRIBUTE_INT:
+        return json_integer(a->integer);
+    case CF_ATTRIBUTE_REAL:
+        return isfinite(a->real) ? json_real(a->real) : json_null();
+    case CF_ATTRIBUTE_TEXT:
+        return cf_train_json_text(a->text);
+    case CF_ATTRIBUTE_OTHER:
+        break;
+    }
+    return json_null();
+}
+
+/* Set a key that may be no UTF-8. */
+static void set_named(json_t **object, const char *key, json_t *value)
+{
+    json_t *name = cf_train_json_text(key);
+
+    cf_train_json_set(object, json_string_value(name), value);
+    json_decref(name);
+}
+
+/* {"name": value}, on rank 0. Collective. */
 static cf_status read_attributes(const cf_par *world, const cf_store *store, json_t **out)
 {
     cf_attribute *attributes = NULL;
@@ -15,15 +41,8 @@ static cf_status read_attributes(const cf_par *world, const cf_store *store, jso
 
     CF_TRY(cf_store_attributes(store, &attributes, &count));
     if (world->rank == 0) *out = json_object();
-    for (int64_t k = 0; world->rank == 0 && k < count; k++) {
-        const cf_attribute *a = &attributes[k];
-        json_t *value = a->type == CF_ATTRIBUTE_INT    ? json_integer(a->integer)
-                        : a->type == CF_ATTRIBUTE_REAL ? json_real(a->real)
-                        : a->type == CF_ATTRIBUTE_TEXT ? json_string(a->text)
-                                                       : NULL;
-
-        json_object_set_new(*out, a->name, value != NULL ? value : json_null());
-    }
+    for (int64_t k = 0; world->rank == 0 && k < count; k++)
+        set_named(out, attributes[k].name, value_json(&attributes[k]));
 done:
     cf_store_destroy_attributes(&attributes, count);
     return status;
@@ -48,8 +67,8 @@ static cf_status read_arrays(const cf_par *world, cf_store *store, json_t **out)
         if (world->rank != 0) continue;
         sizes = shape[1] == 1 ? json_pack("[I]", (json_int_t)shape[0])
                               : json_pack("[I, I]", (json_int_t)shape[0], (json_int_t)shape[1]);
-        json_object_set_new(
-            arrays, name,
+        set_named(
+            &arrays, name,
             CF_JSON_OBJECT({"type", json_string(cf_store_type_name(type))}, {"shape", sizes}));
     }
     *out = arrays;
@@ -72,15 +91,16 @@ static void print_attributes(json_t *attributes)
     json_object_foreach(attributes, name, value)
     {
         if (strcmp(name, "kind") == 0) continue;
-        printf("  %-24s ", name);
         if (json_is_string(value) && strchr(json_string_value(value), '\n'))
-            printf("text of %zu bytes\n", json_string_length(value));
+            cli_print_line("  %-24s text of %zu bytes", name, json_string_length(value));
         else if (json_is_string(value))
-            printf("%s\n", json_string_value(value));
+            cli_print_line("  %-24s %s", name, json_string_value(value));
         else if (json_is_integer(value))
-            printf("%lld\n", (long long)json_integer_value(value));
+            cli_print_line("  %-24s %lld", name, (long long)json_integer_value(value));
+        else if (json_is_real(value))
+            cli_print_line("  %-24s %.10g", name, json_real_value(value));
         else
-            printf("%.10g\n", json_number_value(value));
+            cli_print_line("  %-24s of another type", name);
     }
 }
 
@@ -93,12 +113,14 @@ static void print_arrays(json_t *arrays)
     json_object_foreach(arrays, name, value)
     {
         const json_t *shape = json_object_get(value, "shape");
+        const char *type = json_string_value(json_object_get(value, "type"));
+        const long long rows = json_integer_value(json_array_get(shape, 0));
 
-        printf("  %-24s %s %lld", name, json_string_value(json_object_get(value, "type")),
-               (long long)json_integer_value(json_array_get(shape, 0)));
         if (json_array_size(shape) > 1)
-            printf(" x %lld", (long long)json_integer_value(json_array_get(shape, 1)));
-        printf("\n");
+            cli_print_line("  %-24s %s %lld x %lld", name, type, rows,
+                           (long long)json_integer_value(json_array_get(shape, 1)));
+        else
+            cli_print_line("  %-24s %s %lld", name, type, rows);
     }
 }
 
@@ -107,9 +129,9 @@ static void print_info(const json_t *info)
 {
     json_t *attributes = json_object_get(info, "attributes");
 
-    printf("%s: %s\n", json_string_value(json_object_get(info, "file")),
-           json_string_value(json_object_get(attributes, "kind")));
-    printf("  %-24s %s\n", "digest", json_string_value(json_object_get(info, "digest")));
+    cli_print_line("%s: %s", json_string_value(json_object_get(info, "file")),
+                   json_string_value(json_object_get(attributes, "kind")));
+    cli_print_line("  %-24s %s", "digest", json_string_value(json_object_get(info, "digest")));
     print_attributes(attributes);
     print_arrays(json_object_get(info, "arrays"));
 }
@@ -132,10 +154,11 @@ static cf_status run_info(const cf_par *world, const cli_arguments *arguments)
     /* nothing more is read; rank 0 alone has the JSON objects */
     cf_store_close(&store);
     if (world->rank == 0) {
-        info = CF_JSON_OBJECT({"file", json_string(path)}, {"digest", json_string(digest)},
+        info = CF_JSON_OBJECT({"file", cf_train_json_text(path)}, {"digest", json_string(digest)},
                               {"attributes", attributes}, {"arrays", arrays});
         attributes = arrays = NULL;
     }
+    CF_TRY(cli_check_json(world, info));
     if (arguments->json)
         CF_TRY(cli_print_json(world, json_incref(info)));
     else if (info != NULL)

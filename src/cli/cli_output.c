@@ -5,21 +5,44 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <string.h>
 
-/* A NULL object on rank 0 is jansson's way to say that memory ran out while it was packed. */
-cf_status cli_print_json(const cf_par *world, json_t *object)
+cf_status cli_check_json(const cf_par *world, const json_t *object)
 {
     cf_status status = CF_OK;
 
+    if (world->rank == 0 && object == NULL)
+        status = CF_FAIL(CF_ERR_MEMORY, "out of memory for the result");
+    return cf_par_agree(world, status);
+}
+
+/* Made into text before the first byte of it is printed. */
+cf_status cli_print_json(const cf_par *world, json_t *object)
+{
+    char *text = object != NULL ? json_dumps(object, 0) : NULL;
+    cf_status status = CF_OK;
+
     if (world->rank == 0) {
-        if (object == NULL)
+        if (text == NULL)
             status = CF_FAIL(CF_ERR_MEMORY, "out of memory for the result");
-        else if (json_dumpf(object, stdout, 0) != 0 || putchar('\n') == EOF)
+        else if (puts(text) == EOF)
             status = CF_FAIL(CF_ERR_IO, "standard output: cannot write (%s)", strerror(errno));
     }
+    cf_free(&text); /* jansson's memory is the program's (train/json.c) */
     json_decref(object);
     return cf_par_agree(world, status);
+}
+
+void cli_print_line(const char *format, ...)
+{
+    char text[CF_LINE_SIZE], shown[CF_LINE_SIZE];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    puts(cf_text_show(text, shown, sizeof shown));
 }
 
 /* A line for each metric, a column for each length of the list. */

@@ -22,9 +22,9 @@ static json_t *report_json(const cf_ingest_report *r)
 /* Counts of the dataset, of what was read and dropped, and the speed of reading. */
 static void print_prepared(const cf_ingest_report *r, const char *path)
 {
-    printf("%s: %lld users, %lld items; %lld train, %lld valid, %lld test interactions\n", path,
-           (long long)r->n_users, (long long)r->n_items, (long long)r->n_train,
-           (long long)r->n_valid, (long long)r->n_test);
+    cli_print_line("%s: %lld users, %lld items; %lld train, %lld valid, %lld test interactions",
+                   path, (long long)r->n_users, (long long)r->n_items, (long long)r->n_train,
+                   (long long)r->n_valid, (long long)r->n_test);
     printf("read %lld interactions: %lld repeats and %lld filtered out\n", (long long)r->lines,
            (long long)r->duplicates, (long long)r->filtered);
     if (r->embedding_dim > 0)

@@ -373,8 +373,8 @@ static cf_status run_recommend(const cf_par *world, const cli_arguments *argumen
     CF_TRY(write_text(&r, &output));
     CF_TRY(cf_par_agree(world, world->rank == 0 ? cf_output_commit(&output) : CF_OK));
     if (world->rank == 0)
-        printf("%s: up to %lld items for each of %lld users\n", r.path, (long long)r.k,
-               (long long)r.count);
+        cli_print_line("%s: up to %lld items for each of %lld users", r.path, (long long)r.k,
+                       (long long)r.count);
 done:
     destroy_recommendation(&r);
     cf_output_close(&output);

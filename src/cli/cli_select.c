@@ -11,7 +11,7 @@ static json_t *reals_json(const double *values, int64_t count, double divisor)
     json_t *array = json_array();
 
     for (int64_t k = 0; k < count; k++)
-        json_array_append_new(array, json_real(divisor > 0 ? values[k] / divisor : 0));
+        cf_train_json_append(&array, json_real(divisor > 0 ? values[k] / divisor : 0));
     return array;
 }
 
@@ -21,7 +21,7 @@ static json_t *dims_json(const cf_selection *selection)
     json_t *dims = json_array();
 
     for (int64_t k = 0; k < selection->n_dims; k++)
-        json_array_append_new(dims, json_integer((json_int_t)selection->dims[k]));
+        cf_train_json_append(&dims, json_integer((json_int_t)selection->dims[k]));
     return CF_JSON_OBJECT({"dims", dims},
                           {"variances", reals_json(selection->variances, selection->n_dims, 1)},
                           {"popular_items", json_integer(selection->n_popular)});

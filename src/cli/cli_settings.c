@@ -96,7 +96,7 @@ static json_t *choices_json(const cf_setting *row)
     while (choice) {
         size_t length = strcspn(choice, "|");
 
-        json_array_append_new(array, json_stringn(choice, length));
+        cf_train_json_append(&array, json_stringn(choice, length));
         choice = choice[length] == '|' ? choice + length + 1 : NULL;
     }
     return array;
@@ -112,12 +112,12 @@ static json_t *list_json(const cf_config *config, const cf_setting *row)
         const int64_t *values = cf_config_ints(config, row->name, &count);
 
         for (int k = 0; k < count; k++)
-            json_array_append_new(array, json_integer((json_int_t)values[k]));
+            cf_train_json_append(&array, json_integer((json_int_t)values[k]));
     } else {
         const double *values = cf_config_reals(config, row->name, &count);
 
         for (int k = 0; k < count; k++)
-            json_array_append_new(array, json_real(values[k]));
+            cf_train_json_append(&array, json_real(values[k]));
     }
     return array;
 }
@@ -129,7 +129,7 @@ static json_t *pairs_json(const cf_config *config, const char *name)
     json_t *object = json_object();
 
     for (int k = 0; cf_config_entry(config, name, k, &key, &value); k++)
-        json_object_set_new(object, key, json_string(value));
+        cf_train_json_set(&object, key, cf_train_json_text(value));
     return object;
 }
 
@@ -145,7 +145,7 @@ static json_t *value_json(const cf_config *config, const cf_setting *row)
         return json_boolean(cf_config_bool(config, row->name));
     case CF_SETTING_CHOICE:
     case CF_SETTING_TEXT:
-        return json_string(cf_config_text(config, row->name));
+        return cf_train_json_text(cf_config_text(config, row->name));
     case CF_SETTING_INT_LIST:
     case CF_SETTING_REAL_LIST:
         return list_json(config, row);
@@ -160,16 +160,16 @@ static json_t *setting_json(const cf_config *config, const cf_setting *row, cons
 {
     json_t *object = json_object();
 
-    json_object_set_new(object, "name", json_string(row->name));
-    json_object_set_new(object, "module", json_string(module));
-    json_object_set_new(object, "kind", json_string(kind_names[row->kind]));
-    json_object_set_new(object, "default", value_json(config, row));
-    json_object_set_new(object, "min", limit_json(row, row->min));
-    json_object_set_new(object, "max", limit_json(row, row->max));
-    json_object_set_new(object, "choices", choices_json(row));
-    json_object_set_new(object, "help", json_string(row->help));
-    json_object_set_new(object, "machine", json_boolean(row->machine));
-    json_object_set_new(object, "changeable", json_boolean(row->changeable));
+    cf_train_json_set(&object, "name", json_string(row->name));
+    cf_train_json_set(&object, "module", json_string(module));
+    cf_train_json_set(&object, "kind", json_string(kind_names[row->kind]));
+    cf_train_json_set(&object, "default", value_json(config, row));
+    cf_train_json_set(&object, "min", limit_json(row, row->min));
+    cf_train_json_set(&object, "max", limit_json(row, row->max));
+    cf_train_json_set(&object, "choices", choices_json(row));
+    cf_train_json_set(&object, "help", json_string(row->help));
+    cf_train_json_set(&object, "machine", json_boolean(row->machine));
+    cf_train_json_set(&object, "changeable", json_boolean(row->changeable));
     return object;
 }
 
@@ -186,7 +186,7 @@ static cf_status group_json(cli_settings settings, json_t **out)
     array = json_array();
     for (int t = 0; t < n; t++)
         for (const cf_setting *row = tables[t]; row->name != NULL; row++)
-            json_array_append_new(array, setting_json(config, row, module_of(tables[t])));
+            cf_train_json_append(&array, setting_json(config, row, module_of(tables[t])));
     *out = array;
 done:
     cf_config_destroy(&config);
@@ -203,7 +203,7 @@ static cf_status print_json(const cf_par *world)
         json_t *array = NULL;
 
         status = group_json(groups[g].settings, &array);
-        json_object_set_new(object, groups[g].key, array);
+        cf_train_json_set(&object, groups[g].key, array);
     }
     CF_TRY(cf_par_agree(world, status));
     CF_TRY(cli_print_json(world, json_incref(object)));

@@ -246,9 +246,12 @@ static json_t *spectrum_json(const spectrum *s)
     json_t *singular = json_array();
 
     for (int64_t k = 0; k < s->dims; k++)
-        json_array_append_new(singular, json_real(s->singular[k]));
-    json_object_update(object, measures);
-    json_object_set_new(object, "singular_values", singular);
+        cf_train_json_append(&singular, json_real(s->singular[k]));
+    if (object != NULL && json_object_update(object, measures) != 0) {
+        json_decref(object);
+        object = NULL;
+    }
+    cf_train_json_set(&object, "singular_values", singular);
     json_decref(measures);
     return object;
 }
@@ -259,8 +262,9 @@ static json_t *spectra_json(const spectra *s)
     json_t *tables = json_array();
 
     for (int k = 0; k < s->count; k++)
-        json_array_append_new(tables, spectrum_json(&s->list[k]));
-    return CF_JSON_OBJECT({"file", json_string(s->arguments->positional[0])}, {"tables", tables});
+        cf_train_json_append(&tables, spectrum_json(&s->list[k]));
+    return CF_JSON_OBJECT({"file", cf_train_json_text(s->arguments->positional[0])},
+                          {"tables", tables});
 }
 
 /* A line for each table. */

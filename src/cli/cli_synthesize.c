@@ -17,11 +17,14 @@ static json_t *report_json(const cf_synth_report *r)
 /* Counts of the dataset, and the time. */
 static void print_synthesized(const cf_synth_report *r, const char *path)
 {
-    printf("%s: %lld users, %lld items; %lld train, %lld valid, %lld test interactions", path,
-           (long long)r->n_users, (long long)r->n_items, (long long)r->n_train,
-           (long long)r->n_valid, (long long)r->n_test);
-    if (r->embedding_dim > 0) printf("; vectors of %lld numbers", (long long)r->embedding_dim);
-    printf("\n%.2f s\n", r->seconds);
+    char vectors[64] = "";
+
+    if (r->embedding_dim > 0)
+        snprintf(vectors, sizeof vectors, "; vectors of %lld numbers", (long long)r->embedding_dim);
+    cli_print_line("%s: %lld users, %lld items; %lld train, %lld valid, %lld test interactions%s",
+                   path, (long long)r->n_users, (long long)r->n_items, (long long)r->n_train,
+                   (long long)r->n_valid, (long long)r->n_test, vectors);
+    printf("%.2f s\n", r->seconds);
 }
 
 /* There is no settings file: the few settings are given by --set. */

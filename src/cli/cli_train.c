@@ -17,7 +17,7 @@ static json_t *result_json(const cf_train_result *result)
                                     {"best_value", json_real(progress->best_value)},
                                     {"seconds", json_real(progress->seconds)});
 
-    if (result->has_test) json_object_set_new(object, "test", cf_train_metrics_json(&result->test));
+    if (result->has_test) cf_train_json_set(&object, "test", cf_train_metrics_json(&result->test));
     return object;
 }
 

@@ -9,26 +9,22 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-enum { MESSAGE_SIZE = 1024 };
-static char last_message[MESSAGE_SIZE];
+static char last_message[CF_LINE_SIZE];
 static pthread_mutex_t message_lock = PTHREAD_MUTEX_INITIALIZER;
 static void (*abort_function)(void);
 
-/* A message is one line: newlines in a name or in a file's text become spaces. */
+/* A message is one line, whatever is in a name or in a file's text. */
 cf_status cf_error_note(cf_status code, const char *format, ...)
 {
-    char text[MESSAGE_SIZE]; /* last_message may be among the arguments */
+    char text[CF_LINE_SIZE]; /* last_message may be among the arguments */
     va_list arguments;
 
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    for (char *c = text; *c; c++)
-        if (*c == '\n' || *c == '\r') *c = ' ';
     pthread_mutex_lock(&message_lock);
-    memcpy(last_message, text, strlen(text) + 1);
+    (void)cf_text_show(text, last_message, sizeof last_message);
     pthread_mutex_unlock(&message_lock);
     return code;
 }

@@ -37,10 +37,11 @@ void cf_log_enable(bool enabled, bool quiet)
 __attribute__((format(printf, 2, 0))) static void write_line(const char *prefix, const char *format,
                                                              va_list arguments)
 {
-    char text[LINE_SIZE];
+    char text[CF_LINE_SIZE], shown[CF_LINE_SIZE];
 
     vsnprintf(text, sizeof text, format, arguments);
-    fprintf(stderr, "%sllminit: %s%s\n", bar_shown ? "\r\033[K" : "", prefix, text);
+    fprintf(stderr, "%sllminit: %s%s\n", bar_shown ? "\r\033[K" : "", prefix,
+            cf_text_show(text, shown, sizeof shown));
     bar_shown = false;
 }
 

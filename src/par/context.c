@@ -48,7 +48,7 @@ static cf_status agree(const cf_par *par, cf_status status, bool name_rank)
     int state[2] = {status == CF_OK ? INT_MAX : par->rank, status == CF_OK ? -1 : 0};
     struct {
         int status, world_rank;
-        char message[1024];
+        char message[CF_LINE_SIZE];
     } report = {.status = status};
 
     MPI_Allreduce(MPI_IN_PLACE, state, 2, MPI_INT, MPI_MIN, par->comm);

@@ -7,17 +7,61 @@
 const char *const cf_train_table_names[CF_TRAIN_N_TABLES] = {CF_CKPT_USER_TABLE, CF_CKPT_ITEM_TABLE,
                                                              "user_final", "item_final"};
 
-/* All values are taken in any case: json_object_set_new() frees those that it cannot set. */
+/* jansson's memory is that of the program, so that tests can make it fail. */
+static void *take(size_t size)
+{
+    char *block = NULL;
+
+    return CF_ALLOC(block, (int64_t)size) == CF_OK ? block : NULL;
+}
+
+static void give(void *block)
+{
+    cf_free(&block);
+}
+
+/* Before main(), since jansson may not change its memory once it has some. */
+__attribute__((constructor)) static void set_memory(void)
+{
+    json_set_alloc_funcs(take, give);
+}
+
+static void keep_if(bool complete, json_t **json)
+{
+    if (complete) return;
+    json_decref(*json);
+    *json = NULL;
+}
+
+/* The value is taken in any case: jansson frees what it cannot set. */
+void cf_train_json_set(json_t **object, const char *key, json_t *value)
+{
+    keep_if(json_object_set_new(*object, key, value) == 0, object);
+}
+
+void cf_train_json_append(json_t **array, json_t *value)
+{
+    keep_if(json_array_append_new(*array, value) == 0, array);
+}
+
 json_t *cf_train_json_object(const cf_json_field *fields)
 {
     json_t *object = json_object();
-    bool complete = true;
 
     for (; fields->key != NULL; fields++)
-        complete = json_object_set_new(object, fields->key, fields->value) == 0 && complete;
-    if (complete) return object;
-    json_decref(object);
-    return NULL;
+        cf_train_json_set(&object, fields->key, fields->value);
+    return object;
+}
+
+json_t *cf_train_json_text(const char *text)
+{
+    char *utf8 = NULL;
+    json_t *json;
+
+    if (cf_text_to_utf8(text, &utf8) != CF_OK) return NULL;
+    json = json_string(utf8);
+    cf_free(&utf8);
+    return json;
 }
 
 json_t *cf_train_metrics_json(const cf_metrics *metrics)
@@ -30,7 +74,7 @@ json_t *cf_train_metrics_json(const cf_metrics *metrics)
 
             snprintf(key, sizeof key, "%s@%lld", cf_eval_metric_names[m],
                      (long long)metrics->topk[k]);
-            json_object_set_new(object, key, json_real(metrics->mean[m][k]));
+            cf_train_json_set(&object, key, json_real(metrics->mean[m][k]));
         }
     return object;
 }
@@ -44,7 +88,7 @@ json_t *cf_train_spectrum_json(const cf_spectrum *spectrum, int64_t dim)
         char key[16];
 
         snprintf(key, sizeof key, "%d", cf_spectrum_top[t]);
-        json_object_set_new(fractions, key, json_real(spectrum->fraction[t]));
+        cf_train_json_set(&fractions, key, json_real(spectrum->fraction[t]));
     }
     return CF_JSON_OBJECT({"effective_rank", json_real(spectrum->effective_rank)},
                           {"participation_ratio", json_real(spectrum->participation_ratio)},

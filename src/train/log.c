@@ -41,12 +41,15 @@ void run_log_close(run_log *log)
     log->file = NULL;
 }
 
-/* Write and free one line of an open log; one that cannot be written (full disk) does not end a
- * training run. */
+/* Write and free one line of an open log; one that cannot be written (full disk, no memory: NULL)
+ * does not end a training run, but is the end of the log. */
 static void write_line(run_log *log, json_t *line)
 {
-    if (json_dumpf(line, log->file, JSON_COMPACT | JSON_REAL_PRECISION(12)) != 0 ||
-        fputc('\n', log->file) == EOF || fflush(log->file) != 0) {
+    if (line == NULL) {
+        cf_warn("log.jsonl: cannot write (out of memory)");
+        run_log_close(log);
+    } else if (json_dumpf(line, log->file, JSON_COMPACT | JSON_REAL_PRECISION(12)) != 0 ||
+               fputc('\n', log->file) == EOF || fflush(log->file) != 0) {
         cf_warn("log.jsonl: cannot write (%s)", strerror(errno));
         run_log_close(log);
     }
@@ -133,8 +136,8 @@ void run_log_collapse(run_log *log, int64_t epoch, const collapse *c, bool best)
     if (log->file == NULL) return;
     tables = json_object();
     for (int k = 0; k < c->count; k++)
-        json_object_set_new(tables, c->table[k].name,
-                            cf_train_spectrum_json(&c->table[k].spectrum, c->table[k].dim));
+        cf_train_json_set(&tables, c->table[k].name,
+                          cf_train_spectrum_json(&c->table[k].spectrum, c->table[k].dim));
     write_line(log,
                CF_JSON_OBJECT({"event", json_string("spectrum")}, {"epoch", json_integer(epoch)},
                               {"tables", tables}, {"best", json_boolean(best)},

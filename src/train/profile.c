@@ -34,10 +34,10 @@ json_t *profile_predicted(const step_costs *steps)
 
     for (int phase = 0; phase < CF_N_PHASES; phase++) {
         if (steps->mean[phase] == 0) continue;
-        json_object_set_new(object, cf_phase_names[phase], json_real(steps->mean[phase]));
+        cf_train_json_set(&object, cf_phase_names[phase], json_real(steps->mean[phase]));
     }
-    json_object_set_new(object, "total", json_real(step_costs_bytes(steps)));
-    json_object_set_new(object, "most", json_real(steps->maximum));
+    cf_train_json_set(&object, "total", json_real(step_costs_bytes(steps)));
+    cf_train_json_set(&object, "most", json_real(steps->maximum));
     return object;
 }
 
@@ -47,12 +47,11 @@ json_t *profile_summary(const report *r, const step_costs *steps)
     json_t *phases = json_object();
 
     for (int phase = 0; phase < CF_N_PHASES; phase++)
-        json_object_set_new(
-            phases, cf_phase_names[phase],
-            CF_JSON_OBJECT({"seconds", spread_json(r, REPORT_SECONDS, phase)},
-                           {"mpi_seconds", spread_json(r, REPORT_MPI_SECONDS, phase)},
-                           {"bytes", spread_json(r, REPORT_BYTES, phase)},
-                           {"messages", spread_json(r, REPORT_MESSAGES, phase)}));
+        cf_train_json_set(&phases, cf_phase_names[phase],
+                          CF_JSON_OBJECT({"seconds", spread_json(r, REPORT_SECONDS, phase)},
+                                         {"mpi_seconds", spread_json(r, REPORT_MPI_SECONDS, phase)},
+                                         {"bytes", spread_json(r, REPORT_BYTES, phase)},
+                                         {"messages", spread_json(r, REPORT_MESSAGES, phase)}));
     return CF_JSON_OBJECT({"event", json_string("profile")}, {"steps", json_integer(steps->steps)},
                           {"phases", phases}, {"balance", balance_json(r)},
                           {"held", spread_json(r, REPORT_HELD, 0)},
@@ -70,11 +69,11 @@ static json_t *rank_json(const rank_costs *rank, int number)
     for (int phase = 0; phase < CF_N_PHASES; phase++) {
         const cf_phase_use *use = &rank->profile.phase[phase];
 
-        json_object_set_new(phases, cf_phase_names[phase],
-                            CF_JSON_OBJECT({"seconds", json_real(use->seconds)},
-                                           {"mpi_seconds", json_real(use->mpi_seconds)},
-                                           {"bytes", json_integer(use->bytes)},
-                                           {"messages", json_integer(use->messages)}));
+        cf_train_json_set(&phases, cf_phase_names[phase],
+                          CF_JSON_OBJECT({"seconds", json_real(use->seconds)},
+                                         {"mpi_seconds", json_real(use->mpi_seconds)},
+                                         {"bytes", json_integer(use->bytes)},
+                                         {"messages", json_integer(use->messages)}));
     }
     return CF_JSON_OBJECT({"rank", json_integer(number)}, {"rows", json_integer(rank->rows)},
                           {"edges", json_integer(rank->edges)}, {"held", json_integer(rank->held)},
@@ -89,7 +88,7 @@ static json_t *ranks_json(const report *r)
     json_t *ranks = json_array();
 
     for (int rank = 0; rank < r->n_ranks; rank++)
-        json_array_append_new(ranks, rank_json(&r->rank[rank], rank));
+        cf_train_json_append(&ranks, rank_json(&r->rank[rank], rank));
     return ranks;
 }
 
@@ -110,9 +109,9 @@ static json_t *file_json(const report *r, const cf_report_context *context, cons
         {"balance", balance_json(r)}, {"per_rank", ranks_json(r)});
 
     if (steps->steps == 0) return object;
-    json_object_set_new(object, "steps", json_integer(steps->steps));
-    json_object_set_new(object, "predicted_held", json_real(steps->memory));
-    json_object_set_new(object, "predicted_step_bytes", profile_predicted(steps));
+    cf_train_json_set(&object, "steps", json_integer(steps->steps));
+    cf_train_json_set(&object, "predicted_held", json_real(steps->memory));
+    cf_train_json_set(&object, "predicted_step_bytes", profile_predicted(steps));
     return object;
 }
 
@@ -135,7 +134,9 @@ static cf_status write_json(const json_t *object, const char *path)
 
     CF_REQUIRE(object != NULL, CF_ERR_MEMORY, "%s: out of memory for the profile", path);
     CF_TRY(cf_output_open(&output, path));
-    (void)json_dumpf(object, output.file, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
+    CF_REQUIRE(json_dumpf(object, output.file, JSON_INDENT(1) | JSON_REAL_PRECISION(12)) == 0 ||
+                   ferror(output.file),
+               CF_ERR_MEMORY, "%s: out of memory for the profile", path);
     (void)fputc('\n', output.file);
     CF_TRY(cf_output_commit(&output));
 done:
