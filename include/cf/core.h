@@ -185,6 +185,7 @@ typedef struct cf_new_file {
     int fd;          /* open for reading and writing; locked by flock() where that works */
     char *path;      /* cf_file_target() */
     char *temporary; /* beside it: path.HOST.PID.N.tmp, or a shorter name; NULL once published */
+    char *kept;      /* while several are published: a name of what was there before; else NULL */
 } cf_new_file;
 /** Make a new file, empty, that no other process has: left-over temporary files and links in its
  * way do not matter. Errors: IO (as cf_file_target(); no regular file is there), MEMORY. */
@@ -192,6 +193,13 @@ cf_status cf_file_create(const char *path, cf_new_file *out);
 /** Sync the file, give it its name, sync the folder, and close. Errors: IO: what was at the path
  * stays, unless the folder alone could not be synced. */
 cf_status cf_file_publish(cf_new_file *file);
+/** The same with several files, all or none: if one of them cannot get its name, what was at all
+ * the paths comes back. Killed in between, some are new. */
+cf_status cf_file_publish_all(cf_new_file *const *files, int n);
+/** A file without a name, gone when it is closed or the process ends: beside `path`, or in TMPDIR
+ * (else /tmp) if no file is to lie there. `*fd` is open for reading and writing. Errors: IO,
+ * MEMORY. */
+cf_status cf_file_spool(const char *path, int *fd);
 /** Close and remove a file that was not published. Does nothing if zeroed. */
 void cf_file_discard(cf_new_file *file);
 
@@ -209,6 +217,8 @@ cf_status cf_output_open(cf_output *output, const char *path);
 cf_status cf_output_check(const cf_output *output);
 /** Write what is left; publish the file as cf_file_publish() does; close. Errors: IO. */
 cf_status cf_output_commit(cf_output *output);
+/** The same with several outputs, all or none as cf_file_publish_all(). At most 8. */
+cf_status cf_output_commit_all(cf_output *const *outputs, int n);
 /** Close; a file that was not committed is removed. Does nothing if closed. */
 void cf_output_close(cf_output *output);
 

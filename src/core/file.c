@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -248,19 +249,114 @@ static bool sync_folder(const char *path)
     return synced;
 }
 
-/* Synced before the rename: else a crash of the machine could leave the name with no content. */
-cf_status cf_file_publish(cf_new_file *file)
+static cf_status fail_publish(const cf_new_file *file)
+{
+    return CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", file->path, strerror(errno));
+}
+
+/* Give the file that is at the path a second name, by which it can come back; where the file system
+ * has no hard links, another name. */
+static cf_status keep_old(cf_new_file *file)
+{
+    bool shorter = false, kept = false;
+    struct stat old;
+    cf_status status = CF_OK;
+
+    if (lstat(file->path, &old) != 0) return errno == ENOENT ? CF_OK : fail_publish(file);
+    if (!S_ISREG(old.st_mode)) {
+        errno = EEXIST; /* it came while the file was made */
+        return fail_publish(file);
+    }
+    for (int n = 0; n < MAX_TRIES && !kept; n++) {
+        cf_free(&file->kept);
+        CF_TRY(name_temporary(file->path, shorter, &file->kept));
+        kept = link(file->path, file->kept) == 0;
+        if (kept || errno == EEXIST) continue;
+        shorter = shorter || errno == ENAMETOOLONG;
+        if (errno != ENAMETOOLONG) kept = rename(file->path, file->kept) == 0;
+        if (!kept && errno != ENAMETOOLONG) CF_TRY(fail_publish(file));
+    }
+done:
+    if (!kept) cf_free(&file->kept);
+    return status;
+}
+
+/* Bring back what was there before the first `n_renamed` of the files got their names. */
+static void undo(cf_new_file *const *files, int n, int n_renamed)
+{
+    for (int k = 0; k < n; k++) {
+        if (files[k]->kept != NULL && rename(files[k]->kept, files[k]->path) != 0)
+            cf_warn("%s: the old file is now %s (%s)", files[k]->path, files[k]->kept,
+                    strerror(errno));
+        else if (files[k]->kept != NULL)
+            (void)unlink(files[k]->kept); /* rename() leaves one of two names of a file alone */
+        else if (k < n_renamed)
+            (void)unlink(files[k]->path);
+        cf_free(&files[k]->kept);
+    }
+}
+
+/* The names of synced files, given to all or to none. */
+static cf_status rename_all(cf_new_file *const *files, int n)
+{
+    int n_renamed = 0;
+    cf_status status = CF_OK;
+
+    for (int k = 0; k < n && n > 1; k++)
+        CF_TRY(keep_old(files[k]));
+    for (; n_renamed < n; n_renamed++) {
+        if (rename(files[n_renamed]->temporary, files[n_renamed]->path) != 0)
+            CF_TRY(fail_publish(files[n_renamed]));
+        cf_free(&files[n_renamed]->temporary);
+    }
+done:
+    if (status != CF_OK) undo(files, n, n_renamed);
+    return status;
+}
+
+/* Synced before the rename: else a crash of the machine could leave a name with no content. */
+cf_status cf_file_publish_all(cf_new_file *const *files, int n)
 {
     cf_status status = CF_OK;
 
-    if (fsync(file->fd) != 0 || rename(file->temporary, file->path) != 0)
-        CF_TRY(CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", file->path, strerror(errno)));
-    cf_free(&file->temporary);
-    if (!sync_folder(file->path))
-        CF_TRY(
-            CF_FAIL(CF_ERR_IO, "%s: cannot write to the folder (%s)", file->path, strerror(errno)));
+    for (int k = 0; k < n; k++)
+        if (fsync(files[k]->fd) != 0) CF_TRY(fail_publish(files[k]));
+    CF_TRY(rename_all(files, n));
+    for (int k = 0; k < n; k++) {
+        if (files[k]->kept != NULL) (void)unlink(files[k]->kept);
+        if (!sync_folder(files[k]->path))
+            status = CF_FAIL(CF_ERR_IO, "%s: cannot write to the folder (%s)", files[k]->path,
+                             strerror(errno));
+    }
 done:
-    cf_file_discard(file);
+    for (int k = 0; k < n; k++)
+        cf_file_discard(files[k]);
+    return status;
+}
+
+cf_status cf_file_publish(cf_new_file *file)
+{
+    return cf_file_publish_all(&file, 1);
+}
+
+/* A new file whose name is removed at once. */
+cf_status cf_file_spool(const char *path, int *fd)
+{
+    const char *folder = getenv("TMPDIR");
+    char *target = NULL;
+    cf_new_file file = {0};
+    cf_status status;
+
+    CF_TRY(cf_file_target(path, &target));
+    if (target == NULL)
+        CF_TRY(cf_text_format(&target, "%s/llminit",
+                              folder != NULL && folder[0] != 0 ? folder : "/tmp"));
+    CF_TRY(cf_file_create(target, &file));
+    *fd = file.fd;
+    file.fd = -1;
+done:
+    cf_file_discard(&file);
+    cf_free(&target);
     return status;
 }
 
@@ -272,5 +368,6 @@ void cf_file_discard(cf_new_file *file)
     if (file->fd >= 0) (void)close(file->fd);
     cf_free(&file->path);
     cf_free(&file->temporary);
+    cf_free(&file->kept);
     *file = (cf_new_file){0};
 }

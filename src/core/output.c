@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FIFO_SECONDS = 5 };
+enum { FIFO_SECONDS = 5, MAX_OUTPUTS = 8 };
 
 /* Open what is no regular file; -1 and errno on failure. A FIFO without a reader must not hold up
  * the program for ever: O_NONBLOCK has open() say so (ENXIO), and the reader gets some time. */
@@ -79,15 +79,27 @@ static cf_status finish(cf_output *output)
     return fail_write(output);
 }
 
+cf_status cf_output_commit_all(cf_output *const *outputs, int n)
+{
+    cf_new_file *made[MAX_OUTPUTS] = {NULL};
+    int n_made = 0;
+    cf_status status = CF_OK;
+
+    CF_ASSERT(n <= MAX_OUTPUTS);
+    for (int k = 0; k < n; k++) {
+        CF_TRY(finish(outputs[k]));
+        if (outputs[k]->made.path != NULL) made[n_made++] = &outputs[k]->made;
+    }
+    CF_TRY(cf_file_publish_all(made, n_made));
+done:
+    for (int k = 0; k < n; k++)
+        cf_output_close(outputs[k]);
+    return status;
+}
+
 cf_status cf_output_commit(cf_output *output)
 {
-    cf_status status;
-
-    CF_TRY(finish(output));
-    if (output->made.temporary != NULL) CF_TRY(cf_file_publish(&output->made));
-done:
-    cf_output_close(output);
-    return status;
+    return cf_output_commit_all(&output, 1);
 }
 
 /* A file that is still there was not committed. */

@@ -22,6 +22,24 @@ int flock(int fd, int operation)
     return -1;
 }
 
+static int n_until_rename_fails; /* 0: never */
+static bool has_links = true;
+
+int rename(const char *from, const char *to)
+{
+    if (n_until_rename_fails == 0 || --n_until_rename_fails > 0)
+        return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+    errno = EIO;
+    return -1;
+}
+
+int link(const char *from, const char *to)
+{
+    if (has_links) return (int)syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
+    errno = EPERM; /* as FAT */
+    return -1;
+}
+
 /* ---- A folder of this rank alone ------------------------------------------------------------ */
 
 static char folder[1024];
@@ -177,6 +195,58 @@ static void a_file_that_cannot_get_its_name_leaves_nothing(void **state)
     assert_null(file.path);
     assert_int_equal(n_files(), 1);
     cf_file_discard(&file);
+}
+
+/* Three outputs, at the paths x, y and z, in the folder. */
+static void open_three(cf_output outputs[3])
+{
+    static const char *const names[3] = {"x", "y", "z"};
+
+    for (int k = 0; k < 3; k++) {
+        assert_int_equal(cf_output_open(&outputs[k], in_folder(0, names[k])), CF_OK);
+        fprintf(outputs[k].file, "new %d", k);
+    }
+}
+
+/* x and z are there before. */
+static void several_outputs_are_published_all_or_none(void **state)
+{
+    const char *x = in_folder(1, "x"), *z = in_folder(2, "z");
+    cf_output outputs[3], *const all[3] = {&outputs[0], &outputs[1], &outputs[2]};
+
+    (void)state;
+    for (int with = 1; with >= 0; with--) {
+        has_links = with == 1;
+        write_text(x, "old x");
+        write_text(z, "old z");
+        /* each rename in turn: to x, y, z; without links first of the old x and z */
+        for (int n = 1; n <= (has_links ? 3 : 5); n++) {
+            open_three(outputs);
+            n_until_rename_fails = n;
+            assert_int_equal(cf_output_commit_all(all, 3), CF_ERR_IO);
+            assert_non_null(strstr(cf_error_message(), ": cannot write (Input/output error)"));
+            assert_int_equal(n_until_rename_fails, 0);
+            assert_content(x, "old x");
+            assert_content(z, "old z");
+            assert_int_equal(n_files(), 2);
+        }
+        open_three(outputs); /* a folder in the way of the second */
+        assert_int_equal(mkdir(in_folder(3, "y"), 0777), 0);
+        assert_int_equal(cf_output_commit_all(all, 3), CF_ERR_IO);
+        assert_non_null(strstr(cf_error_message(), "y: cannot write (File exists)"));
+        assert_int_equal(rmdir(in_folder(3, "y")), 0);
+        assert_content(x, "old x");
+        assert_int_equal(n_files(), 2);
+
+        open_three(outputs);
+        assert_int_equal(cf_output_commit_all(all, 3), CF_OK);
+        assert_content(x, "new 0");
+        assert_content(in_folder(3, "y"), "new 1");
+        assert_content(z, "new 2");
+        assert_int_equal(n_files(), 3);
+        empty_folder();
+    }
+    has_links = true;
 }
 
 /* ---- Temporary files ------------------------------------------------------------------------ */
@@ -381,6 +451,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(files_are_replaced_as_a_whole, make_folder),
     cmocka_unit_test_setup(what_cannot_be_written_is_an_error, make_folder),
     cmocka_unit_test_setup(a_file_that_cannot_get_its_name_leaves_nothing, make_folder),
+    cmocka_unit_test_setup(several_outputs_are_published_all_or_none, make_folder),
     cmocka_unit_test_setup(two_outputs_of_one_name_are_both_complete, make_folder),
     cmocka_unit_test_setup(left_over_files_are_removed_unless_they_are_in_use, make_folder),
     cmocka_unit_test_setup(a_link_at_a_temporary_name_is_not_followed, make_folder),
