@@ -86,72 +86,89 @@ static const char *const file_names[] = {"users.npy", "items.npy",     "users.tx
 /* Open folder/name. Local. */
 static cf_status open_in_folder(cf_output *output, const char *folder, const char *name)
 {
-    const size_t size = strlen(folder) + strlen(name) + 2;
     char *path = NULL;
     cf_status status;
 
-    CF_TRY(CF_ALLOC(path, (int64_t)size));
-    snprintf(path, size, "%s/%s", folder, name);
+    CF_TRY(cf_text_format(&path, "%s/%s", folder, name));
     CF_TRY(cf_output_open(output, path));
 done:
     cf_free(&path);
     return status;
 }
 
-/* One side's rows, as `name`, and ids. Neither file gets its name before both are complete. */
-static cf_status export_side(const cf_trained *trained, cf_side side, const char *name,
-                             const char *folder)
+/* The outputs by side, on rank 0; a closed form has no table of users. */
+typedef struct export_files {
+    cf_output rows[2], ids[2];
+} export_files;
+
+/* Open all files, so that the last finds what is wrong before anything is written. Local. */
+static cf_status open_files(const cf_trained *t, const char *folder, export_files *files)
 {
-    const cf_table *table = trained->final[side];
-    const cf_par *world = trained->dataset->world;
-    cf_output rows = {0}, ids = {0};
+    const bool is_closed = t->final[CF_USERS] == NULL;
     cf_status status = CF_OK;
 
-    if (world->rank == 0) {
-        status = open_in_folder(&rows, folder, name);
-        if (status == CF_OK) status = open_in_folder(&ids, folder, ids_name[side]);
-        if (status == CF_OK) write_npy_header(rows.file, table->n_rows, table->dim);
+    for (int side = 0; side < 2; side++) {
+        const cf_table *table = t->final[side];
+
+        if (table == NULL) continue;
+        CF_TRY(open_in_folder(&files->rows[side], folder,
+                              is_closed ? similarity_name : rows_name[side]));
+        CF_TRY(open_in_folder(&files->ids[side], folder, ids_name[side]));
+        write_npy_header(files->rows[side].file, table->n_rows, table->dim);
     }
-    CF_TRY(cf_par_agree(world, status));
-    CF_TRY(write_rows(table, &rows));
-    CF_TRY(write_names(trained->dataset, side == CF_USERS ? CF_USER_IDS : CF_ITEM_IDS, &ids));
-    if (world->rank == 0) {
-        status = cf_output_commit(&rows);
-        if (status == CF_OK) status = cf_output_commit(&ids);
-    }
-    CF_TRY(cf_par_agree(world, status));
 done:
-    cf_output_close(&rows);
-    cf_output_close(&ids);
     return status;
 }
 
-/* Users first, then items: two files each. Collective. */
-static cf_status export_tables(const cf_trained *t, const char *folder)
+/* All files get their names, or none. Local. */
+static cf_status commit_files(export_files *files)
 {
+    cf_output *outputs[4];
+    int n = 0;
+
+    for (int side = 0; side < 2; side++) {
+        if (files->rows[side].file == NULL) continue;
+        outputs[n++] = &files->rows[side];
+        outputs[n++] = &files->ids[side];
+    }
+    return cf_output_commit_all(outputs, n);
+}
+
+/* Collective. */
+static cf_status write_files(const cf_trained *t, const char *folder)
+{
+    const cf_par *world = t->dataset->world;
+    export_files files = {0};
     cf_status status;
 
-    CF_TRY(export_side(t, CF_USERS, rows_name[CF_USERS], folder));
-    CF_TRY(export_side(t, CF_ITEMS, rows_name[CF_ITEMS], folder));
-    if (t->dataset->world->rank == 0)
+    CF_TRY(cf_par_agree(world, world->rank == 0 ? open_files(t, folder, &files) : CF_OK));
+    for (int side = 0; side < 2; side++) {
+        if (t->final[side] == NULL) continue;
+        CF_TRY(write_rows(t->final[side], &files.rows[side]));
+        CF_TRY(write_names(t->dataset, side == CF_USERS ? CF_USER_IDS : CF_ITEM_IDS,
+                           &files.ids[side]));
+    }
+    CF_TRY(cf_par_agree(world, world->rank == 0 ? commit_files(&files) : CF_OK));
+done:
+    for (int side = 0; side < 2; side++) {
+        cf_output_close(&files.rows[side]);
+        cf_output_close(&files.ids[side]);
+    }
+    return status;
+}
+
+/* What is in the folder now. */
+static void print_exported(const cf_trained *t, const char *folder)
+{
+    const long long n_users = (long long)t->dataset->n_users,
+                    n_items = (long long)t->dataset->n_items;
+
+    if (t->final[CF_USERS] == NULL)
+        cli_print_line("%s: %s %lld x %lld, items.txt", folder, similarity_name, n_items, n_items);
+    else
         cli_print_line("%s: users.npy %lld x %lld, items.npy %lld x %lld, users.txt, items.txt",
-                       folder, (long long)t->dataset->n_users, (long long)t->final[CF_USERS]->dim,
-                       (long long)t->dataset->n_items, (long long)t->final[CF_ITEMS]->dim);
-done:
-    return status;
-}
-
-/* A closed form has one table, items x items. */
-static cf_status export_similarity(const cf_trained *t, const char *folder)
-{
-    const long long n = (long long)t->dataset->n_items;
-    cf_status status;
-
-    CF_TRY(export_side(t, CF_ITEMS, similarity_name, folder));
-    if (t->dataset->world->rank == 0)
-        cli_print_line("%s: %s %lld x %lld, items.txt", folder, similarity_name, n, n);
-done:
-    return status;
+                       folder, n_users, (long long)t->final[CF_USERS]->dim, n_items,
+                       (long long)t->final[CF_ITEMS]->dim);
 }
 
 /* A folder that exists already will do. */
@@ -164,18 +181,17 @@ static cf_status create_folder(const cf_par *world, const char *folder)
     return cf_par_agree(world, status);
 }
 
-/* A closed form has no table of users. */
+/* The folder comes second: a checkpoint that cannot be loaded leaves none behind. */
 static cf_status run_export(const cf_par *world, const cli_arguments *arguments)
 {
     const char *folder = cli_value(arguments, "out");
     cf_trained *trained = NULL;
     cf_status status;
 
-    /* the folder comes second: a checkpoint that cannot be loaded leaves none behind */
     CF_TRY(cli_load(world, arguments, &trained));
     CF_TRY(create_folder(world, folder));
-    CF_TRY(trained->final[CF_USERS] != NULL ? export_tables(trained, folder)
-                                            : export_similarity(trained, folder));
+    CF_TRY(write_files(trained, folder));
+    if (world->rank == 0) print_exported(trained, folder);
 done:
     cf_train_unload(&trained);
     return status;
