@@ -307,24 +307,6 @@ done:
 
 /* ---- The command ---------------------------------------------------------------------------- */
 
-/* Create the spool file, beside the text, where there must be room. It is unlinked at once, so that
- * it is gone when the program ends, however it ends. Local. */
-static cf_status open_spool(const char *path, int *spool)
-{
-    const size_t size = strlen(path) + sizeof ".XXXXXX";
-    char *name = NULL;
-    cf_status status;
-
-    CF_TRY(CF_ALLOC(name, (int64_t)size));
-    snprintf(name, size, "%s.XXXXXX", path);
-    *spool = mkstemp(name);
-    CF_REQUIRE(*spool >= 0, CF_ERR_IO, "%s: cannot write (%s)", path, strerror(errno));
-    unlink(name);
-done:
-    cf_free(&name);
-    return status;
-}
-
 /* Both files, on rank 0. Collective. */
 static cf_status open_files(recommendation *r, cf_output *output)
 {
@@ -332,7 +314,7 @@ static cf_status open_files(recommendation *r, cf_output *output)
 
     if (r->world->rank == 0) {
         status = cf_output_open(output, r->path);
-        if (status == CF_OK) status = open_spool(r->path, &r->spool);
+        if (status == CF_OK) status = cf_file_spool(r->path, &r->spool);
     }
     return cf_par_agree(r->world, status);
 }
@@ -359,6 +341,7 @@ static cf_status run_recommend(const cf_par *world, const cli_arguments *argumen
     cf_output output = {0};
     cf_eval_options options;
     cf_trained *trained = NULL;
+    bool is_file; /* else the text may be on stdout, and is not to be followed by another line */
     cf_status status;
 
     CF_TRY(cli_integer(arguments, "topk", 10000, &r.k));
@@ -371,8 +354,9 @@ static cf_status run_recommend(const cf_par *world, const cli_arguments *argumen
     CF_TRY(open_files(&r, &output));
     CF_TRY(run_rounds(&r));
     CF_TRY(write_text(&r, &output));
+    is_file = output.made.path != NULL;
     CF_TRY(cf_par_agree(world, world->rank == 0 ? cf_output_commit(&output) : CF_OK));
-    if (world->rank == 0)
+    if (world->rank == 0 && is_file)
         cli_print_line("%s: up to %lld items for each of %lld users", r.path, (long long)r.k,
                        (long long)r.count);
 done:
@@ -384,7 +368,7 @@ done:
 
 static const cli_option recommend_options[] = {
     {"data", "DATA.h5", "the dataset that the model was trained on", true, CLI_INPUT},
-    {"out", "FILE.tsv", "the file to write", true, CLI_OUTPUT},
+    {"out", "FILE.tsv", "the file to write; - is standard output", true, CLI_OUTPUT},
     {"topk", "K", "items for each user; default 20", false, CLI_VALUE},
     {"users", "FILE", "one user id a line; default: all users", false, CLI_INPUT},
     {0}};

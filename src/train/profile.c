@@ -115,14 +115,25 @@ static json_t *file_json(const report *r, const cf_report_context *context, cons
     return object;
 }
 
-/* The temporary file is opened and removed again, so that an old profile stays. */
-cf_status profile_check(const cf_par *world, const char *path)
+/* The temporary file is opened and removed again, so that an old profile stays. What is no file is
+ * left alone: the reader of a FIFO would take it for the end. Local. */
+static cf_status try_path(const char *path)
 {
     cf_output output = {0};
-    cf_status status = world->rank == 0 ? cf_output_open(&output, path) : CF_OK;
+    char *target = NULL;
+    cf_status status;
 
+    CF_TRY(cf_file_target(path, &target));
+    if (target != NULL) CF_TRY(cf_output_open(&output, path));
+done:
     cf_output_close(&output);
-    return cf_par_agree(world, status);
+    cf_free(&target);
+    return status;
+}
+
+cf_status profile_check(const cf_par *world, const char *path)
+{
+    return cf_par_agree(world, world->rank == 0 ? try_path(path) : CF_OK);
 }
 
 /* NULL is jansson's way to say that memory ran out while the object was built. Errors of writing

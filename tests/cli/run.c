@@ -1,7 +1,9 @@
 /* The whole program on a small problem: prepare, select, train, evaluate, export, recommend. */
 #include "problem.h"
 
+#include <fcntl.h>
 #include <math.h>
+#include <sys/stat.h>
 
 /* ---- Commands ------------------------------------------------------------------------------- */
 
@@ -348,6 +350,120 @@ static void short_lists_end_early(void **state)
     }
 }
 
+/* ---- Where outputs go ----------------------------------------------------------------------- */
+
+/* What a small file holds; free with free(). */
+static char *content_of(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    char *text = calloc(1, 1 << 16);
+
+    assert_non_null(file);
+    assert_non_null(text);
+    assert_true(fread(text, 1, (1 << 16) - 1, file) > 0);
+    fclose(file);
+    return text;
+}
+
+/* The same text in a file, on stdout, in a FIFO and behind a link, which stay what they are. */
+static void text_goes_where_it_is_sent(void **state)
+{
+    static char fifo[1100], link[1100];
+    char *want = NULL, *text = NULL;
+    struct stat about;
+    int fd = -1;
+
+    (void)state;
+    snprintf(fifo, sizeof fifo, "%s.fifo", tsv);
+    snprintf(link, sizeof link, "%s.link", tsv);
+    succeed("llminit recommend %s/best.h5 --data %s --out %s --topk 3", run, data, tsv);
+    assert_int_equal(
+        run_format(&text, "llminit recommend %s/best.h5 --data %s --out - --topk 3", run, data),
+        CF_OK);
+    if (world.rank == 0) {
+        want = content_of(tsv);
+        assert_string_equal(text, want);
+        unlink(fifo);
+        unlink(link);
+        assert_int_equal(mkfifo(fifo, 0666), 0);
+        assert_int_equal(symlink("a.tsv", link), 0);
+        fd = open(fifo, O_RDONLY | O_NONBLOCK); /* a pipe holds 64 KiB */
+        assert_true(fd >= 0);
+        unlink(tsv);
+    }
+    free(text);
+    MPI_Barrier(world.comm);
+    succeed("llminit recommend %s/best.h5 --data %s --out %s --topk 3", run, data, fifo);
+    succeed("llminit recommend %s/best.h5 --data %s --out %s --topk 3", run, data, link);
+    assert_int_equal(
+        run_format(NULL,
+                   "llminit select %s --set emb_selection=var --set embedding_size=32 --out %s",
+                   data, fifo),
+        CF_ERR_IO);
+    assert_non_null(strstr(cf_error_message(), ".fifo: is no regular file"));
+    assert_int_equal(
+        run_format(NULL,
+                   "llminit select %s --set emb_selection=var --set embedding_size=32 --out -",
+                   data),
+        CF_ERR_IO);
+    assert_non_null(strstr(cf_error_message(), "-: is no regular file"));
+    if (world.rank == 0) {
+        text = calloc(1, 1 << 16);
+        assert_int_equal(read(fd, text, 1 << 16), strlen(want));
+        assert_string_equal(text, want);
+        free(text);
+        text = content_of(tsv);
+        assert_string_equal(text, want);
+        free(text);
+        assert_int_equal(lstat(fifo, &about), 0);
+        assert_true(S_ISFIFO(about.st_mode));
+        assert_int_equal(lstat(link, &about), 0);
+        assert_true(S_ISLNK(about.st_mode));
+        close(fd);
+        free(want);
+    }
+}
+
+/* Where the last of the files cannot be written, the first ones stay as they were. */
+static void an_export_is_whole_or_absent(void **state)
+{
+    static char first[1100], last[1100];
+    char *text;
+
+    (void)state;
+    if (world.rank == 0) {
+        char command[2048];
+
+        snprintf(command, sizeof command, "rm -rf '%s'", folder);
+        assert_int_equal(system(command), 0);
+    }
+    snprintf(first, sizeof first, "%s/users.txt", folder);
+    snprintf(last, sizeof last, "%s/items.txt", folder);
+    if (world.rank == 0) {
+        FILE *file;
+
+        assert_int_equal(mkdir(folder, 0777), 0);
+        assert_int_equal(mkdir(last, 0777), 0);
+        file = fopen(first, "w");
+        assert_non_null(file);
+        fputs("old", file);
+        fclose(file);
+    }
+    MPI_Barrier(world.comm);
+    assert_int_equal(
+        run_format(NULL, "llminit export %s/best.h5 --data %s --out %s", run, data, folder),
+        CF_ERR_IO);
+    assert_non_null(strstr(cf_error_message(), "items.txt: cannot create (Is a directory)"));
+    if (world.rank == 0) {
+        text = content_of(first);
+        assert_string_equal(text, "old");
+        free(text);
+        assert_int_equal(unlink(first), 0);
+        assert_int_equal(rmdir(last), 0);
+        assert_int_equal(rmdir(folder), 0); /* nothing else is in it */
+    }
+}
+
 /* Wherever memory runs out on whichever rank: all ranks say so, and there is no half file. */
 static void no_memory_leaves_no_half_output(void **state)
 {
@@ -382,6 +498,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_list_of_users_is_answered_in_its_order),
     cmocka_unit_test(lists_of_users_that_are_wrong_are_refused),
     cmocka_unit_test(short_lists_end_early),
+    cmocka_unit_test(text_goes_where_it_is_sent),
+    cmocka_unit_test(an_export_is_whole_or_absent),
     cmocka_unit_test(no_memory_leaves_no_half_output),
 };
 CF_TEST_MAIN(tests)
