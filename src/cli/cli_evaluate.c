@@ -42,11 +42,15 @@ static cf_status read_evaluation(const cli_arguments *arguments, evaluation *out
 /* Replace the run's lengths of lists. Local. */
 static cf_status set_topk(cf_config *config, const char *topk)
 {
-    char assignment[256];
+    char *assignment = NULL;
+    cf_status status = CF_OK;
 
     if (topk == NULL) return CF_OK;
-    snprintf(assignment, sizeof assignment, "topk=%.200s", topk);
-    return cf_config_set(config, assignment);
+    CF_TRY(cf_text_format(&assignment, "topk=%s", topk));
+    CF_TRY(cf_config_set(config, assignment));
+done:
+    cf_free(&assignment);
+    return status;
 }
 
 /* A table for each requested protocol. */

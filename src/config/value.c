@@ -19,8 +19,7 @@
 cf_status config_fail(const config_source *source, const yaml_node_t *node, const char *name,
                       const char *format, ...)
 {
-    char message[700],
-        line[24] = ""; /* the message leaves room for file and name in CF_FAIL's 1023 */
+    char message[CF_LINE_SIZE], line[24] = "";
     va_list arguments;
 
     va_start(arguments, format);

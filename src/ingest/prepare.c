@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TEXT_SIZE = 8192 }; /* of a descriptive attribute; a longer one is cut */
+enum { TEXT_SIZE = 32768 }; /* of a descriptive attribute: six paths of PATH_MAX, and more */
 
 /* All that a rank holds between reading and writing. */
 typedef struct prepare_job {

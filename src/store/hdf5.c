@@ -102,7 +102,7 @@ cf_status store_fail_io(store_io *io, const char *what)
 cf_status store_fail_read(const cf_store *store, const char *format, ...)
 {
     bool no_memory = false;
-    char message[1024];
+    char message[CF_LINE_SIZE];
     va_list arguments;
 
     if (store->io->error != 0) {

@@ -3,8 +3,6 @@
  * tables. tests/table/table.c writes on one grid and reads on another. */
 #include "cf/table.h"
 
-#include <stdio.h>
-
 /* This rank's part of the array in the file, and how it lies in memory. */
 static cf_slab local_slab(const cf_table *table)
 {
@@ -30,7 +28,7 @@ done:
 cf_status cf_table_read(cf_table *table, cf_store *store, const char *name)
 {
     const cf_slab slab = local_slab(table);
-    char what[1024];
+    char *what = NULL;
     int64_t shape[2];
     cf_type type;
     cf_status status;
@@ -42,8 +40,10 @@ cf_status cf_table_read(cf_table *table, cf_store *store, const char *name)
                (long long)table->dim);
     CF_TRY(cf_store_read(store, name, CF_F32, &slab, table->data));
     CF_TRY(cf_store_verify(store, name)); /* before the numbers are judged: damage comes first */
-    snprintf(what, sizeof what, "%s: %s", cf_store_path(store), name);
+    CF_TRY(cf_par_agree(&table->grid->world,
+                        cf_text_format(&what, "%s: %s", cf_store_path(store), name)));
     CF_TRY(cf_table_check_finite(table, what));
 done:
+    cf_free(&what);
     return status;
 }

@@ -20,7 +20,7 @@ static inline void put_path(char *out, const char *name)
 __attribute__((format(printf, 2, 3))) static inline cf_status run_format(char **out,
                                                                          const char *format, ...)
 {
-    char line[8192];
+    char line[3 * 8192];
     va_list arguments;
 
     va_start(arguments, format);
@@ -31,7 +31,7 @@ __attribute__((format(printf, 2, 3))) static inline cf_status run_format(char **
 
 __attribute__((format(printf, 1, 2))) static inline void succeed(const char *format, ...)
 {
-    char line[8192];
+    char line[3 * 8192];
     va_list arguments;
 
     va_start(arguments, format);
@@ -43,7 +43,7 @@ __attribute__((format(printf, 1, 2))) static inline void succeed(const char *for
 /* The JSON object that a command prints; NULL on ranks other than 0. */
 __attribute__((format(printf, 1, 2))) static inline json_t *succeed_json(const char *format, ...)
 {
-    char line[8192], *text = NULL;
+    char line[3 * 8192], *text = NULL;
     json_t *object = NULL;
     va_list arguments;
 
