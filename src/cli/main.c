@@ -2,6 +2,8 @@
  * line of an error, and the status is the exit status of every rank. */
 #include "cli.h"
 
+#include <signal.h>
+
 int main(int argc, char **argv)
 {
     const cli_command *command = cli_find_command(argc, argv);
@@ -10,6 +12,7 @@ int main(int argc, char **argv)
 
     /* Before MPI_Init: a signal during a slow start is a request for a checkpoint too. */
     if (command != NULL && command->catches_signals) cf_train_install_signals();
+    (void)signal(SIGPIPE, SIG_IGN); /* a reader that leaves is an error of writing, with its line */
     cf_par_init(&argc, &argv, &world);
     status = cli_run(&world, argc, argv);
     if (status != CF_OK && world.rank == 0)

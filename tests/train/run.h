@@ -124,13 +124,11 @@ static inline void scratch_path(const char *name, char out[1024])
 /** Remove what an earlier run left. Collective over the world. */
 static inline void clear_folder(const char *name)
 {
-    static const char *const files[] = {"latest.h5", "best.h5", "better.h5", "log.jsonl",
-                                        "settings.yaml"};
     char path[1100];
 
     MPI_Barrier(world.comm);
-    for (size_t k = 0; world.rank == 0 && k < sizeof files / sizeof *files; k++) {
-        snprintf(path, sizeof path, "%s/%s", cf_test_scratch(name), files[k]);
+    for (size_t k = 0; world.rank == 0 && cf_train_files[k] != NULL; k++) {
+        snprintf(path, sizeof path, "%s/%s", cf_test_scratch(name), cf_train_files[k]);
         (void)unlink(path);
     }
     MPI_Barrier(world.comm);
