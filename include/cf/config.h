@@ -59,6 +59,12 @@ void cf_config_ignore(cf_config *config, const cf_setting *table);
  * name: "abc" is not a whole number from 1 to ..."), MEMORY.
  */
 cf_status cf_config_load(cf_config *config, const char *path);
+/** The two halves of it: the bytes of the file, new, freed with cf_free(), for one rank to read and
+ * tell; and their values. Errors: the same. A pipe without anything to read for 5 seconds is an
+ * error (IO); over 1 MiB, 16 lists within each other or 20,000 names and values are too (USAGE). */
+cf_status cf_config_read_file(const char *path, char **bytes, int64_t *size);
+cf_status cf_config_load_bytes(cf_config *config, const char *bytes, int64_t size,
+                               const char *origin);
 /** The same from YAML text; `origin` takes the place of the file name in messages. */
 cf_status cf_config_load_text(cf_config *config, const char *text, const char *origin);
 /** Read one "name=value" of the command line; "model.name=value" is accepted too. Errors: USAGE,

@@ -1,7 +1,6 @@
 /* Settings of a command: from its file, then from --set, on every rank alike.
  *
- * Every rank reads the file itself: it is small, and a node that does not see it is found at once.
- */
+ * Rank 0 reads the file and tells the others its bytes, so that all have the same settings. */
 #include "cli.h"
 
 #include "cf/ingest.h"
@@ -32,9 +31,32 @@ static void ignore_others(cf_config *config, cli_settings settings)
         cf_config_ignore(config, tables[t]);
 }
 
+/* The bytes of a file of settings. */
+typedef struct settings_file {
+    const char *path; /* NULL: none */
+    char *bytes;
+    int64_t size;
+} settings_file;
+
+/* Collective. */
+static cf_status read_file(const cf_par *world, settings_file *file)
+{
+    cf_status status = CF_OK;
+
+    if (world->rank == 0) status = cf_config_read_file(file->path, &file->bytes, &file->size);
+    CF_TRY(cf_par_agree_on_input(world, status));
+    cf_par_broadcast(world, &file->size, sizeof file->size, 0);
+    if (world->rank != 0) status = CF_ALLOC(file->bytes, file->size);
+    CF_TRY(cf_par_agree(world, status));
+    cf_par_broadcast(world, file->bytes, file->size, 0);
+done:
+    return status;
+}
+
 /* Local. Defaults that depend on other settings (reg_weight of a closed form) come last: they must
  * see what was given. */
-static cf_status create_config(const cli_arguments *arguments, const char *path, cf_config **out)
+static cf_status create_config(const cli_arguments *arguments, const settings_file *file,
+                               cf_config **out)
 {
     cli_settings settings = arguments->command->settings;
     cf_config *config = NULL;
@@ -43,9 +65,9 @@ static cf_status create_config(const cli_arguments *arguments, const char *path,
     cf_status status = CF_OK;
 
     CF_TRY(cf_config_create(tables, n, &config));
-    if (path != NULL) {
+    if (file->path != NULL) {
         ignore_others(config, settings);
-        CF_TRY(cf_config_load(config, path));
+        CF_TRY(cf_config_load_bytes(config, file->bytes, file->size, file->path));
     }
     for (int k = 0; k < arguments->n_sets; k++)
         CF_TRY(cf_config_set(config, arguments->sets[k]));
@@ -58,17 +80,20 @@ done:
     return status;
 }
 
-/* A file that only some ranks can read is an error of all. */
 cf_status cli_create_config(const cf_par *world, const cli_arguments *arguments, const char *path,
                             cf_config **out)
 {
+    settings_file file = {.path = path};
     cf_config *config = NULL;
-    cf_status status = cf_par_agree(world, create_config(arguments, path, &config));
+    cf_status status;
 
-    if (status != CF_OK)
-        cf_config_destroy(&config);
-    else
-        *out = config;
+    if (path != NULL) CF_TRY(read_file(world, &file));
+    CF_TRY(cf_par_agree(world, create_config(arguments, &file, &config)));
+    *out = config;
+    config = NULL;
+done:
+    cf_config_destroy(&config);
+    cf_free(&file.bytes);
     return status;
 }
 

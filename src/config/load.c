@@ -2,14 +2,23 @@
  *
  * libyaml parses the text into a document, which must be one mapping. Each of its entries goes to a
  * setting, to RecBole's translation (recbole.c), or to the list of names without a meaning here.
- * One "name=value" of --set becomes a document of one line, so that it is read like a file. */
+ * One "name=value" of --set becomes a document of one line, so that it is read like a file.
+ *
+ * libyaml takes time quadratic in the depth of its input, and names are compared with each other,
+ * so the events of a text are counted, and deep or long ones refused, before it is loaded. */
 #include "internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { MAX_FILE_BYTES = 1 << 20 }; /* a larger file is not one of settings */
+/* What is larger is no text of settings: bytes, lists within lists, and values, names and ends of
+ * lists. */
+enum { MAX_FILE_BYTES = 1 << 20, MAX_DEPTH = 16, MAX_EVENTS = 20000 };
+enum { PIPE_SECONDS = 5 }; /* that a pipe may leave its reader without anything to read */
 
 /* ---- A document ----------------------------------------------------------------------------- */
 
@@ -142,6 +151,36 @@ static cf_status check_end(yaml_parser_t *parser, const config_source *source)
     return status;
 }
 
+/* Refuse a text that would take long to load. What is no YAML is left for the loader to tell. */
+static cf_status check_size(const config_source *source, size_t size)
+{
+    yaml_parser_t parser;
+    yaml_event_t event;
+    int depth = 0;
+    bool ends = false;
+    cf_status status = CF_OK;
+
+    if (!yaml_parser_initialize(&parser))
+        return CF_FAIL(CF_ERR_MEMORY, "%s: out of memory", source->origin);
+    yaml_parser_set_input_string(&parser, (const unsigned char *)source->bytes, size);
+    for (int n = 0; status == CF_OK && !ends && yaml_parser_parse(&parser, &event); n++) {
+        const yaml_node_t here = {.start_mark = event.start_mark};
+
+        depth += event.type == YAML_SEQUENCE_START_EVENT || event.type == YAML_MAPPING_START_EVENT;
+        depth -= event.type == YAML_SEQUENCE_END_EVENT || event.type == YAML_MAPPING_END_EVENT;
+        ends = event.type == YAML_STREAM_END_EVENT;
+        if (depth > MAX_DEPTH)
+            status = config_fail(source, &here, "not a text of settings",
+                                 "lists within lists, deeper than %d", MAX_DEPTH);
+        else if (n >= MAX_EVENTS)
+            status = config_fail(source, &here, "not a text of settings",
+                                 "more than %d names and values", MAX_EVENTS);
+        yaml_event_delete(&event);
+    }
+    yaml_parser_delete(&parser);
+    return status;
+}
+
 /* Parse the first document, check that it is the only one, then read it. libyaml's own buffers are
  * beyond cf_alloc(), so it frees them itself. */
 static cf_status load_bytes(cf_config *config, const char *bytes, size_t size,
@@ -150,11 +189,13 @@ static cf_status load_bytes(cf_config *config, const char *bytes, size_t size,
     yaml_parser_t parser;
     yaml_document_t document;
     bool loaded = false;
-    cf_status status = CF_OK;
+    cf_status status;
 
+    source->bytes = bytes;
+    status = check_size(source, size);
+    if (status != CF_OK) return status;
     if (!yaml_parser_initialize(&parser))
         return CF_FAIL(CF_ERR_MEMORY, "%s: out of memory", source->origin);
-    source->bytes = bytes;
     yaml_parser_set_input_string(&parser, (const unsigned char *)bytes, size);
     loaded = yaml_parser_load(&parser, &document);
     if (!loaded) CF_TRY(fail_yaml(&parser, source));
@@ -169,32 +210,60 @@ done:
 
 cf_status cf_config_load_text(cf_config *config, const char *text, const char *origin)
 {
-    return load_bytes(config, text, strlen(text),
-                      &(config_source){.origin = origin, .line_numbers = true});
+    return cf_config_load_bytes(config, text, (int64_t)strlen(text), origin);
 }
 
 /* ---- Files ---------------------------------------------------------------------------------- */
 
-/* All bytes of a file, which may be a pipe: its size is not known beforehand. */
-static cf_status read_file(const char *path, char **bytes, size_t *size)
+/* Read on until the end, or until `size` bytes are full. O_NONBLOCK: poll() waits, but not for ever
+ * as open() and read() would for a pipe that nobody writes to. */
+static cf_status read_all(const char *path, int fd, char *bytes, int64_t size, int64_t *n_read)
 {
-    FILE *file = fopen(path, "rb");
+    int64_t n = 0;
+    ssize_t part = 1;
+
+    while (part != 0 && n < size) {
+        const int ready =
+            poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 1000 * PIPE_SECONDS);
+
+        if (ready == 0)
+            return CF_FAIL(CF_ERR_IO, "%s: nothing to read within %d seconds", path, PIPE_SECONDS);
+        part = ready < 0 ? -1 : read(fd, bytes + n, (size_t)(size - n));
+        if (part < 0 && errno != EINTR && errno != EAGAIN)
+            return CF_FAIL(CF_ERR_IO, "%s: cannot read (%s)", path, strerror(errno));
+        if (part > 0) n += part;
+    }
+    *n_read = n;
+    return CF_OK;
+}
+
+/* It may be a pipe: its size is not known beforehand. One byte more shows that a file is too large.
+ */
+cf_status cf_config_read_file(const char *path, char **bytes, int64_t *size)
+{
+    const int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     char *content = NULL;
+    int64_t n = 0;
     cf_status status = CF_OK;
 
-    if (file == NULL) return CF_FAIL(CF_ERR_IO, "%s: cannot open (%s)", path, strerror(errno));
-    CF_TRY(
-        CF_ALLOC(content, MAX_FILE_BYTES + 1)); /* one byte more shows that a file is too large */
-    *size = fread(content, 1, MAX_FILE_BYTES + 1, file);
-    CF_REQUIRE(!ferror(file), CF_ERR_IO, "%s: cannot read (%s)", path, strerror(errno));
-    CF_REQUIRE(*size <= MAX_FILE_BYTES, CF_ERR_USAGE, "%s:1: not a file of settings: over 1 MiB",
-               path);
+    if (fd < 0) return CF_FAIL(CF_ERR_IO, "%s: cannot open (%s)", path, strerror(errno));
+    CF_TRY(CF_ALLOC(content, MAX_FILE_BYTES + 1));
+    CF_TRY(read_all(path, fd, content, MAX_FILE_BYTES + 1, &n));
+    CF_REQUIRE(n <= MAX_FILE_BYTES, CF_ERR_USAGE, "%s:1: not a file of settings: over 1 MiB", path);
     *bytes = content;
+    *size = n;
     content = NULL;
 done:
     cf_free(&content);
-    fclose(file);
+    close(fd);
     return status;
+}
+
+cf_status cf_config_load_bytes(cf_config *config, const char *bytes, int64_t size,
+                               const char *origin)
+{
+    return load_bytes(config, bytes, (size_t)size,
+                      &(config_source){.origin = origin, .line_numbers = true});
 }
 
 /* A missing file and a malformed one have different statuses (IO, USAGE), so the bytes are read
@@ -202,11 +271,11 @@ done:
 cf_status cf_config_load(cf_config *config, const char *path)
 {
     char *bytes = NULL;
-    size_t size = 0;
+    int64_t size = 0;
     cf_status status = CF_OK;
 
-    CF_TRY(read_file(path, &bytes, &size));
-    CF_TRY(load_bytes(config, bytes, size, &(config_source){.origin = path, .line_numbers = true}));
+    CF_TRY(cf_config_read_file(path, &bytes, &size));
+    CF_TRY(cf_config_load_bytes(config, bytes, size, path));
 done:
     cf_free(&bytes);
     return status;

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static cf_config *new_config(void)
 {
@@ -304,6 +305,49 @@ static void files_that_are_not_settings_are_named(void **state)
     cf_config_destroy(&config);
 }
 
+/* libyaml alone would take minutes. */
+static void deep_and_long_texts_are_refused_at_once(void **state)
+{
+    static char text[500000];
+    const double began = cf_clock_now();
+    cf_config *config = new_config();
+    size_t used;
+
+    (void)state;
+    memset(text, '[', 40000);
+    memcpy(text, "\ntopk: ", 7);
+    text[40000] = '\0';
+    assert_int_equal(cf_config_load_text(config, text, "f"), CF_ERR_USAGE);
+    assert_message_has("f:2: not a text of settings: lists within lists, deeper than 16");
+    memcpy(text, "topk=[[", 7);
+    assert_int_equal(cf_config_set(config, text), CF_ERR_USAGE);
+    assert_message_has("--set: not a text of settings: lists within lists");
+    used = (size_t)sprintf(text, "val_interval: {");
+    for (int k = 0; k < 40000; k++)
+        used += (size_t)sprintf(text + used, "n%d: ,", k);
+    sprintf(text + used, "}\n");
+    assert_int_equal(cf_config_load_text(config, text, "f"), CF_ERR_USAGE);
+    assert_message_has("f:1: not a text of settings: more than 20000 names and values");
+    assert_true(cf_clock_now() - began < 5);
+    cf_config_destroy(&config);
+}
+
+/* Nobody writes to it. */
+static void an_empty_pipe_does_not_hold_the_program(void **state)
+{
+    const char *path = scratch("pipe");
+    cf_config *config = new_config();
+
+    (void)state;
+    remove(path);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(cf_config_load(config, path), CF_ERR_IO);
+    assert_message_has("pipe");
+    assert_message_has(": nothing to read within 5 seconds");
+    remove(path);
+    cf_config_destroy(&config);
+}
+
 static void no_memory_is_an_error_at_every_allocation(void **state)
 {
     static const char yaml[] = "topk: [1, 2]\ngpu_id: 0\nval_interval: {a: b}\nvalid_metric: x\n";
@@ -338,6 +382,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(cut_and_damaged_files_end_in_a_message),
     cmocka_unit_test(settings_of_another_command_are_passed_over),
     cmocka_unit_test(files_that_are_not_settings_are_named),
+    cmocka_unit_test(deep_and_long_texts_are_refused_at_once),
+    cmocka_unit_test(an_empty_pipe_does_not_hold_the_program),
     cmocka_unit_test(no_memory_is_an_error_at_every_allocation),
 };
 CF_TEST_MAIN(tests)
