@@ -26,6 +26,14 @@ void cf_par_init(int *argc, char ***argv, cf_par *world);
 /** Collective; the last call. */
 void cf_par_finalize(void);
 
+/** Before MPI starts: run the program again with OPENBLAS_NUM_THREADS=1, unless that is set. Else
+ * OpenBLAS, when it is loaded, starts a thread a core, which wait for memory for ever where there
+ * is none. Local. Returns if there is nothing to do, or no way to do it. */
+void cf_par_restart(char **argv);
+/** Take the memory that OpenBLAS needs for calls from all threads at one time: later it would wait
+ * for it for ever. Collective. Errors: MEMORY. */
+cf_status cf_par_reserve_blas(const cf_par *par);
+
 /**
  * Make all ranks go on, or all leave. Collective: each rank passes the status of its local work. If
  * any failed, every rank gets the status and the message of the lowest rank that failed. "rank N: "

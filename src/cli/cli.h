@@ -73,6 +73,7 @@ typedef struct cli_command {
     const char *remarks;      /* more lines for the help; or NULL */
     cli_settings settings;
     bool has_json;        /* takes --json */
+    bool uses_blas;       /* its memory is taken before anything is read */
     bool catches_signals; /* a signal is a request for a checkpoint, not the end */
     const cli_option *options;
     cf_status (*run)(const cf_par *world, const cli_arguments *arguments);

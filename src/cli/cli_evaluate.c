@@ -172,5 +172,6 @@ const cli_command cli_evaluate = {
     .settings = CLI_SETTINGS_MACHINE,
     .has_json = true,
     .options = evaluate_options,
+    .uses_blas = true,
     .run = run_evaluate,
 };

@@ -218,5 +218,6 @@ const cli_command cli_export = {
         "over the user's train items, of their columns in the item's row.",
     .settings = CLI_SETTINGS_MACHINE,
     .options = export_options,
+    .uses_blas = true,
     .run = run_export,
 };

@@ -383,5 +383,6 @@ const cli_command cli_recommend = {
         "train or valid part are left out.",
     .settings = CLI_SETTINGS_MACHINE,
     .options = recommend_options,
+    .uses_blas = true,
     .run = run_recommend,
 };

@@ -35,7 +35,8 @@ static void print_help(void)
         "\n  --help     print this help; after a command, its options and settings\n"
         "  --version  print the version\n\n"
         "Exit status: 0 done; 2 usage or settings; 3 bad input; 4 file system; 5 out of memory;\n"
-        "6 NaN or infinity; 75 stopped after a checkpoint by a signal or --time-limit (resume "
+        "6 NaN or infinity; 75 stopped after a checkpoint by a "
+        "signal or --time-limit (resume "
         "with\n"
         "the same command and --resume auto); 70 a bug in the program.\n");
 }
@@ -123,6 +124,7 @@ static cf_status run_command(const cf_par *world, const cli_command *command, in
         CF_TRY(cf_par_agree(world, world->rank == 0 ? print_command_help(command) : CF_OK));
     if (!arguments.help) {
         CF_TRY(cli_check_files(world, &arguments));
+        if (command->uses_blas) CF_TRY(cf_par_reserve_blas(world));
         CF_TRY(command->run(world, &arguments));
     }
 done:

@@ -96,5 +96,6 @@ const cli_command cli_select = {
     .settings = CLI_SETTINGS_TRAIN,
     .has_json = true,
     .options = select_options,
+    .uses_blas = true,
     .run = run_select,
 };

@@ -408,5 +408,6 @@ const cli_command cli_spectrum = {
     .settings = CLI_SETTINGS_TRAIN,
     .has_json = true,
     .options = spectrum_options,
+    .uses_blas = true,
     .run = run_spectrum,
 };

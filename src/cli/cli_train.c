@@ -103,5 +103,6 @@ const cli_command cli_train = {
     .has_json = true,
     .catches_signals = true,
     .options = train_options,
+    .uses_blas = true,
     .run = run_train,
 };

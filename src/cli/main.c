@@ -10,6 +10,7 @@ int main(int argc, char **argv)
     cf_status status;
     cf_par world;
 
+    cf_par_restart(argv);
     /* Before MPI_Init: a signal during a slow start is a request for a checkpoint too. */
     if (command != NULL && command->catches_signals) cf_train_install_signals();
     (void)signal(SIGPIPE, SIG_IGN); /* a reader that leaves is an error of writing, with its line */
