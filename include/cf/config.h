@@ -38,6 +38,9 @@ typedef struct cf_setting {
 /** The flags of a setting, as bits. */
 enum { CF_SETTING_MACHINE = 1, CF_SETTING_CHANGEABLE = 2 };
 
+/** Settings of every command that has any. */
+extern const cf_setting cf_config_settings[];
+
 /** The settings of a run: for each row of its tables a value, and whether it was given. */
 typedef struct cf_config cf_config;
 

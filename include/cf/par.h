@@ -20,7 +20,7 @@ typedef struct cf_par {
 
 /**
  * Start MPI (MPI_THREAD_FUNNELED), let only rank 0 log, make CF_ASSERT end the whole job, and hold
- * OpenBLAS to one thread a call. Collective. `world` is MPI_COMM_WORLD.
+ * OpenBLAS to one thread a call; watch for a hang. Collective. `world` is MPI_COMM_WORLD.
  */
 void cf_par_init(int *argc, char ***argv, cf_par *world);
 /** Collective; the last call. */
@@ -105,6 +105,27 @@ double cf_par_plan_bytes(const cf_plan *plan, int64_t element_bytes, bool reply)
 void cf_par_send(const cf_plan *plan, const void *send, void *recv, MPI_Datatype type);
 /** The way back: `reply` (n_recv elements) to those who sent, into `out` (n_send). Collective. */
 void cf_par_reply(const cf_plan *plan, const void *reply, void *out, MPI_Datatype type);
+
+/* ---- Watchdog ---- */
+
+/** Seconds without progress after which a job is ended, unless cf_par_set_hang_timeout() is called.
+ */
+#define CF_HANG_TIMEOUT 600
+
+/**
+ * A rank makes progress when an MPI call returns, when its phase changes, and when it calls one of
+ * these. One without any for the timeout, and for 20 times the longest step so far, prints a line
+ * and ends the job with CF_ERR_HANG. Outside of steps (before the first is done, and in exclusive
+ * phases) ten times the timeout, and what cf_par_expect() said, must pass. 0: never. Local, as all
+ * here.
+ */
+void cf_par_set_hang_timeout(double seconds);
+/** A step took so long. Also: the rank moves. */
+void cf_par_note_step(double seconds);
+/** Work begins that may take `seconds` in which no rank makes progress; 0: it is over. */
+void cf_par_expect(double seconds);
+/** For tests: call `end` with the line, on the watchdog's thread, rather than end the job. */
+void cf_par_on_hang(void (*end)(const char *line));
 
 /** On how many nodes the ranks are. Collective. */
 int cf_par_count_nodes(const cf_par *par);

@@ -9,10 +9,10 @@
 /* Tables of the settings that a command takes: those of train unless they are its own. */
 const cf_setting *const *cli_tables(cli_settings settings, int *count)
 {
-    static const cf_setting *const prepare[] = {cf_ingest_settings};
-    static const cf_setting *const synthesize[] = {cf_synth_settings};
+    static const cf_setting *const prepare[] = {cf_ingest_settings, cf_config_settings};
+    static const cf_setting *const synthesize[] = {cf_synth_settings, cf_config_settings};
 
-    *count = 1;
+    *count = 2;
     if (settings == CLI_SETTINGS_PREPARE) return prepare;
     if (settings == CLI_SETTINGS_SYNTHESIZE) return synthesize;
     *count = cf_train_n_tables;
@@ -89,6 +89,7 @@ cf_status cli_create_config(const cf_par *world, const cli_arguments *arguments,
 
     if (path != NULL) CF_TRY(read_file(world, &file));
     CF_TRY(cf_par_agree(world, create_config(arguments, &file, &config)));
+    cf_par_set_hang_timeout((double)cf_config_int(config, "hang_timeout"));
     *out = config;
     config = NULL;
 done:

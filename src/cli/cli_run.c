@@ -35,7 +35,7 @@ static void print_help(void)
         "\n  --help     print this help; after a command, its options and settings\n"
         "  --version  print the version\n\n"
         "Exit status: 0 done; 2 usage or settings; 3 bad input; 4 file system; 5 out of memory;\n"
-        "6 NaN or infinity; 75 stopped after a checkpoint by a "
+        "6 NaN or infinity; 7 no progress (hang_timeout); 75 stopped after a checkpoint by a "
         "signal or --time-limit (resume "
         "with\n"
         "the same command and --resume auto); 70 a bug in the program.\n");

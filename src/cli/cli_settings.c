@@ -59,7 +59,8 @@ static const char *module_of(const cf_setting *table)
     } modules[] = {{cf_ingest_settings, "ingest"}, {cf_synth_settings, "synth"},
                    {cf_model_settings, "model"},   {cf_closed_settings, "closed"},
                    {cf_select_settings, "select"}, {cf_train_settings, "train"},
-                   {cf_optim_settings, "optim"},   {cf_eval_settings, "eval"}};
+                   {cf_optim_settings, "optim"},   {cf_eval_settings, "eval"},
+                   {cf_config_settings, "config"}};
 
     for (size_t k = 0; k < sizeof modules / sizeof modules[0]; k++)
         if (modules[k].table == table) return modules[k].module;

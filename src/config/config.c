@@ -6,6 +6,19 @@
  * the first start. */
 #include "internal.h"
 
+const cf_setting cf_config_settings[] = {
+    {.name = "hang_timeout",
+     .kind = CF_SETTING_INT,
+     .initial = "600",
+     .min = 0,
+     .max = 1e9,
+     .help =
+         "end a job that makes no progress for this many seconds and 20 times the longest step; "
+         "outside of steps for ten times as many (0: never)",
+     .machine = true},
+    {0},
+};
+
 /* Set every value to its default. A USAGE error here is a bug in a table; the warning says which
  * row before the assertion ends the program. */
 static cf_status set_defaults(cf_config *config)

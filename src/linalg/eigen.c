@@ -52,6 +52,14 @@ static void destroy_workspace(workspace *w)
     cf_free(&w->ints);
 }
 
+/* Seconds that it takes at the very most, which may pass in silence: 30 n^3 operations at 1
+ * GFLOP/s.
+ */
+static double slowest(int64_t n)
+{
+    return 30 * (double)n * (double)n * (double)n / 1e9;
+}
+
 /* ---- By all ranks ---- */
 
 /* Without `vectors` pdsyev, because pdsyevd computes them in any case. */
@@ -62,6 +70,7 @@ static int call_eigen(const cf_cyclic *a, double *values, cf_cyclic *vectors, wo
                             of_v = linalg_describe(vectors ? vectors : a);
     int info = 0;
 
+    cf_par_expect(slowest(n));
     if (vectors == NULL)
         pdsyev_("N", "L", &n, a->data, &linalg_one, &linalg_one, of_a.word, values, NULL,
                 &linalg_one, &linalg_one, of_v.word, w->reals, &w->n_reals, &info);
@@ -69,6 +78,7 @@ static int call_eigen(const cf_cyclic *a, double *values, cf_cyclic *vectors, wo
         pdsyevd_("V", "L", &n, a->data, &linalg_one, &linalg_one, of_a.word, values, vectors->data,
                  &linalg_one, &linalg_one, of_v.word, w->reals, &w->n_reals, w->ints, &w->n_ints,
                  &info);
+    cf_par_expect(0);
     return info;
 }
 
@@ -181,8 +191,11 @@ cf_status cf_linalg_eigen_one(const cf_par *par, int64_t n, bool vectors, double
         "eigenvalues of a %lld x %lld matrix on one rank: LAPACK's workspace would have more "
         "than %d numbers",
         (long long)n, (long long)n, INT_MAX);
+    cf_par_expect(slowest(n));
     if (par->rank == 0) status = eigen_local(n, vectors, matrix, values);
-    CF_TRY(cf_par_agree(par, status));
+    status = cf_par_agree(par, status);
+    cf_par_expect(0);
+    CF_TRY(status);
     cf_par_broadcast(par, values, n * (int64_t)sizeof *values, 0);
 done:
     return status;

@@ -5,7 +5,7 @@
  * only when a rank failed does its message follow in a broadcast. Exact sums are brought to their
  * one form before the Allreduce, so that words cannot overflow, and after it, so that equal sums
  * have equal words. tests/par/agree.c makes each rank fail in turn. */
-#include "cf/par.h"
+#include "watch.h"
 
 #include <cblas.h>
 #include <limits.h>
@@ -32,12 +32,14 @@ void cf_par_init(int *argc, char ***argv, cf_par *world)
     cf_log_enable(world->rank == 0, false);
     openblas_set_num_threads(1);
     cf_par_start_profile();
+    watch_start(world->rank);
 }
 
 void cf_par_finalize(void)
 {
     cf_error_set_abort(NULL);
     MPI_Finalize();
+    watch_stop();
 }
 
 /* The lowest rank that failed decides. Its world rank is named, whatever the communicator, unless

@@ -2,9 +2,10 @@
  *
  * A rank is in one phase at any time, so the phases' seconds add up to all seconds. MPI calls are
  * counted by MPI's profiling interface: this file defines the MPI_ functions that the program
- * calls, and each calls the library's PMPI_ function of the same name. tests/par/profile.c counts
- * the same calls by hand; tests/check_modules fails on an MPI call that is not counted here. */
-#include "cf/par.h"
+ * calls, and each calls the library's PMPI_ function of the same name, and tells the watchdog.
+ * tests/par/profile.c counts the same calls by hand; tests/check_modules fails on an MPI call that
+ * is not counted here. */
+#include "watch.h"
 
 const char *const cf_phase_names[CF_N_PHASES] = {
     [CF_PHASE_OTHER] = "other",
@@ -44,6 +45,7 @@ static void change_to(cf_phase phase)
     now.used.phase[now.phase].seconds += time - now.since;
     now.since = time;
     now.phase = phase;
+    watch_phase(phase);
 }
 
 /* Within an exclusive phase nothing changes, and its end restores the phase before it. */
@@ -93,6 +95,13 @@ typedef struct payload {
     int64_t bytes, messages;
 } payload;
 
+/* An MPI call begins: the watchdog knows its name, and the time is that of count(). */
+static double begin(const char *call)
+{
+    watch_enter(call);
+    return cf_clock_now();
+}
+
 /* Add a finished MPI call, begun at `began`, to the phase. */
 static void count(double began, payload sent)
 {
@@ -101,6 +110,7 @@ static void count(double began, payload sent)
     use->mpi_seconds += cf_clock_now() - began;
     use->bytes += sent.bytes;
     use->messages += sent.messages;
+    watch_leave();
 }
 
 /* PMPI_ here and below: what the profile itself calls is not counted. */
@@ -156,7 +166,7 @@ static payload to_all(int n, MPI_Datatype type, MPI_Comm comm)
 
 int MPI_Send(const void *from, int n, MPI_Datatype type, int to, int tag, MPI_Comm comm)
 {
-    const double began = cf_clock_now();
+    const double began = begin(__func__);
     const int error = PMPI_Send(from, n, type, to, tag, comm);
 
     count(began, to_one(n, type, to, comm));
@@ -167,7 +177,7 @@ int MPI_Send(const void *from, int n, MPI_Datatype type, int to, int tag, MPI_Co
 int MPI_Recv(void *into, int n, MPI_Datatype type, int from, int tag, MPI_Comm comm,
              MPI_Status *state)
 {
-    const double began = cf_clock_now();
+    const double began = begin(__func__);
     const int error = PMPI_Recv(into, n, type, from, tag, comm, state);
 
     count(began, (payload){0, 0});
@@ -178,7 +188,7 @@ int MPI_Sendrecv(const void *from, int n, MPI_Datatype type, int to, int tag, vo
                  int n_into, MPI_Datatype type_into, int source, int tag_into, MPI_Comm comm,
                  MPI_Status *state)
 {
-    const double began = cf_clock_now();
+    const double began = begin(__func__);
     const int error = PMPI_Sendrecv(from, n, type, to, tag, into, n_into, type_into, source,
                                     tag_into, comm, state);
 
@@ -190,7 +200,7 @@ int MPI_Sendrecv(const void *from, int n, MPI_Datatype type, int to, int tag, vo
 int MPI_Isend(const void *from, int n, MPI_Datatype type, int to, int tag, MPI_Comm comm,
               MPI_Request *request)
 {
-    const double began = cf_clock_now();
+    const double began = begin(__func__);
     const int error = PMPI_Isend(from, n, type, to, tag, comm, request);
 
     count(began, to_one(n, type, to, comm));
@@ -200,7 +210,7 @@ int MPI_Isend(const void *from, int n, MPI_Datatype type, int to, int tag, MPI_C
 int MPI_Irecv(void *into, int n, MPI_Datatype type, int from, int tag, MPI_Comm comm,
               MPI_Request *request)
 {
-    const double began = cf_clock_now();
+    const double began = begin(__func__);
     const int error = PMPI_Irecv(into, n, type, from, tag, comm, request);
 
     count(began, (payload){0, 0});
@@ -209,7 +219,7 @@ int MPI_Irecv(void *into, int n, MPI_Datatype type, int from, int tag, MPI_Comm 
 
 int MPI_Waitall(int n, MPI_Request *requests, MPI_Status *states)
 {
-    const double began = cf_clock_now();
+    const double began = begin(__func__);
     const int error = PMPI_Waitall(n, requests, states);
 
     count(began, (payload){0, 0});
@@ -218,7 +228,7 @@ int MPI_Waitall(int n, MPI_Request *requests, MPI_Status *states)
 
 int MPI_Barrier(MPI_Comm comm)
 {
-    const double began = cf_clock_now();
+    const double began = begin(__func__);
     const int error = PMPI_Barrier(comm);
 
     count(began, (payload){0, rounds(comm)});
@@ -228,7 +238,7 @@ int MPI_Barrier(MPI_Comm comm)
 /* Counted at the root, as if it sent to each of the others: no model of the library's tree. */
 int MPI_Bcast(void *data, int n, MPI_Datatype type, int root, MPI_Comm comm)
 {
-    const double began = cf_clock_now();
+    const double began = begin(__func__);
     const int error = PMPI_Bcast(data, n, type, root, comm);
 
     count(began, root == rank_in(comm) ? to_all(n, type, comm) : (payload){0, 0});
@@ -239,7 +249,7 @@ int MPI_Bcast(void *data, int n, MPI_Datatype type, int root, MPI_Comm comm)
  */
 int MPI_Allreduce(const void *from, void *into, int n, MPI_Datatype type, MPI_Op op, MPI_Comm comm)
 {
-    const double began = cf_clock_now();
+    const double began = begin(__func__);
     const int error = PMPI_Allreduce(from, into, n, type, op, comm);
     const int64_t size = size_of(comm);
 
@@ -250,7 +260,7 @@ int MPI_Allreduce(const void *from, void *into, int n, MPI_Datatype type, MPI_Op
 /* Recursive doubling: in each round the whole vector goes to one rank. */
 int MPI_Scan(const void *from, void *into, int n, MPI_Datatype type, MPI_Op op, MPI_Comm comm)
 {
-    const double began = cf_clock_now();
+    const double began = begin(__func__);
     const int error = PMPI_Scan(from, into, n, type, op, comm);
 
     count(began, (payload){rounds(comm) * bytes_of(n, type), rounds(comm)});
@@ -259,7 +269,7 @@ int MPI_Scan(const void *from, void *into, int n, MPI_Datatype type, MPI_Op op, 
 
 int MPI_Exscan(const void *from, void *into, int n, MPI_Datatype type, MPI_Op op, MPI_Comm comm)
 {
-    const double began = cf_clock_now();
+    const double began = begin(__func__);
     const int error = PMPI_Exscan(from, into, n, type, op, comm);
 
     count(began, (payload){rounds(comm) * bytes_of(n, type), rounds(comm)});
@@ -270,7 +280,7 @@ int MPI_Exscan(const void *from, void *into, int n, MPI_Datatype type, MPI_Op op
 int MPI_Gather(const void *from, int n, MPI_Datatype type, void *into, int n_into,
                MPI_Datatype type_into, int root, MPI_Comm comm)
 {
-    const double began = cf_clock_now();
+    const double began = begin(__func__);
     const int error = PMPI_Gather(from, n, type, into, n_into, type_into, root, comm);
 
     count(began, from == MPI_IN_PLACE ? (payload){0, 0} : to_one(n, type, root, comm));
@@ -280,7 +290,7 @@ int MPI_Gather(const void *from, int n, MPI_Datatype type, void *into, int n_int
 int MPI_Gatherv(const void *from, int n, MPI_Datatype type, void *into, const int counts[],
                 const int starts[], MPI_Datatype type_into, int root, MPI_Comm comm)
 {
-    const double began = cf_clock_now();
+    const double began = begin(__func__);
     const int error = PMPI_Gatherv(from, n, type, into, counts, starts, type_into, root, comm);
 
     count(began, from == MPI_IN_PLACE ? (payload){0, 0} : to_one(n, type, root, comm));
@@ -290,7 +300,7 @@ int MPI_Gatherv(const void *from, int n, MPI_Datatype type, void *into, const in
 int MPI_Allgather(const void *from, int n, MPI_Datatype type, void *into, int n_into,
                   MPI_Datatype type_into, MPI_Comm comm)
 {
-    const double began = cf_clock_now();
+    const double began = begin(__func__);
     const int error = PMPI_Allgather(from, n, type, into, n_into, type_into, comm);
 
     count(began, to_all(n_into, type_into, comm));
@@ -300,7 +310,7 @@ int MPI_Allgather(const void *from, int n, MPI_Datatype type, void *into, int n_
 int MPI_Allgatherv(const void *from, int n, MPI_Datatype type, void *into, const int counts[],
                    const int starts[], MPI_Datatype type_into, MPI_Comm comm)
 {
-    const double began = cf_clock_now();
+    const double began = begin(__func__);
     const int error = PMPI_Allgatherv(from, n, type, into, counts, starts, type_into, comm);
 
     count(began, to_all(counts[rank_in(comm)], type_into, comm));
@@ -311,7 +321,7 @@ int MPI_Allgatherv(const void *from, int n, MPI_Datatype type, void *into, const
 int MPI_Alltoall(const void *from, int n, MPI_Datatype type, void *into, int n_into,
                  MPI_Datatype type_into, MPI_Comm comm)
 {
-    const double began = cf_clock_now();
+    const double began = begin(__func__);
     const int error = PMPI_Alltoall(from, n, type, into, n_into, type_into, comm);
 
     count(began, to_all(n_into, type_into, comm));
@@ -323,7 +333,7 @@ int MPI_Alltoallv(const void *from, const int counts[], const int starts[], MPI_
                   void *into, const int counts_into[], const int starts_into[],
                   MPI_Datatype type_into, MPI_Comm comm)
 {
-    const double began = cf_clock_now();
+    const double began = begin(__func__);
     const int error =
         PMPI_Alltoallv(from, counts, starts, type, into, counts_into, starts_into, type_into, comm);
     const int size = size_of(comm), me = rank_in(comm);
@@ -335,5 +345,49 @@ int MPI_Alltoallv(const void *from, const int counts[], const int starts[], MPI_
         sent.messages++;
     }
     count(began, sent);
+    return error;
+}
+
+/* ---- Not counted ----
+ *
+ * Calls that wait for other ranks and send no data: for the watchdog alone. */
+
+int MPI_Comm_split(MPI_Comm comm, int color, int key, MPI_Comm *out)
+{
+    int error;
+
+    watch_enter(__func__);
+    error = PMPI_Comm_split(comm, color, key, out);
+    watch_leave();
+    return error;
+}
+
+int MPI_Comm_split_type(MPI_Comm comm, int type, int key, MPI_Info info, MPI_Comm *out)
+{
+    int error;
+
+    watch_enter(__func__);
+    error = PMPI_Comm_split_type(comm, type, key, info, out);
+    watch_leave();
+    return error;
+}
+
+int MPI_Comm_free(MPI_Comm *comm)
+{
+    int error;
+
+    watch_enter(__func__);
+    error = PMPI_Comm_free(comm);
+    watch_leave();
+    return error;
+}
+
+int MPI_Finalize(void)
+{
+    int error;
+
+    watch_enter(__func__);
+    error = PMPI_Finalize();
+    watch_leave();
     return error;
 }

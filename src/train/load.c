@@ -74,6 +74,7 @@ cf_status cf_train_load(const cf_par *world, const cf_train_source *source, cf_t
                                  (int64_t[]){t->dataset->n_users, t->dataset->n_items}));
     CF_TRY(cf_par_agree(world, load_settings(t->file, source->checkpoint, source->sets,
                                              source->n_sets, &t->config)));
+    cf_par_set_hang_timeout((double)cf_config_int(t->config, "hang_timeout"));
     run_read_options(t->config, &options);
     CF_TRY(grid_create(t->dataset, &options, &t->grid));
     CF_TRY(cf_dataset_load_shard(t->dataset, t->grid, &t->shard));

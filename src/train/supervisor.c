@@ -7,6 +7,8 @@
  * longest so far, and for a checkpoint. tests/train/supervisor.c has tables of cases. */
 #include "internal.h"
 
+#include <math.h>
+
 /* A checkpoint takes at most 1 / `rest` of the time between two. */
 static const double rest = 20;
 /* Reserved for the last checkpoint: this fraction of the limit before one has been measured, then
@@ -40,8 +42,11 @@ decision supervisor_decide(supervisor *s)
     const double now = cf_clock_now();
     decision next = {signals_raised() ? STOP_SIGNAL : STOP_NOT, 0};
 
+    if (s->has_step) {
+        s->longest = fmax(s->longest, now - s->ended);
+        cf_par_note_step(now - s->ended);
+    }
     if (s->world->rank == 0) {
-        if (s->has_step && now - s->ended > s->longest) s->longest = now - s->ended;
         if (next.stop == STOP_NOT && limit_is_near(s, now)) next.stop = STOP_LIMIT;
         next.save = save_is_due(s, now);
     }
