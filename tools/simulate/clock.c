@@ -1,5 +1,7 @@
 #include "clock.h"
 
+#include "cf/math.h"
+
 #include <math.h>
 #include <simgrid/engine.h>
 #include <stdlib.h>
@@ -21,6 +23,9 @@ static struct {
     double owed;      /* seconds */
     double reading;   /* seconds that a reading of the processor time takes */
     double went_on;   /* processor time where the span began */
+    cf_random delays; /* of spans; seed 0: none */
+    double longest;   /* seconds of a delay */
+    uint64_t rank, n_delays;
 } me;
 
 static double processor_seconds(void)
@@ -97,9 +102,18 @@ cf_status clock_replay(void)
     return CF_OK;
 }
 
+void clock_hold_up(uint64_t seed, int rank)
+{
+    me.delays = (cf_random){seed, CF_STREAM_TEST};
+    me.rank = (uint64_t)rank;
+    me.longest = cf_random_below(me.delays, me.rank, 0, 1, 4) == 0 ? 1e-2 : 1e-3;
+}
+
 /* Whatever is computed after the last span is not timed. */
 static void end_span(void)
 {
+    if (me.delays.seed != 0)
+        me.owed += me.longest * cf_random_uniform(me.delays, me.rank, me.n_delays++, 0);
     if (me.mode == MEASURE)
         keep(&me.sample[me.n_samples - 1], fmax(processor_seconds() - me.went_on - me.reading, 0));
     if (me.mode == REPLAY && me.replayed < me.sample[0].count)

@@ -20,6 +20,10 @@ cf_status clock_measure(void);
  * measured, or steps of different spans). */
 cf_status clock_replay(void);
 
+/** From here on every span takes up to a millisecond more, as `seed` and `rank` draw it; on one
+ * rank in four ten times that. Local. */
+void clock_hold_up(uint64_t seed, int rank);
+
 /** Seconds of this rank: it may be ahead of SimGrid until it calls MPI. Local. */
 double clock_now(void);
 /** The rank works for `seconds` more. Local. */

@@ -7,7 +7,8 @@
  *
  * does a first step, STEPS that are measured, and one that is timed (clock.h), and prints one JSON
  * object: of the last its seconds and the share in MPI calls; of all of them bytes and loss, which
- * is that of the same steps of `llminit train` from noise. NETWORK: network.h.
+ * is that of the same steps of `llminit train` from noise, and a checksum of the tables that does
+ * not depend on the grid. delay_seed=N holds up the ranks at random (clock.h). NETWORK: network.h.
  */
 #include "clock.h"
 #include "lists.h"
@@ -31,6 +32,7 @@ static const cf_setting own_settings[] = {
      .kind = CF_SETTING_CHOICE,
      .initial = "train",
      .choices = "train|current"},
+    {.name = "delay_seed", .kind = CF_SETTING_INT, .initial = "0", .min = 0, .max = 1e9},
     {0},
 };
 static const cf_setting *const tables[] = {own_settings, cf_model_settings, cf_optim_settings};
@@ -138,6 +140,8 @@ static cf_status set_up(loop *l, const cf_par *world, char **argv, int argc)
         CF_TRY(cf_config_set(l->config, argv[k]));
     CF_REQUIRE(cf_model_is_trained(cf_config_text(l->config, "model")), CF_ERR_USAGE,
                "model: %s has no steps to simulate", cf_config_text(l->config, "model"));
+    if (cf_config_int(l->config, "delay_seed") > 0)
+        clock_hold_up((uint64_t)cf_config_int(l->config, "delay_seed"), world->rank);
     CF_TRY(map_lists(argv[1], &l->lists));
     CF_TRY(cf_par_create_grid(world, n_rows, n_columns, &l->grid));
     CF_TRY(make_shard(&l->lists, l->grid, &l->shard));
@@ -236,10 +240,34 @@ done:
     return status;
 }
 
+/* Of this rank's part of both tables: a sum, modulo 2^64, over row, dimension and bits of each
+ * number. */
+static uint64_t table_sum(const loop *l)
+{
+    uint64_t sum = 0;
+
+    for (int side = 0; side < 2; side++) {
+        const cf_table *table = cf_model_table(l->model, (cf_side)side);
+
+        for (int64_t row = 0; row < table->local_rows; row++) {
+            for (int64_t k = 0; k < table->local_dim; k++) {
+                uint32_t bits;
+
+                memcpy(&bits, &table->data[row * table->width + k], sizeof bits);
+                sum += cf_random_bits((cf_random){(uint64_t)side, CF_STREAM_TEST},
+                                      (uint64_t)(table->first_row + row),
+                                      (uint64_t)(table->first_dim + k), bits);
+            }
+        }
+    }
+    return sum;
+}
+
 static cf_status run(const cf_par *world, int argc, char **argv)
 {
     loop l = {0};
     figures sum = {0};
+    uint64_t tables;
     cf_status status = set_up(&l, world, argv, argc);
     const int64_t n_measured = status == CF_OK ? strtoll(argv[3], NULL, 10) : 0;
 
@@ -247,12 +275,15 @@ static cf_status run(const cf_par *world, int argc, char **argv)
     cf_par_start_profile();
     CF_TRY(run_steps(&l, world, n_measured, &sum));
     MPI_Allreduce(MPI_IN_PLACE, &sum, N_FIGURES, MPI_DOUBLE, MPI_SUM, world->comm);
+    tables = table_sum(&l);
+    MPI_Allreduce(MPI_IN_PLACE, &tables, 1, MPI_UINT64_T, MPI_SUM, world->comm);
     if (world->rank == 0)
         printf(
             "{\"step_seconds\": %.9g, \"mpi_share\": %.6g, \"step_bytes\": %.17g, \"held\": %.10g, "
-            "\"loss\": %.17g, \"steps_an_epoch\": %lld, \"train\": %lld}\n",
+            "\"loss\": %.17g, \"tables\": \"%016llx\", \"steps_an_epoch\": %lld, \"train\": "
+            "%lld}\n",
             sum.seconds / world->size, sum.mpi_seconds / sum.seconds, sum.step_bytes / world->size,
-            sum.held / world->size, sum.loss / world->size,
+            sum.held / world->size, sum.loss / world->size, (unsigned long long)tables,
             (long long)sampler_n_batches(&l.sampler), (long long)l.lists.size.n_train);
 done:
     return status; /* the end of the process frees all */
