@@ -18,6 +18,7 @@ COMMANDS = {
     "synthetic": ("synthetic", "make a large synthetic dataset with all cores"),
     "epoch": ("bench_epoch", "seconds of an epoch of LightGCN"),
     "ease": ("bench_ease", "seconds of EASE and of a wide PCA on several numbers of ranks"),
+    "torture": ("torture", "try faults on the program: calls that fail, kills, flipped bits, delays"),
     "metrics": ("metrics", "print the test metrics of finished runs"),
     "source": ("source", "measure the source: lines, comments, long functions, circles between files"),
 }
@@ -29,6 +30,7 @@ LINKS = {
     "plot_spectrum": "spectrum",
     "same_bits": "same-bits",
     "make_synthetic": "synthetic",
+    "torture": "torture",
     "epoch": "epoch",
     "ease": "ease",
 }
