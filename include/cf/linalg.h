@@ -163,10 +163,23 @@ cf_status cf_linalg_eigen_panels(const cf_panels *panels, int64_t one_rank_dim, 
  * hides those below about 1e-8 of the largest. Collective. Errors: as cf_linalg_eigen_panels(). */
 cf_status cf_linalg_singular_panels(const cf_panels *panels, int64_t one_rank_dim,
                                     double *singular);
-/** The same of a table, not centred; summed by tiles of rows at fixed offsets, in their order, so
- * that grid and ranks change no bit. Collective over the grid. Errors: those, and NUMERIC (NaN or
- * infinity in the table). */
+/** The same of a table, not centred; of as many numbers as it has columns, those beyond its rows 0.
+ * Summed by tiles of rows, or, of fewer rows than columns, by tiles of columns, at fixed offsets in
+ * their order, so that grid and ranks change no bit. Collective over the grid. Errors: those, and
+ * NUMERIC (NaN or infinity in the table). */
 cf_status cf_linalg_singular(const cf_table *table, int64_t one_rank_dim, double *singular);
+
+/** What cf_linalg_singular() costs. */
+typedef struct cf_spectrum_cost {
+    double bytes; /* that rank 0, which holds most, holds meanwhile */
+    double flops; /* of all ranks; above `one_rank_dim` all share them, else rank 0 has most */
+} cf_spectrum_cost;
+/** Of a table of n_rows x dim. Exact to 2% and 20 KiB up to `one_rank_dim`, above it an estimate.
+ * Local. */
+cf_spectrum_cost cf_linalg_predict_singular(int64_t n_rows, int64_t dim, int n_ranks,
+                                            int64_t one_rank_dim);
+/** Its part of the panels and the eigenvalues of a dim x dim sum, without vectors. Local. */
+double cf_linalg_predict_panels(int64_t dim, int n_ranks, int64_t one_rank_dim);
 
 /** Measures of collapse from singular values s; all 0 if all s are. */
 enum { CF_SPECTRUM_TOPS = 5 };

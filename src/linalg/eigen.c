@@ -163,6 +163,11 @@ static int64_t eigen_one_reals(int64_t n, bool vectors)
     return 1 + 6 * n + (vectors ? 2 * n * n : LAPACK_BLOCK * n);
 }
 
+double linalg_eigen_one_bytes(int64_t n)
+{
+    return 8 * (double)(eigen_one_reals(n, false) + GUARD) + 4 * (double)(3 + 5 * n);
+}
+
 /* Local. Errors: MEMORY, NUMERIC. */
 static cf_status eigen_local(int64_t size, bool vectors, double *matrix, double *values)
 {

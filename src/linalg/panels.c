@@ -6,7 +6,7 @@
  * So an element is a sum over the tiles in their order, with the same bits on any number of ranks,
  * and nothing is exchanged but the tiles. Eigenvectors: rank 0 gathers S and calls LAPACK while S
  * is small, else all ranks call ScaLAPACK, whose bits depend on their number. */
-#include "cf/linalg.h"
+#include "scalapack.h"
 
 #include <cblas.h>
 #include <string.h>
@@ -214,4 +214,17 @@ cf_status cf_linalg_eigen_panels(const cf_panels *c, int64_t one_rank_dim, int64
 {
     return c->dim <= one_rank_dim ? eigen_on_one(c, n, values, vectors)
                                   : eigen_on_all(c, n, values, vectors);
+}
+
+/* Rank 0 has the longest panels. By all ranks: ScaLAPACK's matrix, and workspace of that order. */
+double cf_linalg_predict_panels(int64_t dim, int n_ranks, int64_t one_rank_dim)
+{
+    const double n = (double)dim;
+    double panels = 0;
+
+    for (int64_t first = 0; first < dim; first += PANEL * (int64_t)n_ranks)
+        panels += 8 * (double)(dim - first) * (double)cf_min(dim - first, PANEL);
+    return panels + 8 * n +
+           (dim <= one_rank_dim ? 8 * n * (n + PANEL) + linalg_eigen_one_bytes(dim)
+                                : 16 * n * n / n_ranks);
 }

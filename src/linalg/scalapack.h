@@ -23,6 +23,9 @@ void Cblacs_set(int context, int what, const int *value);
 /* `what`: sums over processes in one order whatever message comes first, and the same on all. */
 enum { BLACS_REPEATABLE = 15, BLACS_COHERENT = 16 };
 
+/** Bytes of LAPACK's workspace for the eigenvalues, without vectors, of an n x n matrix. Local. */
+double linalg_eigen_one_bytes(int64_t n);
+
 /* ---- LAPACK and ScaLAPACK: s is float32, d float64 ---- */
 
 void dsyevd_(const char *job, const char *triangle, const int *n, double *a, const int *lda,

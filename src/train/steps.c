@@ -90,6 +90,20 @@ static void log_bytes(const step_costs *costs)
            costs->maximum, parts);
 }
 
+/* What a look for collapse will cost: the larger of users and items. */
+static void log_collapse_cost(const run *r)
+{
+    const cf_dataset *d = r->dataset;
+    const cf_spectrum_cost cost =
+        cf_linalg_predict_singular(cf_max(d->n_users, d->n_items), r->table[CF_ITEMS]->dim,
+                                   r->world->size, r->options.select.one_rank_dim);
+
+    if (r->options.collapse_every > 0)
+        cf_log("a look for collapse holds about %.1f MiB on a rank meanwhile, and takes about %.2g "
+               "GFLOP a table",
+               cost.bytes / 1048576, 1e-9 * cost.flops);
+}
+
 /* Start the tables from noise, or from the language-model vectors (LLMInit). Collective. */
 static cf_status start_tables(run *r)
 {
@@ -119,6 +133,7 @@ static cf_status set_up(steps *s)
     CF_TRY(predict(s));
     run_log_set_up(r->grid, r->dataset, r->costs.memory);
     log_bytes(&r->costs);
+    log_collapse_cost(r);
     cf_par_log_libraries();
     CF_TRY(run_begin(r, start_tables));
 done:
