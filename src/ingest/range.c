@@ -9,18 +9,19 @@
 #include <inttypes.h>
 #include <sys/stat.h>
 
-/* This rank's even part of the file. The last range is open-ended: a file that still grows is read
- * to its end by then. */
+/* This rank's even part of the file, whose size rank 0 tells: the ranges of all ranks must fit
+ * together. The last range is open-ended: a file that still grows is read to its end by then. */
 static ingest_range make_range(const cf_par *world, const char *path)
 {
     const bool is_last = world->rank == world->size - 1;
     struct stat about = {0};
+    int64_t size = 0; /* stays where opening the file will give the error */
 
-    if (stat(path, &about) != 0) about.st_size = 0; /* opening the file gives the error */
-    return (ingest_range){
-        .begin = cf_par_even_start(about.st_size, world->size, world->rank),
-        .end =
-            is_last ? INT64_MAX : cf_par_even_start(about.st_size, world->size, world->rank + 1)};
+    if (world->rank == 0 && stat(path, &about) == 0) size = about.st_size;
+    cf_par_broadcast(world, &size, sizeof size, 0);
+    return (ingest_range){.begin = cf_par_even_start(size, world->size, world->rank),
+                          .end = is_last ? INT64_MAX
+                                         : cf_par_even_start(size, world->size, world->rank + 1)};
 }
 
 /* Empty lines are allowed at the end of the file alone. Those at the end of a range are an error if

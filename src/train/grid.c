@@ -89,6 +89,16 @@ cf_status grid_check_memory(const cf_dataset *dataset, const run_options *option
         options->closed.precision == CF_F64 ? ", solve_precision: float32" : "");
 }
 
+/* What rank 0 chose: a prediction counts threads, of which ranks may have different numbers. */
+static void tell_grid(const cf_par *world, int *n_rows, int *n_columns)
+{
+    int chosen[2] = {*n_rows, *n_columns};
+
+    cf_par_broadcast(world, chosen, sizeof chosen, 0);
+    *n_rows = chosen[0];
+    *n_columns = chosen[1];
+}
+
 /* Slices exchange no rows, so as many as there are segments; blocks divide the graph too, so more
  * of them where memory is short: of the divisors of the number of ranks, the most columns that fit
  * into 70% of the memory, or one column if none fits. */
@@ -105,8 +115,9 @@ static void choose_grid(const cf_dataset *dataset, const run_options *options, i
         if (world->size % columns != 0 || columns > segments) continue;
         *n_columns = columns;
         *n_rows = world->size / columns;
-        if (grid_predict_bytes(dataset, options, *n_rows, *n_columns) < 0.7 * available) return;
+        if (grid_predict_bytes(dataset, options, *n_rows, *n_columns) < 0.7 * available) break;
     }
+    tell_grid(world, n_rows, n_columns);
 }
 
 /* "ROWSxCOLUMNS". */
