@@ -91,6 +91,23 @@ done:
     return status;
 }
 
+/* A text with a zero byte would be cut silently wherever it is used as a C string. All texts of the
+ * document are looked at: names, values, and those in lists and mappings. */
+static cf_status check_texts(const config_source *source)
+{
+    char excerpt[80];
+
+    for (const yaml_node_t *node = source->document->nodes.start;
+         node < source->document->nodes.top; node++) {
+        const char *text = config_scalar(node);
+
+        if (text != NULL && strlen(text) != node->data.scalar.length)
+            return config_fail(source, node, config_excerpt(text, excerpt),
+                               "the text has a zero byte");
+    }
+    return CF_OK;
+}
+
 /* Read all of the document, then change `config`; on error nothing has changed. */
 static cf_status read_document(cf_config *config, const config_source *source)
 {
@@ -98,6 +115,7 @@ static cf_status read_document(cf_config *config, const config_source *source)
     const yaml_node_t *root = yaml_document_get_root_node(source->document);
     cf_status status = CF_OK;
 
+    CF_TRY(check_texts(source));
     if (root == NULL || config_is_null(root)) return CF_OK; /* an empty file gives no values */
     if (root->type != YAML_MAPPING_NODE)
         return config_fail(source, root, "not a file of settings",

@@ -307,12 +307,6 @@ done:
     return status;
 }
 
-/* A text with a zero byte would be cut silently wherever it is used as a C string. */
-static bool has_zero_byte(const yaml_node_t *node)
-{
-    return config_scalar(node) != NULL && strlen(config_scalar(node)) != node->data.scalar.length;
-}
-
 /* All three arrays get room for as many elements as the node has: no kind needs more, and the
  * readers above then never allocate more than their texts. */
 cf_status config_read_value(const config_source *source, const yaml_node_t *node,
@@ -331,9 +325,7 @@ cf_status config_read_value(const config_source *source, const yaml_node_t *node
     CF_TRY(CF_ALLOC(read.texts, capacity));
     read.n_texts = (int)capacity;
 
-    if (has_zero_byte(node))
-        status = config_fail(source, node, row->name, "the text has a zero byte");
-    else if (row->kind == CF_SETTING_INT_LIST || row->kind == CF_SETTING_REAL_LIST)
+    if (row->kind == CF_SETTING_INT_LIST || row->kind == CF_SETTING_REAL_LIST)
         status = read_list(source, node, row, &read);
     else if (row->kind == CF_SETTING_MAP)
         status = read_map(source, node, row, &read);
