@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Append one line without its end, unless it is blank. `capacity`: of ids->start and ids->bytes. */
-static cf_status append_line(char *line, ssize_t length, int64_t capacity[2], cf_strings *ids)
+static cf_status append_line(char *line, int64_t length, int64_t capacity[2], cf_strings *ids)
 {
     int64_t end = ids->count > 0 ? ids->start[ids->count] : 0;
     cf_status status = CF_OK;
@@ -25,12 +25,19 @@ done:
     return status;
 }
 
-/* getline() grows its own buffer, so an id may have any length; a zero byte would end it early. */
+/* The first line may begin with UTF-8's byte order mark, which some editors put there. */
+static int64_t skip_mark(const char *line, int64_t number)
+{
+    return number == 1 && strncmp(line, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
+
+/* getline() grows its own buffer, so an id may have any length; a zero byte would end it early. It
+ * also ends before the end of the file where memory does, which ferror() does not say. */
 cf_status cli_read_ids(const char *path, cf_strings *out)
 {
     FILE *file = fopen(path, "r");
     cf_strings ids = {0};
-    int64_t capacity[2] = {0, 0}, number = 0;
+    int64_t capacity[2] = {0, 0}, number = 0, skip;
     char *line = NULL;
     size_t size = 0;
     ssize_t length;
@@ -41,8 +48,10 @@ cf_status cli_read_ids(const char *path, cf_strings *out)
         number++; /* blank lines count, so that it is the editor's line number */
         CF_REQUIRE(strlen(line) == (size_t)length, CF_ERR_FORMAT,
                    "%s:%lld: has a zero byte, expected one id a line", path, (long long)number);
-        CF_TRY(append_line(line, length, capacity, &ids));
+        skip = skip_mark(line, number);
+        CF_TRY(append_line(line + skip, length - skip, capacity, &ids));
     }
+    CF_REQUIRE(feof(file) || ferror(file), CF_ERR_MEMORY, "%s: out of memory", path);
     CF_REQUIRE(!ferror(file), CF_ERR_IO, "%s: cannot read (%s)", path, strerror(errno));
     CF_REQUIRE(ids.count > 0, CF_ERR_FORMAT, "%s: is empty, expected one id a line", path);
     *out = ids;

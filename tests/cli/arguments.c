@@ -271,7 +271,14 @@ static void ids_are_read_one_a_line(void **state)
         const char *text;
         int64_t count;
         cf_status status;
-    } cases[] = {{"a\nb\r\n\nc c", 3, CF_OK}, {"\n\n", 0, CF_ERR_FORMAT}, {"", 0, CF_ERR_FORMAT}};
+    } cases[] = {{"a\nb\r\n\nc c", 3, CF_OK},
+                 {"\xef\xbb\xbf"
+                  "a\nb\nc c\n",
+                  3, CF_OK},
+                 {"\xef\xbb\xbf\r\na\nb\nc c", 3, CF_OK},
+                 {"\xef\xbb\xbf", 0, CF_ERR_FORMAT},
+                 {"\n\n", 0, CF_ERR_FORMAT},
+                 {"", 0, CF_ERR_FORMAT}};
     char name[32];
     const char *path;
 
@@ -288,6 +295,7 @@ static void ids_are_read_one_a_line(void **state)
         assert_int_equal(cli_read_ids(path, &ids), cases[k].status);
         assert_int_equal(ids.count, cases[k].count);
         if (cases[k].status == CF_OK) {
+            assert_string_equal(ids.bytes, "a");
             assert_string_equal(ids.bytes + ids.start[1], "b");
             assert_string_equal(ids.bytes + ids.start[2], "c c");
             assert_int_equal(cli_check_distinct("f", &ids, (int64_t[]){4, 0, 9}), CF_OK);
