@@ -116,7 +116,7 @@ void ingest_close_records(ingest_records *records);
 /* ---- Numbers and messages (number.c) --------------------------------------------------------- */
 
 /** Parse a decimal number with fraction and exponent and nothing before or after. False if the text
- * is not one, or is not finite. One byte after `length` may be read. */
+ * is not one, or is not finite. */
 bool ingest_parse_number(const char *text, int64_t length, double *out);
 /** Input made fit for a message: at most 40 bytes, control characters as '?'. Static buffer. */
 const char *ingest_excerpt(const char *text, int64_t length);

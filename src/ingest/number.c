@@ -26,10 +26,10 @@ static bool parse_by_strtod(const char *text, int64_t length, double *out)
 {
     char copy[64], *end;
 
-    if (length >= (int64_t)sizeof copy || strspn(text, "0123456789+-.eE") < (size_t)length)
-        return false;
+    if (length >= (int64_t)sizeof copy) return false;
     memcpy(copy, text, (size_t)length);
     copy[length] = 0;
+    if (strspn(copy, "0123456789+-.eE") < (size_t)length) return false;
     *out = strtod(copy, &end);
     return length > 0 && end == copy + length && isfinite(*out);
 }
