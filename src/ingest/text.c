@@ -13,7 +13,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { READ_BYTES = 256 << 10 }; /* small enough to stay in the cache until it is parsed */
+#ifndef CF_READ_BYTES /* set by fuzzers, whose files would end before the first block does */
+#define CF_READ_BYTES (256 << 10)
+#endif
+enum { READ_BYTES = CF_READ_BYTES }; /* small enough to stay in the cache until it is parsed */
 
 /* Move the rest to the front of the buffer and make room for a block behind it. */
 static cf_status make_room_for_block(ingest_text *text)
@@ -116,7 +119,9 @@ double ingest_text_progress(const ingest_text *text)
     const int64_t begin = text->range != NULL ? text->range->begin : 0;
     const int64_t end = cf_min(text->stop, text->size);
 
-    return at < end ? (double)(at - begin) / (double)(end - begin) : 1;
+    if (at >= end) return 1;
+    if (at <= begin) return 0; /* skip_to() begins one byte before the range */
+    return (double)(at - begin) / (double)(end - begin);
 }
 
 /* The range learns here what was read of it, also after an error: a second reading needs it. */
