@@ -59,10 +59,10 @@ int64_t cf_par_displacements(const int *count, int *start, int n);
 void cf_par_broadcast(const cf_par *par, void *bytes, int64_t size, int root);
 
 /**
- * Send records of `size` bytes to the ranks they belong to. `records` has counts[0] of them for
- * rank 0, then counts[1] for rank 1, ...; `*out` is new, to be freed with cf_free(): those of rank
- * 0 for this rank, got[0] of them, then those of rank 1, ... Any number of bytes. Collective.
- * Errors: MEMORY.
+ * Send records of `size` bytes to the ranks they belong to. `records` (NULL if there are none) has
+ * counts[0] of them for rank 0, then counts[1] for rank 1, ...; `*out` is new, to be freed with
+ * cf_free(): those of rank 0 for this rank, got[0] of them, then those of rank 1, ... Any number of
+ * bytes. Collective. Errors: MEMORY.
  */
 cf_status cf_par_exchange(const cf_par *par, size_t size, const int64_t *counts,
                           const void *records, int64_t *got, void *out);

@@ -37,7 +37,7 @@ static int64_t sum_before(const int64_t *counts, int rank)
 cf_status cf_par_exchange(const cf_par *par, size_t size, const int64_t *counts,
                           const void *records, int64_t *got, void *out)
 {
-    const char *mine = records;
+    const char *mine = records != NULL ? records : ""; /* NULL: there is nothing to send */
     const int64_t bytes = (int64_t)size;
     char *all = NULL;
     cf_status status;
