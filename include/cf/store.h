@@ -71,10 +71,12 @@ cf_status cf_store_write_whole(cf_store *store, const char *name, cf_type type, 
                                const void *data);
 
 /** Type and shape of an array; 1-D arrays have shape[1] = 1. Errors: FORMAT (no such array, or not
- * one of this program), MEMORY. */
+ * one of this program: a link, data in other files, more elements than the file can hold), IO,
+ * MEMORY. */
 cf_status cf_store_shape(cf_store *store, const char *name, cf_type *type, int64_t shape[2]);
-/** Is there such an array (or group)? Local, the same on every rank. */
-bool cf_store_has(const cf_store *store, const char *name);
+/** Is there such an array (or group)? Errors, where it cannot be told: FORMAT (damaged, or reached
+ * by a link), IO, MEMORY. */
+cf_status cf_store_has(cf_store *store, const char *name, bool *out);
 /** Read this rank's slab as `type`, which must be the array's, but F16 can be read as F32.
  * Checksums are added up but not compared: see cf_store_verify(). Errors: FORMAT (no such array,
  * another type), IO, MEMORY. */
@@ -86,6 +88,11 @@ cf_status cf_store_read(cf_store *store, const char *name, cf_type type, const c
  * otherwise). Errors: FORMAT ("FILE: /name is damaged (rows A to B)"), MEMORY.
  */
 cf_status cf_store_verify(cf_store *store, const char *name);
+/** Read some rows of a 1-D array of `type` (a slab of one column), verified: each rank its own, in
+ * any number of calls, apart from what cf_store_read() reads. Reads whole blocks of 65536 rows.
+ * Errors: FORMAT (no such array, another type, damaged), IO, MEMORY. */
+cf_status cf_store_read_verified(cf_store *store, const char *name, cf_type type,
+                                 const cf_slab *slab, void *data);
 /** Read a small array whole on every rank, verified. `*out` (address of a pointer to elements of
  * `type`) is new, `*count` elements, freed with cf_free(). Errors: FORMAT, IO, MEMORY. */
 cf_status cf_store_read_whole(cf_store *store, const char *name, cf_type type, int64_t *count,
@@ -93,16 +100,19 @@ cf_status cf_store_read_whole(cf_store *store, const char *name, cf_type type, i
 
 /** Attributes of the file. Every rank writes the same value, in place of an older one. A text has
  * at most 60 KiB; a longer one belongs in an array of U8. Errors: IO. Reading: FORMAT if the
- * attribute is absent or of another type (`*value` untouched). */
+ * attribute is absent, of another type or not one value (`*value` untouched), IO, MEMORY. */
 cf_status cf_store_write_int(cf_store *store, const char *name, int64_t value);
 cf_status cf_store_write_real(cf_store *store, const char *name, double value);
 cf_status cf_store_write_text(cf_store *store, const char *name, const char *value);
 cf_status cf_store_read_int(cf_store *store, const char *name, int64_t *value);
 cf_status cf_store_read_real(cf_store *store, const char *name, double *value);
+/** Is there such an attribute? Errors, where it cannot be told: FORMAT (damaged), IO, MEMORY. */
+cf_status cf_store_has_attribute(cf_store *store, const char *name, bool *out);
 /** `*value` is new, freed with cf_free(). */
 cf_status cf_store_read_text(cf_store *store, const char *name, char **value);
 
-/** What is in an attribute; OTHER: several values, or a type that is none of these. */
+/** What is in an attribute; OTHER: several values, or none of these: a text of variable length is
+ * not. */
 typedef enum cf_attribute_type {
     CF_ATTRIBUTE_INT,
     CF_ATTRIBUTE_REAL,
@@ -118,7 +128,7 @@ typedef struct cf_attribute {
     char *text;
 } cf_attribute;
 /** All attributes of an opened file, in order of their names: the same on every rank. `*out` is new
- * (`*count` of them), freed with cf_store_destroy_attributes(). Errors: FORMAT, MEMORY. */
+ * (`*count` of them), freed with cf_store_destroy_attributes(). Errors: FORMAT, IO, MEMORY. */
 cf_status cf_store_attributes(const cf_store *store, cf_attribute **out, int64_t *count);
 void cf_store_destroy_attributes(cf_attribute **attributes, int64_t count);
 
@@ -128,22 +138,23 @@ void cf_store_destroy_attributes(cf_attribute **attributes, int64_t count);
 cf_status cf_store_digest(cf_store *store, uint64_t *out);
 
 /** Names of the arrays of an opened file, without the checksums, sorted, separated by '\n'. `*out`
- * is new, freed with cf_free(). Errors: FORMAT, MEMORY. */
+ * is new, freed with cf_free(). Errors: FORMAT (also a link), IO, MEMORY. */
 cf_status cf_store_list(cf_store *store, char **out);
 
 /**
  * A matrix in an HDF5 file of another program: 2-D, of floating-point numbers of any size and byte
- * order, in any layout. All functions on it are Local: each process opens the file for itself.
+ * order, in any layout that lies in the file itself. All functions on it are Local: each process
+ * opens the file for itself.
  */
 typedef struct cf_external cf_external;
-/** Does the file begin as an HDF5 file does, whatever its name? False if it cannot be read. Local.
- */
-bool cf_store_is_hdf5(const char *path);
+/** Does the file begin as an HDF5 file does, whatever its name? Local. Errors: IO. */
+cf_status cf_store_is_hdf5(const char *path, bool *out);
 /**
  * Open a matrix; `dataset` is its name in the file, or NULL if the file has only one. It is read as
  * `*type`: CF_F16, CF_F32, or CF_F64 for numbers of more than 32 bits; `shape`: rows, columns.
  * `*out` is new, to be closed. Errors: FORMAT (not HDF5, truncated, no such dataset, several
- * matrices, not 2-D, not floating point, never written), MEMORY.
+ * matrices, not 2-D, not floating point, reached by a link, made of other datasets, in other files,
+ * not all written), MEMORY.
  */
 cf_status cf_store_open_external(const char *path, const char *dataset, cf_external **out,
                                  cf_type *type, int64_t shape[2]);

@@ -14,6 +14,7 @@
 #include "cf/ckpt.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -165,6 +166,8 @@ static cf_status read_settings(const cf_par *world, cf_store *store, char **out)
     cf_status status;
 
     CF_TRY(cf_store_read_whole(store, "/settings", CF_U8, &count, &bytes));
+    CF_REQUIRE(memchr(bytes, 0, (size_t)count) == NULL, CF_ERR_FORMAT,
+               "%s: /settings has a NUL byte, expected YAML", cf_store_path(store));
     CF_TRY(cf_par_agree(world, CF_ALLOC(text, count + 1)));
     memcpy(text, bytes, (size_t)count);
     *out = text;
@@ -192,31 +195,53 @@ done:
     return status;
 }
 
-/* Older programs did not write the attribute. Collective. */
-static cf_status read_most_bad(cf_store *store, int64_t *out)
+/* Attributes have no checksum of this program: each must be what a run can come to. How many
+ * batches an epoch has, the run itself knows. Local. */
+static cf_status check_progress(const char *path, const cf_run_progress *p)
 {
-    const cf_status status = cf_store_read_int(store, most_bad_name, out);
-
-    if (status != CF_ERR_FORMAT) return status;
-    *out = CF_CKPT_UNKNOWN;
+    if (p->best_epoch > p->epoch || p->n_bad_evals > p->epoch - p->best_epoch)
+        return CF_FAIL(CF_ERR_FORMAT,
+                       "%s: best epoch %" PRId64 " and %" PRId64 " evaluations since, of %" PRId64
+                       " epochs",
+                       path, p->best_epoch, p->n_bad_evals, p->epoch);
+    if (p->seconds < 0)
+        return CF_FAIL(CF_ERR_FORMAT, "%s: attribute seconds is %g, expected 0 or more", path,
+                       p->seconds);
     return CF_OK;
 }
 
-/* The counterpart of write_progress(). Collective. */
+/* One attribute of progress: a finite number, or a count. Collective. */
+static cf_status read_field(cf_store *store, const char *name, bool real, void *field)
+{
+    cf_status status;
+
+    if (real) {
+        CF_TRY(cf_store_read_real(store, name, field));
+        CF_REQUIRE(isfinite(*(const double *)field), CF_ERR_FORMAT,
+                   "%s: attribute %s is not a finite number", cf_store_path(store), name);
+    } else {
+        CF_TRY(cf_store_read_int(store, name, field));
+        CF_REQUIRE(*(const int64_t *)field >= 0, CF_ERR_FORMAT,
+                   "%s: attribute %s is %" PRId64 ", expected 0 or more", cf_store_path(store),
+                   name, *(const int64_t *)field);
+    }
+done:
+    return status;
+}
+
+/* The counterpart of write_progress(). Older programs did not write most_bad_name. Collective. */
 static cf_status read_progress(cf_store *store, cf_run_progress *progress)
 {
-    cf_status status = CF_OK;
+    bool has = false;
+    cf_status status;
 
-    for (int k = 0; k < N_PROGRESS_FIELDS; k++) {
-        void *field = (char *)progress + progress_fields[k].offset;
-
-        if (progress_fields[k].name == most_bad_name)
-            CF_TRY(read_most_bad(store, field));
-        else if (progress_fields[k].real)
-            CF_TRY(cf_store_read_real(store, progress_fields[k].name, field));
-        else
-            CF_TRY(cf_store_read_int(store, progress_fields[k].name, field));
-    }
+    CF_TRY(cf_store_has_attribute(store, most_bad_name, &has));
+    progress->most_bad_evals = CF_CKPT_UNKNOWN;
+    for (int k = 0; k < N_PROGRESS_FIELDS; k++)
+        if (has || progress_fields[k].name != most_bad_name)
+            CF_TRY(read_field(store, progress_fields[k].name, progress_fields[k].real,
+                              (char *)progress + progress_fields[k].offset));
+    CF_TRY(check_progress(cf_store_path(store), progress));
 done:
     return status;
 }
@@ -242,8 +267,17 @@ static cf_status check_shapes(cf_ckpt_file *file)
 {
     cf_status status;
 
-    file->closed = cf_store_has(file->store, similarity_name);
-    if (file->closed) return check_shape(file, similarity_name, file->n_items, file->n_items);
+    CF_TRY(cf_store_has(file->store, similarity_name, &file->closed));
+    CF_REQUIRE(file->n_users >= 1 && file->n_items >= 1 && file->dim >= 1, CF_ERR_FORMAT,
+               "%s: n_users, n_items and dim are %" PRId64 ", %" PRId64 " and %" PRId64
+               ", expected at least 1",
+               cf_store_path(file->store), file->n_users, file->n_items, file->dim);
+    if (file->closed) {
+        CF_REQUIRE(file->dim == file->n_items, CF_ERR_FORMAT,
+                   "%s: dim is %" PRId64 ", expected the %" PRId64 " items of %s",
+                   cf_store_path(file->store), file->dim, file->n_items, similarity_name);
+        return check_shape(file, similarity_name, file->n_items, file->n_items);
+    }
     CF_TRY(check_shape(file, table_name[CF_USERS], file->n_users, file->dim));
     CF_TRY(check_shape(file, table_name[CF_ITEMS], file->n_items, file->dim));
 done:
@@ -307,17 +341,20 @@ static cf_status check_optim(cf_store *store, const cf_optim *optim, int64_t *st
 {
     const int needed = cf_optim_n_moments(optim);
     int found = 0;
-    cf_status status = cf_store_read_int(store, "optimizer_steps", steps);
+    bool has_steps = false;
+    cf_status status;
 
+    CF_TRY(cf_store_has_attribute(store, "optimizer_steps", &has_steps));
     /* A missing attribute is a file of the best epoch, which is saved without an optimizer. */
-    if (status == CF_ERR_FORMAT)
-        status = CF_FAIL(CF_ERR_FORMAT,
-                         "%s: has no optimizer state, so that training cannot go on from it",
-                         cf_store_path(store));
-    CF_TRY(status);
+    CF_REQUIRE(has_steps, CF_ERR_FORMAT,
+               "%s: has no optimizer state, so that training cannot go on from it",
+               cf_store_path(store));
+    CF_TRY(cf_store_read_int(store, "optimizer_steps", steps));
+    CF_REQUIRE(*steps >= 0, CF_ERR_FORMAT, "%s: optimizer_steps is %" PRId64 ", expected 0 or more",
+               cf_store_path(store), *steps);
     /* Moments are counted by their names; both tables have equally many. */
-    while (found < MAX_MOMENTS && cf_store_has(store, moment_name[CF_USERS][found]))
-        found++;
+    for (bool has = true; has && found < MAX_MOMENTS; found += has)
+        CF_TRY(cf_store_has(store, moment_name[CF_USERS][found], &has));
     CF_REQUIRE(found == needed, CF_ERR_FORMAT,
                "%s: has %d moments of each table, expected %d: it comes from another learner",
                cf_store_path(store), found, needed);

@@ -17,9 +17,14 @@ typedef struct dataset_names {
 extern const dataset_names dataset_name_arrays[];
 
 /** Elements first .. first + count - 1 of a 1-D array. Collective; each rank its own range, count
- * may be 0. Errors: those of cf_store_read(). */
+ * may be 0. All ranks together read each element once, and then call cf_store_verify(). Errors:
+ * those of cf_store_read(). */
 cf_status dataset_read_part(cf_store *store, const char *name, cf_type type, int64_t first,
                             int64_t count, void *data);
+/** The same for any ranges: what they have is verified at once. Errors: those of
+ * cf_store_read_verified(). */
+cf_status dataset_read_verified(cf_store *store, const char *name, cf_type type, int64_t first,
+                                int64_t count, void *data);
 
 /** FORMAT unless values[0..count) ascend (equal allowed) within bounds[0] .. bounds[1]. Local. */
 cf_status dataset_check_offsets(cf_store *store, const char *name, const int64_t *values,

@@ -1,7 +1,8 @@
 /* Names: ids of users and items, and titles of items. In the file they are all bytes, a NUL after
- * each name, and count + 1 offsets. Offsets are checked before they are used, and every name must
- * end where its offset says, so that a damaged file cannot lead out of memory. Ids are looked up by
- * one pass over the file: sorted queries in memory, names in passes of 65536 a rank.
+ * each name, and count + 1 offsets. Both are verified as they are read, offsets are checked before
+ * they are used, and every name must end where its offset says, so that no file can lead out of
+ * memory. Ids are looked up by one pass over the file: sorted queries in memory, names in passes of
+ * 65536 a rank, whose offsets are one block of checksums.
  */
 #include "internal.h"
 
@@ -70,7 +71,7 @@ static cf_status read_names(cf_store *store, const cf_par *world, cf_name_kind w
 
     CF_TRY(cf_par_agree(world, CF_ALLOC(names.start, count + 1)));
     CF_TRY(cf_store_shape(store, array->bytes, &type, shape));
-    CF_TRY(dataset_read_part(store, array->start, CF_I64, first, rows, names.start));
+    CF_TRY(dataset_read_verified(store, array->start, CF_I64, first, rows, names.start));
     status = dataset_check_offsets(store, array->start, names.start, rows,
                                    (const int64_t[2]){0, shape[0]});
     /* a rank whose range is empty has no first offset; it still enters both reads */
@@ -82,7 +83,7 @@ static cf_status read_names(cf_store *store, const cf_par *world, cf_name_kind w
     }
     if (status == CF_OK) status = CF_ALLOC(names.bytes, size);
     CF_TRY(cf_par_agree(world, status));
-    CF_TRY(dataset_read_part(store, array->bytes, CF_U8, begin, size, names.bytes));
+    CF_TRY(dataset_read_verified(store, array->bytes, CF_U8, begin, size, names.bytes));
     CF_TRY(cf_par_agree(world, check_names(store, array->bytes, &names)));
     *out = names;
     names = (cf_strings){0};
@@ -96,10 +97,15 @@ cf_status cf_dataset_read_names(const cf_dataset *dataset, cf_name_kind which, i
                                 int64_t count, cf_strings *out)
 {
     const int64_t range[2] = {first, count};
+    bool has = true;
+    cf_status status = CF_OK;
 
-    if (!cf_store_has(dataset->store, dataset_name_arrays[which].start))
-        return create_empty_titles(dataset->world, count, out);
-    return read_names(dataset->store, dataset->world, which, range, out);
+    if (which == CF_ITEM_TITLES)
+        CF_TRY(cf_store_has(dataset->store, dataset_name_arrays[which].start, &has));
+    CF_TRY(has ? read_names(dataset->store, dataset->world, which, range, out)
+               : create_empty_titles(dataset->world, count, out));
+done:
+    return status;
 }
 
 /* Used in messages: if the name cannot be read, the number alone has to do. */
@@ -147,27 +153,25 @@ static void answer_queries(const query *list, int64_t count, const char *id, int
         out[list[low].index] = number;
 }
 
-/* Read all names, each rank an even part, and answer the queries. All ranks take the same number of
- * passes, the last ones maybe with no names. Collective. */
+/* Read all names, rank r the passes r, r + size, ..., and answer the queries. All ranks take part
+ * in each turn, in the last one maybe with no names. Collective. */
 static cf_status scan_names(const cf_dataset *dataset, cf_name_kind which, const query *list,
                             int64_t count, int64_t *out)
 {
     const cf_par *world = dataset->world;
     const int64_t n = which == CF_USER_IDS ? dataset->n_users : dataset->n_items;
-    const int64_t end = cf_par_even_start(n, world->size, world->rank + 1);
-    const int64_t passes = cf_ceil_div(n / world->size + 1, NAMES_PER_PASS);
-    int64_t at = cf_par_even_start(n, world->size, world->rank);
+    const int64_t turns = cf_ceil_div(cf_ceil_div(n, NAMES_PER_PASS), world->size);
     cf_strings names = {0};
     cf_status status = CF_OK;
 
-    for (int64_t pass = 0; pass < passes; pass++) {
-        const int64_t some = cf_min(end - at, NAMES_PER_PASS);
+    for (int64_t turn = 0; turn < turns; turn++) {
+        const int64_t first = cf_min((turn * world->size + world->rank) * NAMES_PER_PASS, n);
+        const int64_t some = cf_min(n - first, NAMES_PER_PASS);
 
-        CF_TRY(cf_dataset_read_names(dataset, which, at, some, &names));
+        CF_TRY(cf_dataset_read_names(dataset, which, first, some, &names));
         for (int64_t k = 0; k < some; k++)
-            answer_queries(list, count, names.bytes + names.start[k], at + k, out);
+            answer_queries(list, count, names.bytes + names.start[k], first + k, out);
         cf_dataset_destroy_strings(&names);
-        at += some;
     }
 done:
     return status;

@@ -1,8 +1,10 @@
 /* Opening a dataset file: its counts are read, and its arrays must have the shapes that follow from
- * them, so that no later read can leave an array. Nothing else is read. */
+ * them, so that no later read can leave an array. Nothing else is read but the checksums. */
 #include "internal.h"
 
 #include <inttypes.h>
+
+static const int64_t max_count = (int64_t)1 << 48; /* far above any file: no sum can overflow */
 
 /* A 1-D array of this type with this number of rows. */
 static cf_status expect_shape(cf_store *store, const char *name, cf_type type, int64_t rows)
@@ -38,11 +40,14 @@ static cf_status read_counts(cf_dataset *dataset)
         cf_status status = cf_store_read_int(dataset->store, counts[k].name, counts[k].value);
 
         if (status != CF_OK) return status;
-        if (*counts[k].value < counts[k].low)
-            return CF_FAIL(CF_ERR_FORMAT, "%s: %s is %" PRId64 ", expected at least %" PRId64,
+        if (*counts[k].value < counts[k].low || *counts[k].value > max_count)
+            return CF_FAIL(CF_ERR_FORMAT, "%s: %s is %" PRId64 ", expected %" PRId64 " to %" PRId64,
                            cf_dataset_path(dataset), counts[k].name, *counts[k].value,
-                           counts[k].low);
+                           counts[k].low, max_count);
     }
+    if (dataset->n_missing > dataset->n_items)
+        return CF_FAIL(CF_ERR_FORMAT, "%s: n_missing is %" PRId64 " of %" PRId64 " items",
+                       cf_dataset_path(dataset), dataset->n_missing, dataset->n_items);
     return CF_OK;
 }
 
@@ -68,11 +73,12 @@ static cf_status check_arrays(const cf_dataset *dataset)
     cf_status status = CF_OK;
     cf_type type;
     int64_t shape[2];
+    bool titles = false;
 
     for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++)
         CF_TRY(expect_shape(store, arrays[k].name, arrays[k].type, arrays[k].rows));
-    if (cf_store_has(store, "/items/title_start"))
-        CF_TRY(expect_shape(store, "/items/title_start", CF_I64, dataset->n_items + 1));
+    CF_TRY(cf_store_has(store, "/items/title_start", &titles));
+    if (titles) CF_TRY(expect_shape(store, "/items/title_start", CF_I64, dataset->n_items + 1));
     /* without vectors neither array exists; the type of the vectors is the file's choice */
     if (dataset->embedding_dim == 0) goto done;
     CF_TRY(expect_shape(store, "/items/embedding_present", CF_U8, dataset->n_items));
@@ -128,7 +134,7 @@ cf_status cf_dataset_read_item_counts(const cf_dataset *dataset, int64_t first, 
     cf_status status;
 
     CF_TRY(cf_par_agree(dataset->world, CF_ALLOC(ptr, count + 1)));
-    CF_TRY(dataset_read_part(dataset->store, "/train/item_ptr", CF_I64, first, rows, ptr));
+    CF_TRY(dataset_read_verified(dataset->store, "/train/item_ptr", CF_I64, first, rows, ptr));
     status = dataset_check_offsets(dataset->store, "/train/item_ptr", ptr, rows, bounds);
     CF_TRY(cf_par_agree(dataset->world, status));
     for (int64_t k = 0; k < count; k++)

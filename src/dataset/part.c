@@ -1,6 +1,7 @@
 /* Ranges of the file's 1-D arrays, and the check of offsets, which every reader of lists and of
  * names shares. An offset outside of its array would make a reader leave its memory, so offsets are
- * checked before their use; the checksums are verified only after all has been read.
+ * checked before their use, for a file with right checksums may still have wrong content. Arrays
+ * that all ranks together read once are verified as a whole, others block by block.
  */
 #include "internal.h"
 
@@ -12,6 +13,14 @@ cf_status dataset_read_part(cf_store *store, const char *name, cf_type type, int
     const cf_slab slab = {first, count, 0, 1, 1};
 
     return cf_store_read(store, name, type, &slab, data);
+}
+
+cf_status dataset_read_verified(cf_store *store, const char *name, cf_type type, int64_t first,
+                                int64_t count, void *data)
+{
+    const cf_slab slab = {first, count, 0, 1, 1};
+
+    return cf_store_read_verified(store, name, type, &slab, data);
 }
 
 cf_status dataset_check_offsets(cf_store *store, const char *name, const int64_t *values,

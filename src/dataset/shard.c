@@ -30,6 +30,7 @@ static cf_status cut_blocks(const cf_dataset *dataset, cf_store *store, const ch
     CF_TRY(cf_par_agree(world, CF_ALLOC(ptr, count)));
     CF_TRY(dataset_read_part(store, name, CF_I64, first, count, ptr));
     CF_TRY(cf_par_agree(world, dataset_check_offsets(store, name, ptr, count, bounds)));
+    CF_TRY(cf_store_verify(store, name));
     for (int b = 1; b < blocks->count; b++) {
         int64_t k =
             cf_dataset_find_work(ptr, first, count, cf_par_even_start(total, blocks->count, b));
@@ -189,23 +190,20 @@ done:
     return status;
 }
 
-/* Boundaries are read through one handle of the file and lists through another: each reads every
- * pointer once, as verification demands. */
+/* Pointers are read twice, for the boundaries and for the lists, and verified each time. A handle
+ * of its own leaves no half-read array behind in the dataset's. */
 static cf_status fill_shard(const cf_dataset *dataset, const cf_grid *grid, cf_shard *shard)
 {
     reader in = {dataset, NULL, grid, grid->my_column == 0};
-    const char *path = cf_dataset_path(dataset);
     cf_status status;
 
-    CF_TRY(cf_store_open(dataset->world, path, "dataset", &in.store));
+    CF_TRY(cf_store_open(dataset->world, cf_dataset_path(dataset), "dataset", &in.store));
     CF_TRY(cut_blocks(dataset, in.store, "/train/user_ptr", dataset->n_users, &shard->users));
     CF_TRY(cut_blocks(dataset, in.store, "/train/item_ptr", dataset->n_items, &shard->items));
-    cf_store_close(&in.store);
     shard->first_user = shard->users.start[grid->my_row];
     shard->n_users = shard->users.start[grid->my_row + 1] - shard->first_user;
     shard->first_item = shard->items.start[grid->my_row];
     shard->n_items = shard->items.start[grid->my_row + 1] - shard->first_item;
-    CF_TRY(cf_store_open(dataset->world, path, "dataset", &in.store));
     CF_TRY(read_all_lists(&in, shard));
 done:
     cf_store_close(&in.store);

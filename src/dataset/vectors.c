@@ -94,6 +94,9 @@ cf_status cf_dataset_refuse_missing(const cf_dataset *dataset, const char *accep
 
     if (dataset->n_missing == 0) return CF_OK;
     CF_TRY(find_first_missing(dataset, &missing));
+    CF_REQUIRE(missing < dataset->n_items, CF_ERR_FORMAT,
+               "%s: n_missing is %" PRId64 ", but every item has a vector",
+               cf_dataset_path(dataset), dataset->n_missing);
     cf_dataset_describe(dataset, CF_ITEM_IDS, missing, item, sizeof item);
     status =
         CF_FAIL(CF_ERR_FORMAT,

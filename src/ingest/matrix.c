@@ -83,11 +83,13 @@ cf_status ingest_open_matrix(const char *source, ingest_matrix *out)
 {
     const char *dataset;
     char *file = NULL;
+    bool hdf5 = false;
     cf_status status;
 
     *out = (ingest_matrix){.name = source, .fd = -1};
     CF_TRY(cf_ingest_split_source(source, &file, &dataset));
-    if (cf_store_is_hdf5(file))
+    CF_TRY(cf_store_is_hdf5(file, &hdf5));
+    if (hdf5)
         CF_TRY(open_hdf5(file, dataset, out));
     else if (dataset != NULL)
         CF_TRY(CF_FAIL(CF_ERR_FORMAT, "%s: not an HDF5 file, expected one with a dataset %s", file,

@@ -5,6 +5,8 @@
  * and broadcasts it. */
 #include "internal.h"
 
+#include <math.h>
+
 static const char components_name[] = "/selection/directions";
 
 /* Rank 0 has all rows of a matrix; the others have none. */
@@ -108,12 +110,14 @@ done:
 
 cf_status cf_select_read(const cf_par *par, cf_store *store, cf_selection **out)
 {
-    const bool dims = cf_store_has(store, "/selection/dims");
+    bool dims = false, map = false;
     cf_selection *selection = NULL;
     int64_t unit = 0;
     cf_status status;
 
-    if (!dims && !cf_store_has(store, components_name)) {
+    CF_TRY(cf_store_has(store, "/selection/dims", &dims));
+    CF_TRY(cf_store_has(store, components_name, &map));
+    if (!dims && !map) {
         *out = NULL;
         return CF_OK;
     }
@@ -123,7 +127,14 @@ cf_status cf_select_read(const cf_par *par, cf_store *store, cf_selection **out)
     CF_TRY(cf_store_read_real(store, "selection_gain", &selection->gain));
     CF_TRY(cf_store_read_int(store, "selection_unit", &unit));
     CF_TRY(cf_store_read_int(store, "selection_n_popular", &selection->n_popular));
-    selection->unit = unit != 0;
+    CF_REQUIRE(isfinite(selection->factor) && isfinite(selection->gain) &&
+                   (unit == 0 || unit == 1) && selection->n_popular >= 0,
+               CF_ERR_FORMAT,
+               "%s: the selection has factor %g, gain %g, unit %lld, n_popular %lld, expected "
+               "finite numbers, 0 or 1, and 0 or more",
+               cf_store_path(store), selection->factor, selection->gain, (long long)unit,
+               (long long)selection->n_popular);
+    selection->unit = unit == 1;
     *out = selection;
     selection = NULL;
 done:

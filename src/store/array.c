@@ -1,10 +1,12 @@
 /* The arrays of a file: a table of those that were added or found so far, each with its open HDF5
  * dataset and with this rank's checksums. Datasets are contiguous, and allocated when they are
  * added, so that the file's length is known before data is written (reserve.c). Times are not
- * recorded, so that equal content gives equal bytes.
+ * recorded, so that equal content gives equal bytes. A file that is read may come from anywhere: an
+ * array must lie in it whole, reached without links, before anything of it is read.
  */
 #include "internal.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 /* ---- The table ---- */
@@ -37,6 +39,7 @@ static bool close_array(store_array *array)
 
     cf_free(&array->name);
     cf_free(&array->sums);
+    cf_free(&array->stored);
     return closed;
 }
 
@@ -73,6 +76,7 @@ cf_status store_create_groups(cf_store *store, const char *name)
     H5Pset_obj_track_times(creation, false);
     for (char *slash = strchr(group + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
+        /* where this cannot be told, creating the group tells why */
         if (H5Lexists(store->file, group, H5P_DEFAULT) <= 0) {
             created = H5Gcreate2(store->file, group, H5P_DEFAULT, creation, H5P_DEFAULT);
             if (created >= 0)
@@ -139,60 +143,151 @@ done:
     return status;
 }
 
-/* ---- Reading ---- */
+/* ---- Reading: is it there? ---- */
 
-/* H5Lexists() fails unless all groups on the path exist, so they are tested one by one. */
-bool cf_store_has(const cf_store *store, const char *name)
+/* What the last part of `path` is in its group, which is known to be there. */
+static store_link look_at(hid_t file, const char *path)
 {
-    char group[STORE_NAME_SIZE];
-    bool exists = name[0] == '/' && strlen(name) < sizeof group;
+    H5L_info_t info;
+    const htri_t exists = H5Lexists(file, path, H5P_DEFAULT);
 
-    if (!exists) return false;
-    strcpy(group, name);
-    for (char *slash = strchr(group + 1, '/'); slash != NULL && exists;
-         slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        exists = H5Lexists(store->file, group, H5P_DEFAULT) > 0;
-        *slash = '/';
+    if (exists <= 0) return exists < 0 ? STORE_UNKNOWN : STORE_ABSENT;
+    if (H5Lget_info(file, path, &info, H5P_DEFAULT) < 0) return STORE_UNKNOWN;
+    return info.type == H5L_TYPE_HARD ? STORE_PRESENT : STORE_ELSEWHERE;
+}
+
+/* H5Lexists() fails unless all groups on the path exist, and follows links on the way: so the parts
+ * of the path are looked at one by one, from the first on. */
+store_link store_look_up(hid_t file, const char *name)
+{
+    char path[STORE_NAME_SIZE];
+    const size_t length = strlen(name);
+    store_link link = STORE_PRESENT;
+
+    if (length == 0 || length >= sizeof path) return STORE_ABSENT;
+    for (size_t end = 1; end <= length && link == STORE_PRESENT; end++) {
+        if (name[end] != '/' && name[end] != '\0') continue;
+        memcpy(path, name, end);
+        path[end] = '\0';
+        link = look_at(file, path);
     }
-    return exists && H5Lexists(store->file, group, H5P_DEFAULT) > 0;
+    return link;
+}
+
+/* Local. Errors: FORMAT (a link), those of store_fail_read(). */
+static cf_status find_object(const cf_store *store, const char *name, bool *out)
+{
+    char reason[STORE_REASON_SIZE];
+    const store_link link = store_look_up(store->file, name);
+
+    if (link == STORE_UNKNOWN)
+        return store_fail_read(store->io, "%s: cannot tell whether it has %s (%s)", store->path,
+                               name, store_reason(reason));
+    if (link == STORE_ELSEWHERE)
+        return CF_FAIL(CF_ERR_FORMAT, "%s: %s is reached by a link, expected it in the file itself",
+                       store->path, name);
+    *out = link == STORE_PRESENT;
+    return CF_OK;
+}
+
+/* Rank 0's answer counts: the ranks go the same way, even if another process changes the file. */
+cf_status cf_store_has(cf_store *store, const char *name, bool *out)
+{
+    bool found = false;
+    cf_status status;
+
+    CF_TRY(cf_par_agree(&store->par, find_object(store, name, &found)));
+    cf_par_broadcast(&store->par, &found, sizeof found, 0);
+    *out = found;
+done:
+    return status;
+}
+
+/* ---- Reading: arrays ---- */
+
+/* Whether all data lies in this file as one run: neither in files beside it nor in datasets of
+ * other files, neither chunked nor compressed. Nothing but the dataset's header is looked at. */
+static bool is_one_run(hid_t dataset)
+{
+    hid_t creation = H5Dget_create_plist(dataset);
+    const bool one = creation >= 0 && H5Pget_layout(creation) == H5D_CONTIGUOUS &&
+                     H5Pget_external_count(creation) == 0 && H5Pget_nfilters(creation) == 0;
+
+    if (creation >= 0) H5Pclose(creation);
+    return one;
 }
 
 /* The type and shape of an open dataset; false if this program does not write such arrays. */
-static bool read_layout(const cf_store *store, hid_t dataset, cf_type *type, int64_t shape[2])
+static bool read_layout(const cf_store *store, hid_t dataset, cf_type *type, hsize_t sizes[2])
 {
     hid_t space = H5Dget_space(dataset), element = H5Dget_type(dataset);
-    hsize_t sizes[2] = {0, 1};
     int n_dims = H5Sget_simple_extent_ndims(space), found = STORE_N_TYPES;
 
+    sizes[0] = 0;
+    sizes[1] = 1;
     if (n_dims == 1 || n_dims == 2) H5Sget_simple_extent_dims(space, sizes, NULL);
     for (int k = 0; k < STORE_N_TYPES; k++)
         if (H5Tequal(element, store->types[k]) > 0) found = k;
     H5Tclose(element);
     H5Sclose(space);
     *type = (cf_type)found;
+    return (n_dims == 1 || n_dims == 2) && found < STORE_N_TYPES && sizes[1] >= 1;
+}
+
+/* Whether the file has a place for every element: then no shape can ask for more memory than a file
+ * of its length could fill. */
+static bool fits_file(const cf_store *store, hid_t dataset, cf_type type, const hsize_t sizes[2])
+{
+    const hsize_t size = cf_store_type_size(type);
+    const haddr_t place = H5Dget_offset(dataset);
+    hsize_t length = 0;
+
+    if (sizes[0] == 0) return sizes[1] <= INT32_MAX; /* HDF5 gave it no place */
+    if (H5Fget_filesize(store->file, &length) < 0 || sizes[1] > length / size / sizes[0])
+        return false;
+    return place != HADDR_UNDEF && place <= length &&
+           sizes[0] * sizes[1] * size <= length - place &&
+           H5Dget_storage_size(dataset) == sizes[0] * sizes[1] * size;
+}
+
+/* Open a dataset of this program. Local. */
+cf_status store_open_dataset(const cf_store *store, const char *name, hid_t *out, cf_type *type,
+                             int64_t shape[2])
+{
+    hid_t dataset = -1;
+    hsize_t sizes[2];
+    bool found = false;
+    cf_status status;
+
+    CF_TRY(find_object(store, name, &found));
+    CF_REQUIRE(found, CF_ERR_FORMAT, "%s: has no array %s", store->path, name);
+    dataset = H5Dopen2(store->file, name, H5P_DEFAULT);
+    if (dataset < 0 || !is_one_run(dataset) || !read_layout(store, dataset, type, sizes))
+        CF_TRY(store_fail_read(store->io, "%s: %s: is not an array of this program", store->path,
+                               name));
+    CF_REQUIRE(fits_file(store, dataset, *type, sizes), CF_ERR_FORMAT,
+               "%s: %s is %" PRIuMAX " x %" PRIuMAX " of %s, which the file cannot hold",
+               store->path, name, (uintmax_t)sizes[0], (uintmax_t)sizes[1],
+               cf_store_type_name(*type));
     for (int k = 0; k < 2; k++)
         shape[k] = (int64_t)sizes[k];
-    return (n_dims == 1 || n_dims == 2) && found < STORE_N_TYPES && sizes[1] >= 1;
+    *out = dataset;
+    dataset = -1;
+done:
+    if (dataset >= 0) H5Dclose(dataset);
+    return status;
 }
 
 /* Open a dataset as a new array of the table. Local. */
 static cf_status open_array(cf_store *store, const char *name)
 {
-    hid_t dataset;
+    hid_t dataset = -1;
     store_array *array = NULL;
     cf_type type = CF_U8;
     int64_t shape[2] = {0, 1};
     cf_status status;
 
-    if (!cf_store_has(store, name))
-        return CF_FAIL(CF_ERR_FORMAT, "%s: has no array %s", store->path, name);
-    dataset = H5Dopen2(store->file, name, H5P_DEFAULT);
-    if (dataset < 0)
-        CF_TRY(
-            store_fail_read(store, "%s: %s: is not an array of this program", store->path, name));
-    CF_REQUIRE(read_layout(store, dataset, &type, shape), CF_ERR_FORMAT,
-               "%s: %s: is not an array of this program", store->path, name);
+    CF_TRY(store_open_dataset(store, name, &dataset, &type, shape));
     CF_TRY(prepare_array(store, name, shape, &array));
     array->type = type;
     array->dataset = dataset;

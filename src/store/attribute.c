@@ -1,6 +1,7 @@
 /* Attributes of a file: single integers, real numbers and texts (fixed length, UTF-8). Every rank
  * writes the same value, as HDF5 demands of a parallel file. Attributes carry no checksums of ours;
- * HDF5's own protect them, for the object headers of its 1.8 format are checksummed.
+ * HDF5's own protect them, for the object headers of its 1.8 format are checksummed. HDF5 reads as
+ * many elements as the file says, so their number and size are checked before each read.
  */
 #include "internal.h"
 
@@ -12,10 +13,13 @@ enum { MAX_TEXT = 60 * 1024 }; /* HDF5 holds 64 KiB in an object's header */
  * is removed first. */
 static int write_attribute(hid_t object, const char *name, hid_t type, const void *value)
 {
-    hid_t space = H5Screate(H5S_SCALAR), attribute = -1;
+    hid_t space, attribute;
     herr_t written = -1;
+    htri_t exists;
 
-    if (H5Aexists(object, name) > 0) H5Adelete(object, name);
+    exists = H5Aexists(object, name);
+    if (exists < 0 || (exists > 0 && H5Adelete(object, name) < 0)) return -1;
+    space = H5Screate(H5S_SCALAR);
     attribute = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
     if (attribute >= 0) {
         written = H5Awrite(attribute, type, value);
@@ -69,75 +73,135 @@ cf_status cf_store_write_text(cf_store *store, const char *name, const char *val
     return end_write(store, name, store_write_text(store->file, name, value));
 }
 
-/* Open an attribute whose type must be of `class`; its type is returned too. Local. */
-static cf_status open_attribute(const cf_store *store, const char *name, H5T_class_t class,
-                                hid_t *attribute, hid_t *type)
-{
-    const char *what = class == H5T_STRING    ? "a text"
-                       : class == H5T_INTEGER ? "an integer"
-                                              : "a real number";
+/* An attribute that is being read. */
+typedef struct open_attribute {
+    const char *name;
+    hid_t id, type; /* negative: not open */
+} open_attribute;
 
-    if (H5Aexists(store->file, name) <= 0)
-        return CF_FAIL(CF_ERR_FORMAT, "%s: has no attribute %s", store->path, name);
-    *attribute = H5Aopen(store->file, name, H5P_DEFAULT);
-    *type = *attribute < 0 ? -1 : H5Aget_type(*attribute);
-    if (*type < 0) return store_fail_read(store, "%s: cannot read attribute %s", store->path, name);
-    if (H5Tget_class(*type) != class || (class == H5T_STRING && H5Tis_variable_str(*type) > 0))
-        return CF_FAIL(CF_ERR_FORMAT, "%s: attribute %s is not %s", store->path, name, what);
+/* What an attribute holds, if it is one element: a number of any width up to 64 bits, which HDF5
+ * converts, or a text of fixed length. */
+static cf_attribute_type type_of(const open_attribute *in)
+{
+    hid_t space = H5Aget_space(in->id);
+    const bool one = H5Sget_simple_extent_npoints(space) == 1;
+    const size_t size = H5Tget_size(in->type);
+    const H5T_class_t class = H5Tget_class(in->type);
+
+    H5Sclose(space);
+    if (one && class == H5T_INTEGER && size <= sizeof(int64_t)) return CF_ATTRIBUTE_INT;
+    if (one && class == H5T_FLOAT && size <= sizeof(double)) return CF_ATTRIBUTE_REAL;
+    if (one && class == H5T_STRING && size <= MAX_TEXT + 1 && H5Tis_variable_str(in->type) == 0)
+        return CF_ATTRIBUTE_TEXT;
+    return CF_ATTRIBUTE_OTHER;
+}
+
+/* Rank 0's answer counts, as that of cf_store_has() does. */
+cf_status cf_store_has_attribute(cf_store *store, const char *name, bool *out)
+{
+    char reason[STORE_REASON_SIZE];
+    const htri_t exists = H5Aexists(store->file, name);
+    bool found = exists > 0;
+    cf_status status = CF_OK;
+
+    if (exists < 0)
+        status = store_fail_read(store->io, "%s: cannot tell whether it has attribute %s (%s)",
+                                 store->path, name, store_reason(reason));
+    CF_TRY(cf_par_agree(&store->par, status));
+    cf_par_broadcast(&store->par, &found, sizeof found, 0);
+    *out = found;
+done:
+    return status;
+}
+
+/* Open an attribute of the file, which must be as expected. Local. */
+static cf_status begin_read(const cf_store *store, open_attribute *in, cf_attribute_type expected)
+{
+    static const char *const what[] = {"an integer", "a real number", "a text"};
+    char reason[STORE_REASON_SIZE];
+    const htri_t exists = H5Aexists(store->file, in->name);
+
+    if (exists == 0)
+        return CF_FAIL(CF_ERR_FORMAT, "%s: has no attribute %s", store->path, in->name);
+    if (exists > 0) in->id = H5Aopen(store->file, in->name, H5P_DEFAULT);
+    if (in->id >= 0) in->type = H5Aget_type(in->id);
+    if (in->type < 0)
+        return store_fail_read(store->io, "%s: cannot read attribute %s (%s)", store->path,
+                               in->name, store_reason(reason));
+    if (type_of(in) != expected)
+        return CF_FAIL(CF_ERR_FORMAT, "%s: attribute %s is not %s, a single one", store->path,
+                       in->name, what[expected]);
     return CF_OK;
 }
 
-/* Close what open_attribute() opened, and agree on the outcome. */
-static cf_status end_read(const cf_store *store, cf_status status, hid_t attribute, hid_t type)
+/* The value of an open attribute, as `type` in memory. Local. */
+static cf_status read_value(const cf_store *store, const open_attribute *in, hid_t type,
+                            void *value)
 {
-    if (type >= 0) H5Tclose(type);
-    if (attribute >= 0) H5Aclose(attribute);
-    return cf_par_agree(&store->par, status);
+    char reason[STORE_REASON_SIZE];
+
+    if (H5Aread(in->id, type, value) >= 0) return CF_OK;
+    return store_fail_read(store->io, "%s: cannot read attribute %s (%s)", store->path, in->name,
+                           store_reason(reason));
 }
 
-/* Read a number as int64 or float64; HDF5 converts from the width in the file. */
-static cf_status read_number(const cf_store *store, const char *name, cf_type to, void *value)
+static void close_attribute(open_attribute *in)
 {
-    hid_t attribute = -1, type = -1;
-    cf_status status;
+    if (in->type >= 0) H5Tclose(in->type);
+    if (in->id >= 0) H5Aclose(in->id);
+}
 
-    CF_TRY(open_attribute(store, name, to == CF_I64 ? H5T_INTEGER : H5T_FLOAT, &attribute, &type));
-    if (H5Aread(attribute, store->types[to], value) < 0)
-        status = store_fail_read(store, "%s: cannot read attribute %s", store->path, name);
-done:
-    return end_read(store, status, attribute, type);
+/* Close what begin_read() opened, and agree on the outcome. Collective. */
+static cf_status end_read(const cf_store *store, open_attribute *in, cf_status status)
+{
+    close_attribute(in);
+    return cf_par_agree(&store->par, status);
 }
 
 cf_status cf_store_read_int(cf_store *store, const char *name, int64_t *value)
 {
-    int64_t number = 0;
-    cf_status status = read_number(store, name, CF_I64, &number);
+    open_attribute in = {name, -1, -1};
+    int64_t number = 0; /* `*value` stays as it is on failure */
+    cf_status status;
 
+    CF_TRY(begin_read(store, &in, CF_ATTRIBUTE_INT));
+    CF_TRY(read_value(store, &in, H5T_NATIVE_INT64, &number));
+done:
+    status = end_read(store, &in, status);
     if (status == CF_OK) *value = number;
     return status;
 }
 
 cf_status cf_store_read_real(cf_store *store, const char *name, double *value)
 {
-    double number = 0; /* `*value` stays as it is on failure */
-    cf_status status = read_number(store, name, CF_F64, &number);
+    open_attribute in = {name, -1, -1};
+    double number = 0;
+    cf_status status;
 
+    CF_TRY(begin_read(store, &in, CF_ATTRIBUTE_REAL));
+    CF_TRY(read_value(store, &in, H5T_NATIVE_DOUBLE, &number));
+done:
+    status = end_read(store, &in, status);
     if (status == CF_OK) *value = number;
     return status;
 }
 
+/* A text has its NUL as the last of its bytes, and no other. */
 cf_status cf_store_read_text(cf_store *store, const char *name, char **value)
 {
-    hid_t attribute = -1, type = -1;
+    open_attribute in = {name, -1, -1};
     char *text = NULL;
+    size_t size = 0;
     cf_status status;
 
-    CF_TRY(open_attribute(store, name, H5T_STRING, &attribute, &type));
-    CF_TRY(CF_ALLOC(text, (int64_t)H5Tget_size(type) + 1));
-    if (H5Aread(attribute, type, text) < 0)
-        status = store_fail_read(store, "%s: cannot read attribute %s", store->path, name);
+    CF_TRY(begin_read(store, &in, CF_ATTRIBUTE_TEXT));
+    size = H5Tget_size(in.type);
+    CF_TRY(CF_ALLOC(text, (int64_t)size + 1));
+    CF_TRY(read_value(store, &in, in.type, text));
+    CF_REQUIRE(strlen(text) + 1 == size, CF_ERR_FORMAT, "%s: attribute %s is not a text",
+               store->path, name);
 done:
-    status = end_read(store, status, attribute, type);
+    status = end_read(store, &in, status);
     if (status == CF_OK)
         *value = text;
     else
@@ -147,91 +211,87 @@ done:
 
 /* ---- All attributes ---- */
 
-/* What read_next() fills: HDF5 calls it for one attribute after the other. */
+/* What visit_attribute() fills: HDF5 calls it for one attribute after the other. */
 typedef struct attribute_list {
+    const cf_store *store;
     cf_attribute *attributes;
     int64_t count, capacity;
     cf_status status;
 } attribute_list;
 
-/* A text of fixed or variable length, as a new C string. Anything that HDF5 cannot convert is
- * "". */
-static cf_status read_any_text(hid_t attribute, hid_t type, char **out)
+/* A text of fixed length, with or without a NUL at its end. */
+static cf_status read_any_text(const cf_store *store, const open_attribute *in, char **out)
 {
-    const bool variable = H5Tis_variable_str(type) > 0;
-    const size_t size = variable ? H5T_VARIABLE : H5Tget_size(type) + 1;
-    hid_t memory = H5Tcopy(H5T_C_S1);
     char *text = NULL;
-    cf_status status = CF_OK;
+    cf_status status;
 
-    H5Tset_size(memory, size);
-    H5Tset_cset(memory, H5Tget_cset(type));
-    if (variable) {
-        if (H5Aread(attribute, memory, &text) < 0) text = NULL;
-        status = store_copy_text(text != NULL ? text : "", out);
-        if (text != NULL) H5free_memory(text);
-    } else {
-        status = CF_ALLOC(text, (int64_t)size);
-        if (status == CF_OK && H5Aread(attribute, memory, text) < 0) text[0] = '\0';
-        if (status == CF_OK) *out = text;
-    }
-    H5Tclose(memory);
+    CF_TRY(CF_ALLOC(text, (int64_t)H5Tget_size(in->type) + 1));
+    CF_TRY(read_value(store, in, in->type, text));
+    *out = text;
+    text = NULL;
+done:
+    cf_free(&text);
     return status;
 }
 
 /* The value of one attribute in the form that its type has. */
-static cf_status read_any(hid_t attribute, cf_attribute *out)
+static cf_status read_any(const cf_store *store, const open_attribute *in, cf_attribute *out)
 {
-    hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
-    H5T_class_t class = H5Tget_class(type);
-    cf_status status = CF_OK;
+    out->type = type_of(in);
+    if (out->type == CF_ATTRIBUTE_INT)
+        return read_value(store, in, H5T_NATIVE_INT64, &out->integer);
+    if (out->type == CF_ATTRIBUTE_REAL) return read_value(store, in, H5T_NATIVE_DOUBLE, &out->real);
+    if (out->type == CF_ATTRIBUTE_TEXT) return read_any_text(store, in, &out->text);
+    return CF_OK;
+}
 
-    if (H5Sget_simple_extent_npoints(space) != 1)
-        out->type = CF_ATTRIBUTE_OTHER;
-    else if (class == H5T_INTEGER && H5Aread(attribute, H5T_NATIVE_INT64, &out->integer) >= 0)
-        out->type = CF_ATTRIBUTE_INT;
-    else if (class == H5T_FLOAT && H5Aread(attribute, H5T_NATIVE_DOUBLE, &out->real) >= 0)
-        out->type = CF_ATTRIBUTE_REAL;
-    else if (class == H5T_STRING) {
-        out->type = CF_ATTRIBUTE_TEXT;
-        status = read_any_text(attribute, type, &out->text);
-    }
-    H5Sclose(space);
-    H5Tclose(type);
+/* Append one attribute of the file to the list. Local. */
+static cf_status append_attribute(attribute_list *list, open_attribute *in)
+{
+    cf_attribute *next;
+    char reason[STORE_REASON_SIZE];
+    cf_status status;
+
+    CF_TRY(CF_GROW(list->attributes, list->capacity, list->count + 1));
+    next = &list->attributes[list->count++];
+    *next = (cf_attribute){.type = CF_ATTRIBUTE_OTHER};
+    CF_TRY(store_copy_text(in->name, &next->name));
+    in->id = H5Aopen(list->store->file, in->name, H5P_DEFAULT);
+    if (in->id >= 0) in->type = H5Aget_type(in->id);
+    if (in->type < 0)
+        CF_TRY(store_fail_read(list->store->io, "%s: cannot read attribute %s (%s)",
+                               list->store->path, in->name, store_reason(reason)));
+    CF_TRY(read_any(list->store, in, next));
+done:
     return status;
 }
 
-/* HDF5's callback: append one attribute to the list behind `context`; -1 ends the iteration. */
-static herr_t read_next(hid_t file, const char *name, const H5A_info_t *info, void *context)
+/* H5Aiterate2()'s callback; -1 ends the iteration. */
+static herr_t visit_attribute(hid_t file, const char *name, const H5A_info_t *info, void *context)
 {
     attribute_list *list = context;
-    cf_attribute *next;
-    hid_t attribute;
+    open_attribute in = {name, -1, -1};
 
+    (void)file;
     (void)info;
-    list->status = CF_GROW(list->attributes, list->capacity, list->count + 1);
-    if (list->status != CF_OK) return -1;
-    next = &list->attributes[list->count++];
-    *next = (cf_attribute){.type = CF_ATTRIBUTE_OTHER};
-    list->status = store_copy_text(name, &next->name);
-    attribute = H5Aopen(file, name, H5P_DEFAULT);
-    if (list->status == CF_OK && attribute >= 0) list->status = read_any(attribute, next);
-    if (attribute >= 0) H5Aclose(attribute);
+    list->status = append_attribute(list, &in);
+    close_attribute(&in);
     return list->status == CF_OK ? 0 : -1;
 }
 
-/* HDF5 calls read_next() in order of the names. Memory that ran out ends the iteration with the
+/* HDF5 visits in order of the names. An attribute that cannot be read ends the iteration with the
  * status in the list; any other end is HDF5's own. */
 cf_status cf_store_attributes(const cf_store *store, cf_attribute **out, int64_t *count)
 {
     char reason[STORE_REASON_SIZE];
-    attribute_list list = {.status = CF_OK};
+    attribute_list list = {.store = store};
     hsize_t position = 0;
     cf_status status;
 
-    if (H5Aiterate2(store->file, H5_INDEX_NAME, H5_ITER_INC, &position, read_next, &list) < 0 &&
+    if (H5Aiterate2(store->file, H5_INDEX_NAME, H5_ITER_INC, &position, visit_attribute, &list) <
+            0 &&
         list.status == CF_OK)
-        list.status = store_fail_read(store, "%s: cannot read the attributes (%s)", store->path,
+        list.status = store_fail_read(store->io, "%s: cannot read the attributes (%s)", store->path,
                                       store_reason(reason));
     CF_TRY(cf_par_agree(&store->par, list.status));
     *out = list.attributes;

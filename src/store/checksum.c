@@ -77,6 +77,13 @@ int64_t store_n_blocks(int64_t n_rows)
     return cf_ceil_div(n_rows, STORE_BLOCK_ROWS);
 }
 
+uint64_t store_sum_rows(const store_array *array, const cf_slab *rows, const void *data)
+{
+    const size_t size = cf_store_type_size(array->type);
+
+    return array->shape[1] == 1 ? sum_elements(data, rows, size) : sum_segments(data, rows, size);
+}
+
 void store_checksum_add(store_array *array, const cf_slab *slab, const void *data)
 {
     size_t size = cf_store_type_size(array->type);
@@ -95,8 +102,7 @@ void store_checksum_add(store_array *array, const cf_slab *slab, const void *dat
         cf_slab rows = store_part(slab, skip, stop - slab->first_row - skip);
         const char *values = (const char *)data + (size_t)(skip * slab->stride) * size;
 
-        array->sums[block] += array->shape[1] == 1 ? sum_elements(values, &rows, size)
-                                                   : sum_segments(values, &rows, size);
+        array->sums[block] += store_sum_rows(array, &rows, values);
     }
     array->n_moved += slab->n_rows * slab->n_columns;
 }

@@ -11,29 +11,50 @@
 
 /* What the visit of all objects collects. */
 typedef struct name_list {
+    const cf_store *store;
     char **names; /* count: "/items/id", each allocated by itself */
     int64_t count, capacity;
     cf_status status; /* of the callback, which can only return -1 */
 } name_list;
 
-/* H5Lvisit()'s callback: append the name if it is an array's. -1 ends the visit. */
-static herr_t append_name(hid_t group, const char *name, const H5L_info_t *info, void *data)
+/* Append "/NAME" to the list. Local. */
+static cf_status append_name(name_list *list, const char *name)
 {
-    name_list *list = data;
     char *full = NULL;
-    hid_t object = H5Oopen(group, name, H5P_DEFAULT);
-    bool array = object >= 0 && H5Iget_type(object) == H5I_DATASET;
+    cf_status status;
 
-    (void)info;
-    if (object >= 0) H5Oclose(object);
-    if (!array || strncmp(name, "checksums/", 10) == 0) return 0;
-    list->status = CF_GROW(list->names, list->capacity, list->count + 1);
-    if (list->status == CF_OK) list->status = CF_ALLOC(full, (int64_t)strlen(name) + 2);
-    if (list->status != CF_OK) return -1;
+    CF_TRY(CF_GROW(list->names, list->capacity, list->count + 1));
+    CF_TRY(CF_ALLOC(full, (int64_t)strlen(name) + 2));
     full[0] = '/';
     strcpy(full + 1, name);
     list->names[list->count++] = full;
-    return 0;
+done:
+    return status;
+}
+
+/* H5Lvisit()'s callback: append the name if it is an array's. What cannot be opened is an error, as
+ * is a link, for the digest is of all that the file has. -1 ends the visit. */
+static herr_t visit_name(hid_t group, const char *name, const H5L_info_t *info, void *data)
+{
+    name_list *list = data;
+    hid_t object;
+    H5I_type_t type = H5I_BADID;
+    cf_status status = CF_OK;
+
+    CF_REQUIRE(info->type == H5L_TYPE_HARD, CF_ERR_FORMAT, "%s: /%s is a link, expected none",
+               list->store->path, name);
+    object = H5Oopen(group, name, H5P_DEFAULT);
+    if (object >= 0) {
+        type = H5Iget_type(object);
+        H5Oclose(object);
+    }
+    if (type == H5I_BADID)
+        CF_TRY(store_fail_read(list->store->io, "%s: cannot read /%s", list->store->path, name));
+    if (type == H5I_DATASET && strncmp(name, "checksums/", 10) != 0)
+        CF_TRY(append_name(list, name));
+done:
+    list->status = status;
+    return status == CF_OK ? 0 : -1;
 }
 
 static int compare_names(const void *a, const void *b)
@@ -53,13 +74,13 @@ void store_free_names(char ***names, int64_t count)
 cf_status store_list_names(cf_store *store, char ***out, int64_t *count)
 {
     char reason[STORE_REASON_SIZE];
-    name_list list = {.status = CF_OK};
+    name_list list = {.store = store};
     cf_status status;
 
-    if (H5Lvisit(store->file, H5_INDEX_NAME, H5_ITER_INC, append_name, &list) < 0 &&
+    if (H5Lvisit(store->file, H5_INDEX_NAME, H5_ITER_INC, visit_name, &list) < 0 &&
         list.status == CF_OK)
         list.status =
-            store_fail_read(store, "%s: is damaged (%s)", store->path, store_reason(reason));
+            store_fail_read(store->io, "%s: is damaged (%s)", store->path, store_reason(reason));
     CF_TRY(cf_par_agree(&store->par, list.status));
     if (list.count > 0) qsort(list.names, (size_t)list.count, sizeof *list.names, compare_names);
     *out = list.names;
@@ -107,18 +128,18 @@ cf_status cf_store_digest(cf_store *store, uint64_t *out)
     char **names = NULL;
     int64_t count = 0, moved = 0;
     uint64_t *sums = NULL, digest = 0;
-    store_array *array = NULL;
     cf_status status;
 
     CF_TRY(store_list_names(store, &names, &count));
     for (int64_t k = 0; k < count; k++) {
+        store_array *array = NULL;
+
         CF_TRY(store_find(store, names[k], &array));
         if (store->writing)
             CF_TRY(store_join_sums(store, array, &sums, &moved));
         else
-            CF_TRY(store_read_checksums(store, names[k], array->n_blocks, &sums));
-        CF_TRY(store_find(store, names[k], &array)); /* its table may have moved */
-        digest = extend_digest(digest, array, sums);
+            CF_TRY(store_read_checksums(store, array));
+        digest = extend_digest(digest, array, sums != NULL ? sums : array->stored);
         cf_free(&sums);
     }
     *out = digest;

@@ -1,13 +1,19 @@
 /* Matrices in HDF5 files of other programs (2-D, floating point, any layout and byte order), read
  * by one process for itself. A chunk cache of 64 MiB keeps the decompressed chunks, for rows may be
- * read in any order. tests/data/store/matrices.h5 has a matrix of each kind, and of each kind that
- * is refused.
+ * read in any order. HDF5 returns zeros for what was never written and for what lies in a file that
+ * is not there, and nobody could tell them from numbers: so a matrix must lie in the file itself,
+ * all of it. tests/data/store/matrices.h5 has a matrix of each kind, and of each kind that is
+ * refused.
  */
 #include "internal.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum {
     CHUNK_CACHE = 64 << 20, /* bytes */
@@ -16,15 +22,18 @@ enum {
 };
 
 struct cf_external {
+    store_io io;
     hid_t file, dataset, space, type; /* type: in memory */
     int64_t shape[2];
-    char *label;
+    char *path, *label;
 };
 
 /* ---- Choosing a dataset ---- */
 
 /* The 2-D datasets of floating-point numbers of a file. */
 typedef struct candidates {
+    store_io *io;
+    cf_status status; /* of the callback, which can only return -1 */
     int64_t count;
     char first[STORE_NAME_SIZE];
     char list[LIST_SIZE]; /* "/a, /b"; cut where it is full */
@@ -41,20 +50,27 @@ static bool is_matrix(hid_t dataset)
     return matrix;
 }
 
-/* H5Lvisit()'s callback: note the matrix, if the object is one. */
+/* H5Lvisit()'s callback: note the matrix, if the object is one. Links to other places are not
+ * followed. */
 static herr_t add_candidate(hid_t file, const char *name, const H5L_info_t *info, void *context)
 {
     candidates *all = context;
+    char reason[STORE_REASON_SIZE];
     hid_t object;
     size_t used = strlen(all->list);
 
     if (info->type != H5L_TYPE_HARD) return 0;
     object = H5Oopen(file, name, H5P_DEFAULT);
-    if (object >= 0 && H5Iget_type(object) == H5I_DATASET && is_matrix(object)) {
+    if (object < 0) {
+        all->status = store_fail_read(all->io, "%s: cannot read /%s (%s)", all->io->name, name,
+                                      store_reason(reason));
+        return -1;
+    }
+    if (H5Iget_type(object) == H5I_DATASET && is_matrix(object)) {
         if (all->count++ == 0) snprintf(all->first, sizeof all->first, "/%s", name);
         snprintf(all->list + used, LIST_SIZE - used, "%s/%s", used > 0 ? ", " : "", name);
     }
-    if (object >= 0) H5Oclose(object);
+    H5Oclose(object);
     return 0;
 }
 
@@ -64,7 +80,9 @@ static cf_status find_matrix(const char *path, hid_t file, candidates *all)
     char reason[STORE_REASON_SIZE];
 
     if (H5Lvisit(file, H5_INDEX_NAME, H5_ITER_INC, add_candidate, all) < 0)
-        return CF_FAIL(CF_ERR_FORMAT, "%s: is damaged (%s)", path, store_reason(reason));
+        return all->status != CF_OK
+                   ? all->status
+                   : store_fail_read(all->io, "%s: is damaged (%s)", path, store_reason(reason));
     if (all->count == 0)
         return CF_FAIL(CF_ERR_FORMAT, "%s: contains no 2-D dataset of floating-point numbers",
                        path);
@@ -127,37 +145,83 @@ static cf_status check_shape(cf_external *external)
     return CF_OK;
 }
 
-/* HDF5 returns zeros for data that was never written: the program that wrote the file was
- * killed. */
-static cf_status check_written(const cf_external *external)
+/* Chunks that a matrix of this shape has. */
+static hsize_t count_chunks(const cf_external *external, hid_t creation)
+{
+    hsize_t chunk[2] = {1, 1}, all = 1;
+
+    H5Pget_chunk(creation, 2, chunk);
+    for (int k = 0; k < 2; k++)
+        all *= ((hsize_t)external->shape[k] + chunk[k] - 1) / chunk[k];
+    return all;
+}
+
+/* Every number must have been written: the program that wrote the file may have been killed, or
+ * have left parts out. */
+static cf_status check_written(cf_external *external)
+{
+    char reason[STORE_REASON_SIZE];
+    hid_t creation = H5Dget_create_plist(external->dataset);
+    const bool chunked = H5Pget_layout(creation) == H5D_CHUNKED;
+    const hsize_t all = chunked ? count_chunks(external, creation) : 0;
+    hsize_t written = 0;
+
+    H5Pclose(creation);
+    if (H5Dget_storage_size(external->dataset) == 0)
+        return CF_FAIL(CF_ERR_FORMAT, "%s: has no data: it was never written", external->label);
+    if (!chunked) return CF_OK;
+    if (H5Dget_num_chunks(external->dataset, external->space, &written) < 0)
+        return store_fail_read(&external->io, "%s: cannot read (%s)", external->label,
+                               store_reason(reason));
+    if (written == all) return CF_OK;
+    return CF_FAIL(CF_ERR_FORMAT, "%s: %" PRIuMAX " of its %" PRIuMAX " chunks were never written",
+                   external->label, (uintmax_t)(all - written), (uintmax_t)all);
+}
+
+/* The data must lie in this file. Nothing but the dataset's header is looked at, for the other
+ * files may be anything. */
+static cf_status check_place(const cf_external *external)
 {
     hid_t creation = H5Dget_create_plist(external->dataset);
     const bool is_virtual = H5Pget_layout(creation) == H5D_VIRTUAL;
-    const hsize_t size = H5Dget_storage_size(external->dataset);
+    const bool outside = H5Pget_external_count(creation) > 0;
 
     H5Pclose(creation);
-    if (is_virtual || size > 0) return CF_OK;
-    return CF_FAIL(CF_ERR_FORMAT, "%s: has no data: it was never written", external->label);
+    if (!is_virtual && !outside) return CF_OK;
+    return CF_FAIL(CF_ERR_FORMAT,
+                   "%s: %s, expected numbers in the file itself: h5repack -l CONTI copies them "
+                   "there",
+                   external->label,
+                   is_virtual ? "is a virtual dataset, made of others"
+                              : "its numbers lie in files beside it");
 }
 
 /* Open the dataset with its name for messages and its chunk cache. */
 static cf_status open_dataset(cf_external *external, const char *path, const char *name)
 {
-    char reason[STORE_REASON_SIZE];
     const size_t size = strlen(path) + strlen(name) + 2;
+    char reason[STORE_REASON_SIZE];
+    store_link link;
     hid_t access;
     cf_status status;
 
     CF_TRY(CF_ALLOC(external->label, (int64_t)size));
     snprintf(external->label, size, "%s:%s", path, name);
+    link = store_look_up(external->file, name);
+    if (link == STORE_UNKNOWN)
+        CF_TRY(store_fail_read(&external->io, "%s: no such dataset (%s)", external->label,
+                               store_reason(reason)));
+    CF_REQUIRE(link != STORE_ELSEWHERE, CF_ERR_FORMAT,
+               "%s: is reached by a link, expected the dataset's own name", external->label);
     access = H5Pcreate(H5P_DATASET_ACCESS);
     H5Pset_chunk_cache(access, CHUNK_SLOTS, CHUNK_CACHE, 0.75);
     external->dataset = H5Dopen2(external->file, name, access);
     if (external->dataset < 0) /* before HDF5's next call clears the reason */
-        status = CF_FAIL(CF_ERR_FORMAT, "%s: no such dataset (%s)", external->label,
-                         store_reason(reason));
+        status = store_fail_read(&external->io, "%s: no such dataset (%s)", external->label,
+                                 store_reason(reason));
     H5Pclose(access);
     CF_TRY(status);
+    CF_TRY(check_place(external));
     external->space = H5Dget_space(external->dataset);
 done:
     return status;
@@ -165,17 +229,57 @@ done:
 
 /* ---- Opening and reading ---- */
 
-bool cf_store_is_hdf5(const char *path)
+/* A file of HDF5 begins at byte 0, 512, 1024, 2048, ...: another program's bytes may come first.
+ * What is not a regular file is none; a pipe is not waited for. */
+cf_status cf_store_is_hdf5(const char *path, bool *out)
 {
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* messages are ours */
-    return H5Fis_hdf5(path) > 0;
+    static const char signature[8] = "\211HDF\r\n\032\n";
+    char head[sizeof signature];
+    struct stat about;
+    ssize_t n = 0;
+    bool found = false;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    cf_status status = CF_OK;
+
+    if (fd < 0 || fstat(fd, &about) != 0)
+        CF_TRY(CF_FAIL(CF_ERR_IO, "%s: %s", path, strerror(errno)));
+    for (off_t at = 0; S_ISREG(about.st_mode) && at < about.st_size && n >= 0 && !found;
+         at = at == 0 ? 512 : 2 * at) {
+        n = pread(fd, head, sizeof head, at);
+        found = n == sizeof head && memcmp(head, signature, sizeof head) == 0;
+    }
+    CF_REQUIRE(n >= 0, CF_ERR_IO, "%s: %s", path, strerror(errno));
+    *out = found;
+done:
+    if (fd >= 0) close(fd);
+    return status;
 }
 
-/* The file is opened without MPI: each reader is alone. */
+/* Open the file through the driver, which tells a failed read from a damaged file. */
+static cf_status open_file(cf_external *external, const char *path)
+{
+    char reason[STORE_REASON_SIZE];
+    hid_t access;
+    cf_status status = CF_OK;
+
+    external->io.path = external->io.name = path;
+    external->io.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (external->io.fd < 0)
+        return CF_FAIL(CF_ERR_IO, "%s: cannot open (%s)", path, strerror(errno));
+    access = store_create_access(&external->io);
+    external->file = H5Fopen(path, H5F_ACC_RDONLY, access);
+    if (external->file < 0)
+        status = store_fail_read(&external->io, "%s: is not an HDF5 file, or is damaged (%s)", path,
+                                 store_reason(reason));
+    H5Pclose(access);
+    return status;
+}
+
+/* Each reader is alone, with a handle of its own. `path` is copied: the driver needs it until the
+ * file is closed. */
 cf_status cf_store_open_external(const char *path, const char *dataset, cf_external **out,
                                  cf_type *type, int64_t shape[2])
 {
-    char reason[STORE_REASON_SIZE];
     candidates all = {0};
     cf_external *external = NULL;
     cf_type found = CF_F32;
@@ -183,10 +287,10 @@ cf_status cf_store_open_external(const char *path, const char *dataset, cf_exter
 
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     CF_TRY(CF_ALLOC(external, 1));
-    external->dataset = external->space = external->type = -1;
-    external->file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-    CF_REQUIRE(external->file >= 0, CF_ERR_FORMAT, "%s: is not an HDF5 file, or is damaged (%s)",
-               path, store_reason(reason));
+    external->file = external->dataset = external->space = external->type = external->io.fd = -1;
+    CF_TRY(store_copy_text(path, &external->path));
+    CF_TRY(open_file(external, external->path));
+    all.io = &external->io;
     if (dataset == NULL) CF_TRY(find_matrix(path, external->file, &all));
     CF_TRY(open_dataset(external, path, dataset != NULL ? dataset : all.first));
     CF_TRY(check_type(external, &found));
@@ -209,16 +313,16 @@ const char *cf_store_external_name(const cf_external *external)
 /* HDF5 converts byte order and width on the way. */
 cf_status cf_store_read_external(cf_external *external, int64_t first, int64_t count, void *rows)
 {
-    char reason[STORE_REASON_SIZE];
     const hsize_t start[2] = {(hsize_t)first, 0},
                   shape[2] = {(hsize_t)count, (hsize_t)external->shape[1]};
+    char reason[STORE_REASON_SIZE];
     hid_t memory = H5Screate_simple(2, shape, NULL);
     cf_status status = CF_OK;
 
     if (H5Sselect_hyperslab(external->space, H5S_SELECT_SET, start, NULL, shape, NULL) < 0 ||
         H5Dread(external->dataset, external->type, memory, external->space, H5P_DEFAULT, rows) < 0)
-        status = CF_FAIL(CF_ERR_FORMAT, "%s: cannot read the rows from %" PRId64 " on (%s)",
-                         external->label, first, store_reason(reason));
+        status = store_fail_read(&external->io, "%s: cannot read the rows from %" PRId64 " on (%s)",
+                                 external->label, first, store_reason(reason));
     H5Sclose(memory);
     return status;
 }
@@ -232,6 +336,8 @@ void cf_store_close_external(cf_external **external)
     if (f->space >= 0) H5Sclose(f->space);
     if (f->dataset >= 0) H5Dclose(f->dataset);
     if (f->file >= 0) H5Fclose(f->file);
+    if (f->io.fd >= 0) close(f->io.fd);
+    cf_free(&f->path);
     cf_free(&f->label);
     cf_free(external);
 }

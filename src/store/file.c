@@ -262,7 +262,7 @@ static cf_status open_file(cf_store *store)
 
     store->file = H5Fopen(store->path, H5F_ACC_RDONLY, access);
     if (store->file < 0)
-        status = store_fail_read(store, "%s: is truncated or damaged (%s)", store->path,
+        status = store_fail_read(store->io, "%s: is truncated or damaged (%s)", store->path,
                                  store_reason(reason));
     H5Pclose(access);
     return cf_par_agree(&store->par, status);

@@ -99,20 +99,20 @@ cf_status store_fail_io(store_io *io, const char *what)
 }
 
 /* The note is cleared: the next read may succeed. */
-cf_status store_fail_read(const cf_store *store, const char *format, ...)
+cf_status store_fail_read(store_io *io, const char *format, ...)
 {
     bool no_memory = false;
     char message[CF_LINE_SIZE];
     va_list arguments;
 
-    if (store->io->error != 0) {
-        const cf_status status = store_fail_io(store->io, "read");
+    if (io->error != 0) {
+        const cf_status status = store_fail_io(io, "read");
 
-        store->io->error = 0;
+        io->error = 0;
         return status;
     }
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, find_lack_of_memory, &no_memory);
-    if (no_memory) return CF_FAIL(CF_ERR_MEMORY, "%s: out of memory", store->path);
+    if (no_memory) return CF_FAIL(CF_ERR_MEMORY, "%s: out of memory", io->name);
     va_start(arguments, format);
     (void)vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);

@@ -35,7 +35,8 @@ typedef struct store_array {
     int64_t n_moved; /* elements in `sums`: written by this rank, or read since the last
                         verification */
     int64_t n_blocks;
-    uint64_t *sums; /* n_blocks: this rank's part of each block's checksum */
+    uint64_t *sums;   /* n_blocks: this rank's part of each block's checksum */
+    uint64_t *stored; /* n_blocks: the checksums in the file; NULL until they are needed */
 } store_array;
 
 struct cf_store {
@@ -67,7 +68,7 @@ void store_destroy_types(hid_t types[static STORE_N_TYPES]);
 cf_status store_fail_io(store_io *io, const char *what);
 /** The error of an HDF5 call that failed while reading: IO if the file system refused, MEMORY if
  * there was none, else FORMAT with this message (printf). Local. */
-cf_status store_fail_read(const cf_store *store, const char *format, ...)
+cf_status store_fail_read(store_io *io, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /** A copy of `text`. Errors: MEMORY. Free with cf_free(). */
 cf_status store_copy_text(const char *text, char **out);
@@ -92,6 +93,22 @@ cf_status store_reserve(cf_store *store);
  * write), MEMORY.
  */
 cf_status store_find(cf_store *store, const char *name, store_array **out);
+/** What a name leads to in a file. */
+typedef enum store_link {
+    STORE_ABSENT,
+    STORE_PRESENT,
+    STORE_ELSEWHERE, /* a soft or external link on the way, which is not followed */
+    STORE_UNKNOWN    /* could not be told: store_reason() */
+} store_link;
+/** Look a name up, opening nothing but groups of the file itself. Local. */
+store_link store_look_up(hid_t file, const char *name);
+/**
+ * Open a dataset as this program writes them, with its type and shape, for which the file has room.
+ * Local. Errors: FORMAT (absent, reached by a link, another layout, longer than the file), those of
+ * store_fail_read().
+ */
+cf_status store_open_dataset(const cf_store *store, const char *name, hid_t *out, cf_type *type,
+                             int64_t shape[2]);
 /** Close all arrays and free their memory. Local. False if HDF5 refused. */
 bool store_close_arrays(cf_store *store);
 
@@ -126,6 +143,9 @@ cf_status store_move_columns(const cf_store *store, const store_array *array, bo
 
 /** How many blocks of checksums an array of n_rows has. Local. */
 int64_t store_n_blocks(int64_t n_rows);
+/** The sum of the hashes of the units of some rows of one block, whose values begin at `data`.
+ * Local. */
+uint64_t store_sum_rows(const store_array *array, const cf_slab *rows, const void *data);
 /**
  * Add the units of a slab to the array's sums. Local. A slab that cuts a unit (columns not at
  * multiples of 16) is left out and not counted. `data` is the file's type.
@@ -142,10 +162,8 @@ cf_status store_verify_all(cf_store *store);
  * them. Collective. `*out` is new, freed with cf_free(). Errors: MEMORY. */
 cf_status store_join_sums(const cf_store *store, const store_array *array, uint64_t **out,
                           int64_t *moved);
-/** The checksums that the file holds for an array. Collective. `*out` is new, freed with cf_free().
- * Errors: FORMAT, IO, MEMORY. */
-cf_status store_read_checksums(cf_store *store, const char *array_name, int64_t n_blocks,
-                               uint64_t **out);
+/** Fill array->stored, unless it is there. Collective. Errors: FORMAT, IO, MEMORY. */
+cf_status store_read_checksums(const cf_store *store, store_array *array);
 
 /* ---- digest.c ---- */
 

@@ -60,7 +60,7 @@ static cf_status move_run(const cf_store *store, const store_array *array, bool 
         status = CF_FAIL(CF_ERR_IO, "%s: %s: cannot write (%s)", store->path, array->name,
                          store_reason(reason));
     else if (moved < 0)
-        status = store_fail_read(store, "%s: %s: is truncated", store->path, array->name);
+        status = store_fail_read(store->io, "%s: %s: is truncated", store->path, array->name);
     H5Sclose(memory);
     H5Sclose(file);
     return status;

@@ -1,6 +1,7 @@
 /* Checksums in the file: /checksums/NAME holds one 64-bit sum a block of /NAME (checksum.c). Commit
  * writes them, and verify compares them with what all ranks together have read. Both count the
- * elements moved: a sum over elements that were moved twice, or not at all, would mean nothing.
+ * elements moved: a sum over elements that were moved twice, or not at all, would mean nothing. A
+ * rank that needs some rows reads their blocks whole, and compares those alone.
  */
 #include "internal.h"
 
@@ -85,28 +86,39 @@ done:
 /* ---- Reading ---- */
 
 /* All ranks read all of them: there is one 8-byte sum for 65536 rows. */
-cf_status store_read_checksums(cf_store *store, const char *array_name, int64_t n_blocks,
-                               uint64_t **out)
+cf_status store_read_checksums(const cf_store *store, store_array *array)
 {
-    char *name = NULL;
+    store_array stored = {.dataset = -1};
+    cf_slab all = {.n_rows = array->n_blocks, .n_columns = 1, .stride = 1};
     uint64_t *sums = NULL;
-    store_array *stored = NULL;
-    cf_slab all = {.n_rows = n_blocks, .n_columns = 1, .stride = 1};
     cf_status status;
 
-    CF_TRY(checksum_name(store, array_name, &name));
-    CF_TRY(store_find(store, name, &stored));
-    CF_REQUIRE(stored->type == CF_I64 && stored->shape[0] == n_blocks && stored->shape[1] == 1,
-               CF_ERR_FORMAT, "%s: %s does not hold the checksums of %s", store->path, name,
-               array_name);
-    CF_TRY(cf_par_agree(&store->par, CF_ALLOC(sums, n_blocks)));
-    CF_TRY(cf_par_agree(&store->par, store_move(store, stored, false, &all, sums)));
-    *out = sums;
+    if (array->stored != NULL) return CF_OK;
+    CF_TRY(checksum_name(store, array->name, &stored.name));
+    status = store_open_dataset(store, stored.name, &stored.dataset, &stored.type, stored.shape);
+    CF_TRY(cf_par_agree(&store->par, status));
+    CF_REQUIRE(stored.type == CF_I64 && stored.shape[0] == array->n_blocks && stored.shape[1] == 1,
+               CF_ERR_FORMAT, "%s: %s does not hold the checksums of %s", store->path, stored.name,
+               array->name);
+    CF_TRY(cf_par_agree(&store->par, CF_ALLOC(sums, array->n_blocks)));
+    CF_TRY(cf_par_agree(&store->par, store_move(store, &stored, false, &all, sums)));
+    array->stored = sums;
     sums = NULL;
 done:
-    cf_free(&name);
+    if (stored.dataset >= 0) H5Dclose(stored.dataset);
+    cf_free(&stored.name);
     cf_free(&sums);
     return status;
+}
+
+/* The error of a block whose data does not have its checksum. */
+static cf_status fail_damaged(const cf_store *store, const store_array *array, int64_t block)
+{
+    const int64_t first = block * STORE_BLOCK_ROWS;
+
+    return CF_FAIL(CF_ERR_FORMAT, "%s: %s is damaged (rows %lld to %lld)", store->path, array->name,
+                   (long long)first,
+                   (long long)cf_min(first + STORE_BLOCK_ROWS, array->shape[0]) - 1);
 }
 
 /* The sums are reset whether they agree or not: the array can be read and verified once more. The
@@ -114,28 +126,104 @@ done:
 cf_status cf_store_verify(cf_store *store, const char *name)
 {
     store_array *array = NULL;
-    uint64_t *read = NULL, *stored = NULL;
-    int64_t moved = 0, block = 0, n_blocks = 0;
+    uint64_t *read = NULL;
+    int64_t moved = 0, block = 0;
     cf_status status;
 
     CF_TRY(store_find(store, name, &array));
-    n_blocks = array->n_blocks;
-    CF_TRY(store_read_checksums(store, name, n_blocks, &stored));
-    CF_TRY(store_find(store, name, &array)); /* the table of arrays may have grown, and moved */
+    CF_TRY(store_read_checksums(store, array));
     CF_TRY(store_join_sums(store, array, &read, &moved));
-    memset(array->sums, 0, (size_t)n_blocks * sizeof *array->sums);
+    memset(array->sums, 0, (size_t)array->n_blocks * sizeof *array->sums);
     array->n_moved = 0;
     CF_REQUIRE(moved == array->shape[0] * array->shape[1], CF_ERR_BUG,
                "%s: %s: %lld of %lld elements were read", store->path, name, (long long)moved,
                (long long)(array->shape[0] * array->shape[1]));
-    while (block < n_blocks && read[block] == stored[block])
+    while (block < array->n_blocks && read[block] == array->stored[block])
         block++;
-    CF_REQUIRE(block == n_blocks, CF_ERR_FORMAT, "%s: %s is damaged (rows %lld to %lld)",
-               store->path, name, (long long)(block * STORE_BLOCK_ROWS),
-               (long long)cf_min((block + 1) * STORE_BLOCK_ROWS, array->shape[0]) - 1);
+    if (block < array->n_blocks) status = fail_damaged(store, array, block);
 done:
     cf_free(&read);
-    cf_free(&stored);
+    return status;
+}
+
+/* ---- Reading in part ---- */
+
+/* The blocks that a range of rows touches, whole. */
+static cf_slab cover_blocks(const store_array *array, const cf_slab *rows)
+{
+    const int64_t first = rows->first_row / STORE_BLOCK_ROWS * STORE_BLOCK_ROWS;
+    const int64_t end = cf_ceil_div(rows->first_row + rows->n_rows, STORE_BLOCK_ROWS);
+    const int64_t n_rows = cf_min(end * STORE_BLOCK_ROWS, array->shape[0]) - first;
+
+    return (cf_slab){first, rows->n_rows > 0 ? n_rows : 0, 0, 1, 1};
+}
+
+/* Whole blocks must have the checksums of the file. Local. */
+static cf_status check_blocks(const cf_store *store, const store_array *array,
+                              const cf_slab *blocks, const char *data)
+{
+    const size_t size = cf_store_type_size(array->type);
+
+    for (int64_t k = 0; k < blocks->n_rows; k += STORE_BLOCK_ROWS) {
+        const cf_slab rows = store_part(blocks, k, STORE_BLOCK_ROWS);
+        const int64_t block = rows.first_row / STORE_BLOCK_ROWS;
+
+        if (store_sum_rows(array, &rows, data + (size_t)k * size) != array->stored[block])
+            return fail_damaged(store, array, block);
+    }
+    return CF_OK;
+}
+
+/* Copy those of the rows `from`, whose values begin at `data`, that `to` has. Local. */
+static void copy_rows(const cf_slab *from, const char *data, const cf_slab *to, char *out,
+                      size_t size)
+{
+    const int64_t first = cf_max(from->first_row, to->first_row);
+    const int64_t end = cf_min(from->first_row + from->n_rows, to->first_row + to->n_rows);
+
+    if (first < end)
+        memcpy(out + (size_t)(first - to->first_row) * size,
+               data + (size_t)(first - from->first_row) * size, (size_t)(end - first) * size);
+}
+
+/* Read the blocks that the rows `slab` touch, and verify them. What they have beside the rows is
+ * summed and dropped; nothing reaches `data` before its block has been verified. Local. */
+static cf_status read_blocks(const cf_store *store, const store_array *array, const cf_slab *slab,
+                             void *data)
+{
+    const size_t size = cf_store_type_size(array->type);
+    const int64_t rows = bytes_at_once / (int64_t)size / STORE_BLOCK_ROWS * STORE_BLOCK_ROWS;
+    const cf_slab all = cover_blocks(array, slab);
+    char *blocks = NULL;
+    cf_status status;
+
+    CF_TRY(cf_alloc(&blocks, cf_min(rows, all.n_rows), size));
+    for (int64_t done = 0; done < all.n_rows; done += rows) {
+        const cf_slab part = store_part(&all, done, rows);
+
+        CF_TRY(store_move(store, array, false, &part, blocks));
+        CF_TRY(check_blocks(store, array, &part, blocks));
+        copy_rows(&part, blocks, slab, data, size);
+    }
+done:
+    cf_free(&blocks);
+    return status;
+}
+
+cf_status cf_store_read_verified(cf_store *store, const char *name, cf_type type,
+                                 const cf_slab *slab, void *data)
+{
+    store_array *array = NULL;
+    cf_status status;
+
+    CF_TRY(store_find(store, name, &array));
+    CF_REQUIRE(array->type == type && array->shape[1] == 1, CF_ERR_FORMAT,
+               "%s: %s: is not a list of %s", store->path, name, cf_store_type_name(type));
+    CF_ASSERT(slab->n_rows >= 0 && slab->first_row >= 0 &&
+              slab->first_row <= array->shape[0] - slab->n_rows);
+    CF_TRY(store_read_checksums(store, array));
+    CF_TRY(cf_par_agree(&store->par, read_blocks(store, array, slab, data)));
+done:
     return status;
 }
 
