@@ -101,6 +101,9 @@ typedef struct cf_train_source {
     int n_sets;
 } cf_train_source;
 
+/** The settings of the run that wrote a checkpoint. Local. Errors: FORMAT (not the settings of a
+ * run), MEMORY. `*out` is new, freed with cf_config_destroy(). */
+cf_status cf_train_read_settings(const cf_ckpt_file *file, cf_config **out);
 /** Load a trained model. Collective. Errors: those of ckpt and dataset; USAGE. Free with
  * cf_train_unload(). */
 cf_status cf_train_load(const cf_par *world, const cf_train_source *source, cf_trained **out);

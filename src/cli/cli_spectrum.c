@@ -163,17 +163,6 @@ done:
     return status;
 }
 
-/* The settings of the run that wrote the checkpoint. Local. */
-static cf_status read_config(const cf_ckpt_file *file, const char *path, cf_config **out)
-{
-    cf_status status;
-
-    CF_TRY(cf_config_create(cf_train_tables, cf_train_n_tables, out));
-    CF_TRY(cf_config_load_text(*out, file->settings, path));
-done:
-    return status;
-}
-
 /* Errors: USAGE for a closed form. */
 static cf_status check_has_tables(const cf_ckpt_file *file, const char *path)
 {
@@ -199,7 +188,7 @@ static cf_status add_of_checkpoint(spectra *s)
                        "spectrum: --set is for a dataset, or for a checkpoint with --data"));
     CF_TRY(cf_ckpt_open(s->world, path, &file));
     CF_TRY(check_has_tables(file, path));
-    CF_TRY(cf_par_agree(s->world, read_config(file, path, &config)));
+    CF_TRY(cf_par_agree(s->world, cf_train_read_settings(file, &config)));
     cf_select_read_options(config, &s->options);
     CF_TRY(cf_par_create_grid(s->world, s->world->size, 1, &grid));
     CF_TRY(create_table(grid, file->n_users, file->dim, &table[CF_USERS]));

@@ -3,17 +3,34 @@
  * those of the machine may differ. */
 #include "internal.h"
 
+/* In a file of settings an error is the user's; in a checkpoint it is the file's. */
+cf_status cf_train_read_settings(const cf_ckpt_file *file, cf_config **out)
+{
+    cf_config *config = NULL;
+    cf_status status;
+
+    CF_TRY(cf_config_create(cf_train_tables, cf_train_n_tables, &config));
+    status = cf_config_load_text(config, file->settings, "/settings");
+    if (status == CF_ERR_USAGE)
+        status = CF_FAIL(CF_ERR_FORMAT, "%s: %s", cf_store_path(file->store), cf_error_message());
+    CF_TRY(status);
+    *out = config;
+    config = NULL;
+done:
+    cf_config_destroy(&config);
+    return status;
+}
+
 /* The run's settings with those of the machine as given now: the grid of the run need not fit these
  * ranks. */
-static cf_status load_settings(const cf_ckpt_file *file, const char *path, const char *const *sets,
-                               int n_sets, cf_config **out)
+static cf_status load_settings(const cf_ckpt_file *file, const char *const *sets, int n_sets,
+                               cf_config **out)
 {
     cf_config *config = NULL;
     char *machine = NULL;
     cf_status status;
 
-    CF_TRY(cf_config_create(cf_train_tables, cf_train_n_tables, &config));
-    CF_TRY(cf_config_load_text(config, file->settings, path));
+    CF_TRY(cf_train_read_settings(file, &config));
     CF_TRY(cf_config_set(config, "grid=auto"));
     CF_TRY(cf_config_list(config, CF_SETTING_MACHINE, &machine));
     for (int k = 0; k < n_sets; k++) {
@@ -72,8 +89,7 @@ cf_status cf_train_load(const cf_par *world, const cf_train_source *source, cf_t
     CF_TRY(cf_dataset_open(world, source->data, &t->dataset));
     CF_TRY(cf_ckpt_check_dataset(t->file, source->data, t->dataset->digest,
                                  (int64_t[]){t->dataset->n_users, t->dataset->n_items}));
-    CF_TRY(cf_par_agree(world, load_settings(t->file, source->checkpoint, source->sets,
-                                             source->n_sets, &t->config)));
+    CF_TRY(cf_par_agree(world, load_settings(t->file, source->sets, source->n_sets, &t->config)));
     cf_par_set_hang_timeout((double)cf_config_int(t->config, "hang_timeout"));
     run_read_options(t->config, &options);
     CF_TRY(grid_create(t->dataset, &options, &t->grid));

@@ -141,17 +141,31 @@ done:
     return status;
 }
 
+/* The settings of the run must be those given now, but for the changeable ones. Collective. */
+static cf_status check_settings(const run *r, const cf_ckpt_file *file)
+{
+    const char *differs;
+    char *changeable = NULL;
+    cf_status status;
+
+    CF_TRY(cf_par_agree(r->world, cf_config_list(r->config, CF_SETTING_CHANGEABLE, &changeable)));
+    differs = cf_config_differs(r->config, file->settings);
+    CF_REQUIRE(differs == NULL, CF_ERR_USAGE,
+               "%s: %s differs from the run's: only %s and settings of the machine may change",
+               r->latest, differs, changeable);
+done:
+    cf_free(&changeable);
+    return status;
+}
+
 /* What the settings of a run that is resumed may not be: the run went on where one that had begun
- * with them would have ended. Local. */
-static cf_status check_reached(run *r, const char *old_settings)
+ * with them would have ended. `old`: those of the file. Local. */
+static cf_status check_reached(run *r, const cf_config *old)
 {
     cf_run_progress *p = &r->progress;
     const int64_t epochs = p->epoch + (p->batch > 0);
-    cf_config *old = NULL;
-    cf_status status;
+    cf_status status = CF_OK;
 
-    CF_TRY(cf_config_create(cf_train_tables, cf_train_n_tables, &old));
-    CF_TRY(cf_config_load_text(old, old_settings, r->latest));
     if (p->most_bad_evals == CF_CKPT_UNKNOWN)
         p->most_bad_evals = cf_config_int(old, "stopping_step"); /* it was no more */
     CF_REQUIRE(r->options.is_closed || r->options.epochs >= epochs, CF_ERR_USAGE,
@@ -163,8 +177,24 @@ static cf_status check_reached(run *r, const char *old_settings)
                "better one: it can be no less",
                r->latest, (long long)r->options.stopping_step, (long long)p->most_bad_evals);
 done:
-    cf_config_destroy(&old);
     return status;
+}
+
+/* The epoch, the batch and the optimizer count the same steps, in three numbers of the file. Local.
+ */
+static cf_status check_steps(const run *r)
+{
+    const cf_run_progress *p = &r->progress;
+    const int64_t steps = r->optim != NULL ? cf_optim_steps(r->optim) : 0;
+
+    if (r->n_batches == 0 ||
+        (p->batch <= r->n_batches && p->batch <= steps && (steps - p->batch) % r->n_batches == 0 &&
+         (steps - p->batch) / r->n_batches == p->epoch))
+        return CF_OK;
+    return CF_FAIL(CF_ERR_FORMAT,
+                   "%s: epoch %lld, batch %lld after %lld steps: an epoch has %lld batches",
+                   r->latest, (long long)p->epoch, (long long)p->batch, (long long)steps,
+                   (long long)r->n_batches);
 }
 
 /* The state of a run from its checkpoint, which must be of this dataset and these settings.
@@ -172,28 +202,25 @@ done:
 static cf_status load_latest(run *r)
 {
     cf_ckpt_file *file = NULL;
-    const char *differs;
-    char *changeable = NULL;
+    cf_config *old = NULL;
     cf_status status;
 
     CF_TRY(cf_ckpt_open(r->world, r->latest, &file));
     CF_TRY(cf_ckpt_check_dataset(file, r->job->data, r->dataset->digest,
                                  (int64_t[]){r->dataset->n_users, r->dataset->n_items}));
-    CF_TRY(cf_par_agree(r->world, cf_config_list(r->config, CF_SETTING_CHANGEABLE, &changeable)));
-    differs = cf_config_differs(r->config, file->settings);
-    CF_REQUIRE(differs == NULL, CF_ERR_USAGE,
-               "%s: %s differs from the run's: only %s and settings of the machine may change",
-               r->latest, differs, changeable);
-    r->progress = file->progress;
-    CF_TRY(cf_par_agree(r->world, check_reached(r, file->settings)));
+    CF_TRY(cf_par_agree(r->world, cf_train_read_settings(file, &old)));
+    CF_TRY(check_settings(r, file));
     CF_TRY(cf_ckpt_read(file, r->table, r->optim));
+    r->progress = file->progress;
+    CF_TRY(check_steps(r));
+    CF_TRY(cf_par_agree(r->world, check_reached(r, old)));
     r->selection = file->selection;
     file->selection = NULL;
     CF_TRY(run_settle_best(r));
     cf_log("resumes from %s: epoch %lld, batch %lld", r->latest, (long long)r->progress.epoch,
            (long long)r->progress.batch);
 done:
-    cf_free(&changeable);
+    cf_config_destroy(&old);
     cf_ckpt_close(&file);
     return status;
 }

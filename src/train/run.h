@@ -29,6 +29,7 @@ typedef struct run {
 
     cf_table *table[2]; /* what a checkpoint holds; a closed form has no table of users */
     cf_optim *optim;    /* NULL: a closed form */
+    int64_t n_batches;  /* steps of an epoch; 0: a closed form */
     cf_eval_scorer (*scorer)(void *impl); /* of the current tables. Collective */
     void *impl;                           /* of steps.c or closed.c */
 } run;

@@ -46,6 +46,7 @@ static cf_status create_parts(steps *s)
     cf_status status;
 
     CF_TRY(create_sampler(s));
+    r->n_batches = sampler_n_batches(&s->sampler);
     place = (cf_model_place){r->grid, r->shard, s->sampler.options.batch_size};
     CF_TRY(cf_model_create(&r->options.model, &place, &s->model));
     for (int side = 0; side < 2; side++)
@@ -203,7 +204,6 @@ done:
 static cf_status train_epoch(steps *s)
 {
     run *r = s->run;
-    const int64_t n_batches = sampler_n_batches(&s->sampler);
     const int64_t done = r->progress.batch * s->sampler.options.batch_size;
     const double started = cf_clock_now();
     double loss;
@@ -216,10 +216,10 @@ static cf_status train_epoch(steps *s)
 
         if (next.stop != STOP_NOT) return stop(r, (stop_reason)next.stop);
         if (next.save) CF_TRY(run_save_latest(r));
-        if (r->progress.batch == n_batches) break;
+        if (r->progress.batch == r->n_batches) break;
         CF_TRY(train_step(s, r->progress.batch));
     }
-    loss = r->progress.loss_sum / (double)n_batches;
+    loss = r->progress.loss_sum / (double)r->n_batches;
     r->progress.epoch++;
     r->progress.batch = 0;
     r->progress.loss_sum = 0;
