@@ -216,6 +216,63 @@ done:
     return status;
 }
 
+static cf_status put_negative_batch(cf_store *store)
+{
+    cf_status status;
+
+    CF_TRY(put_facts(store));
+    CF_TRY(cf_store_write_int(store, "batch", -1));
+done:
+    return status;
+}
+
+static cf_status put_endless_loss(cf_store *store)
+{
+    cf_status status;
+
+    CF_TRY(put_facts(store));
+    CF_TRY(cf_store_write_real(store, "loss_sum", INFINITY));
+done:
+    return status;
+}
+
+static cf_status put_best_ahead(cf_store *store)
+{
+    cf_status status;
+
+    CF_TRY(put_facts(store));
+    CF_TRY(cf_store_write_int(store, "epoch", 3));
+    CF_TRY(cf_store_write_int(store, "best_epoch", 4));
+done:
+    return status;
+}
+
+static cf_status put_no_users(cf_store *store)
+{
+    cf_status status;
+
+    CF_TRY(put_facts(store));
+    CF_TRY(cf_store_write_int(store, "n_users", 0));
+done:
+    return status;
+}
+
+static cf_status put_odd_selection(cf_store *store)
+{
+    cf_status status;
+
+    CF_TRY(put_facts(store));
+    CF_TRY(cf_store_write_whole(store, "/selection/dims", CF_I64, 3, selection_dims));
+    CF_TRY(cf_store_write_whole(store, "/selection/variances", CF_F64, 3, selection_variances));
+    CF_TRY(cf_store_write_whole(store, "/selection/shift", CF_F64, 3, selection_shift));
+    CF_TRY(cf_store_write_real(store, "selection_factor", 1));
+    CF_TRY(cf_store_write_real(store, "selection_gain", NAN));
+    CF_TRY(cf_store_write_int(store, "selection_unit", 0));
+    CF_TRY(cf_store_write_int(store, "selection_n_popular", 0));
+done:
+    return status;
+}
+
 static const struct {
     cf_status (*put)(cf_store *);
     const char *kind, *words;
@@ -227,6 +284,11 @@ static const struct {
     {put_short_items, "checkpoint", "bad.h5: /item_embedding is 1 x 1, expected 2 x 1 of float32"},
     {put_double_users, "checkpoint", "bad.h5: /user_embedding is 3 x 1, expected 3 x 1 of float32"},
     {put_short_shift, "checkpoint", "bad.h5: /selection has 3 dims, 3 variances and 2 shifts"},
+    {put_negative_batch, "checkpoint", "bad.h5: attribute batch is -1, expected 0 or more"},
+    {put_endless_loss, "checkpoint", "bad.h5: attribute loss_sum is not a finite number"},
+    {put_best_ahead, "checkpoint", "bad.h5: best epoch 4 and 0 evaluations since, of 3 epochs"},
+    {put_no_users, "checkpoint", "bad.h5: n_users, n_items and dim are 0, 2 and 1"},
+    {put_odd_selection, "checkpoint", "bad.h5: the selection has factor 1, gain nan"},
 };
 
 static void other_files_are_refused(void **state)
@@ -246,6 +308,27 @@ static void other_files_are_refused(void **state)
         assert_refused(cf_ckpt_open(&world, bad, &file), CF_ERR_FORMAT, others[k].words);
         assert_null(file);
     }
+}
+
+/* A NUL would end the text in memory, and hide the settings after it. */
+static void settings_with_a_nul_are_refused(void **state)
+{
+    cf_ckpt_file *file = NULL;
+    cf_store *store = NULL;
+
+    (void)state;
+    snprintf(bad, sizeof bad, "%s", cf_test_scratch("bad.h5"));
+    assert_ok(cf_store_create(&world, bad, "checkpoint", &store));
+    assert_ok(cf_store_write_text(store, "program_version", "0"));
+    assert_ok(cf_store_write_text(store, "dataset_digest", "0123456789abcdef"));
+    assert_ok(cf_store_write_int(store, "n_users", 3));
+    assert_ok(cf_store_write_int(store, "n_items", 2));
+    assert_ok(cf_store_write_int(store, "dim", 1));
+    assert_ok(cf_store_write_whole(store, "/settings", CF_U8, 16, "model: BPR\n\0x: 1"));
+    assert_ok(cf_store_commit(&store));
+    assert_refused(cf_ckpt_open(&world, bad, &file), CF_ERR_FORMAT,
+                   "bad.h5: /settings has a NUL byte");
+    assert_null(file);
 }
 
 static void tables_of_another_size_than_the_readers_are_refused(void **state)
@@ -269,6 +352,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(one_changed_bit_is_found_in_each_array),
     cmocka_unit_test(nan_in_any_table_is_refused),
     cmocka_unit_test(other_files_are_refused),
+    cmocka_unit_test(settings_with_a_nul_are_refused),
     cmocka_unit_test(tables_of_another_size_than_the_readers_are_refused),
 };
 

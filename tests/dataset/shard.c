@@ -191,6 +191,60 @@ static void a_flipped_byte_is_noticed(void **state)
     }
 }
 
+/* One byte of a name, or of the offsets of names: whoever asks for any name near it is told. */
+static void a_flipped_byte_of_a_name_is_noticed(void **state)
+{
+    static const struct {
+        cf_name_kind which;
+        char kind;
+        int64_t count;
+        bool offsets;
+        const char *words;
+    } names[] = {
+        {CF_USER_IDS, 'u', N_USERS, false, "/users/id is damaged (rows 0 to "},
+        {CF_ITEM_IDS, 'i', N_ITEMS, false, "/items/id is damaged (rows 0 to "},
+        {CF_ITEM_TITLES, 't', N_ITEMS, false, "/items/title is damaged (rows 0 to "},
+        {CF_USER_IDS, 'u', N_USERS, true, "/users/id_start is damaged (rows 0 to "},
+        {CF_ITEM_TITLES, 't', N_ITEMS, true, "/items/title_start is damaged (rows 0 to "},
+    };
+
+    (void)state;
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+        const char *path = cf_test_scratch("flipped.h5");
+        cf_strings all = make_strings(names[k].kind, 0, names[k].count), some = {0};
+        cf_dataset *dataset = NULL;
+
+        assert_int_equal(write_dataset(path, CF_F32), CF_OK);
+        flip_byte(path, names[k].offsets ? (const void *)all.start : all.bytes,
+                  names[k].offsets ? (size_t)(all.count + 1) * 8 : (size_t)all.start[all.count]);
+        assert_int_equal(cf_dataset_open(&world, path, &dataset), CF_OK);
+        assert_int_equal(cf_dataset_read_names(dataset, names[k].which, 1, world.rank == 0, &some),
+                         CF_ERR_FORMAT);
+        assert_non_null(strstr(cf_error_message(), names[k].words));
+        cf_dataset_close(&dataset);
+        cf_dataset_destroy_strings(&all);
+    }
+}
+
+/* Offsets give the interactions of an item, which decide about popular_ratio. */
+static void a_flipped_byte_of_item_counts_is_noticed(void **state)
+{
+    const char *path = cf_test_scratch("flipped.h5");
+    cf_lists lists = make_lists(1, true, 0, N_ITEMS);
+    cf_dataset *dataset = NULL;
+    int64_t counts[N_ITEMS];
+
+    (void)state;
+    assert_int_equal(write_dataset(path, CF_F32), CF_OK);
+    flip_byte(path, lists.start, (size_t)(lists.count + 1) * 8);
+    assert_int_equal(cf_dataset_open(&world, path, &dataset), CF_OK);
+    assert_int_equal(cf_dataset_read_item_counts(dataset, 0, world.rank == 0 ? 2 : 0, counts),
+                     CF_ERR_FORMAT);
+    assert_non_null(strstr(cf_error_message(), "/train/item_ptr is damaged (rows 0 to "));
+    cf_dataset_close(&dataset);
+    free_lists(&lists);
+}
+
 /* Allocations of the call fail, the later ones not all of them, on each rank in turn; no rank
  * hangs, nothing leaks. */
 typedef struct load {
@@ -231,6 +285,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(few_users_are_refused_or_leave_a_block_empty),
     cmocka_unit_test(wrong_lists_are_refused),
     cmocka_unit_test(a_flipped_byte_is_noticed),
+    cmocka_unit_test(a_flipped_byte_of_a_name_is_noticed),
+    cmocka_unit_test(a_flipped_byte_of_item_counts_is_noticed),
     cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
 };
 CF_TEST_MAIN(tests)

@@ -182,6 +182,13 @@ static const char *break_npy(int what)
         if (what == 13) memcpy(bytes + size - 12, &(float){NAN}, 4);
         if (what == 14) memcpy(bytes + size - 4, &(float){-INFINITY}, 4);
         if (what == 15) memcpy(memmem(bytes, size, "(3, 2)", 6), "(-3,2)", 6);
+        if (what == 16) memcpy(memmem(bytes, size, "False,", 6), "Falsey", 6);
+        if (what == 17) memcpy(memmem(bytes, size, "), }  ", 6), "),'a':", 6);
+        if (what == 18) memcpy(memmem(bytes, size, "}   ", 4), "} {}", 4);
+        if (what == 19)
+            memcpy(memmem(bytes, size, "}                  ", 19), "'shape': (3, 2), } ", 19);
+        if (what == 20) memcpy(memmem(bytes, size, "'shape'", 7), "'shapf'", 7);
+        if (what == 21) memcpy(memmem(bytes, size, "(3, 2)", 6), "(3e,2)", 6);
         file = fopen(path, "wb");
         fwrite(bytes, 1, size, file);
         fclose(file);
@@ -206,6 +213,12 @@ static const refusal npy[] = {
     {NULL, NULL, CF_ERR_FORMAT, "x.npy: it begins neither as a .npy file nor as an HDF5 file"},
     {NULL, NULL, CF_ERR_NUMERIC, "x.npy: row 1 (item \"b\"), column 1: not a finite number"},
     {NULL, NULL, CF_ERR_NUMERIC, "x.npy: row 2 (item \"c\"), column 1: not a finite number"},
+    {NULL, NULL, CF_ERR_FORMAT, "x.npy: its shape is not that of a 2-D array"},
+    {NULL, NULL, CF_ERR_FORMAT, "x.npy: its header is not a dictionary"},
+    {NULL, NULL, CF_ERR_FORMAT, "x.npy: its header has something else than"},
+    {NULL, NULL, CF_ERR_FORMAT, "x.npy: its header goes on after the dictionary"},
+    {NULL, NULL, CF_ERR_FORMAT, "x.npy: a key occurs twice in its header"},
+    {NULL, NULL, CF_ERR_FORMAT, "x.npy: its header has something else than"},
     {NULL, NULL, CF_ERR_FORMAT, "x.npy: its shape is not that of a 2-D array"},
 };
 

@@ -1,6 +1,7 @@
 /* Matrices in files of other programs: tests/data/store/matrices.h5 has one of every kind. */
 #include "sample.h"
 
+#include <hdf5.h>
 #include <stdlib.h>
 
 #define MATRICES CF_TEST_DATA "/store/matrices.h5"
@@ -91,6 +92,68 @@ static void what_is_no_matrix_is_refused(void **state)
     assert_int_equal(cf_store_is_hdf5(CF_TEST_DATA "/absent.h5", &hdf5), CF_ERR_IO);
 }
 
+/* ---- Zeros that HDF5 makes up ---- */
+
+enum { N_GAPS = 4 };
+
+/* A matrix of 8 x 4 whose data is not, or not all, in the file. */
+static void write_gaps(const char *path)
+{
+    const hsize_t shape[2] = {8, 4}, chunk[2] = {3, 4}, start[2] = {3, 0}, some[2] = {3, 4};
+    const float ones[12] = {1};
+    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t space = H5Screate_simple(2, shape, NULL), memory = H5Screate_simple(2, some, NULL);
+    hid_t lists[3], array;
+    static const char *const names[3] = {"chunks", "virtual", "outside"};
+
+    for (int k = 0; k < 3; k++)
+        lists[k] = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_chunk(lists[0], 2, chunk);
+    H5Pset_virtual(lists[1], space, "absent.h5", "/x", space);
+    H5Pset_external(lists[2], "absent.raw", 0, H5F_UNLIMITED);
+    for (int k = 0; k < 3; k++) {
+        array =
+            H5Dcreate2(file, names[k], H5T_IEEE_F32LE, space, H5P_DEFAULT, lists[k], H5P_DEFAULT);
+        assert_true(array >= 0);
+        if (k == 0) { /* one chunk of three */
+            H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, some, NULL);
+            assert_true(H5Dwrite(array, H5T_NATIVE_FLOAT, memory, space, H5P_DEFAULT, ones) >= 0);
+            H5Sselect_all(space);
+        }
+        H5Dclose(array);
+        H5Pclose(lists[k]);
+    }
+    H5Lcreate_soft("/chunks", file, "soft", H5P_DEFAULT, H5P_DEFAULT);
+    H5Sclose(memory);
+    H5Sclose(space);
+    assert_true(H5Fclose(file) >= 0);
+}
+
+static void what_hdf5_would_fill_with_zeros_is_refused(void **state)
+{
+    static const char *const cases[N_GAPS][2] = {
+        {"/chunks", "gaps.h5:/chunks: 2 of its 3 chunks were never written"},
+        {"/virtual", "gaps.h5:/virtual: is a virtual dataset"},
+        {"/outside", "gaps.h5:/outside: its numbers lie in files beside it"},
+        {"/soft", "gaps.h5:/soft: is reached by a link"},
+    };
+    const char *path = cf_test_scratch("gaps.h5");
+
+    (void)state;
+    if (world.rank == 0) write_gaps(path);
+    MPI_Barrier(world.comm);
+    for (int k = 0; k < N_GAPS; k++) {
+        cf_external *external = NULL;
+        cf_type type;
+        int64_t shape[2];
+
+        assert_int_equal(cf_store_open_external(path, cases[k][0], &external, &type, shape),
+                         CF_ERR_FORMAT);
+        if (!strstr(cf_error_message(), cases[k][1])) fail_msg("%s", cf_error_message());
+        assert_null(external);
+    }
+}
+
 static void no_memory(void **state)
 {
     cf_external *external = NULL;
@@ -98,7 +161,7 @@ static void no_memory(void **state)
     int64_t shape[2];
 
     (void)state;
-    for (int n = 1; n <= 2; n++) {
+    for (int n = 1; n <= 3; n++) {
         cf_alloc_fail_at(n);
         assert_int_equal(cf_store_open_external(MATRICES, "/f4", &external, &type, shape),
                          CF_ERR_MEMORY);
@@ -109,6 +172,7 @@ static void no_memory(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_type_and_layout),
     cmocka_unit_test(what_is_no_matrix_is_refused),
+    cmocka_unit_test(what_hdf5_would_fill_with_zeros_is_refused),
     cmocka_unit_test(no_memory),
 };
 CF_TEST_MAIN(tests)
