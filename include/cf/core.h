@@ -170,6 +170,14 @@ void cf_progress_end(cf_progress *progress);
 /** Seconds of a monotonic clock, from an arbitrary start. */
 double cf_clock_now(void);
 
+/* ---- Bytes of files ---- */
+
+/** Read `size` bytes at `offset`, in as many calls of pread() as it takes. How many there were,
+ * fewer only where the file ends; -1 and errno if it cannot be read. Local. */
+int64_t cf_file_read(int fd, void *out, int64_t size, int64_t offset);
+/** Write in the same way. False, and errno, if not all can be written. Local. */
+bool cf_file_write(int fd, const void *bytes, int64_t size, int64_t offset);
+
 /* ---- Files that are complete or absent ---- */
 
 /**

@@ -154,18 +154,6 @@ static int64_t gather_round(const recommendation *r, const round_buffers *b, int
     return all;
 }
 
-/* pwrite() may write less than asked, and may be interrupted. */
-static bool write_at(int file, const void *bytes, int64_t size, int64_t offset)
-{
-    for (int64_t done = 0; done < size;) {
-        ssize_t n = pwrite(file, (const char *)bytes + done, (size_t)(size - done), offset + done);
-
-        if (n < 0 && errno != EINTR) return false;
-        if (n > 0) done += n;
-    }
-    return true;
-}
-
 /* Write the records of a round at their positions. Local, on rank 0. */
 static cf_status spool_round(const recommendation *r, const round_buffers *b, int64_t count)
 {
@@ -175,8 +163,8 @@ static cf_status spool_round(const recommendation *r, const round_buffers *b, in
     for (int64_t u = 0; u < count; u++) {
         int64_t offset = b->all_positions[u] * (item_bytes + score_bytes);
 
-        if (!write_at(r->spool, b->all_items + u * r->k, item_bytes, offset) ||
-            !write_at(r->spool, b->all_scores + u * r->k, score_bytes, offset + item_bytes))
+        if (!cf_file_write(r->spool, b->all_items + u * r->k, item_bytes, offset) ||
+            !cf_file_write(r->spool, b->all_scores + u * r->k, score_bytes, offset + item_bytes))
             return CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", r->path, strerror(errno));
     }
     return CF_OK;
@@ -257,14 +245,16 @@ static void write_user(FILE *file, const char *user, const cf_strings names[2], 
 static cf_status write_users(const recommendation *r, cf_output *output, const cf_strings names[2],
                              const cf_strings *ids, int64_t first)
 {
-    const size_t size = (size_t)r->k * (sizeof(int64_t) + sizeof(float));
+    const int64_t size = r->k * (int64_t)(sizeof(int64_t) + sizeof(float));
     int64_t *record = NULL;
     cf_status status = CF_OK;
 
     CF_TRY(CF_ALLOC(record, r->k * 2)); /* int64: aligned for both parts */
     for (int64_t u = 0; u < ids->count; u++) {
-        CF_REQUIRE(pread(r->spool, record, size, (first + u) * (int64_t)size) == (ssize_t)size,
-                   CF_ERR_IO, "%s: cannot read back (%s)", output->name, strerror(errno));
+        const int64_t n = cf_file_read(r->spool, record, size, (first + u) * size);
+
+        CF_REQUIRE(n == size, CF_ERR_IO, "%s: cannot read back (%s)", output->name,
+                   n < 0 ? strerror(errno) : "it ended early");
         write_user(output->file, ids->bytes + ids->start[u], names, record, r->k);
     }
     CF_TRY(cf_output_check(output));

@@ -10,21 +10,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* pread() may return less than was requested, or be interrupted. */
 cf_status ingest_read_bytes(const char *path, int fd, void *out, const int64_t range[2])
 {
-    int64_t offset = range[0], size = range[1];
+    const int64_t n = cf_file_read(fd, out, range[1], range[0]);
 
-    for (char *at = out; size > 0;) {
-        ssize_t n = pread(fd, at, (size_t)size, offset);
-
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return CF_FAIL(CF_ERR_IO, "%s: %s", path, strerror(errno));
-        if (n == 0) return CF_FAIL(CF_ERR_FORMAT, "%s: truncated while it was read", path);
-        at += n;
-        offset += n;
-        size -= n;
-    }
+    if (n < 0) return CF_FAIL(CF_ERR_IO, "%s: %s", path, strerror(errno));
+    if (n < range[1]) return CF_FAIL(CF_ERR_FORMAT, "%s: truncated while it was read", path);
     return CF_OK;
 }
 

@@ -10,7 +10,7 @@
  * The driver notes errno of the first call that failed. A failed read then fails in HDF5, and is
  * told apart from a damaged file by the note (hdf5.c). A failed write is not passed on, since HDF5
  * cannot end well without it, not even close the file: those who write ask store_io.error before
- * they believe in anything. Reads of fewer bytes than asked are continued. */
+ * they believe in anything. */
 #include "internal.h"
 
 #include <errno.h>
@@ -146,18 +146,13 @@ static herr_t read_bytes(H5FD_t *hdf5, H5FD_mem_t type, hid_t transfer, haddr_t 
                          void *buffer)
 {
     driver_file *file = (driver_file *)hdf5;
+    int64_t n;
 
     (void)type;
     (void)transfer;
-    for (size_t done = 0; done < size;) {
-        const ssize_t n = pread(file->fd, (char *)buffer + done, size - done, (off_t)(at + done));
-
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) note_error(file->io);
-        if (n <= 0) return -1; /* 0: the file is shorter than it says */
-        done += (size_t)n;
-    }
-    return 0;
+    n = cf_file_read(file->fd, buffer, (int64_t)size, (int64_t)at);
+    if (n < 0) note_error(file->io);
+    return n == (int64_t)size ? 0 : -1; /* else the file is shorter than it says */
 }
 
 /* Rows are written by each rank, everything else by rank 0; nothing after an error. */
@@ -170,15 +165,8 @@ static herr_t write_bytes(H5FD_t *hdf5, H5FD_mem_t type, hid_t transfer, haddr_t
     (void)transfer;
     if (at + size > file->size) file->size = at + size;
     if (type != H5FD_MEM_DRAW && !io->leads) return 0;
-    for (size_t done = 0; done < size && io->error == 0;) {
-        const ssize_t n =
-            pwrite(file->fd, (const char *)buffer + done, size - done, (off_t)(at + done));
-
-        if (n > 0)
-            done += (size_t)n;
-        else if (n == 0 || errno != EINTR)
-            note_error(io);
-    }
+    if (io->error == 0 && !cf_file_write(file->fd, buffer, (int64_t)size, (int64_t)at))
+        note_error(io);
     return 0;
 }
 

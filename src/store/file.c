@@ -234,7 +234,6 @@ static cf_status open_descriptor(cf_store *store)
     const char *path = store->path;
     char head[sizeof signature] = {0};
     struct stat file;
-    ssize_t n;
     cf_status status = CF_OK;
 
     store->io->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -243,10 +242,8 @@ static cf_status open_descriptor(cf_store *store)
     CF_REQUIRE(!S_ISDIR(file.st_mode), CF_ERR_IO, "%s: cannot open (%s)", path, strerror(EISDIR));
     CF_REQUIRE(S_ISREG(file.st_mode), CF_ERR_IO, "%s: cannot open (not a regular file)", path);
     CF_REQUIRE(file.st_size > 0, CF_ERR_FORMAT, "%s: is empty, not an HDF5 file", path);
-    do {
-        n = pread(store->io->fd, head, sizeof head, 0);
-    } while (n < 0 && errno == EINTR);
-    CF_REQUIRE(n >= 0, CF_ERR_IO, "%s: cannot read (%s)", path, strerror(errno));
+    CF_REQUIRE(cf_file_read(store->io->fd, head, sizeof head, 0) >= 0, CF_ERR_IO,
+               "%s: cannot read (%s)", path, strerror(errno));
     CF_REQUIRE(memcmp(head, signature, sizeof signature) == 0, CF_ERR_FORMAT,
                "%s: is not an HDF5 file", path);
 done:
