@@ -236,7 +236,7 @@ cf_status cf_store_is_hdf5(const char *path, bool *out)
     static const char signature[8] = "\211HDF\r\n\032\n";
     char head[sizeof signature];
     struct stat about;
-    ssize_t n = 0;
+    int64_t n = 0;
     bool found = false;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     cf_status status = CF_OK;
@@ -245,7 +245,7 @@ cf_status cf_store_is_hdf5(const char *path, bool *out)
         CF_TRY(CF_FAIL(CF_ERR_IO, "%s: %s", path, strerror(errno)));
     for (off_t at = 0; S_ISREG(about.st_mode) && at < about.st_size && n >= 0 && !found;
          at = at == 0 ? 512 : 2 * at) {
-        n = pread(fd, head, sizeof head, at);
+        n = cf_file_read(fd, head, sizeof head, at);
         found = n == sizeof head && memcmp(head, signature, sizeof head) == 0;
     }
     CF_REQUIRE(n >= 0, CF_ERR_IO, "%s: %s", path, strerror(errno));
