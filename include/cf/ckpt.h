@@ -51,6 +51,7 @@ cf_status cf_ckpt_save(const cf_par *world, const char *path, const cf_ckpt *sta
 /** An open checkpoint: all of it but the tables, which are read by cf_ckpt_read(). */
 typedef struct cf_ckpt_file {
     cf_store *store;          /* the open HDF5 file, owned */
+    const char *path;         /* the store's */
     char *settings;           /* YAML text, owned */
     cf_selection *selection;  /* owned; NULL: the item table was started at random */
     cf_run_progress progress; /* when the file was written */

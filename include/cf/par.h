@@ -113,13 +113,18 @@ void cf_par_reply(const cf_plan *plan, const void *reply, void *out, MPI_Datatyp
 #define CF_HANG_TIMEOUT 600
 
 /**
- * A rank makes progress when an MPI call returns, when its phase changes, and when it calls one of
- * these. One without any for the timeout, and for 20 times the longest step so far, prints a line
- * and ends the job with CF_ERR_HANG. Outside of steps (before the first is done, and in exclusive
- * phases) ten times the timeout, and what cf_par_expect() said, must pass. 0: never. Local, as all
- * here.
+ * A rank makes progress when an MPI call or a read or write of a file returns, when its phase
+ * changes, and when it calls one of these. One without any for the timeout, and for 20 times the
+ * longest step so far, prints a line and ends the job with CF_ERR_HANG. Outside of steps (before
+ * the first is done, and in exclusive phases) ten times the timeout, and what cf_par_expect() said,
+ * must pass. 0: never. Local, as all here.
  */
 void cf_par_set_hang_timeout(double seconds);
+/** The main thread is in a call that may never return, as all of MPI's are noted: its name, a text
+ * that stays, for the line. */
+void cf_par_enter(const char *call);
+/** It has returned. */
+void cf_par_leave(void);
 /** A step took so long. Also: the rank moves. */
 void cf_par_note_step(double seconds);
 /** Work begins that may take `seconds` in which no rank makes progress; 0: it is over. */

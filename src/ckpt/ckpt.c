@@ -259,7 +259,7 @@ static cf_status check_shape(const cf_ckpt_file *file, const char *name, int64_t
     return CF_FAIL(CF_ERR_FORMAT,
                    "%s: %s is %" PRId64 " x %" PRId64 ", expected %" PRId64 " x %" PRId64
                    " of float32",
-                   cf_store_path(file->store), name, shape[0], shape[1], n_rows, n_columns);
+                   file->path, name, shape[0], shape[1], n_rows, n_columns);
 }
 
 /* Find out which tables the file has and check their shapes against the attributes. */
@@ -271,11 +271,11 @@ static cf_status check_shapes(cf_ckpt_file *file)
     CF_REQUIRE(file->n_users >= 1 && file->n_items >= 1 && file->dim >= 1, CF_ERR_FORMAT,
                "%s: n_users, n_items and dim are %" PRId64 ", %" PRId64 " and %" PRId64
                ", expected at least 1",
-               cf_store_path(file->store), file->n_users, file->n_items, file->dim);
+               file->path, file->n_users, file->n_items, file->dim);
     if (file->closed) {
         CF_REQUIRE(file->dim == file->n_items, CF_ERR_FORMAT,
-                   "%s: dim is %" PRId64 ", expected the %" PRId64 " items of %s",
-                   cf_store_path(file->store), file->dim, file->n_items, similarity_name);
+                   "%s: dim is %" PRId64 ", expected the %" PRId64 " items of %s", file->path,
+                   file->dim, file->n_items, similarity_name);
         return check_shape(file, similarity_name, file->n_items, file->n_items);
     }
     CF_TRY(check_shape(file, table_name[CF_USERS], file->n_users, file->dim));
@@ -291,6 +291,7 @@ cf_status cf_ckpt_open(const cf_par *world, const char *path, cf_ckpt_file **out
 
     CF_TRY(status);
     CF_TRY(cf_store_open(world, path, file_kind, &file->store));
+    file->path = cf_store_path(file->store);
     CF_TRY(read_facts(world, file));
     CF_TRY(read_progress(file->store, &file->progress));
     CF_TRY(cf_select_read(world, file->store, &file->selection)); /* NULL if there is none */
@@ -316,7 +317,7 @@ void cf_ckpt_close(cf_ckpt_file **file)
 cf_status cf_ckpt_check_dataset(const cf_ckpt_file *file, const char *dataset_path, uint64_t digest,
                                 const int64_t counts[2])
 {
-    const char *path = cf_store_path(file->store);
+    const char *path = file->path;
 
     /* The counts first: they tell a user more than two digests do. */
     if (file->n_users != counts[CF_USERS] || file->n_items != counts[CF_ITEMS])
@@ -369,7 +370,7 @@ cf_status cf_ckpt_read(cf_ckpt_file *file, cf_table *const table[2], cf_optim *o
     cf_status status = CF_OK;
 
     CF_REQUIRE(file->closed == (table[CF_USERS] == NULL), CF_ERR_FORMAT,
-               "%s: has %s, which its model does not have", cf_store_path(file->store),
+               "%s: has %s, which its model does not have", file->path,
                file->closed ? similarity_name : table_name[CF_USERS]);
     if (file->closed) return cf_table_read(table[CF_ITEMS], file->store, similarity_name);
     if (optim != NULL) CF_TRY(check_optim(file->store, optim, &steps));

@@ -41,10 +41,12 @@ static cf_status refill(ingest_text *text)
     cf_status status = make_room_for_block(text);
 
     if (status != CF_OK) return status;
+    cf_par_enter("pread");
     do
         n = pread(text->fd, text->buffer + text->end,
                   (size_t)(text->capacity - text->end - INGEST_SLACK), text->offset + text->end);
     while (n < 0 && errno == EINTR);
+    cf_par_leave();
     if (n < 0) return CF_FAIL(CF_ERR_IO, "%s: %s", text->path, strerror(errno));
     nul = memchr(text->buffer + text->end, 0, (size_t)n);
     if (nul != NULL && text->nul == INT64_MAX) text->nul = nul - text->buffer;

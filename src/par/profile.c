@@ -98,7 +98,7 @@ typedef struct payload {
 /* An MPI call begins: the watchdog knows its name, and the time is that of count(). */
 static double begin(const char *call)
 {
-    watch_enter(call);
+    cf_par_enter(call);
     return cf_clock_now();
 }
 
@@ -110,7 +110,7 @@ static void count(double began, payload sent)
     use->mpi_seconds += cf_clock_now() - began;
     use->bytes += sent.bytes;
     use->messages += sent.messages;
-    watch_leave();
+    cf_par_leave();
 }
 
 /* PMPI_ here and below: what the profile itself calls is not counted. */
@@ -356,9 +356,9 @@ int MPI_Comm_split(MPI_Comm comm, int color, int key, MPI_Comm *out)
 {
     int error;
 
-    watch_enter(__func__);
+    cf_par_enter(__func__);
     error = PMPI_Comm_split(comm, color, key, out);
-    watch_leave();
+    cf_par_leave();
     return error;
 }
 
@@ -366,9 +366,9 @@ int MPI_Comm_split_type(MPI_Comm comm, int type, int key, MPI_Info info, MPI_Com
 {
     int error;
 
-    watch_enter(__func__);
+    cf_par_enter(__func__);
     error = PMPI_Comm_split_type(comm, type, key, info, out);
-    watch_leave();
+    cf_par_leave();
     return error;
 }
 
@@ -376,9 +376,9 @@ int MPI_Comm_free(MPI_Comm *comm)
 {
     int error;
 
-    watch_enter(__func__);
+    cf_par_enter(__func__);
     error = PMPI_Comm_free(comm);
-    watch_leave();
+    cf_par_leave();
     return error;
 }
 
@@ -386,8 +386,8 @@ int MPI_Finalize(void)
 {
     int error;
 
-    watch_enter(__func__);
+    cf_par_enter(__func__);
     error = PMPI_Finalize();
-    watch_leave();
+    cf_par_leave();
     return error;
 }

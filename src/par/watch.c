@@ -55,12 +55,12 @@ static void move(void)
     atomic_store_explicit(&seen.moves, n + 1, memory_order_relaxed);
 }
 
-void watch_enter(const char *call)
+void cf_par_enter(const char *call)
 {
     atomic_store_explicit(&seen.call, call, memory_order_relaxed);
 }
 
-void watch_leave(void)
+void cf_par_leave(void)
 {
     atomic_store_explicit(&seen.call, NULL, memory_order_relaxed);
     move();

@@ -3,10 +3,6 @@
 
 #include "cf/par.h"
 
-/** The main thread is in `call` now, which is a text that stays. */
-void watch_enter(const char *call);
-/** The call has returned. */
-void watch_leave(void);
 /** The main thread is in another phase. */
 void watch_phase(cf_phase phase);
 /** Start to watch, with the default timeout; stop it. */

@@ -150,7 +150,9 @@ static herr_t read_bytes(H5FD_t *hdf5, H5FD_mem_t type, hid_t transfer, haddr_t 
 
     (void)type;
     (void)transfer;
+    cf_par_enter("pread");
     n = cf_file_read(file->fd, buffer, (int64_t)size, (int64_t)at);
+    cf_par_leave();
     if (n < 0) note_error(file->io);
     return n == (int64_t)size ? 0 : -1; /* else the file is shorter than it says */
 }
@@ -165,8 +167,10 @@ static herr_t write_bytes(H5FD_t *hdf5, H5FD_mem_t type, hid_t transfer, haddr_t
     (void)transfer;
     if (at + size > file->size) file->size = at + size;
     if (type != H5FD_MEM_DRAW && !io->leads) return 0;
+    cf_par_enter("pwrite");
     if (io->error == 0 && !cf_file_write(file->fd, buffer, (int64_t)size, (int64_t)at))
         note_error(io);
+    cf_par_leave();
     return 0;
 }
 

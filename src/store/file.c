@@ -167,7 +167,9 @@ static cf_status finish_file(cf_store *store)
 
     if (!close_hdf5(store))
         status = CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", store->path, store_reason(reason));
+    cf_par_enter("fsync");
     if (io->error == 0 && fsync(io->fd) != 0) io->error = errno;
+    cf_par_leave();
     if (!io->leads) { /* rank 0 keeps it until the file has its name */
         if (close(io->fd) != 0 && io->error == 0) io->error = errno;
         io->fd = -1;

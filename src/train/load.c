@@ -12,7 +12,7 @@ cf_status cf_train_read_settings(const cf_ckpt_file *file, cf_config **out)
     CF_TRY(cf_config_create(cf_train_tables, cf_train_n_tables, &config));
     status = cf_config_load_text(config, file->settings, "/settings");
     if (status == CF_ERR_USAGE)
-        status = CF_FAIL(CF_ERR_FORMAT, "%s: %s", cf_store_path(file->store), cf_error_message());
+        status = CF_FAIL(CF_ERR_FORMAT, "%s: %s", file->path, cf_error_message());
     CF_TRY(status);
     *out = config;
     config = NULL;
