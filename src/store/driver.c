@@ -10,7 +10,7 @@
  * The driver notes errno of the first call that failed. A failed read then fails in HDF5, and is
  * told apart from a damaged file by the note (hdf5.c). A failed write is not passed on, since HDF5
  * cannot end well without it, not even close the file: those who write ask store_io.error before
- * they believe in anything. */
+ * they believe in anything. tests/store/faults.c makes every call fail. */
 #include "internal.h"
 
 #include <errno.h>
