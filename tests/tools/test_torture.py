@@ -123,6 +123,18 @@ def test_epochs_that_are_logged_twice_are_wrong(tmp_path: pathlib.Path):
     assert torture_check.problems_of_log(tmp_path, [1, 2, 3], ran(0)) == ["run/log.jsonl has the epochs [1, 2, 2, 3]"]
 
 
+def test_a_flipped_input_stays_as_it_was_flipped(tmp_path: pathlib.Path):
+    evaluate, resume = (torture_check.SCENARIOS[name] for name in ("evaluate", "resume"))
+    for name in ("before/data.h5", "work/data.h5", "before/run/best.h5", "work/run/best.h5"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("flipped")
+    data, best = pathlib.Path("data.h5"), pathlib.Path("run/best.h5")
+    assert torture_check.flipped_input(evaluate, tmp_path, data) == {"data.h5 differs"}
+    assert torture_check.flipped_input(resume, tmp_path, best) == set()  # a result of the run
+    (tmp_path / "work/data.h5").write_text("other")
+    assert torture_check.flipped_input(evaluate, tmp_path, data) == set()
+
+
 # ---- Running ----
 
 

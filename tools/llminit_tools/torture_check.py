@@ -187,14 +187,22 @@ def attempt(base: Base, fault: Fault, scratch: pathlib.Path) -> Outcome:
     struck = bool(ran.struck) or fault.call in ("flip", "delay")
     wrong = problems_of_end(fault, ran, struck)
     if ran.status == 0:
-        left = {f"{file} is left" for file in files_in(folder)} if fault.call == "unlink" else set()
-        wrong += [text for text in problems_of_result(base, fault.scenario, folder, ran) if text not in left]
+        allowed = {f"{file} is left" for file in files_in(folder)} if fault.call == "unlink" else set()
+        if fault.call == "flip":
+            allowed |= flipped_input(scenario, scratch, flipped.relative_to(scratch / "before"))
+        wrong += [text for text in problems_of_result(base, fault.scenario, folder, ran) if text not in allowed]
     else:
         wrong += problems_of_left(base, fault, folder, scratch / "before")
     if ran.status not in (0, None) and fault.call != "flip":
         again = base.runner.run(scratch, [*arguments, *scenario.again.split()], fault.ranks, None)
         wrong += [f"tried again: {text}" for text in problems_of_again(base, fault, folder, again)]
     return Outcome(fault, struck, ran.status is None, wrong, ran.stderr)
+
+
+def flipped_input(scenario: Scenario, scratch: pathlib.Path, file: pathlib.Path) -> set[str]:
+    """The one difference from an undisturbed run that is right: a file that is only read stays as it was flipped."""
+    stays = same_file(scratch / "before" / file, scratch / "work" / file)
+    return {f"{file} differs"} if str(file) not in scenario.outputs and stays else set()
 
 
 def problems_of_end(fault: Fault, ran: Ran, struck: bool) -> list[str]:
