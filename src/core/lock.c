@@ -58,12 +58,21 @@ static bool is_gone(int fd)
            kill(other.process, 0) != 0 && errno == ESRCH;
 }
 
-static bool leads_to(const char *path, int fd)
+typedef enum attempt {
+    TAKEN,
+    HELD,
+    AGAIN,
+    FAILED /* errno says why */
+} attempt;
+
+/* The outcome of an attempt that has the lock of the open file: does the path still lead there? */
+static attempt check_path(const char *path, int fd)
 {
     struct stat named, opened;
 
-    return stat(path, &named) == 0 && fstat(fd, &opened) == 0 && named.st_dev == opened.st_dev &&
-           named.st_ino == opened.st_ino;
+    if (stat(path, &named) != 0) return errno == ENOENT ? AGAIN : FAILED;
+    if (fstat(fd, &opened) != 0) return FAILED;
+    return named.st_dev == opened.st_dev && named.st_ino == opened.st_ino ? TAKEN : AGAIN;
 }
 
 /* Open the file, new or not; -1 and errno on failure. */
@@ -76,11 +85,9 @@ static int open_lock(const char *path, bool *created)
     return fd >= 0 || errno != EEXIST ? fd : open(path, flags);
 }
 
-typedef enum attempt { TAKEN, HELD, AGAIN } attempt;
-
 static attempt try_lock(const char *path, int fd, bool created)
 {
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) return leads_to(path, fd) ? TAKEN : AGAIN;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) return check_path(path, fd);
     if (errno == EINTR) return AGAIN;
     if (errno == EWOULDBLOCK) return HELD;
     if (created) return TAKEN; /* no flock() here */
@@ -103,7 +110,7 @@ cf_status cf_lock_take(const char *path, const char *refusal, cf_lock *out)
 {
     cf_lock lock = {.fd = -1};
     attempt outcome = AGAIN;
-    bool created;
+    bool created = false;
     cf_status status;
 
     CF_TRY(cf_text_format(&lock.path, "%s", path));
@@ -116,12 +123,12 @@ cf_status cf_lock_take(const char *path, const char *refusal, cf_lock *out)
             break;
     }
     if (outcome == HELD) CF_TRY(fail_held(path, refusal, lock.fd));
-    CF_REQUIRE(outcome == TAKEN && write_holder(lock.fd), CF_ERR_IO, "%s: cannot write (%s)", path,
-               strerror(errno));
+    if (outcome == TAKEN && !write_holder(lock.fd)) outcome = FAILED;
+    CF_REQUIRE(outcome == TAKEN, CF_ERR_IO, "%s: cannot write (%s)", path, strerror(errno));
     *out = lock;
     lock = (cf_lock){.fd = -1};
 done:
-    if (outcome == TAKEN && lock.fd >= 0) (void)unlink(path);
+    if (outcome == FAILED && created) (void)unlink(path);
     if (lock.fd >= 0) (void)close(lock.fd);
     cf_free(&lock.path);
     return status;
