@@ -130,7 +130,11 @@ void collapse_describe(const collapse *c, char *text, size_t size);
 
 /** The run's log: one JSON object a line, written by rank 0 and flushed at once. */
 typedef struct run_log {
-    FILE *file; /* NULL on the other ranks */
+    bool is_open; /* on rank 0 alone */
+    int fd;
+    char *waiting; /* lines, or the end of one, that are not in the file yet */
+    int64_t n_waiting, capacity;
+    bool warned;
 } run_log;
 /** Collective. Errors: IO, MEMORY. A run that is resumed continues its file from the end of
  * `epochs` epochs; -1: a new run. */

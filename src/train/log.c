@@ -1,25 +1,30 @@
 /* The log of a run: log.jsonl, one JSON object a line, each with its "event".
  *
- * Rank 0 writes, and flushes each line at once, so that the file can be followed and a killed run
- * leaves whole lines. A resumed run appends. The events and their keys are listed in README.md of
- * this folder; tools/ and tests read them by these names. */
+ * Rank 0 writes each line at once, so that the file can be followed and a killed run leaves whole
+ * lines. What cannot be written (a full disk) does not end a training run: it waits for the next
+ * line, so that none is lost once there is room. A resumed run appends. The events and their keys
+ * are listed in README.md of this folder; tools/ and tests read them by these names.
+ * tests/train/log.c makes writes fail. */
 #include "internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <omp.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* On rank 0. */
-static cf_status open_file(const char *folder, int64_t epochs, FILE **out)
+static cf_status open_file(const char *folder, int64_t epochs, int *out)
 {
+    const int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_APPEND;
     char *path = NULL;
     cf_status status;
 
     CF_TRY(cf_text_format(&path, "%s/" RUN_LOG_NAME, folder));
     if (epochs >= 0) CF_TRY(log_cut(path, epochs));
-    *out = fopen(path, epochs >= 0 ? "a" : "w");
-    CF_REQUIRE(*out != NULL, CF_ERR_IO, "%s: cannot write (%s)", path, strerror(errno));
+    *out = open(path, epochs >= 0 ? flags : flags | O_TRUNC, 0666);
+    CF_REQUIRE(*out >= 0, CF_ERR_IO, "%s: cannot write (%s)", path, strerror(errno));
 done:
     cf_free(&path);
     return status;
@@ -30,29 +35,57 @@ cf_status run_log_open(const cf_par *world, const char *folder, int64_t epochs, 
 {
     cf_status status = CF_OK;
 
-    out->file = NULL;
-    if (world->rank == 0) status = open_file(folder, epochs, &out->file);
+    *out = (run_log){0};
+    if (world->rank == 0) status = open_file(folder, epochs, &out->fd);
+    out->is_open = world->rank == 0 && status == CF_OK;
     return cf_par_agree(world, status);
+}
+
+/* Write what waits, or as much of it as can be written. */
+static void write_waiting(run_log *log)
+{
+    int64_t done = 0;
+    ssize_t n = 0;
+
+    while (done < log->n_waiting && n >= 0) {
+        n = write(log->fd, log->waiting + done, (size_t)(log->n_waiting - done));
+        if (n > 0) done += n;
+        if (n < 0 && errno == EINTR) n = 0;
+    }
+    if (n < 0 && !log->warned)
+        cf_warn("log.jsonl: cannot write (%s): what is missing will be tried again",
+                strerror(errno));
+    log->warned = n < 0;
+    memmove(log->waiting, log->waiting + done, (size_t)(log->n_waiting - done));
+    log->n_waiting -= done;
 }
 
 void run_log_close(run_log *log)
 {
-    if (log->file != NULL) fclose(log->file);
-    log->file = NULL;
+    if (!log->is_open) return;
+    write_waiting(log);
+    if (close(log->fd) != 0 || log->n_waiting > 0)
+        cf_warn("log.jsonl: cannot write (%s): its end is missing", strerror(errno));
+    cf_free(&log->waiting);
+    *log = (run_log){0};
 }
 
-/* Write and free one line of an open log; one that cannot be written (full disk, no memory: NULL)
- * does not end a training run, but is the end of the log. */
+/* Write and free one line of an open log. NULL: there was no memory for it. */
 static void write_line(run_log *log, json_t *line)
 {
-    if (line == NULL) {
-        cf_warn("log.jsonl: cannot write (out of memory)");
-        run_log_close(log);
-    } else if (json_dumpf(line, log->file, JSON_COMPACT | JSON_REAL_PRECISION(12)) != 0 ||
-               fputc('\n', log->file) == EOF || fflush(log->file) != 0) {
-        cf_warn("log.jsonl: cannot write (%s)", strerror(errno));
-        run_log_close(log);
+    char *text = line != NULL ? json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(12)) : NULL;
+    const int64_t length = text != NULL ? (int64_t)strlen(text) : 0;
+
+    if (text != NULL &&
+        CF_GROW(log->waiting, log->capacity, log->n_waiting + length + 1) == CF_OK) {
+        memcpy(log->waiting + log->n_waiting, text, (size_t)length);
+        log->waiting[log->n_waiting + length] = '\n';
+        log->n_waiting += length + 1;
+        write_waiting(log);
+    } else {
+        cf_warn("log.jsonl: a line is missing (out of memory)");
     }
+    cf_free(&text); /* jansson's memory is the program's (json.c) */
     json_decref(line);
 }
 
@@ -69,7 +102,7 @@ void run_log_set_up(const cf_grid *grid, const cf_dataset *dataset, double memor
 void run_log_start(run_log *log, const cf_grid *grid, const cf_dataset *dataset,
                    const step_costs *predicted, int64_t from_epoch)
 {
-    if (log->file == NULL) return;
+    if (!log->is_open) return;
     write_line(log, CF_JSON_OBJECT(
                         {"event", json_string("start")}, {"version", json_string(CF_VERSION)},
                         {"ranks", json_integer(grid->world.size)},
@@ -86,7 +119,7 @@ void run_log_start(run_log *log, const cf_grid *grid, const cf_dataset *dataset,
 
 void run_log_profile(run_log *log, json_t *summary)
 {
-    if (log->file == NULL)
+    if (!log->is_open)
         json_decref(summary);
     else
         write_line(log, summary);
@@ -98,7 +131,7 @@ void run_log_epoch(run_log *log, const cf_run_progress *progress, double loss, d
 {
     const double rate = seconds > 0 ? (double)samples / seconds : 0;
 
-    if (log->file == NULL) return;
+    if (!log->is_open) return;
     write_line(log, CF_JSON_OBJECT({"event", json_string("epoch")},
                                    {"epoch", json_integer(progress->epoch)},
                                    {"loss", json_real(loss)}, {"seconds", json_real(seconds)},
@@ -110,7 +143,7 @@ void run_log_solve(run_log *log, const cf_closed_seconds *seconds)
 {
     const double all = seconds->gram + seconds->invert + seconds->product + seconds->rest;
 
-    if (log->file == NULL) return;
+    if (!log->is_open) return;
     write_line(log, CF_JSON_OBJECT({"event", json_string("solve")}, {"seconds", json_real(all)},
                                    {"gram", json_real(seconds->gram)},
                                    {"invert", json_real(seconds->invert)},
@@ -122,7 +155,7 @@ void run_log_solve(run_log *log, const cf_closed_seconds *seconds)
 void run_log_metrics(run_log *log, const char *split, int64_t epoch, const cf_metrics *metrics,
                      bool best, double seconds)
 {
-    if (log->file == NULL) return;
+    if (!log->is_open) return;
     write_line(log, CF_JSON_OBJECT({"event", json_string(split)}, {"epoch", json_integer(epoch)},
                                    {"metrics", cf_train_metrics_json(metrics)},
                                    {"best", json_boolean(best)}, {"seconds", json_real(seconds)}));
@@ -133,7 +166,7 @@ void run_log_collapse(run_log *log, int64_t epoch, const collapse *c, bool best)
 {
     json_t *tables;
 
-    if (log->file == NULL) return;
+    if (!log->is_open) return;
     tables = json_object();
     for (int k = 0; k < c->count; k++)
         cf_train_json_set(&tables, c->table[k].name,
@@ -146,7 +179,7 @@ void run_log_collapse(run_log *log, int64_t epoch, const collapse *c, bool best)
 
 void run_log_end(run_log *log, const cf_run_progress *progress, const char *why)
 {
-    if (log->file == NULL) return;
+    if (!log->is_open) return;
     write_line(log, CF_JSON_OBJECT({"event", json_string("end")}, {"why", json_string(why)},
                                    {"epoch", json_integer(progress->epoch)},
                                    {"best_epoch", json_integer(progress->best_epoch)},

@@ -1,0 +1,99 @@
+/* The log of a run whose writes fail: no line is lost, and training goes on. */
+#include "run.h"
+
+#include <errno.h>
+#include <sys/syscall.h>
+
+/* This write() comes before the C library's: the n-th call on a regular file fails, for once or
+ * from then on, or writes a part alone. */
+static struct {
+    long countdown; /* 0: none */
+    bool lasts, is_short;
+} fault;
+
+ssize_t write(int fd, const void *bytes, size_t size)
+{
+    if (fd > 2 && size > 30 && fault.countdown > 0 && --fault.countdown == 0) {
+        if (fault.lasts) fault.countdown = 1;
+        errno = ENOSPC;
+        if (!fault.is_short) return -1;
+        size /= 2;
+    }
+    return (ssize_t)syscall(SYS_write, fd, bytes, size);
+}
+
+static char *read_log(void)
+{
+    char path[1024];
+    char *text = calloc(1, 1 << 16);
+    FILE *file;
+
+    scratch_path("run/log.jsonl", path);
+    file = fopen(path, "r");
+    assert_non_null(file);
+    assert_true(fread(text, 1, (1 << 16) - 1, file) > 0);
+    fclose(file);
+    return text;
+}
+
+/* How many lines the log has; each must be whole. */
+static int count_lines(void)
+{
+    char *text = read_log();
+    int count = 0;
+
+    for (char *line = text, *end; *line != '\0'; line = end + 1, count++) {
+        end = strchr(line, '\n');
+        assert_non_null(end);
+        assert_true(line[0] == '{' && end[-1] == '}');
+    }
+    free(text);
+    return count;
+}
+
+static cf_status train(void)
+{
+    const run_spec spec = {
+        .data = "data.h5", .folder = "run", .sets = {"emb_selection=var", "epochs=4"}};
+    cf_train_result result;
+    cf_status status;
+
+    clear_folder("run");
+    status = run_train(&world, 1, &spec, &result);
+    fault.countdown = 0;
+    return status;
+}
+
+static void a_line_that_cannot_be_written_waits_for_the_next(void **state)
+{
+    int n_lines = 0;
+
+    (void)state;
+    write_dataset(cf_test_scratch("data.h5"), true);
+    assert_ok(train());
+    if (world.rank == 0) n_lines = count_lines();
+    for (long n = 1; n <= 12; n++) {
+        fault.is_short = n % 2;
+        fault.countdown = world.rank == 0 ? n : 0;
+        assert_ok(train());
+        if (world.rank == 0) assert_int_equal(count_lines(), n_lines);
+    }
+    fault.is_short = false;
+}
+
+static void a_log_without_room_does_not_end_the_run(void **state)
+{
+    (void)state;
+    fault.lasts = true;
+    fault.countdown = world.rank == 0 ? 4 : 0;
+    assert_ok(train());
+    fault.lasts = false;
+    if (world.rank == 0) assert_true(count_lines() >= 1);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_line_that_cannot_be_written_waits_for_the_next),
+    cmocka_unit_test(a_log_without_room_does_not_end_the_run),
+};
+
+CF_TEST_MAIN(tests)
