@@ -114,7 +114,8 @@ cf_status cf_dataset_read_item_counts(const cf_dataset *dataset, int64_t first, 
 /**
  * Vectors of items first .. first + count - 1 as float32. Collective; each rank its own range,
  * count may be 0. `out`: count x embedding_dim. `present`: count flags, 0 where an item has no
- * vector; may be NULL. Errors: IO, FORMAT, NUMERIC (NaN or infinity; names the item).
+ * vector; may be NULL. Errors: IO, MEMORY, FORMAT (also NaN or infinity, which no dataset has;
+ * names the item).
  */
 cf_status cf_dataset_read_embedding(const cf_dataset *dataset, int64_t first, int64_t count,
                                     float *out, uint8_t *present);

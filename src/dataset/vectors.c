@@ -43,7 +43,7 @@ cf_status cf_dataset_read_embedding(const cf_dataset *dataset, int64_t first, in
         char name[256];
 
         cf_dataset_describe(dataset, CF_ITEM_IDS, bad, name, sizeof name);
-        status = CF_FAIL(CF_ERR_NUMERIC, "%s: /items/embedding: the vector of %s is not finite",
+        status = CF_FAIL(CF_ERR_FORMAT, "%s: /items/embedding: the vector of %s is not finite",
                          cf_dataset_path(dataset), name);
     }
 done:

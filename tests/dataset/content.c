@@ -108,7 +108,7 @@ static void a_vector_that_is_not_finite_is_named(void **state)
     content.read_vectors = infinite_vectors;
     assert_int_equal(cf_dataset_write(&world, path, &content), CF_OK);
     assert_int_equal(cf_dataset_open(&world, path, &dataset), CF_OK);
-    assert_int_equal(cf_dataset_read_embedding(dataset, 0, count, rows, NULL), CF_ERR_NUMERIC);
+    assert_int_equal(cf_dataset_read_embedding(dataset, 0, count, rows, NULL), CF_ERR_FORMAT);
     assert_non_null(strstr(cf_error_message(), "item \"i1063\" (number 9) is not finite"));
     cf_dataset_close(&dataset);
     free_content(&content);
