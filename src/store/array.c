@@ -23,7 +23,7 @@ static cf_status prepare_array(cf_store *store, const char *name, const int64_t 
     array = &store->arrays[store->n_arrays];
     *array = (store_array){
         .dataset = -1, .shape = {shape[0], shape[1]}, .n_blocks = store_n_blocks(shape[0])};
-    CF_TRY(store_copy_text(name, &array->name));
+    CF_TRY(cf_text_format(&array->name, "%s", name));
     status = CF_ALLOC(array->sums, array->n_blocks);
     if (status != CF_OK) cf_free(&array->name);
     CF_TRY(status);

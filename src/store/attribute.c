@@ -255,7 +255,7 @@ static cf_status append_attribute(attribute_list *list, open_attribute *in)
     CF_TRY(CF_GROW(list->attributes, list->capacity, list->count + 1));
     next = &list->attributes[list->count++];
     *next = (cf_attribute){.type = CF_ATTRIBUTE_OTHER};
-    CF_TRY(store_copy_text(in->name, &next->name));
+    CF_TRY(cf_text_format(&next->name, "%s", in->name));
     in->id = H5Aopen(list->store->file, in->name, H5P_DEFAULT);
     if (in->id >= 0) in->type = H5Aget_type(in->id);
     if (in->type < 0)

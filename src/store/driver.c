@@ -14,8 +14,6 @@
 #include "internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,7 +22,6 @@
 typedef struct driver_file {
     H5FD_t hdf5;
     store_io *io;
-    int fd;       /* the file's, or another one's: a source of a virtual dataset */
     haddr_t end;  /* of the space that HDF5 has given out */
     haddr_t size; /* of the file */
 } driver_file;
@@ -46,22 +43,16 @@ static void note_error(store_io *io)
 
 /* ---- Opening ---- */
 
-/* The descriptor of `name`: the store's own, or a new one of another file, to read. */
-static int descriptor_of(const store_io *io, const char *name)
-{
-    return strcmp(name, io->path) == 0 ? io->fd : open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-}
-
 static herr_t close_file(H5FD_t *hdf5)
 {
     driver_file *file = (driver_file *)hdf5;
 
-    if (file->fd != file->io->fd) close(file->fd);
     cf_free(&file);
     return 0;
 }
 
-/* HDF5 opens a new file twice, the first time to see whether it is there. */
+/* HDF5 opens a new file twice, the first time to see whether it is there. A file that a link or a
+ * virtual dataset leads to is not opened. */
 static H5FD_t *open_file(const char *name, unsigned flags, hid_t access, haddr_t limit)
 {
     const driver_info *info = H5Pget_driver_info(access);
@@ -70,32 +61,18 @@ static H5FD_t *open_file(const char *name, unsigned flags, hid_t access, haddr_t
 
     (void)flags;
     (void)limit;
-    if (info == NULL) return NULL;
+    if (info == NULL || strcmp(name, info->io->path) != 0) return NULL;
+    if (fstat(info->io->fd, &found) != 0) {
+        note_error(info->io);
+        return NULL;
+    }
     if (CF_ALLOC(file, 1) != CF_OK) {
         info->io->error = ENOMEM;
         return NULL;
     }
     file->io = info->io;
-    file->fd = descriptor_of(file->io, name);
-    if (file->fd >= 0 && fstat(file->fd, &found) == 0) {
-        file->size = (haddr_t)found.st_size;
-        return &file->hdf5;
-    }
-    note_error(file->io);
-    if (file->fd >= 0)
-        close_file(&file->hdf5);
-    else
-        cf_free(&file);
-    return NULL;
-}
-
-/* The access list of an open file, as HDF5 wants it for the sources of a virtual dataset. */
-static void *copy_info(H5FD_t *hdf5)
-{
-    driver_info *info = malloc(sizeof *info); /* HDF5 frees it */
-
-    if (info != NULL) info->io = file_of(hdf5)->io;
-    return info;
+    file->size = (haddr_t)found.st_size;
+    return &file->hdf5;
 }
 
 /* Space is given out as by HDF5's own drivers; small pieces share blocks. */
@@ -136,7 +113,7 @@ static herr_t truncate_file(H5FD_t *hdf5, hid_t transfer, hbool_t closing)
 
     (void)transfer;
     if (!closing || !io->leads || io->error != 0) return 0;
-    if (ftruncate(file->fd, (off_t)file->end) != 0) note_error(io);
+    if (ftruncate(file->io->fd, (off_t)file->end) != 0) note_error(io);
     return 0;
 }
 
@@ -151,7 +128,7 @@ static herr_t read_bytes(H5FD_t *hdf5, H5FD_mem_t type, hid_t transfer, haddr_t 
     (void)type;
     (void)transfer;
     cf_par_enter("pread");
-    n = cf_file_read(file->fd, buffer, (int64_t)size, (int64_t)at);
+    n = cf_file_read(file->io->fd, buffer, (int64_t)size, (int64_t)at);
     cf_par_leave();
     if (n < 0) note_error(file->io);
     return n == (int64_t)size ? 0 : -1; /* else the file is shorter than it says */
@@ -168,7 +145,7 @@ static herr_t write_bytes(H5FD_t *hdf5, H5FD_mem_t type, hid_t transfer, haddr_t
     if (at + size > file->size) file->size = at + size;
     if (type != H5FD_MEM_DRAW && !io->leads) return 0;
     cf_par_enter("pwrite");
-    if (io->error == 0 && !cf_file_write(file->fd, buffer, (int64_t)size, (int64_t)at))
+    if (io->error == 0 && !cf_file_write(file->io->fd, buffer, (int64_t)size, (int64_t)at))
         note_error(io);
     cf_par_leave();
     return 0;
@@ -181,7 +158,6 @@ static const H5FD_class_t driver = {
     .maxaddr = INT64_MAX,
     .fc_degree = H5F_CLOSE_STRONG, /* nothing of a closed file may come back later */
     .fapl_size = sizeof(driver_info),
-    .fapl_get = copy_info,
     .open = open_file,
     .close = close_file,
     .query = query,

@@ -288,7 +288,7 @@ cf_status cf_store_open_external(const char *path, const char *dataset, cf_exter
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     CF_TRY(CF_ALLOC(external, 1));
     external->file = external->dataset = external->space = external->type = external->io.fd = -1;
-    CF_TRY(store_copy_text(path, &external->path));
+    CF_TRY(cf_text_format(&external->path, "%s", path));
     CF_TRY(open_file(external, external->path));
     all.io = &external->io;
     if (dataset == NULL) CF_TRY(find_matrix(path, external->file, &all));

@@ -286,7 +286,7 @@ static cf_status check_kind(cf_store *store, const char *expected)
                "%s: has format version %lld; this program reads %d", store->path,
                (long long)version, STORE_VERSION);
     status = cf_store_read_int(store, "complete", &complete);
-    if (status == CF_ERR_FORMAT)
+    if (status == CF_ERR_FORMAT || (status == CF_OK && complete != 1))
         status =
             CF_FAIL(CF_ERR_FORMAT, "%s: is not complete: writing it was interrupted", store->path);
 done:

@@ -118,12 +118,3 @@ cf_status store_fail_read(store_io *io, const char *format, ...)
     va_end(arguments);
     return CF_FAIL(CF_ERR_FORMAT, "%s", message);
 }
-
-cf_status store_copy_text(const char *text, char **out)
-{
-    int64_t size = (int64_t)strlen(text) + 1;
-    cf_status status = cf_alloc(out, size, 1);
-
-    if (status == CF_OK) memcpy(*out, text, (size_t)size);
-    return status;
-}

@@ -70,8 +70,6 @@ cf_status store_fail_io(store_io *io, const char *what);
  * there was none, else FORMAT with this message (printf). Local. */
 cf_status store_fail_read(store_io *io, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/** A copy of `text`. Errors: MEMORY. Free with cf_free(). */
-cf_status store_copy_text(const char *text, char **out);
 
 /* ---- driver.c ---- */
 
