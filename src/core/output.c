@@ -35,8 +35,10 @@ static int open_stream(const char *path)
 
 static cf_status fail_write(const cf_output *output)
 {
+    const int error = errno != 0 ? errno : EIO; /* a stream keeps no reason of an earlier error */
+
     return CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", output->name,
-                   errno == ENXIO ? "no program reads it" : strerror(errno));
+                   error == ENXIO ? "no program reads it" : strerror(error));
 }
 
 /* The stream has a descriptor of its own, since publishing needs one after the stream is closed. */
