@@ -97,10 +97,9 @@ bool cf_config_given(const cf_config *config, const char *name);
 /** All settings as YAML text that cf_config_load() takes back with the same values. Errors: MEMORY.
  * Free with cf_free(). */
 cf_status cf_config_to_yaml(const cf_config *config, char **out);
-/** Compare with the YAML text of the run that is resumed: the name of the first setting that
- * differs and is neither `machine` nor `changeable`; NULL if none; a phrase if the text cannot be
- * read. */
-const char *cf_config_differs(const cf_config *config, const char *yaml);
+/** Compare with the settings of the run that is resumed, of the same tables: the name of the first
+ * one that differs and is neither `machine` nor `changeable`; NULL if none. */
+const char *cf_config_differs(const cf_config *config, const cf_config *other);
 /** The names, ", " between them, of the settings with one of `flags` (CF_SETTING_MACHINE |
  * CF_SETTING_CHANGEABLE). Errors: MEMORY. New text, freed with cf_free(). */
 cf_status cf_config_list(const cf_config *config, int flags, char **out);

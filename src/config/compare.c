@@ -1,9 +1,9 @@
 /* Two configs compared, and what may change at resume.
  *
  * The flags of the tables are the only list of settings that may differ from those of the run that
- * is resumed; messages and help ask for it here. Configs are compared by value: the YAML text of
- * the other run is read into a second config of the same rows, so that spelling, order and comments
- * do not matter, and a setting that the other text lacks has its default. */
+ * is resumed; messages and help ask for it here. Configs of the same rows are compared by value, so
+ * that spelling, order and comments of their texts do not matter, and a setting that a text lacks
+ * has its default. */
 #include "internal.h"
 
 #include <string.h>
@@ -37,25 +37,17 @@ static cf_status append_name(config_buffer *list, const char *name)
     return config_append(list, "%s%s", list->length > 0 ? ", " : "", name);
 }
 
-/* Text that cannot be read counts as a difference: it comes from another version of the program, or
- * is damaged, and in neither case may the run be resumed. */
-const char *cf_config_differs(const cf_config *config, const char *yaml)
+const char *cf_config_differs(const cf_config *config, const cf_config *other)
 {
-    const char *name = NULL;
-    cf_config *other = NULL;
-
-    if (config_create_like(config, &other) != CF_OK ||
-        cf_config_load_text(other, yaml, "settings of the other run") != CF_OK)
-        name = "settings this program cannot read";
-    for (int k = 0; name == NULL && k < config->count; k++) {
+    CF_ASSERT(config->count == other->count);
+    for (int k = 0; k < config->count; k++) {
         const cf_setting *row = config->rows[k];
 
         if (!has_flag(row, CF_SETTING_MACHINE | CF_SETTING_CHANGEABLE) &&
             !config_equal_values(row, &config->values[k], &other->values[k]))
-            name = row->name;
+            return row->name;
     }
-    cf_config_destroy(&other);
-    return name;
+    return NULL;
 }
 
 /* Machine settings do not count: they change no result, so nobody needs to hear that they were

@@ -141,15 +141,16 @@ done:
     return status;
 }
 
-/* The settings of the run must be those given now, but for the changeable ones. Collective. */
-static cf_status check_settings(const run *r, const cf_ckpt_file *file)
+/* The settings of the run, `old`, must be those given now, but for the changeable ones. Collective.
+ */
+static cf_status check_settings(const run *r, const cf_config *old)
 {
     const char *differs;
     char *changeable = NULL;
     cf_status status;
 
     CF_TRY(cf_par_agree(r->world, cf_config_list(r->config, CF_SETTING_CHANGEABLE, &changeable)));
-    differs = cf_config_differs(r->config, file->settings);
+    differs = cf_config_differs(r->config, old);
     CF_REQUIRE(differs == NULL, CF_ERR_USAGE,
                "%s: %s differs from the run's: only %s and settings of the machine may change",
                r->latest, differs, changeable);
@@ -209,7 +210,7 @@ static cf_status load_latest(run *r)
     CF_TRY(cf_ckpt_check_dataset(file, r->job->data, r->dataset->digest,
                                  (int64_t[]){r->dataset->n_users, r->dataset->n_items}));
     CF_TRY(cf_par_agree(r->world, cf_train_read_settings(file, &old)));
-    CF_TRY(check_settings(r, file));
+    CF_TRY(check_settings(r, old));
     CF_TRY(cf_ckpt_read(file, r->table, r->optim));
     r->progress = file->progress;
     CF_TRY(check_steps(r));
