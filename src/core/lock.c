@@ -35,7 +35,7 @@ static bool read_holder(int fd, holder *out)
 {
     char text[HOST_SIZE + 16] = "";
 
-    return pread(fd, text, sizeof text - 1, 0) > 0 &&
+    return cf_file_read(fd, text, sizeof text - 1, 0) > 0 &&
            sscanf(text, "%64s %d", out->host, &out->process) == 2 && out->process > 0;
 }
 
@@ -45,7 +45,7 @@ static bool write_holder(int fd)
     char text[HOST_SIZE + 16];
     const int length = snprintf(text, sizeof text, "%s %d\n", own.host, own.process);
 
-    return ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)length, 0) == length;
+    return ftruncate(fd, 0) == 0 && cf_file_write(fd, text, length, 0);
 }
 
 /* Whether the holder is a process of this host that has ended. */

@@ -42,10 +42,8 @@ static cf_status refill(ingest_text *text)
 
     if (status != CF_OK) return status;
     cf_par_enter("pread");
-    do
-        n = pread(text->fd, text->buffer + text->end,
-                  (size_t)(text->capacity - text->end - INGEST_SLACK), text->offset + text->end);
-    while (n < 0 && errno == EINTR);
+    n = cf_file_read(text->fd, text->buffer + text->end, text->capacity - text->end - INGEST_SLACK,
+                     text->offset + text->end);
     cf_par_leave();
     if (n < 0) return CF_FAIL(CF_ERR_IO, "%s: %s", text->path, strerror(errno));
     nul = memchr(text->buffer + text->end, 0, (size_t)n);
