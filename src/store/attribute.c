@@ -114,6 +114,18 @@ done:
     return status;
 }
 
+/* Open an attribute of the file, which has it. Local. */
+static cf_status open_existing(const cf_store *store, open_attribute *in)
+{
+    char reason[STORE_REASON_SIZE];
+
+    in->id = H5Aopen(store->file, in->name, H5P_DEFAULT);
+    if (in->id >= 0) in->type = H5Aget_type(in->id);
+    if (in->type >= 0) return CF_OK;
+    return store_fail_read(store->io, "%s: cannot read attribute %s (%s)", store->path, in->name,
+                           store_reason(reason));
+}
+
 /* Open an attribute of the file, which must be as expected. Local. */
 static cf_status begin_read(const cf_store *store, open_attribute *in, cf_attribute_type expected)
 {
@@ -121,17 +133,17 @@ static cf_status begin_read(const cf_store *store, open_attribute *in, cf_attrib
     char reason[STORE_REASON_SIZE];
     const htri_t exists = H5Aexists(store->file, in->name);
 
-    if (exists == 0)
-        return CF_FAIL(CF_ERR_FORMAT, "%s: has no attribute %s", store->path, in->name);
-    if (exists > 0) in->id = H5Aopen(store->file, in->name, H5P_DEFAULT);
-    if (in->id >= 0) in->type = H5Aget_type(in->id);
-    if (in->type < 0)
+    cf_status status;
+
+    if (exists < 0)
         return store_fail_read(store->io, "%s: cannot read attribute %s (%s)", store->path,
                                in->name, store_reason(reason));
-    if (type_of(in) != expected)
-        return CF_FAIL(CF_ERR_FORMAT, "%s: attribute %s is not %s, a single one", store->path,
-                       in->name, what[expected]);
-    return CF_OK;
+    CF_REQUIRE(exists > 0, CF_ERR_FORMAT, "%s: has no attribute %s", store->path, in->name);
+    CF_TRY(open_existing(store, in));
+    CF_REQUIRE(type_of(in) == expected, CF_ERR_FORMAT, "%s: attribute %s is not %s, a single one",
+               store->path, in->name, what[expected]);
+done:
+    return status;
 }
 
 /* The value of an open attribute, as `type` in memory. Local. */
@@ -143,6 +155,21 @@ static cf_status read_value(const cf_store *store, const open_attribute *in, hid
     if (H5Aread(in->id, type, value) >= 0) return CF_OK;
     return store_fail_read(store->io, "%s: cannot read attribute %s (%s)", store->path, in->name,
                            store_reason(reason));
+}
+
+/* A text of fixed length as a new C string, whether or not it has a NUL at its end. Local. */
+static cf_status read_text(const cf_store *store, const open_attribute *in, char **out)
+{
+    char *text = NULL;
+    cf_status status;
+
+    CF_TRY(CF_ALLOC(text, (int64_t)H5Tget_size(in->type) + 1));
+    CF_TRY(read_value(store, in, in->type, text));
+    *out = text;
+    text = NULL;
+done:
+    cf_free(&text);
+    return status;
 }
 
 static void close_attribute(open_attribute *in)
@@ -191,15 +218,12 @@ cf_status cf_store_read_text(cf_store *store, const char *name, char **value)
 {
     open_attribute in = {name, -1, -1};
     char *text = NULL;
-    size_t size = 0;
     cf_status status;
 
     CF_TRY(begin_read(store, &in, CF_ATTRIBUTE_TEXT));
-    size = H5Tget_size(in.type);
-    CF_TRY(CF_ALLOC(text, (int64_t)size + 1));
-    CF_TRY(read_value(store, &in, in.type, text));
-    CF_REQUIRE(strlen(text) + 1 == size, CF_ERR_FORMAT, "%s: attribute %s is not a text",
-               store->path, name);
+    CF_TRY(read_text(store, &in, &text));
+    CF_REQUIRE(strlen(text) + 1 == H5Tget_size(in.type), CF_ERR_FORMAT,
+               "%s: attribute %s is not a text", store->path, name);
 done:
     status = end_read(store, &in, status);
     if (status == CF_OK)
@@ -219,21 +243,6 @@ typedef struct attribute_list {
     cf_status status;
 } attribute_list;
 
-/* A text of fixed length, with or without a NUL at its end. */
-static cf_status read_any_text(const cf_store *store, const open_attribute *in, char **out)
-{
-    char *text = NULL;
-    cf_status status;
-
-    CF_TRY(CF_ALLOC(text, (int64_t)H5Tget_size(in->type) + 1));
-    CF_TRY(read_value(store, in, in->type, text));
-    *out = text;
-    text = NULL;
-done:
-    cf_free(&text);
-    return status;
-}
-
 /* The value of one attribute in the form that its type has. */
 static cf_status read_any(const cf_store *store, const open_attribute *in, cf_attribute *out)
 {
@@ -241,7 +250,7 @@ static cf_status read_any(const cf_store *store, const open_attribute *in, cf_at
     if (out->type == CF_ATTRIBUTE_INT)
         return read_value(store, in, H5T_NATIVE_INT64, &out->integer);
     if (out->type == CF_ATTRIBUTE_REAL) return read_value(store, in, H5T_NATIVE_DOUBLE, &out->real);
-    if (out->type == CF_ATTRIBUTE_TEXT) return read_any_text(store, in, &out->text);
+    if (out->type == CF_ATTRIBUTE_TEXT) return read_text(store, in, &out->text);
     return CF_OK;
 }
 
@@ -249,18 +258,13 @@ static cf_status read_any(const cf_store *store, const open_attribute *in, cf_at
 static cf_status append_attribute(attribute_list *list, open_attribute *in)
 {
     cf_attribute *next;
-    char reason[STORE_REASON_SIZE];
     cf_status status;
 
     CF_TRY(CF_GROW(list->attributes, list->capacity, list->count + 1));
     next = &list->attributes[list->count++];
     *next = (cf_attribute){.type = CF_ATTRIBUTE_OTHER};
     CF_TRY(cf_text_format(&next->name, "%s", in->name));
-    in->id = H5Aopen(list->store->file, in->name, H5P_DEFAULT);
-    if (in->id >= 0) in->type = H5Aget_type(in->id);
-    if (in->type < 0)
-        CF_TRY(store_fail_read(list->store->io, "%s: cannot read attribute %s (%s)",
-                               list->store->path, in->name, store_reason(reason)));
+    CF_TRY(open_existing(list->store, in));
     CF_TRY(read_any(list->store, in, next));
 done:
     return status;

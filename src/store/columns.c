@@ -117,14 +117,6 @@ done:
     return status;
 }
 
-/* Copy n_rows rows of `bytes` bytes between two strides, which are in bytes. */
-static void copy_rows(char *to, int64_t to_stride, const char *from, int64_t from_stride,
-                      const int64_t shape[2])
-{
-    for (int64_t row = 0; row < shape[0]; row++)
-        memcpy(to + row * to_stride, from + row * from_stride, (size_t)shape[1]);
-}
-
 /* Fill the plan for a round of `n` rows, of which `part` are mine. All counts follow from n, so
  * nothing is communicated. */
 static void plan_round(columns *c, int64_t n, int64_t part, int64_t size)
@@ -152,9 +144,9 @@ static void interleave(columns *c, int64_t part, int64_t size, bool to_rows)
         char *piece = c->pieces + part * c->start[k] * size, *row = c->rows + c->start[k] * size;
 
         if (to_rows)
-            copy_rows(row, row_bytes, piece, shape[1], shape);
+            store_copy_rows(row, row_bytes, piece, shape[1], shape);
         else
-            copy_rows(piece, shape[1], row, row_bytes, shape);
+            store_copy_rows(piece, shape[1], row, row_bytes, shape);
     }
 }
 
@@ -171,7 +163,7 @@ static cf_status move_round(const cf_store *store, const store_array *array, boo
 
     plan_round(c, n, part, size);
     if (write) {
-        copy_rows(c->slice, shape[1], data, slab->stride * size, shape);
+        store_copy_rows(c->slice, shape[1], data, slab->stride * size, shape);
         cf_par_send(&c->plan, c->slice, c->pieces, MPI_BYTE);
         interleave(c, part, size, true);
     }
@@ -180,7 +172,7 @@ static cf_status move_round(const cf_store *store, const store_array *array, boo
     if (!write) {
         interleave(c, part, size, false);
         cf_par_reply(&c->plan, c->pieces, c->slice, MPI_BYTE);
-        copy_rows(data, slab->stride * size, c->slice, shape[1], shape);
+        store_copy_rows(data, slab->stride * size, c->slice, shape[1], shape);
     }
     return status;
 }

@@ -20,14 +20,11 @@ typedef struct name_list {
 /* Append "/NAME" to the list. Local. */
 static cf_status append_name(name_list *list, const char *name)
 {
-    char *full = NULL;
     cf_status status;
 
     CF_TRY(CF_GROW(list->names, list->capacity, list->count + 1));
-    CF_TRY(CF_ALLOC(full, (int64_t)strlen(name) + 2));
-    full[0] = '/';
-    strcpy(full + 1, name);
-    list->names[list->count++] = full;
+    CF_TRY(cf_text_format(&list->names[list->count], "/%s", name));
+    list->count++;
 done:
     return status;
 }

@@ -199,14 +199,12 @@ static cf_status check_place(const cf_external *external)
 /* Open the dataset with its name for messages and its chunk cache. */
 static cf_status open_dataset(cf_external *external, const char *path, const char *name)
 {
-    const size_t size = strlen(path) + strlen(name) + 2;
     char reason[STORE_REASON_SIZE];
     store_link link;
     hid_t access;
     cf_status status;
 
-    CF_TRY(CF_ALLOC(external->label, (int64_t)size));
-    snprintf(external->label, size, "%s:%s", path, name);
+    CF_TRY(cf_text_format(&external->label, "%s:%s", path, name));
     link = store_look_up(external->file, name);
     if (link == STORE_UNKNOWN)
         CF_TRY(store_fail_read(&external->io, "%s: no such dataset (%s)", external->label,
@@ -233,8 +231,7 @@ done:
  * What is not a regular file is none; a pipe is not waited for. */
 cf_status cf_store_is_hdf5(const char *path, bool *out)
 {
-    static const char signature[8] = "\211HDF\r\n\032\n";
-    char head[sizeof signature];
+    char head[sizeof store_signature];
     struct stat about;
     int64_t n = 0;
     bool found = false;
@@ -246,7 +243,7 @@ cf_status cf_store_is_hdf5(const char *path, bool *out)
     for (off_t at = 0; S_ISREG(about.st_mode) && at < about.st_size && n >= 0 && !found;
          at = at == 0 ? 512 : 2 * at) {
         n = cf_file_read(fd, head, sizeof head, at);
-        found = n == sizeof head && memcmp(head, signature, sizeof head) == 0;
+        found = n == sizeof head && memcmp(head, store_signature, sizeof head) == 0;
     }
     CF_REQUIRE(n >= 0, CF_ERR_IO, "%s: %s", path, strerror(errno));
     *out = found;

@@ -232,9 +232,8 @@ done:
  * file. A pipe is not waited for. Local. */
 static cf_status open_descriptor(cf_store *store)
 {
-    static const char signature[8] = "\211HDF\r\n\032\n";
     const char *path = store->path;
-    char head[sizeof signature] = {0};
+    char head[sizeof store_signature] = {0};
     struct stat file;
     cf_status status = CF_OK;
 
@@ -246,7 +245,7 @@ static cf_status open_descriptor(cf_store *store)
     CF_REQUIRE(file.st_size > 0, CF_ERR_FORMAT, "%s: is empty, not an HDF5 file", path);
     CF_REQUIRE(cf_file_read(store->io->fd, head, sizeof head, 0) >= 0, CF_ERR_IO,
                "%s: cannot read (%s)", path, strerror(errno));
-    CF_REQUIRE(memcmp(head, signature, sizeof signature) == 0, CF_ERR_FORMAT,
+    CF_REQUIRE(memcmp(head, store_signature, sizeof head) == 0, CF_ERR_FORMAT,
                "%s: is not an HDF5 file", path);
 done:
     return status;

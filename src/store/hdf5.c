@@ -16,6 +16,8 @@ static const char *const type_names[STORE_N_TYPES] = {
     [CF_F16] = "float16", [CF_F32] = "float32", [CF_F64] = "float64",
     [CF_I32] = "int32",   [CF_I64] = "int64",   [CF_U8] = "uint8"};
 
+const char store_signature[8] = "\211HDF\r\n\032\n";
+
 size_t cf_store_type_size(cf_type type)
 {
     return type_sizes[type];

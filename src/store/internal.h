@@ -55,6 +55,8 @@ struct cf_store {
 
 /* ---- hdf5.c: all Local ---- */
 
+/** The first bytes of an HDF5 file. */
+extern const char store_signature[8];
 /** Why the last HDF5 call failed: the innermost entry of its error stack. Returns `reason`. */
 const char *store_reason(char reason[static STORE_REASON_SIZE]);
 /** The type of IEEE 754 binary16, little-endian, which HDF5 1.10 has no name for. Close with
@@ -126,6 +128,9 @@ cf_slab store_part(const cf_slab *slab, int64_t first, int64_t n);
 size_t store_offset(const store_array *array, const cf_slab *slab, int64_t first);
 /** Rows of a slab that fit a transfer of `bytes`, at least 1. Local. */
 int64_t store_rows_per_call(const store_array *array, const cf_slab *slab, int64_t bytes);
+/** Copy shape[0] rows of shape[1] bytes between two strides, in bytes. Local. */
+void store_copy_rows(char *to, int64_t to_stride, const char *from, int64_t from_stride,
+                     const int64_t shape[2]);
 /** Move a slab between the file and memory. Local. Errors: IO, MEMORY. */
 cf_status store_move(const cf_store *store, const store_array *array, bool write,
                      const cf_slab *slab, void *data);

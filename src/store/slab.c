@@ -66,36 +66,31 @@ static cf_status move_run(const cf_store *store, const store_array *array, bool 
     return status;
 }
 
-/* Copy rows between a slab and a buffer in which they touch. */
-static void copy_rows(const store_array *array, bool to_slab, const cf_slab *slab, void *data,
-                      char *buffer)
+void store_copy_rows(char *to, int64_t to_stride, const char *from, int64_t from_stride,
+                     const int64_t shape[2])
 {
-    const int64_t size = (int64_t)cf_store_type_size(array->type), bytes = slab->n_columns * size;
-
-    for (int64_t row = 0; row < slab->n_rows; row++) {
-        char *in_slab = (char *)data + row * slab->stride * size, *packed = buffer + row * bytes;
-
-        memcpy(to_slab ? in_slab : packed, to_slab ? packed : in_slab, (size_t)bytes);
-    }
+    for (int64_t row = 0; row < shape[0]; row++)
+        memcpy(to + row * to_stride, from + row * from_stride, (size_t)shape[1]);
 }
 
 /* HDF5 would move rows that do not touch in memory one by one, so they go through a buffer. */
 static cf_status move_packed(const cf_store *store, const store_array *array, bool write,
                              const cf_slab *slab, void *data)
 {
+    const int64_t size = (int64_t)cf_store_type_size(array->type), bytes = slab->n_columns * size;
     const int64_t rows = store_rows_per_call(array, slab, buffer_bytes);
     char *buffer = NULL;
     cf_status status;
 
-    CF_TRY(cf_alloc(&buffer, cf_min(rows, slab->n_rows) * slab->n_columns,
-                    cf_store_type_size(array->type)));
+    CF_TRY(CF_ALLOC(buffer, cf_min(rows, slab->n_rows) * bytes));
     for (int64_t first = 0; first < slab->n_rows; first += rows) {
         cf_slab part = store_part(slab, first, rows);
-        void *here = (char *)data + store_offset(array, slab, first);
+        char *here = (char *)data + store_offset(array, slab, first);
+        const int64_t shape[2] = {part.n_rows, bytes};
 
-        if (write) copy_rows(array, false, &part, here, buffer);
+        if (write) store_copy_rows(buffer, bytes, here, slab->stride * size, shape);
         CF_TRY(move_run(store, array, write, &part, buffer));
-        if (!write) copy_rows(array, true, &part, here, buffer);
+        if (!write) store_copy_rows(here, slab->stride * size, buffer, bytes, shape);
     }
 done:
     cf_free(&buffer);

@@ -29,15 +29,7 @@ done:
 /* "/checksums/NAME". Collective. */
 static cf_status checksum_name(const cf_store *store, const char *name, char **out)
 {
-    char *text = NULL;
-    cf_status status = CF_ALLOC(text, (int64_t)strlen(name) + 11);
-
-    if (status == CF_OK) {
-        strcpy(text, "/checksums");
-        strcat(text, name);
-        *out = text;
-    }
-    return cf_par_agree(&store->par, status);
+    return cf_par_agree(&store->par, cf_text_format(out, "/checksums%s", name));
 }
 
 static const int64_t bytes_at_once = (int64_t)1 << 24; /* of rows that are read to be verified */
