@@ -38,19 +38,6 @@ static const cf_selection selection = {
     .unit = true,
 };
 
-/* Fail with the message of an error unless `call` is CF_OK. */
-#define assert_ok(call)                                                                            \
-    do {                                                                                           \
-        if ((call) != CF_OK) fail_msg("%s", cf_error_message());                                   \
-    } while (0)
-
-#define assert_refused(call, status, words)                                                        \
-    do {                                                                                           \
-        assert_int_equal((call), (status));                                                        \
-        if (strstr(cf_error_message(), (words)) == NULL)                                           \
-            fail_msg("\"%s\" does not say \"%s\"", cf_error_message(), (words));                   \
-    } while (0)
-
 typedef struct test_run {
     cf_grid *grid;
     cf_table *table[2];

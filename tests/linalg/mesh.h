@@ -9,11 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define assert_ok(call)                                                                            \
-    do {                                                                                           \
-        if ((call) != CF_OK) fail_msg("%s", cf_error_message());                                   \
-    } while (0)
-
 /** Run `check` on every mesh of all ranks, and of all but one, which is left beyond it; of six
  * ranks on 2 x 3 and 3 x 2 alone. */
 static inline void on_every_mesh(void (*check)(const cf_mesh *mesh))

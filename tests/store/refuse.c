@@ -71,13 +71,6 @@ static void make_good(void)
     assert_ok(sample_commit(good, "dataset"));
 }
 
-#define assert_refused(call, status, words)                                                        \
-    do {                                                                                           \
-        assert_int_equal((call), (status));                                                        \
-        if (strstr(cf_error_message(), (words)) == NULL)                                           \
-            fail_msg("\"%s\" does not say \"%s\"", cf_error_message(), (words));                   \
-    } while (0)
-
 static void one_changed_byte_is_found_in_each_array(void **state)
 {
     char words[128];

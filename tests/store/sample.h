@@ -22,12 +22,6 @@ static const sample_array sample_arrays[] = {
     {"/half", CF_F16, {301, 40}},        {"/real", CF_F64, {7, 1}},
     {"/one_row", CF_F32, {1, 64}},       {"/empty", CF_F32, {0, 8}},
 };
-/** Fail with the message of an error unless `call` is CF_OK. */
-#define assert_ok(call)                                                                            \
-    do {                                                                                           \
-        if ((call) != CF_OK) fail_msg("%s", cf_error_message());                                   \
-    } while (0)
-
 enum { N_SAMPLES = sizeof sample_arrays / sizeof sample_arrays[0] };
 
 /* Element number `index` of an array: small enough to be exact in its type, another one in each

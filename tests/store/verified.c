@@ -6,13 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define assert_refused(call, status, words)                                                        \
-    do {                                                                                           \
-        assert_int_equal((call), (status));                                                        \
-        if (strstr(cf_error_message(), (words)) == NULL)                                           \
-            fail_msg("\"%s\" does not say \"%s\"", cf_error_message(), (words));                   \
-    } while (0)
-
 static char path[512];
 
 /* ---- Files changed by HDF5 ---- */

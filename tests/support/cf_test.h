@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -22,6 +23,19 @@ extern const cf_par cf_test_self;
 /** A path for a file this test run may write: in a folder of its own, the same on every rank, which
  * exists. `name` without '/'. Static buffer. */
 const char *cf_test_scratch(const char *name);
+
+/** Fail with the message of an error unless `call` is CF_OK. */
+#define assert_ok(call)                                                                            \
+    do {                                                                                           \
+        if ((call) != CF_OK) fail_msg("%s", cf_error_message());                                   \
+    } while (0)
+/** Fail unless `call` gives `status`, and its message says `words`. */
+#define assert_refused(call, status, words)                                                        \
+    do {                                                                                           \
+        assert_int_equal((call), (status));                                                        \
+        if (strstr(cf_error_message(), (words)) == NULL)                                           \
+            fail_msg("\"%s\" does not say \"%s\"", cf_error_message(), (words));                   \
+    } while (0)
 
 /** How many temporary files of `path` lie beside it. Local. */
 int cf_test_count_temporary(const char *path);

@@ -13,12 +13,6 @@
 
 enum { USERS = 63, ITEMS = 50, LLM_DIM = 48, DIM = 40, SEGMENTS = 3 };
 
-/* Fail with the message of an error unless `call` is CF_OK. */
-#define assert_ok(call)                                                                            \
-    do {                                                                                           \
-        if ((call) != CF_OK) fail_msg("%s", cf_error_message());                                   \
-    } while (0)
-
 /* ---- Datasets ------------------------------------------------------------------------------- */
 
 /** Which part a pair is of: 0 train, 1 valid, 2 test; without a valid part 0 or 2. */
