@@ -139,6 +139,8 @@ typedef struct run_log {
 /** Collective. Errors: IO, MEMORY. A run that is resumed continues its file from the end of
  * `epochs` epochs; -1: a new run. */
 cf_status run_log_open(const cf_par *world, const char *folder, int64_t epochs, run_log *out);
+/** Parse a text; `*out` is NULL if it is no JSON. Local. Errors: MEMORY. */
+cf_status train_parse_json(const char *text, size_t length, json_t **out);
 /** Leave out of the log at `path`, if there is one, what a run that has done `epochs` epochs will
  * log again. Local. Errors: IO (the file is as it was), MEMORY. */
 cf_status log_cut(const char *path, int64_t epochs);

@@ -7,12 +7,15 @@
 const char *const cf_train_table_names[CF_TRAIN_N_TABLES] = {CF_CKPT_USER_TABLE, CF_CKPT_ITEM_TABLE,
                                                              "user_final", "item_final"};
 
+static bool lacked_memory; /* jansson has asked for memory in vain */
+
 /* jansson's memory is that of the program, so that tests can make it fail. */
 static void *take(size_t size)
 {
     char *block = NULL;
 
-    return CF_ALLOC(block, (int64_t)size) == CF_OK ? block : NULL;
+    if (CF_ALLOC(block, (int64_t)size) != CF_OK) lacked_memory = true;
+    return block;
 }
 
 static void give(void *block)
@@ -24,6 +27,15 @@ static void give(void *block)
 __attribute__((constructor)) static void set_memory(void)
 {
     json_set_alloc_funcs(take, give);
+}
+
+/* jansson calls it a syntax error where its parser has no memory. */
+cf_status train_parse_json(const char *text, size_t length, json_t **out)
+{
+    lacked_memory = false;
+    *out = json_loadb(text, length, 0, NULL);
+    if (*out == NULL && lacked_memory) return CF_FAIL(CF_ERR_MEMORY, "%s", cf_error_message());
+    return CF_OK;
 }
 
 static void keep_if(bool complete, json_t **json)

@@ -27,16 +27,15 @@ static bool is_kept(const json_t *event, int64_t epochs)
 
 static cf_status copy_line(const char *line, size_t length, int64_t epochs, cf_output *to)
 {
-    json_error_t error;
-    json_t *event;
+    json_t *event = NULL;
+    cf_status status;
 
     if (line[length - 1] != '\n') return CF_OK;
-    event = json_loadb(line, length, 0, &error);
-    if (event == NULL && json_error_code(&error) == json_error_out_of_memory)
-        return CF_FAIL(CF_ERR_MEMORY, "out of memory: a line of log.jsonl");
+    CF_TRY(train_parse_json(line, length, &event));
     if (event != NULL && is_kept(event, epochs)) (void)fwrite(line, 1, length, to->file);
+done:
     json_decref(event);
-    return CF_OK;
+    return status;
 }
 
 static cf_status copy_lines(FILE *from, const char *path, int64_t epochs, cf_output *to)

@@ -1,5 +1,6 @@
 /* The log of a run whose writes fail: no line is lost, and training goes on. */
 #include "run.h"
+#include "train/internal.h"
 
 #include <errno.h>
 #include <sys/syscall.h>
@@ -91,9 +92,52 @@ static void a_log_without_room_does_not_end_the_run(void **state)
     if (world.rank == 0) assert_true(count_lines() >= 1);
 }
 
+/* ---- A log that is cut at a resume ---- */
+
+/* Each rank has a log of its own, which lies there anew for each attempt. */
+static void write_old_log(void *path)
+{
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    for (int epoch = 1; epoch <= 3; epoch++)
+        fprintf(file, "{\"event\":\"epoch\",\"epoch\":%d,\"loss\":0.5}\n", epoch);
+    assert_int_equal(fclose(file), 0);
+}
+
+static cf_status cut_old_log(void *path)
+{
+    return cf_par_agree(&world, log_cut(path, 2));
+}
+
+static void check_old_log(void *path)
+{
+    char text[256] = "";
+    FILE *file = fopen(path, "r");
+
+    assert_non_null(file);
+    assert_true(fread(text, 1, sizeof text - 1, file) > 0);
+    fclose(file);
+    assert_non_null(strstr(text, "\"epoch\":1,"));
+    assert_non_null(strstr(text, "\"epoch\":2,"));
+}
+
+static void without_memory_no_line_is_taken_for_a_torn_one(void **state)
+{
+    const cf_test_trial trial = {
+        .prepare = write_old_log, .attempt = cut_old_log, .clean_up = check_old_log};
+    char path[1024], name[32];
+
+    (void)state;
+    snprintf(name, sizeof name, "old.%d.jsonl", world.rank);
+    scratch_path(name, path);
+    assert_true(cf_test_every_allocation(&trial, path) > 10);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_line_that_cannot_be_written_waits_for_the_next),
     cmocka_unit_test(a_log_without_room_does_not_end_the_run),
+    cmocka_unit_test(without_memory_no_line_is_taken_for_a_torn_one),
 };
 
 CF_TEST_MAIN(tests)
