@@ -71,7 +71,15 @@ cf_eval_scorer cf_eval_item_sums(const cf_table *matrix, const cf_shard *shard);
 
 /** The part of the data whose interactions are the positives. */
 typedef enum cf_split { CF_SPLIT_VALID, CF_SPLIT_TEST } cf_split;
-typedef enum cf_metric { CF_RECALL, CF_NDCG, CF_MRR, CF_HIT, CF_PRECISION, CF_N_METRICS } cf_metric;
+typedef enum cf_metric {
+    CF_RECALL,
+    CF_NDCG,
+    CF_MRR,
+    CF_HIT,
+    CF_PRECISION,
+    CF_MAP,
+    CF_N_METRICS
+} cf_metric;
 extern const char *const cf_eval_metric_names[CF_N_METRICS]; /* "recall", "ndcg", ... */
 
 /** Means over the users with a positive in the split, as RecBole defines them; 0 if no user has

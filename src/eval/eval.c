@@ -26,7 +26,7 @@ const cf_setting cf_eval_settings[] = {
      .kind = CF_SETTING_TEXT,
      .initial = "MRR@10",
      .help = "metric of the valid part that selects the best epoch: "
-             "recall, ndcg, mrr, hit or precision, @k with a k of topk"},
+             "recall, ndcg, mrr, hit, precision or map, @k with a k of topk"},
     {.name = "mask_history",
      .kind = CF_SETTING_BOOL,
      .initial = "true",
@@ -43,7 +43,7 @@ const cf_setting cf_eval_settings[] = {
 
 const char *const cf_eval_metric_names[CF_N_METRICS] = {
     [CF_RECALL] = "recall", [CF_NDCG] = "ndcg",           [CF_MRR] = "mrr",
-    [CF_HIT] = "hit",       [CF_PRECISION] = "precision",
+    [CF_HIT] = "hit",       [CF_PRECISION] = "precision", [CF_MAP] = "map",
 };
 
 cf_status cf_eval_read_options(const cf_config *config, cf_eval_options *out)
@@ -112,7 +112,8 @@ enum { N_EVALUATION_ARRAYS = sizeof evaluation_arrays / sizeof *evaluation_array
 /*
  * Add the metrics of one user at each length k. DCG is the sum of 1 / log2(rank + 1) over the hits;
  * NDCG divides it by that of min(|positives|, k) hits at the top. MRR is 1 / rank of the first hit,
- * 0 without a hit. A user without a hit adds 0 to each metric, so nothing.
+ * 0 without a hit. MAP is the sum of the precisions at the ranks of the hits, divided by
+ * min(|positives|, k). A user without a hit adds 0 to each metric, so nothing.
  */
 static void add_user_metrics(void *context, int64_t user, const int64_t *items, const float *scores)
 {
@@ -125,12 +126,13 @@ static void add_user_metrics(void *context, int64_t user, const int64_t *items, 
     (void)scores;
     for (int t = 0; t < e->out->n_topk; t++) {
         int64_t topk = e->out->topk[t], hits = 0, first_hit = 0;
-        double gain = 0;
+        double gain = 0, precisions = 0;
 
         for (int64_t k = 0; k < topk && items[k] >= 0; k++) {
             if (!cf_contains_i64(positives, count, items[k])) continue;
             if (hits++ == 0) first_hit = k + 1;
             gain += e->discount[k];
+            precisions += (double)hits / (double)(k + 1);
         }
         if (hits == 0) continue;
         cf_exact_add(&sums->metric[CF_RECALL][t], (double)hits / (double)count);
@@ -138,6 +140,7 @@ static void add_user_metrics(void *context, int64_t user, const int64_t *items, 
         cf_exact_add(&sums->metric[CF_MRR][t], 1.0 / (double)first_hit);
         cf_exact_add(&sums->metric[CF_HIT][t], 1.0);
         cf_exact_add(&sums->metric[CF_PRECISION][t], (double)hits / (double)topk);
+        cf_exact_add(&sums->metric[CF_MAP][t], precisions / (double)cf_min(count, topk));
     }
 }
 
@@ -228,7 +231,7 @@ static cf_status unknown_metric(const cf_metrics *metrics, const char *name)
         used += (size_t)snprintf(known + used, sizeof known - used, "%s%lld", t > 0 ? ", " : "",
                                  (long long)metrics->topk[t]);
     return CF_FAIL(CF_ERR_USAGE,
-                   "metric \"%s\" is not one of recall, ndcg, mrr, hit, precision "
+                   "metric \"%s\" is not one of recall, ndcg, mrr, hit, precision, map "
                    "followed by @k with k in topk (%s)",
                    name, known);
 }

@@ -348,6 +348,7 @@ def answers_tiny(folder):
 def rank_metrics(hits, n_positives, k):
     """One user: `hits` = whether each place of the ranking is a positive, best first."""
     hits = hits[:k]
+    ranks = np.arange(k) + 1
     gains = 1 / np.log2(np.arange(k) + 2)
     return {
         "recall": hits.sum() / n_positives,
@@ -355,6 +356,7 @@ def rank_metrics(hits, n_positives, k):
         "mrr": 1 / (np.argmax(hits) + 1) if hits.any() else 0.0,
         "hit": float(hits.any()),
         "precision": hits.sum() / k,
+        "map": (hits * hits.cumsum() / ranks).sum() / min(n_positives, k),
     }
 
 

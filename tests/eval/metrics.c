@@ -123,7 +123,7 @@ static void add_plainly(const shape *of, int64_t user, int part, int masked,
     double positives = (double)count_positives(of, user, part);
 
     for (int t = 0; t < N_TOPK; t++) {
-        double hits = 0, gain = 0, ideal = 0, reciprocal = 0;
+        double hits = 0, gain = 0, ideal = 0, reciprocal = 0, precisions = 0;
 
         for (int k = 0; k < topk[t]; k++) {
             if (k < positives) ideal += 1 / log2(k + 2);
@@ -131,12 +131,14 @@ static void add_plainly(const shape *of, int64_t user, int part, int masked,
             if (hits == 0) reciprocal = 1.0 / (k + 1);
             hits++;
             gain += 1 / log2(k + 2);
+            precisions += hits / (k + 1);
         }
         sums[CF_RECALL][t] += hits / positives;
         sums[CF_NDCG][t] += gain / ideal;
         sums[CF_MRR][t] += reciprocal;
         sums[CF_HIT][t] += hits > 0;
         sums[CF_PRECISION][t] += hits / (double)topk[t];
+        sums[CF_MAP][t] += precisions / fmin(positives, (double)topk[t]);
     }
     free(list);
 }
@@ -266,7 +268,7 @@ static void metrics_go_by_recboles_names(void **state)
 {
     (void)state;
     cf_metrics metrics = {.n_topk = 2, .topk = {10, 20}};
-    const char *wrong[] = {"ndcg@7", "ndcg", "ndcg@", "ndcg@10x", "@10", "map@10", "ndcg10", ""};
+    const char *wrong[] = {"ndcg@7", "ndcg", "ndcg@", "ndcg@10x", "@10", "gauc@10", "ndcg10", ""};
     double value = -1;
 
     metrics.mean[CF_NDCG][0] = 0.25;
