@@ -188,6 +188,19 @@ bool cf_file_write(int fd, const void *bytes, int64_t size, int64_t offset);
  */
 cf_status cf_file_target(const char *path, char **out);
 
+/** Folders that were made for an output. Zeroed, there are none. */
+typedef struct cf_folders {
+    char *path; /* of the innermost one; owned */
+    bool *made; /* by the length of its path: was this folder made? owned */
+} cf_folders;
+/** Make the folder `path` and those above it that are not there, as mkdir -p does. `*out` is new,
+ * left with cf_folders_leave(). Errors: IO (then nothing is left behind; also if no folder is
+ * there), MEMORY. */
+cf_status cf_folder_make(const char *path, cf_folders *out);
+/** Remove those of the folders that were made and that nothing is in, and free `*folders`. Does
+ * nothing if zeroed. */
+void cf_folders_leave(cf_folders *folders);
+
 /** A file that is being made, under a temporary name until cf_file_publish(). Zeroed, there is
  * none. Everything is Local. */
 typedef struct cf_new_file {
@@ -195,9 +208,11 @@ typedef struct cf_new_file {
     char *path;      /* cf_file_target() */
     char *temporary; /* beside it: path.HOST.PID.N.tmp, or a shorter name; NULL once published */
     char *kept;      /* while several are published: a name of what was there before; else NULL */
+    cf_folders folders; /* that were made for it */
 } cf_new_file;
-/** Make a new file, empty, that no other process has: left-over temporary files and links in its
- * way do not matter. Errors: IO (as cf_file_target(); no regular file is there), MEMORY. */
+/** Make a new file, empty, that no other process has, and the folders above it: left-over temporary
+ * files and links in its way do not matter. Errors: IO (as cf_file_target(); no regular file is
+ * there), MEMORY. */
 cf_status cf_file_create(const char *path, cf_new_file *out);
 /** Sync the file, give it its name, sync the folder, and close. Errors: IO: what was at the path
  * stays, unless the folder alone could not be synced. */

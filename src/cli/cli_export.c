@@ -4,9 +4,7 @@
  * index, so that no rank ever holds a whole table. Row k belongs to the id of line k. */
 #include "cli.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { BYTES_PER_PASS = 8 << 20, NAMES_PER_PASS = 65536 };
 
@@ -98,6 +96,7 @@ done:
 
 /* The outputs by side, on rank 0; a closed form has no table of users. */
 typedef struct export_files {
+    cf_folders folders; /* that were made for them */
     cf_output rows[2], ids[2];
 } export_files;
 
@@ -105,8 +104,9 @@ typedef struct export_files {
 static cf_status open_files(const cf_trained *t, const char *folder, export_files *files)
 {
     const bool is_closed = t->final[CF_USERS] == NULL;
-    cf_status status = CF_OK;
+    cf_status status;
 
+    CF_TRY(cf_folder_make(folder, &files->folders));
     for (int side = 0; side < 2; side++) {
         const cf_table *table = t->final[side];
 
@@ -154,6 +154,7 @@ done:
         cf_output_close(&files.rows[side]);
         cf_output_close(&files.ids[side]);
     }
+    cf_folders_leave(&files.folders);
     return status;
 }
 
@@ -171,17 +172,6 @@ static void print_exported(const cf_trained *t, const char *folder)
                        (long long)t->final[CF_ITEMS]->dim);
 }
 
-/* A folder that exists already will do. */
-static cf_status create_folder(const cf_par *world, const char *folder)
-{
-    cf_status status = CF_OK;
-
-    if (world->rank == 0 && mkdir(folder, 0777) != 0 && errno != EEXIST)
-        status = CF_FAIL(CF_ERR_IO, "%s: cannot create the folder (%s)", folder, strerror(errno));
-    return cf_par_agree(world, status);
-}
-
-/* The folder comes second: a checkpoint that cannot be loaded leaves none behind. */
 static cf_status run_export(const cf_par *world, const cli_arguments *arguments)
 {
     const char *folder = cli_value(arguments, "out");
@@ -189,7 +179,6 @@ static cf_status run_export(const cf_par *world, const cli_arguments *arguments)
     cf_status status;
 
     CF_TRY(cli_load(world, arguments, &trained));
-    CF_TRY(create_folder(world, folder));
     CF_TRY(write_files(trained, folder));
     if (world->rank == 0) print_exported(trained, folder);
 done:

@@ -3,11 +3,12 @@
  * The content goes into a temporary file beside the final path, NAME.HOST.PID.N.tmp, which is
  * synced and then renamed over it (rename() is atomic by POSIX); then the folder is synced. A
  * reader, and a run that is killed at any moment, sees the old content or the new one, never a
- * part. Temporary files are new (O_EXCL, never through a link), so that two programs never write
- * one file: of two outputs with one name the last rename wins. Each is locked by flock() while it
- * is in use. One of this host that is not locked was left by a process that was killed, and the
- * next output of its name removes it; without flock() on the file system they stay. */
-#include "cf/core.h"
+ * part. Folders above the final path are made (folder.c). Temporary files are new (O_EXCL, never
+ * through a link), so that two programs never write one file: of two outputs with one name the last
+ * rename wins. Each is locked by flock() while it is in use. One of this host that is not locked
+ * was left by a process that was killed, and the next output of its name removes it; without
+ * flock() on the file system they stay. */
+#include "folder.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -32,31 +33,6 @@ static cf_status fail_create(const char *path, int error)
 }
 
 /* ---- Where an output goes ---- */
-
-/* Bytes of a path before its last part, with the slash; 0 if it has none. */
-static size_t folder_length(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash == NULL ? 0 : (size_t)(slash - path) + 1;
-}
-
-/* The folder that holds a path, open; -1 and errno on failure. */
-static int open_folder(const char *path)
-{
-    const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-    const size_t length = folder_length(path);
-    char folder[PATH_MAX];
-
-    if (length == 0) return open(".", flags);
-    if (length >= sizeof folder) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    memcpy(folder, path, length);
-    folder[length] = '\0';
-    return open(folder, flags);
-}
 
 /* A link in /proc, such as /proc/self/fd/1, stands for an open file, not for a path. */
 static bool is_in_proc(const struct stat *link)
@@ -147,7 +123,7 @@ static void remove_left_over(int folder, const char *name)
 /* Best effort: what cannot be removed stays. */
 static cf_status remove_left_overs(const char *path)
 {
-    const int fd = open_folder(path);
+    const int fd = folder_open(path);
     DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
     char *prefix = NULL;
     cf_status status;
@@ -187,6 +163,20 @@ done:
     return status;
 }
 
+/* Make the folder that a file is to lie in. */
+static cf_status make_folder(cf_new_file *file)
+{
+    char *folder = NULL;
+    cf_status status;
+
+    cf_folders_leave(&file->folders); /* made before, and gone since */
+    CF_TRY(cf_text_format(&folder, "%.*s", (int)folder_length(file->path), file->path));
+    CF_TRY(cf_folder_make(folder, &file->folders));
+done:
+    cf_free(&folder);
+    return status;
+}
+
 /* A new and locked file. A name that exists is another process's, of another host or of long ago.
  */
 static cf_status create_temporary(const char *path, cf_new_file *file)
@@ -205,6 +195,10 @@ static cf_status create_temporary(const char *path, cf_new_file *file)
         error = file->fd < 0 ? errno : EEXIST;
         if (file->fd >= 0) (void)close(file->fd);
         file->fd = -1;
+        if (error == ENOENT && folder_length(name) > 0) {
+            CF_TRY(make_folder(file));
+            continue;
+        }
         if (error != EEXIST && (error != ENAMETOOLONG || shorter)) break;
         shorter = error == ENAMETOOLONG || shorter;
     }
@@ -233,20 +227,6 @@ cf_status cf_file_create(const char *path, cf_new_file *out)
 done:
     cf_file_discard(&file);
     return status;
-}
-
-/* Write the new name in the folder to disk. Some file systems cannot, or the folder may not be
- * read: that is no error, since the file itself is synced. */
-static bool sync_folder(const char *path)
-{
-    const int folder = open_folder(path);
-    bool synced;
-
-    if (folder < 0) return true;
-    synced = fsync(folder) == 0 || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP ||
-             errno == EBADF;
-    (void)close(folder);
-    return synced;
 }
 
 static cf_status fail_publish(const cf_new_file *file)
@@ -317,16 +297,15 @@ done:
 /* Synced before the rename: else a crash of the machine could leave a name with no content. */
 cf_status cf_file_publish_all(cf_new_file *const *files, int n)
 {
-    cf_status status = CF_OK;
+    cf_status synced, status = CF_OK;
 
     for (int k = 0; k < n; k++)
         if (fsync(files[k]->fd) != 0) CF_TRY(fail_publish(files[k]));
     CF_TRY(rename_all(files, n));
     for (int k = 0; k < n; k++) {
         if (files[k]->kept != NULL) (void)unlink(files[k]->kept);
-        if (!sync_folder(files[k]->path))
-            status = CF_FAIL(CF_ERR_IO, "%s: cannot write to the folder (%s)", files[k]->path,
-                             strerror(errno));
+        synced = folder_sync(files[k]->path);
+        if (synced != CF_OK) status = synced;
     }
 done:
     for (int k = 0; k < n; k++)
@@ -366,6 +345,7 @@ void cf_file_discard(cf_new_file *file)
     if (file->path == NULL) return;
     if (file->temporary != NULL) (void)unlink(file->temporary);
     if (file->fd >= 0) (void)close(file->fd);
+    cf_folders_leave(&file->folders);
     cf_free(&file->path);
     cf_free(&file->temporary);
     cf_free(&file->kept);

@@ -10,10 +10,7 @@
  * of a run are replaced as a whole: after a kill at any moment the run resumes from latest.h5. */
 #include "run.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { SETTINGS, LATEST, BEST, BETTER, LOCK, LOG };
 
@@ -56,21 +53,10 @@ void run_close(run *r)
     cf_free(&r->best);
     cf_free(&r->better);
     cf_lock_release(&r->lock);
+    cf_folders_leave(&r->folders); /* last: of a run that was refused nothing is left */
 }
 
 /* ---- Begin ---- */
-
-/* Make the folder. On rank 0 alone. */
-static cf_status make_folder(const char *folder)
-{
-    struct stat info;
-
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
-        return CF_FAIL(CF_ERR_IO, "%s: cannot make the folder: %s", folder, strerror(errno));
-    if (stat(folder, &info) != 0 || !S_ISDIR(info.st_mode))
-        return CF_FAIL(CF_ERR_IO, "%s: is not a folder", folder);
-    return CF_OK;
-}
 
 /* The path of a file in the folder. Local. */
 static cf_status name_file(const run *r, int file, char **out)
@@ -98,7 +84,7 @@ static cf_status take_folder(run *r, int found[2])
 {
     cf_status status;
 
-    CF_TRY(make_folder(r->job->out));
+    CF_TRY(cf_folder_make(r->job->out, &r->folders));
     CF_TRY(lock_folder(r));
     CF_TRY(run_find_file(r->latest, &found[0]));
     CF_TRY(run_find_file(r->best, &found[1]));

@@ -20,6 +20,7 @@ typedef struct run {
     cf_grid *grid;
     cf_shard *shard;
     cf_selection *selection; /* NULL: started from noise, or a closed form */
+    cf_folders folders;      /* rank 0: that were made for the run */
     cf_lock lock;            /* rank 0: of the folder */
     run_log log;
     cf_run_progress progress;

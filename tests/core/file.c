@@ -166,9 +166,9 @@ static void what_cannot_be_written_is_an_error(void **state)
     cf_output output;
 
     (void)state;
-    assert_int_equal(cf_output_open(&output, "/nonexistent/x"), CF_ERR_IO);
+    assert_int_equal(cf_output_open(&output, "/proc/nowhere/x"), CF_ERR_IO);
     assert_string_equal(cf_error_message(),
-                        "/nonexistent/x: cannot create (No such file or directory)");
+                        "/proc/nowhere: cannot make the folder: No such file or directory");
     cf_output_close(&output);
     assert_int_equal(mkdir(path, 0777), 0);
     assert_int_equal(cf_file_replace(path, "text", 4), CF_ERR_IO);

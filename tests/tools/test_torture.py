@@ -118,6 +118,12 @@ def test_a_process_that_was_killed_may_leave_a_temporary_file(tmp_path: pathlib.
     assert left_by(tmp_path, Fault("prepare", 1, 0, "write", "kill", 1), files) == []
 
 
+@pytest.mark.parametrize("what, wrong", [("EIO", ["the empty folder out is left"]), ("kill", [])])
+def test_only_a_process_that_was_killed_may_leave_an_empty_folder(tmp_path: pathlib.Path, what: str, wrong: list[str]):
+    (tmp_path / "work/out").mkdir(parents=True)
+    assert left_by(tmp_path, Fault("prepare", 1, 0, "write", what, 1), {"small.inter": "data"}) == wrong
+
+
 def test_epochs_that_are_logged_twice_are_wrong(tmp_path: pathlib.Path):
     (tmp_path / "log.jsonl").write_text("".join(f'{{"event": "epoch", "epoch": {k}}}\n' for k in (1, 2, 2, 3)))
     assert torture_check.problems_of_log(tmp_path, [1, 2, 3], ran(0)) == ["run/log.jsonl has the epochs [1, 2, 2, 3]"]

@@ -205,6 +205,10 @@ def files_in(folder: pathlib.Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
 
 
+def empty_folders(folder: pathlib.Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_dir() and not any(path.iterdir())}
+
+
 def copy_folder(source: pathlib.Path, target: pathlib.Path, names: Sequence[str]) -> None:
     """Files and folders of a folder; a name that ends with / is a new, empty one."""
     target.mkdir()

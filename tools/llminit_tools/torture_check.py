@@ -16,7 +16,7 @@ from typing import Iterator, Optional
 
 from . import run
 from .program import Failure
-from .torture_attempt import PARTS, Fault, Ran, Runner, copy_folder, files_in, flip_bit, same_file
+from .torture_attempt import PARTS, Fault, Ran, Runner, copy_folder, empty_folders, files_in, flip_bit, same_file
 
 SETTINGS = """
 embedding_size: 32
@@ -47,7 +47,7 @@ RUN = ("run/settings.yaml", "run/latest.h5", "run/best.h5", "run/better.h5", "ru
 TABLES = tuple(f"out/{name}" for name in ("users.npy", "items.npy", "users.txt", "items.txt"))
 PREPARE = "prepare --inter small.inter --item small.item --set embedding_field=vector --set split=RS --out out/data.h5"
 SCENARIOS = {
-    "prepare": Scenario(PREPARE, ("small.inter", "small.item", "out/"), ("out/data.h5",)),
+    "prepare": Scenario(PREPARE, ("small.inter", "small.item"), ("out/data.h5",)),
     "synthesize": Scenario("synthesize --out out/data.h5 --set n_users=50 --set n_items=40 --set n_interactions=300 "
                            "--set embedding_dim=8 --set n_clusters=4", ("out/",), ("out/data.h5",)),
     "select": Scenario("select data.h5 --settings s.yaml --out out/select.h5 --json", ("data.h5", "s.yaml", "out/"),
@@ -56,7 +56,7 @@ SCENARIOS = {
     "resume": Scenario("train s.yaml --data data.h5 --out run --resume auto", ("data.h5", "s.yaml", "run"), RUN),
     "evaluate": Scenario("evaluate run/best.h5 --data data.h5 --json", ("data.h5", "run/best.h5")),
     "recommend": Scenario("recommend run/best.h5 --data data.h5 --users users.txt --out out/list.tsv",
-                          ("data.h5", "run/best.h5", "users.txt", "out/"), ("out/list.tsv",)),
+                          ("data.h5", "run/best.h5", "users.txt"), ("out/list.tsv",)),
     "export": Scenario("export run/best.h5 --data data.h5 --out out", ("data.h5", "run/best.h5"), TABLES),
     "info": Scenario("info run/latest.h5 --json", ("run/latest.h5",)),
     "info-data": Scenario("info data.h5", ("data.h5",)),
@@ -117,7 +117,6 @@ def make_base(work: pathlib.Path, runner: Runner, scenarios: list[str]) -> Base:
     folder.mkdir(parents=True)
     base = Base(folder, runner, {}, {})
     write_problem(folder)
-    (folder / "out").mkdir()
     base.call(scratch, PREPARE)
     os.rename(folder / "out/data.h5", folder / "data.h5")
     base.call(scratch, "train s.yaml --data data.h5 --out run --set epochs=1")
@@ -283,6 +282,8 @@ def problems_of_left(base: Base, fault: Fault, folder: pathlib.Path, before: pat
             wrong += problems_of_checkpoint(base, path)
         elif not same_file(after / file, path):
             wrong.append(f"{file} is neither absent nor complete")
+    if not may_leave:
+        wrong += [f"the empty folder {name} is left" for name in sorted(empty_folders(folder) - empty_folders(before))]
     return wrong + [f"{file} is gone" for file in sorted(files_in(before)) if not (folder / file).exists()]
 
 
