@@ -24,8 +24,8 @@ typedef struct cf_ingest_intervals {
 
 /** The values of cf_ingest_settings. Texts are borrowed from the config. */
 typedef struct cf_ingest_options {
-    char field_separator; /* between the columns of a file */
-    char seq_separator;   /* between the numbers of a float_seq column */
+    const char *field_separator; /* between the columns of a file */
+    char seq_separator;          /* between the numbers of a float_seq column */
     const char *user_field, *item_field, *time_field, *rating_field; /* names of columns */
     const char *title_field, *embedding_field;                       /* of the item file */
     bool by_time;                /* order interactions by time before the split; else at random */

@@ -74,4 +74,4 @@ enum { INGEST_NO_PART = -1, INGEST_TRAIN = 0, INGEST_VALID = 1, INGEST_TEST = 2 
 /** Append this rank's range of a file of either format. `part` becomes the key of its interactions,
  * unless it is INGEST_NO_PART. Errors: IO, FORMAT, MEMORY. */
 cf_status ingest_read_interactions(const cf_par *world, const cf_ingest_options *options,
-                                   const char *path, int part, ingest_interactions *inter);
+                                   const ingest_file *file, int part, ingest_interactions *inter);

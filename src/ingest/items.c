@@ -11,7 +11,7 @@
 /* A file of items, and where its lines go. */
 typedef struct item_source {
     const cf_ingest_options *options; /* NULL: an id file */
-    const char *path;
+    const ingest_file *file;
     ingest_items *items;
 } item_source;
 
@@ -57,6 +57,7 @@ static cf_status read_item_lines(void *context, ingest_range *range)
 {
     const item_source *from = context;
     const cf_ingest_options *options = from->options;
+    const ingest_layout layout = {.separator = options->field_separator};
     const bool has_column = options->embedding_field[0] != 0;
     ingest_items *out = from->items;
     ingest_records records;
@@ -65,14 +66,13 @@ static cf_status read_item_lines(void *context, ingest_range *range)
     cf_status status;
 
     ingest_destroy_items(out);
-    *out = (ingest_items){.path = from->path, .first_line = 2};
-    CF_TRY(ingest_open_records(from->path, options->field_separator, range, &records));
-    CF_TRY(ingest_find_column(&records, options->item_field, "token", &id));
+    *out = (ingest_items){.path = from->file->name, .file = from->file, .first_line = 2};
+    CF_TRY(ingest_open_records(from->file, &layout, range, &records));
+    CF_TRY(ingest_require_column(&records, options->item_field, "token", "item_field", &id));
     CF_TRY(ingest_find_column(&records, options->title_field, NULL, &title));
     if (has_column)
-        CF_TRY(ingest_find_column(&records, options->embedding_field, "float_seq", &vector));
-    CF_REQUIRE(id >= 0 && (!has_column || vector >= 0), CF_ERR_FORMAT, "%s:1: no column \"%s\"",
-               from->path, id < 0 ? options->item_field : options->embedding_field);
+        CF_TRY(ingest_require_column(&records, options->embedding_field, "float_seq",
+                                     "embedding_field", &vector));
     out->has_titles = title >= 0;
     out->has_embeddings = vector >= 0;
     for (;;) {
@@ -97,8 +97,8 @@ static cf_status read_id_lines(void *context, ingest_range *range)
     cf_status status;
 
     ingest_destroy_items(from->items);
-    *from->items = (ingest_items){.path = from->path, .first_line = 1};
-    CF_TRY(ingest_open_text(from->path, &text));
+    *from->items = (ingest_items){.path = from->file->name, .file = from->file, .first_line = 1};
+    CF_TRY(ingest_open_text(from->file, &text));
     CF_TRY(ingest_limit_text(&text, range));
     for (;;) {
         CF_TRY(ingest_next_line(&text, &id.text, &id.length));
@@ -119,7 +119,7 @@ static cf_status read_and_move(const cf_par *world, item_source *from, ingest_re
     ingest_items *items = from->items;
     ingest_range range;
     int64_t before;
-    cf_status status, read_status = ingest_read_ranges(world, from->path, read, from, &range);
+    cf_status status, read_status = ingest_read_ranges(world, from->file, read, from, &range);
 
     if (read_status != CF_OK && read_status != CF_ERR_FORMAT) return read_status;
     /* Each line has one new id, so ids are numbered as the lines of the rank are. */
@@ -129,19 +129,20 @@ static cf_status read_and_move(const cf_par *world, item_source *from, ingest_re
         items->row[k] = before + k;
     CF_TRY(ingest_move_items(world, partition, range.bad_line, items));
     CF_TRY(read_status);
-    CF_REQUIRE(items->n_rows > 0, CF_ERR_FORMAT, "%s: no items", from->path);
+    CF_REQUIRE(items->n_rows > 0, CF_ERR_FORMAT, "%s: no items", items->path);
 done:
     return status;
 }
 
-cf_status ingest_read_items(const cf_par *world, const cf_ingest_options *options, const char *path,
-                            const ingest_id_partition *partition, ingest_items *out)
+cf_status ingest_read_items(const cf_par *world, const cf_ingest_options *options,
+                            const ingest_file *file, const ingest_id_partition *partition,
+                            ingest_items *out)
 {
-    return read_and_move(world, &(item_source){options, path, out}, read_item_lines, partition);
+    return read_and_move(world, &(item_source){options, file, out}, read_item_lines, partition);
 }
 
-cf_status ingest_read_id_file(const cf_par *world, const char *path,
+cf_status ingest_read_id_file(const cf_par *world, const ingest_file *file,
                               const ingest_id_partition *partition, ingest_items *out)
 {
-    return read_and_move(world, &(item_source){NULL, path, out}, read_id_lines, partition);
+    return read_and_move(world, &(item_source){NULL, file, out}, read_id_lines, partition);
 }

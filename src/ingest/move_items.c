@@ -143,6 +143,7 @@ cf_status ingest_move_items(const cf_par *world, const ingest_id_partition *part
 {
     const cf_strings ids = ingest_id_strings(&items->ids);
     ingest_items to = {.path = items->path,
+                       .file = items->file,
                        .n_rows = items->n_rows,
                        .first_line = items->first_line,
                        .has_titles = items->has_titles,

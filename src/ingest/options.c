@@ -8,7 +8,7 @@ const cf_setting cf_ingest_settings[] = {
     {.name = "field_separator",
      .kind = CF_SETTING_TEXT,
      .initial = "\"\\t\"",
-     .help = "the character between columns of the input files"},
+     .help = "what is between columns of the input files, such as \",\" or \"::\""},
     {.name = "seq_separator",
      .kind = CF_SETTING_TEXT,
      .initial = "\" \"",
@@ -82,19 +82,20 @@ const cf_setting cf_ingest_settings[] = {
      .help = "seed of the random order"},
     {0}};
 
-/* One character. A tab may also be written as a backslash and a t, as shells pass it. */
-static cf_status read_separator(const cf_config *config, const char *name, char *out)
+/* A text of at most `most` bytes between fields. A tab may also be written as a backslash and a t,
+ * as shells pass it. Line ends and quotes have another meaning. */
+static cf_status read_separator(const cf_config *config, const char *name, size_t most,
+                                const char **out)
 {
     const char *text = cf_config_text(config, name);
 
-    if (strcmp(text, "\\t") == 0)
-        *out = '\t';
-    else if (strlen(text) == 1 && strchr("\n\r:\"", text[0]) == NULL)
-        *out = text[0];
-    else
-        return CF_FAIL(CF_ERR_USAGE, "%s: \"%s\" is not a separator, expected one character", name,
-                       ingest_excerpt(text, (int64_t)strlen(text)));
-    return CF_OK;
+    if (strcmp(text, "\\t") == 0) text = "\t";
+    *out = text;
+    if (text[0] != 0 && strlen(text) <= most && strpbrk(text, "\n\r\"") == NULL) return CF_OK;
+    return CF_FAIL(CF_ERR_USAGE,
+                   "%s: \"%s\" is not a separator, expected %s without quotes and line ends", name,
+                   ingest_excerpt(text, (int64_t)strlen(text)),
+                   most == 1 ? "one character" : "1 to 8 characters");
 }
 
 /* Ratios of sum 1. Every user needs interactions to train with, so the first must not be 0. */
@@ -149,10 +150,13 @@ cf_status cf_ingest_read_options(const cf_config *config, cf_ingest_options *out
                                      cf_config_is(config, "missing_embedding", "error"),
                                  .embedding_model = cf_config_text(config, "embedding_model"),
                                  .seed = cf_config_int(config, "seed")};
+    const char *seq_separator;
     cf_status status;
 
-    CF_TRY(read_separator(config, "field_separator", &options.field_separator));
-    CF_TRY(read_separator(config, "seq_separator", &options.seq_separator));
+    CF_TRY(
+        read_separator(config, "field_separator", INGEST_MAX_SEPARATOR, &options.field_separator));
+    CF_TRY(read_separator(config, "seq_separator", 1, &seq_separator));
+    options.seq_separator = seq_separator[0];
     CF_TRY(read_ratios(config, &options));
     CF_TRY(read_filters(config, &options));
     *out = options;

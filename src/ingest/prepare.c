@@ -15,11 +15,15 @@
 
 enum { TEXT_SIZE = 32768 }; /* of a descriptive attribute: six paths of PATH_MAX, and more */
 
+/* The text files. */
+enum { INTER, TRAIN, VALID, TEST, ITEM, EMBEDDING_IDS, N_FILES };
+
 /* All that a rank holds between reading and writing. */
 typedef struct prepare_job {
     const cf_par *world;
     const cf_ingest_options *options;
     const cf_ingest_paths *paths;
+    ingest_file files[N_FILES];
     ingest_interactions inter;
     ingest_items items; /* of the item file */
     ingest_items ids;   /* of the id file */
@@ -38,6 +42,8 @@ static void free_job(prepare_job *job)
     ingest_destroy_items(&job->ids);
     ingest_close_vectors(&job->vectors);
     cf_dataset_destroy_strings(&job->titles);
+    for (int k = 0; k < N_FILES; k++)
+        ingest_close_file(&job->files[k]);
     for (int k = 0; k < 3; k++) {
         cf_free(&job->parts[k].start);
         cf_free(&job->parts[k].index);
@@ -50,30 +56,40 @@ static const char *interactions_path(const prepare_job *job)
     return job->paths->inter != NULL ? job->paths->inter : job->paths->train;
 }
 
+/* Open those of the files that are given. */
+static cf_status open_files(prepare_job *job)
+{
+    const cf_ingest_paths *paths = job->paths;
+    const char *const names[N_FILES] = {paths->inter, paths->train, paths->valid,
+                                        paths->test,  paths->item,  paths->embedding_ids};
+    cf_status status = CF_OK;
+
+    for (int k = 0; k < N_FILES; k++)
+        if (names[k] != NULL)
+            CF_TRY(ingest_open_file(job->world, names[k], paths->out, &job->files[k]));
+done:
+    return status;
+}
+
 /* Read all files but vectors. Items come last: their lines go to the owners of their ids, who are
  * known once the ids of the interactions are numbered. */
 static cf_status read_files(prepare_job *job)
 {
-    const cf_ingest_paths *paths = job->paths;
-    const struct {
-        const char *path;
-        int part;
-    } files[] = {{paths->inter, INGEST_NO_PART},
-                 {paths->train, INGEST_TRAIN},
-                 {paths->valid, INGEST_VALID},
-                 {paths->test, INGEST_TEST}};
+    static const int part[] = {INGEST_NO_PART, INGEST_TRAIN, INGEST_VALID, INGEST_TEST};
+    const ingest_file *files = job->files;
     const ingest_id_partition *items = &job->inter.items;
-    cf_status status = CF_OK;
+    cf_status status;
 
-    for (size_t k = 0; k < sizeof files / sizeof *files; k++)
-        if (files[k].path != NULL)
-            CF_TRY(ingest_read_interactions(job->world, job->options, files[k].path, files[k].part,
+    CF_TRY(open_files(job));
+    for (int k = INTER; k <= TEST; k++)
+        if (files[k].name != NULL)
+            CF_TRY(ingest_read_interactions(job->world, job->options, &files[k], part[k],
                                             &job->inter));
     CF_TRY(ingest_number_ids(job->world, &job->inter));
-    if (paths->item != NULL)
-        CF_TRY(ingest_read_items(job->world, job->options, paths->item, items, &job->items));
-    if (paths->embedding_ids != NULL)
-        CF_TRY(ingest_read_id_file(job->world, paths->embedding_ids, items, &job->ids));
+    if (files[ITEM].name != NULL)
+        CF_TRY(ingest_read_items(job->world, job->options, &files[ITEM], items, &job->items));
+    if (files[EMBEDDING_IDS].name != NULL)
+        CF_TRY(ingest_read_id_file(job->world, &files[EMBEDDING_IDS], items, &job->ids));
 done:
     return status;
 }

@@ -11,13 +11,13 @@
 
 /* This rank's even part of the file, whose size rank 0 tells: the ranges of all ranks must fit
  * together. The last range is open-ended: a file that still grows is read to its end by then. */
-static ingest_range make_range(const cf_par *world, const char *path)
+ingest_range ingest_make_range(const cf_par *world, const ingest_file *file)
 {
     const bool is_last = world->rank == world->size - 1;
     struct stat about = {0};
     int64_t size = 0; /* stays where opening the file will give the error */
 
-    if (world->rank == 0 && stat(path, &about) == 0) size = about.st_size;
+    if (world->rank == 0 && stat(file->path, &about) == 0) size = about.st_size;
     cf_par_broadcast(world, &size, sizeof size, 0);
     return (ingest_range){.begin = cf_par_even_start(size, world->size, world->rank),
                           .end = is_last ? INT64_MAX
@@ -37,13 +37,14 @@ static cf_status check_end(const cf_par *world, const char *path, const ingest_r
 }
 
 /* A second reading happens on errors alone: a correct file is read once. */
-cf_status ingest_read_ranges(const cf_par *world, const char *path, ingest_read_fn *read,
+cf_status ingest_read_ranges(const cf_par *world, const ingest_file *file, ingest_read_fn *read,
                              void *context, ingest_range *range)
 {
+    const char *path = file->name;
     int64_t n_lines;
     cf_status mine, status;
 
-    *range = make_range(world, path);
+    *range = ingest_make_range(world, file);
     mine = check_end(world, path, range, read(context, range));
     status = cf_par_agree_on_input(world, mine);
     range->bad_line = INT64_MAX;

@@ -15,7 +15,7 @@
 /* A file of interactions, and where they go. */
 typedef struct interaction_source {
     const cf_ingest_options *options;
-    const char *path;
+    const ingest_file *file;
     int part;
     ingest_interactions *inter;
 } interaction_source;
@@ -32,25 +32,18 @@ typedef struct interaction_columns {
 static cf_status find_columns(const cf_ingest_options *options, const ingest_records *records,
                               bool needs_time, interaction_columns *out)
 {
-    const char *path = records->text.path;
     cf_status status;
 
-    CF_TRY(ingest_find_column(records, options->user_field, "token", &out->user));
-    CF_TRY(ingest_find_column(records, options->item_field, "token", &out->item));
+    CF_TRY(ingest_require_column(records, options->user_field, "token", "user_field", &out->user));
+    CF_TRY(ingest_require_column(records, options->item_field, "token", "item_field", &out->item));
     CF_TRY(ingest_find_column(records, options->time_field, "float", &out->time));
     CF_TRY(ingest_find_column(records, options->rating_field, "float", &out->rating));
-    CF_REQUIRE(out->user >= 0 && out->item >= 0, CF_ERR_FORMAT,
-               "%s:1: no column \"%s\": expected a header such as user_id:token<TAB>"
-               "item_id:token, or LightGCN lines of whole numbers \"user item item ...\"",
-               path, out->user < 0 ? options->user_field : options->item_field);
-    CF_REQUIRE(!needs_time || out->time >= 0, CF_ERR_FORMAT,
-               "%s:1: no column \"%s\", required by order: time", path, options->time_field);
-    for (int k = 0; k < options->n_filters; k++) {
-        CF_TRY(ingest_find_column(records, options->filter_field[k], "float", &out->filter[k]));
-        CF_REQUIRE(out->filter[k] >= 0, CF_ERR_FORMAT,
-                   "%s:1: no column \"%s\", required by val_interval", path,
-                   options->filter_field[k]);
-    }
+    if (needs_time && out->time < 0)
+        CF_TRY(ingest_require_column(records, options->time_field, "float", "order: time",
+                                     &out->time));
+    for (int k = 0; k < options->n_filters; k++)
+        CF_TRY(ingest_require_column(records, options->filter_field[k], "float", "val_interval",
+                                     &out->filter[k]));
 done:
     return status;
 }
@@ -92,6 +85,7 @@ static cf_status read_records(void *context, ingest_range *range)
 {
     const interaction_source *from = context;
     const cf_ingest_options *options = from->options;
+    const ingest_layout layout = {.separator = options->field_separator};
     ingest_interactions *inter = from->inter;
     ingest_queue queue = {.inter = inter};
     ingest_records records;
@@ -99,7 +93,7 @@ static cf_status read_records(void *context, ingest_range *range)
     bool more;
     cf_status status;
 
-    CF_TRY(ingest_open_records(from->path, options->field_separator, range, &records));
+    CF_TRY(ingest_open_records(from->file, &layout, range, &records));
     inter->source = &records.text;
     inter->n_before = inter->count;
     CF_TRY(find_columns(options, &records, options->by_time && from->part == INGEST_NO_PART, &at));
@@ -200,7 +194,7 @@ static cf_status read_lightgcn(void *context, ingest_range *range)
     int64_t length;
     cf_status status;
 
-    CF_TRY(ingest_open_text(from->path, &text));
+    CF_TRY(ingest_open_text(from->file, &text));
     CF_TRY(ingest_limit_text(&text, range));
     from->inter->source = &text;
     from->inter->n_before = from->inter->count;
@@ -217,16 +211,16 @@ done:
 /* ---- Either ---------------------------------------------------------------------------------- */
 
 /* Tell the format by the first line. `*bytes`: the size of the file. */
-static cf_status detect_lightgcn(const char *path, bool *out, int64_t *bytes)
+static cf_status detect_lightgcn(const ingest_file *file, bool *out, int64_t *bytes)
 {
     ingest_text text;
     char *line;
     int64_t length;
     cf_status status;
 
-    CF_TRY(ingest_open_text(path, &text));
+    CF_TRY(ingest_open_text(file, &text));
     CF_TRY(ingest_next_line(&text, &line, &length));
-    CF_REQUIRE(line != NULL, CF_ERR_FORMAT, "%s: the file is empty", path);
+    CF_REQUIRE(line != NULL, CF_ERR_FORMAT, "%s: the file is empty", file->name);
     *out = strspn(line, "0123456789 ") == (size_t)length;
     *bytes = text.size;
 done:
@@ -239,19 +233,19 @@ static cf_status check_lightgcn(const interaction_source *from)
 {
     if (from->part == INGEST_NO_PART && from->options->by_time)
         return CF_FAIL(CF_ERR_FORMAT, "%s:1: LightGCN lines have no times, required by order: time",
-                       from->path);
+                       from->file->name);
     if (from->options->n_filters > 0)
         return CF_FAIL(CF_ERR_FORMAT,
                        "%s:1: LightGCN lines have no column \"%s\", required by val_interval",
-                       from->path, from->options->filter_field[0]);
+                       from->file->name, from->options->filter_field[0]);
     return CF_OK;
 }
 
 /* All ranks open the file to tell its format; each then reads its own range. */
 cf_status ingest_read_interactions(const cf_par *world, const cf_ingest_options *options,
-                                   const char *path, int part, ingest_interactions *inter)
+                                   const ingest_file *file, int part, ingest_interactions *inter)
 {
-    interaction_source from = {options, path, part, inter};
+    interaction_source from = {options, file, part, inter};
     int64_t before, total_before, total, bytes = 0;
     bool is_lightgcn = false;
     ingest_range range;
@@ -259,13 +253,13 @@ cf_status ingest_read_interactions(const cf_par *world, const cf_ingest_options 
 
     cf_par_exscan(world, inter->n_lines, &before, &total_before);
     inter->has_keys = options->by_time || part != INGEST_NO_PART;
-    status = detect_lightgcn(path, &is_lightgcn, &bytes);
+    status = detect_lightgcn(file, &is_lightgcn, &bytes);
     if (status == CF_OK && is_lightgcn) status = check_lightgcn(&from);
     CF_TRY(cf_par_agree_on_input(world, status));
     CF_TRY(
-        ingest_read_ranges(world, path, is_lightgcn ? read_lightgcn : read_records, &from, &range));
+        ingest_read_ranges(world, file, is_lightgcn ? read_lightgcn : read_records, &from, &range));
     cf_par_exscan(world, inter->n_lines, &before, &total);
-    CF_REQUIRE(total > total_before, CF_ERR_FORMAT, "%s: no interactions", path);
+    CF_REQUIRE(total > total_before, CF_ERR_FORMAT, "%s: no interactions", file->name);
     inter->is_lightgcn = inter->is_lightgcn || is_lightgcn;
     inter->bytes += (double)bytes;
 done:

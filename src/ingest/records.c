@@ -1,55 +1,92 @@
-/* Delimited files with a header: RecBole's atomic files, and plain ones whose header has no types.
+/* Delimited files with named columns: RecBole's atomic files, and plain ones whose header has no
+ * types.
  *
  * The header names the columns, "name" or "name:type"; columns are found by name. Each further line
- * is a record of as many fields. Fields are cut at the separator; there is no quoting. A field is a
- * pointer into the line's buffer, so a record costs no copy. */
+ * is a record of as many fields, cut by cut.c. A field is a pointer into the line's buffer, so a
+ * record costs no copy. */
 #include "fields.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
-/* Copy the header and cut the copy into names and types. */
-static cf_status read_header(ingest_records *records, char *line, int64_t length)
+/* ---- Header ---------------------------------------------------------------------------------- */
+
+/* Separate the name of a column from its type. A colon that separates fields begins no type. */
+static void cut_type(const ingest_records *records, int column)
 {
-    int n = 1;
+    char *name = records->fields[column].text, *colon;
+
+    name[records->fields[column].length] = 0;
+    colon = records->separator[0] != ':' ? strchr(name, ':') : NULL;
+    if (colon != NULL) *colon = 0;
+    records->names[column] = name;
+    records->types[column] = colon != NULL ? colon + 1 : "";
+}
+
+/* Room for n_columns columns. */
+static cf_status allocate_columns(ingest_records *records)
+{
     cf_status status;
-    char *at;
 
-    for (int64_t k = 0; k < length; k++)
-        n += line[k] == records->separator;
+    CF_TRY(CF_ALLOC(records->names, records->n_columns));
+    CF_TRY(CF_ALLOC(records->types, records->n_columns));
+    CF_TRY(CF_ALLOC(records->fields, records->n_columns));
+done:
+    return status;
+}
+
+/* Cut a copy of the header: first to count the columns, then to find them. */
+static cf_status read_header(ingest_records *records)
+{
+    char *line;
+    int64_t length, n;
+    cf_status status;
+
+    CF_TRY(ingest_next_line(&records->text, &line, &length));
+    CF_REQUIRE(line != NULL, CF_ERR_FORMAT, "%s: the file is empty", records->text.path);
     CF_TRY(CF_ALLOC(records->header, length + 1));
-    CF_TRY(CF_ALLOC(records->names, n));
-    CF_TRY(CF_ALLOC(records->types, n));
-    CF_TRY(CF_ALLOC(records->fields, n));
-    at = memcpy(records->header, line, (size_t)length + 1);
-    for (int c = 0; c < n; c++) {
-        char *end = strchr(at, records->separator), *colon;
+    CF_TRY(CF_ALLOC(records->cut_header, length + INGEST_SLACK));
+    memcpy(records->header, line, (size_t)length + 1);
+    memcpy(records->cut_header, line, (size_t)length + 1);
+    CF_TRY(ingest_cut_line(records, records->cut_header, length, &n));
+    records->n_columns = (int)cf_min(n, INT32_MAX);
+    CF_TRY(allocate_columns(records));
+    CF_TRY(ingest_cut_line(records, records->cut_header, length, &n));
+    for (int c = 0; c < records->n_columns; c++)
+        cut_type(records, c);
+done:
+    return status;
+}
 
-        if (end != NULL) *end = 0;
-        colon = strchr(at, ':');
-        if (colon != NULL) *colon = 0;
-        records->names[c] = at;
-        records->types[c] = colon != NULL ? colon + 1 : "";
-        if (end != NULL) at = end + 1;
+/* The names of the columns of a file without a header. */
+static cf_status take_names(const ingest_layout *layout, ingest_records *records)
+{
+    cf_status status;
+
+    records->n_columns = layout->n_names;
+    CF_TRY(allocate_columns(records));
+    for (int c = 0; c < layout->n_names; c++) {
+        records->names[c] = layout->names[c];
+        records->types[c] = "";
     }
-    records->n_columns = n;
 done:
     return status;
 }
 
 /* Every rank reads the header; then each continues at its own range. */
-cf_status ingest_open_records(const char *path, char separator, ingest_range *range,
-                              ingest_records *out)
+cf_status ingest_open_records(const ingest_file *file, const ingest_layout *layout,
+                              ingest_range *range, ingest_records *out)
 {
-    char *line;
-    int64_t length;
     cf_status status;
 
-    *out = (ingest_records){.separator = separator};
-    CF_TRY(ingest_open_text(path, &out->text));
-    CF_TRY(ingest_next_line(&out->text, &line, &length));
-    CF_REQUIRE(line != NULL, CF_ERR_FORMAT, "%s: the file is empty", path);
-    CF_TRY(read_header(out, line, length));
+    *out = (ingest_records){.separator = layout->separator,
+                            .separator_length = (int64_t)strlen(layout->separator),
+                            .has_quotes = strcmp(layout->separator, ",") == 0 ||
+                                          strcmp(layout->separator, ";") == 0,
+                            .has_runs = layout->has_runs};
+    CF_TRY(ingest_open_text(file, &out->text));
+    CF_TRY(layout->names != NULL ? take_names(layout, out) : read_header(out));
     CF_TRY(ingest_limit_text(&out->text, range));
 done:
     return status;
@@ -59,9 +96,48 @@ void ingest_close_records(ingest_records *records)
 {
     ingest_close_text(&records->text);
     cf_free(&records->header);
+    cf_free(&records->cut_header);
     cf_free(&records->names);
     cf_free(&records->types);
     cf_free(&records->fields);
+}
+
+/* ---- Columns --------------------------------------------------------------------------------- */
+
+/* What the message of a header says that is not cut at all: a separator that is in it. */
+static const char *suggest_separator(const ingest_records *records)
+{
+    static const char *const separators[] = {"\t", ",", ";", "::", "|", " ", ":"};
+    static char out[64];
+
+    out[0] = 0;
+    if (records->n_columns > 1 || records->header == NULL) return out;
+    for (size_t k = 0; k < sizeof separators / sizeof *separators; k++)
+        if (strstr(records->header, separators[k]) != NULL) {
+            snprintf(out, sizeof out, "; field_separator \"%s\" would cut the line",
+                     separators[k][0] == '\t' ? "\\t" : separators[k]);
+            break;
+        }
+    return out;
+}
+
+/* The names of the columns, in quotes; what does not fit is left out. Static buffer. */
+static const char *list_columns(const ingest_records *records)
+{
+    static char out[256];
+    size_t used = 0;
+
+    for (int c = 0; c < records->n_columns; c++) {
+        const char *name = ingest_excerpt(records->names[c], (int64_t)strlen(records->names[c]));
+        const int n = snprintf(out + used, sizeof out - used, "%s\"%s\"", c > 0 ? ", " : "", name);
+
+        if (used + (size_t)n + sizeof ", ..." > sizeof out) {
+            strcpy(out + used, c > 0 ? ", ..." : "...");
+            break;
+        }
+        used += (size_t)n;
+    }
+    return out;
 }
 
 cf_status ingest_find_column(const ingest_records *records, const char *name, const char *type,
@@ -76,48 +152,28 @@ cf_status ingest_find_column(const ingest_records *records, const char *name, co
             return CF_FAIL(CF_ERR_FORMAT, "%s:1: two columns are named \"%s\"", records->text.path,
                            name);
         if (type != NULL && records->types[c][0] && strcmp(records->types[c], type) != 0)
-            return CF_FAIL(
-                CF_ERR_FORMAT, "%s:1: %s has type \"%s\", expected %s", records->text.path, name,
-                ingest_excerpt(records->types[c], (int64_t)strlen(records->types[c])), type);
+            return CF_FAIL(CF_ERR_FORMAT, "%s:1: %s has type \"%s\", expected %s%s",
+                           records->text.path, name,
+                           ingest_excerpt(records->types[c], (int64_t)strlen(records->types[c])),
+                           type, suggest_separator(records));
         found = c;
     }
     *out = found;
     return CF_OK;
 }
 
-/* Sets the top bit of each byte that is 0 in `word`, and no other bit: the addition carries into
- * the top bit of a byte exactly if its low seven bits are not all 0. */
-static uint64_t zero_bytes(uint64_t word)
+cf_status ingest_require_column(const ingest_records *records, const char *name, const char *type,
+                                const char *why, int *out)
 {
-    const uint64_t low = UINT64_C(0x7f7f7f7f7f7f7f7f);
+    cf_status status = ingest_find_column(records, name, type, out);
 
-    return ~(((word & low) + low) | word | low);
+    if (status != CF_OK || *out >= 0) return status;
+    return CF_FAIL(CF_ERR_FORMAT, "%s:1: no column \"%s\", required by %s; the columns are %s%s",
+                   records->text.path, name, why, list_columns(records),
+                   suggest_separator(records));
 }
 
-/* Cut a line at separators into fields. Returns how many there are, of which at most n_columns are
- * kept. It tests eight bytes at a time: fields are too short to pay for a call of memchr() each. */
-static int64_t cut_fields(ingest_records *records, char *line, int64_t length)
-{
-    const uint64_t separators = UINT64_C(0x0101010101010101) * (unsigned char)records->separator;
-    int64_t n = 0, begin = 0;
-
-    for (int64_t k = 0; k < length; k += 8) {
-        uint64_t word;
-
-        memcpy(&word, line + k, 8); /* within INGEST_SLACK; little-endian: first byte lowest */
-        for (uint64_t found = zero_bytes(word ^ separators); found; found &= found - 1) {
-            const int64_t end = k + __builtin_ctzll(found) / 8;
-
-            if (end >= length) break;
-            if (n < records->n_columns)
-                records->fields[n] = (ingest_field){line + begin, end - begin};
-            n++;
-            begin = end + 1;
-        }
-    }
-    if (n < records->n_columns) records->fields[n] = (ingest_field){line + begin, length - begin};
-    return n + 1;
-}
+/* ---- Records --------------------------------------------------------------------------------- */
 
 /* A record with too few or too many fields is refused: a separator inside a field would shift the
  * columns. */
@@ -125,16 +181,18 @@ cf_status ingest_next_record(ingest_records *records, bool *more)
 {
     char *line = NULL;
     int64_t length = 0, n;
-    cf_status status = ingest_next_line(&records->text, &line, &length);
+    cf_status status;
 
-    if (status != CF_OK) return status;
+    CF_TRY(ingest_next_line(&records->text, &line, &length));
     *more = line != NULL;
-    if (line == NULL) return CF_OK;
-    n = cut_fields(records, line, length);
-    if (n == records->n_columns) return CF_OK;
-    return CF_FAIL(CF_ERR_FORMAT, "%s:%" PRId64 ": %s columns, expected %d as in line 1",
-                   records->text.path, records->text.line,
-                   n < records->n_columns ? "too few" : "too many", records->n_columns);
+    if (line == NULL) goto done;
+    CF_TRY(ingest_cut_line(records, line, length, &n));
+    CF_REQUIRE(n == records->n_columns, CF_ERR_FORMAT,
+               "%s:%" PRId64 ": %s columns, expected %d as in line 1", records->text.path,
+               records->text.line, n < records->n_columns ? "too few" : "too many",
+               records->n_columns);
+done:
+    return status;
 }
 
 cf_status ingest_read_number(const ingest_records *records, int column, double *out)

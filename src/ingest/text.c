@@ -56,18 +56,20 @@ static cf_status refill(ingest_text *text)
 }
 
 /* A first block is read at once, so that a byte order mark is seen before the first line. */
-cf_status ingest_open_text(const char *path, ingest_text *out)
+cf_status ingest_open_text(const ingest_file *file, ingest_text *out)
 {
-    ingest_text text = {
-        .path = path, .fd = open(path, O_RDONLY | O_CLOEXEC), .stop = INT64_MAX, .nul = INT64_MAX};
+    ingest_text text = {.path = file->name,
+                        .fd = open(file->path, O_RDONLY | O_CLOEXEC),
+                        .stop = INT64_MAX,
+                        .nul = INT64_MAX};
     struct stat about;
     cf_status status = CF_OK;
 
     *out = text;
     if (text.fd < 0 || fstat(text.fd, &about) != 0)
-        return CF_FAIL(CF_ERR_IO, "%s: %s", path, strerror(errno));
+        return CF_FAIL(CF_ERR_IO, "%s: %s", file->name, strerror(errno));
     out->size = about.st_size;
-    cf_progress_begin(&out->progress, path, "MB", out->size >> 20);
+    cf_progress_begin(&out->progress, file->name, "MB", out->size >> 20);
     while (status == CF_OK && !out->at_end && out->end < 3)
         status = refill(out);
     if (status == CF_OK && out->end >= 3 && memcmp(out->buffer, "\xef\xbb\xbf", 3) == 0)

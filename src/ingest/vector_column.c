@@ -67,7 +67,7 @@ cf_status ingest_open_column(const cf_par *world, const cf_ingest_options *optio
     in->column = rows;
     in->separator = options->seq_separator;
     in->type = CF_F32;
-    in->matrix.fd = open(rows->path, O_RDONLY | O_CLOEXEC);
+    in->matrix.fd = open(rows->file->path, O_RDONLY | O_CLOEXEC);
     if (in->matrix.fd < 0) status = CF_FAIL(CF_ERR_IO, "%s: %s", rows->path, strerror(errno));
     CF_TRY(cf_par_agree_on_input(world, status));
     CF_TRY(find_dim(world, options->embedding_field, in));

@@ -18,22 +18,24 @@ typedef struct ingest_span {
  * belong to its block of items. Starts zeroed.
  */
 typedef struct ingest_items {
-    const char *path;       /* borrowed; NULL: no file */
-    int64_t n_rows;         /* of the file */
-    int64_t first_line;     /* line number of row 0 */
-    ingest_id_table ids;    /* of the lines held here */
-    int64_t *row;           /* of each line: its number in the file, from 0 */
-    cf_strings titles;      /* of each line, if has_titles */
-    ingest_span *embedding; /* of each line, if has_embeddings: the embedding column */
+    const char *path;        /* its name, for messages; borrowed; NULL: no file */
+    const ingest_file *file; /* borrowed */
+    int64_t n_rows;          /* of the file */
+    int64_t first_line;      /* line number of row 0 */
+    ingest_id_table ids;     /* of the lines held here */
+    int64_t *row;            /* of each line: its number in the file, from 0 */
+    cf_strings titles;       /* of each line, if has_titles */
+    ingest_span *embedding;  /* of each line, if has_embeddings: the embedding column */
     bool has_titles, has_embeddings;
     int64_t row_capacity, start_capacity, title_capacity, embedding_capacity;
 } ingest_items;
 
 /** Read an item file, and move its lines to the owners of their ids. Errors: IO, FORMAT, MEMORY. */
-cf_status ingest_read_items(const cf_par *world, const cf_ingest_options *options, const char *path,
-                            const ingest_id_partition *partition, ingest_items *out);
+cf_status ingest_read_items(const cf_par *world, const cf_ingest_options *options,
+                            const ingest_file *file, const ingest_id_partition *partition,
+                            ingest_items *out);
 /** The same for a file with one id a line. */
-cf_status ingest_read_id_file(const cf_par *world, const char *path,
+cf_status ingest_read_id_file(const cf_par *world, const ingest_file *file,
                               const ingest_id_partition *partition, ingest_items *out);
 /** Move lines to the owners of their ids, and refuse the first line of the file that repeats an id,
  * if it is before `bad_line`. Errors: FORMAT, MEMORY. */

@@ -16,14 +16,14 @@
 /* ---- Ids ------------------------------------------------------------------------------------- */
 
 /* The ids of a file, each once: whole lines, or up to a tab; none from the first error on. */
-static void collect_ids(const char *path, bool of_items, ingest_id_table *table)
+static void collect_ids(const ingest_file *file, bool of_items, ingest_id_table *table)
 {
     ingest_text text;
     ingest_field id;
     int64_t number;
     cf_status status;
 
-    CF_TRY(ingest_open_text(path, &text));
+    CF_TRY(ingest_open_text(file, &text));
     for (;;) {
         CF_TRY(ingest_next_line(&text, &id.text, &id.length));
         if (id.text == NULL) break;
@@ -117,14 +117,14 @@ static void check_vectors(const cf_ingest_options *options, const ingest_items *
     ingest_close_vectors(&in);
 }
 
-static void check_items(const cf_ingest_options *options, const char *path, bool of_items,
+static void check_items(const cf_ingest_options *options, const ingest_file *file, bool of_items,
                         const ingest_id_partition *partition)
 {
     const int64_t n_ids = partition->blocks.start[partition->blocks.count];
     ingest_items items = {0};
     const cf_status status = of_items
-                                 ? ingest_read_items(&fuzz_world, options, path, partition, &items)
-                                 : ingest_read_id_file(&fuzz_world, path, partition, &items);
+                                 ? ingest_read_items(&fuzz_world, options, file, partition, &items)
+                                 : ingest_read_id_file(&fuzz_world, file, partition, &items);
 
     if (status != CF_OK) {
         fuzz_check_error(status);
@@ -145,7 +145,7 @@ static void check_items(const cf_ingest_options *options, const char *path, bool
 
 void fuzz_input(const uint8_t *data, size_t size)
 {
-    const cf_ingest_options options = {.field_separator = '\t',
+    const cf_ingest_options options = {.field_separator = "\t",
                                        .seq_separator = size > 1 ? (char)data[1] : 0,
                                        .item_field = "item_id",
                                        .title_field = "title",
@@ -153,14 +153,14 @@ void fuzz_input(const uint8_t *data, size_t size)
     const bool of_items = size > 0 && data[0] == 'm';
     ingest_id_table table = {0};
     ingest_id_partition partition = {0};
-    const char *path;
+    ingest_file file = {0};
 
     if (size < 2 || memchr("\n\r:\"", data[1], 5) != NULL) return;
-    path = fuzz_file(0, data + 2, size - 2);
-    collect_ids(path, of_items, &table);
+    file.name = file.path = fuzz_file(0, data + 2, size - 2);
+    collect_ids(&file, of_items, &table);
     if (table.count > 0) {
         check_partition(&table, &partition);
-        check_items(&options, path, of_items, &partition);
+        check_items(&options, &file, of_items, &partition);
     }
     ingest_destroy_id_partition(&partition);
     ingest_destroy_id_table(&table);

@@ -1,10 +1,12 @@
 /* Files of interactions: lines, fields, numbers, RecBole's records and LightGCN's lines.
  *
- * An input is the separator of fields (1 byte), a way to read (1 byte: 't' orders by time, 'v'
- * keeps ratings of an interval, anything else gives a part of a split), and the file. Required:
+ * An input is the separator of fields (1 byte; ':' stands for "::"), a way to read (1 byte: 't'
+ * orders by time, 'v' keeps ratings of an interval, anything else gives a part of a split), and the
+ * file. Required:
  *
  *   lines    the same, or the same error, when 2 to 4 ranks read a range each
- *   numbers  those of a grammar written out here, with the value of strtod(), and no byte beyond
+ *   fields   without separators, unless they may be quoted; quoted, written and read again, the
+ * same numbers  those of a grammar written out here, with the value of strtod(), and no byte beyond
  *   pairs    the same on all ranks as on one; what is accepted, written as records and read again,
  *            is the same */
 #include <math.h>
@@ -25,14 +27,14 @@ static uint64_t mix(uint64_t hash, uint64_t value)
 /* ---- Lines ----------------------------------------------------------------------------------- */
 
 /* Read the lines of a range; `hash` goes on with them. */
-static cf_status read_lines(const char *path, ingest_range *range, uint64_t *hash)
+static cf_status read_lines(const ingest_file *file, ingest_range *range, uint64_t *hash)
 {
     ingest_text text;
     char *line;
     int64_t length;
     cf_status status;
 
-    CF_TRY(ingest_open_text(path, &text));
+    CF_TRY(ingest_open_text(file, &text));
     CF_TRY(ingest_limit_text(&text, range));
     for (;;) {
         CF_TRY(ingest_next_line(&text, &line, &length));
@@ -49,6 +51,7 @@ done:
  * empty line at the end of a range is one if a later range has text. */
 static void read_ranges(const char *path, int64_t size, int n, uint64_t *hash, char error[MESSAGE])
 {
+    const ingest_file file = {.name = path, .path = path};
     char message[MAX_RANGES][MESSAGE];
     ingest_range range[MAX_RANGES];
     int64_t first_line = 0;
@@ -60,7 +63,7 @@ static void read_ranges(const char *path, int64_t size, int n, uint64_t *hash, c
             .end = r < n - 1 ? cf_par_even_start(size, n, r + 1) : INT64_MAX,
             .first_line = first_line,
         };
-        const cf_status status = read_lines(path, &range[r], hash);
+        const cf_status status = read_lines(&file, &range[r], hash);
 
         snprintf(message[r], MESSAGE, "%s", status == CF_OK ? "" : cf_error_message());
         if (status != CF_OK) fuzz_check_error(status);
@@ -137,29 +140,70 @@ static void check_number(const char *text, int64_t length)
     free(copy);
 }
 
-/* All fields of all records up to the first malformed one. */
-static void check_fields(const char *path, char separator)
+/* Write a field in quotes, with quotes within it doubled. */
+static void put_quoted(FILE *copy, const ingest_field *field)
 {
+    fputc('"', copy);
+    for (int64_t k = 0; k < field->length; k++)
+        fprintf(copy, field->text[k] == '"' ? "\"\"" : "%c", field->text[k]);
+    fputc('"', copy);
+}
+
+static void check_field(const ingest_records *records, const ingest_field *field)
+{
+    const size_t size = strlen(records->separator);
+
+    check_number(field->text, field->length);
+    if (records->has_quotes) return;
+    FUZZ_REQUIRE(memmem(field->text, (size_t)field->length, records->separator, size) == NULL);
+    FUZZ_REQUIRE(field->text[field->length] == 0 ||
+                 memcmp(field->text + field->length, records->separator, size) == 0);
+}
+
+/* All fields of all records up to the first malformed one. Returns a hash of them. `copy`: they are
+ * written to it, in quotes. */
+static uint64_t check_fields(const char *path, const char *separator, FILE *copy)
+{
+    const ingest_file file = {.name = path, .path = path};
     ingest_range range = {.end = INT64_MAX};
     ingest_records records;
+    uint64_t hash = 0;
     bool more;
     cf_status status;
 
-    CF_TRY(ingest_open_records(path, separator, &range, &records));
+    CF_TRY(ingest_open_records(&file, &(ingest_layout){.separator = separator}, &range, &records));
+    for (int c = 0; c < records.n_columns && copy != NULL; c++)
+        fprintf(copy, "%sc", c > 0 ? separator : "");
     for (;;) {
         CF_TRY(ingest_next_record(&records, &more));
         if (!more) break;
         for (int c = 0; c < records.n_columns; c++) {
             const ingest_field *field = &records.fields[c];
 
-            FUZZ_REQUIRE(memchr(field->text, separator, (size_t)field->length) == NULL);
-            FUZZ_REQUIRE(field->text[field->length] == separator || !field->text[field->length]);
-            check_number(field->text, field->length);
+            check_field(&records, field);
+            hash = mix(hash, ingest_hash(field->text, field->length));
+            if (copy != NULL) fprintf(copy, "%s", c > 0 ? separator : "\n");
+            if (copy != NULL) put_quoted(copy, field);
         }
     }
 done:
     if (status != CF_OK) fuzz_check_error(status);
     ingest_close_records(&records);
+    return hash;
+}
+
+static void check_quotes(const char *path, const char *separator)
+{
+    char *bytes = NULL;
+    size_t size = 0;
+    FILE *copy = open_memstream(&bytes, &size);
+    uint64_t hash;
+
+    FUZZ_REQUIRE(copy != NULL);
+    hash = check_fields(path, separator, copy);
+    FUZZ_REQUIRE(fclose(copy) == 0);
+    FUZZ_REQUIRE(check_fields(fuzz_file(1, bytes, size), separator, NULL) == hash);
+    free(bytes);
 }
 
 /* ---- Interactions ---------------------------------------------------------------------------- */
@@ -184,7 +228,8 @@ static reading read_pairs(const cf_par *par, const cf_ingest_options *options, c
                           int part, FILE *copy)
 {
     ingest_interactions inter = {0};
-    reading r = {.status = ingest_read_interactions(par, options, path, part, &inter)};
+    const ingest_file file = {.name = path, .path = path};
+    reading r = {.status = ingest_read_interactions(par, options, &file, part, &inter)};
 
     if (r.status != CF_OK) {
         fuzz_check_error(r.status);
@@ -232,7 +277,7 @@ static void check_pairs(const cf_ingest_options *options, const char *path, int 
         FUZZ_REQUIRE(all.pairs == one.pairs && all.keys == one.keys);
     }
     /* a tab may be part of an id where it does not separate fields */
-    if (one.status == CF_OK && one.count > 0 && options->field_separator == '\t') {
+    if (one.status == CF_OK && one.count > 0 && options->field_separator[0] == '\t') {
         plain.by_time = false;
         plain.n_filters = 0;
         back = read_pairs(&fuzz_self, &plain, fuzz_file(1, bytes, size), INGEST_NO_PART, NULL);
@@ -243,7 +288,8 @@ static void check_pairs(const cf_ingest_options *options, const char *path, int 
 
 void fuzz_input(const uint8_t *data, size_t size)
 {
-    cf_ingest_options options = {.field_separator = size > 0 ? (char)data[0] : 0,
+    char separator[3] = {0};
+    cf_ingest_options options = {.field_separator = separator,
                                  .seq_separator = ' ',
                                  .user_field = "user_id",
                                  .item_field = "item_id",
@@ -252,7 +298,8 @@ void fuzz_input(const uint8_t *data, size_t size)
     const char *path;
 
     /* the settings take any character but these as a separator */
-    if (size < 2 || memchr("\n\r:\"", data[0], 5) != NULL) return;
+    if (size < 2 || memchr("\n\r\"", data[0], 4) != NULL) return;
+    memset(separator, data[0], data[0] == ':' ? 2 : 1);
     options.by_time = data[1] == 't';
     if (data[1] == 'v') {
         options.n_filters = 1;
@@ -261,7 +308,10 @@ void fuzz_input(const uint8_t *data, size_t size)
     }
     path = fuzz_file(0, data + 2, size - 2);
     check_ranges(path, (int64_t)size - 2);
-    check_fields(path, options.field_separator);
+    if (separator[0] == ',' || separator[0] == ';')
+        check_quotes(path, separator);
+    else
+        check_fields(path, separator, NULL);
     check_pairs(&options, path,
                 options.by_time || options.n_filters > 0 ? INGEST_NO_PART : INGEST_VALID);
 }

@@ -1,0 +1,190 @@
+/* How people write the same interactions: other separators, quotes, compressed files, pipes. All
+ * ranks give what one rank gives. */
+#include "ranks.h"
+
+#include <dirent.h>
+#include <zlib.h>
+
+#define ALL "split=RS|split_ratios=[1, 0, 0]"
+
+/* ---- Separators and quotes ------------------------------------------------------------------- */
+
+typedef struct spelling {
+    const char *text, *settings, *want;
+} spelling;
+
+static const spelling spellings[] = {
+    {"user_id::item_id::x\nu::a::1\nu::b:c::2\nv::d:::3\n",
+     "field_separator=::", "u: a b:c | |\nv: d | |\n"},
+    {"user_id:item_id\nu:a\nu:b\n", "field_separator=:", "u: a b | |\n"},
+    {"user_id:token - item_id:token\nu - a\nu - b-\n", "field_separator=' - '", "u: a b- | |\n"},
+    {"user_id item_id\nu a\nu b\n", "field_separator=' '", "u: a b | |\n"},
+    {"\"user_id\",\"item_id\",x\r\n\"u\",\"a\",\r\nu,b,\"\"\r\n\"u\",\"c,d\",\"e\"\"f\"\r\n",
+     "field_separator=\",\"", "u: a b c,d | |\n"},
+    {"user_id;\"item_id\"\nu;\"a\"\"\"\"b\"\nu;\"\"\"\"\nu;c\"d\"\n", "field_separator=;",
+     "u: \" a\"\"b c\"d\" | |\n"},
+    {"user_id,item_id\n\"1\",\"11\"\n1,\"12\"\n1,11\n", "field_separator=\",\"", "1: 11 12 | |\n"},
+    {"user_id\titem_id\nu\t\"a\"\nu\t\"b\n", "", "u: \"a\" \"b | |\n"}, /* no csv: a character */
+};
+
+static void separators_and_quotes(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < sizeof spellings / sizeof *spellings; k++) {
+        char settings[128];
+
+        snprintf(settings, sizeof settings, ALL "%s%s", spellings[k].settings[0] ? "|" : "",
+                 spellings[k].settings);
+        assert_string_equal(dump_of(spellings[k].text, settings), spellings[k].want);
+    }
+}
+
+/* The place of a vector in the file is that of the text within the quotes. */
+static void vectors_in_quotes(void **state)
+{
+    const cf_ingest_paths paths = {
+        .inter = put_file("q.inter", "user_id,item_id\nu,2\nu,10\nu,7\nv,7\nv,2\n"),
+        .item = put_file("q.item", "title,\"e:float_seq\",item_id\n\"a, \"\"b\"\"\",\"5 6\",10\n"
+                                   ",1 2,\"2\"\nx,\"3 4\",7\n"),
+        .out = file_path("q.h5")};
+
+    (void)state;
+    assert_ok(prepare(&paths, "field_separator=\",\"|embedding_field=e", NULL));
+    check_vectors(paths.out, 2, (const float[]){1, 2, 3, 4, 5, 6}, "111");
+}
+
+/* Some fields in quotes, with separators and quotes within them. */
+static const char *write_csv(writer *w, int lines)
+{
+    static const char *const texts[] = {"a", "\"a\"", "\"a,b\"", "\"\"\"\"", "\"x\"\"y\"", "c d"};
+
+    w->size = 0;
+    put(w, "note,\"item_id\",user_id%s", line_end(w));
+    for (int k = 0; k < lines; k++)
+        put(w, "%s,%s,%s%s", texts[below(w, 6)], texts[below(w, 6)], texts[below(w, 6)],
+            line_end(w));
+    return finish(w, "r.csv");
+}
+
+static void quotes_on_all_ranks(void **state)
+{
+    writer *w = malloc(sizeof *w);
+
+    (void)state;
+    for (uint64_t seed = 0; seed < 4; seed++) {
+        *w = (writer){.seed = seed};
+        const cf_ingest_paths paths = {.inter = write_csv(w, 60), .out = file_path("r.h5")};
+
+        assert_int_equal(compare_with_one_rank(&paths, "field_separator=\",\""), CF_OK);
+    }
+    free(w);
+}
+
+/* ---- Compressed files and pipes -------------------------------------------------------------- */
+
+/* Compress a text in `members` parts, as cat of several files does. */
+static const char *put_gz(const char *name, const char *text, int members)
+{
+    const char *path = file_path(name);
+    const size_t size = strlen(text);
+
+    for (int k = 0; world.rank == 0 && k < members; k++) {
+        const size_t begin = size * (size_t)k / (size_t)members,
+                     end = size * (size_t)(k + 1) / (size_t)members;
+        gzFile file = gzopen(path, k == 0 ? "wb" : "ab");
+
+        assert_non_null(file);
+        assert_int_equal(gzwrite(file, text + begin, (unsigned)(end - begin)), end - begin);
+        assert_int_equal(gzclose(file), Z_OK);
+    }
+    MPI_Barrier(world.comm);
+    return path;
+}
+
+/* The number of temporary files in the folder of `path`. */
+static int count_temporary(const char *path)
+{
+    char folder[PATH_SIZE];
+    struct dirent *entry;
+    DIR *open_folder;
+    int n = 0;
+
+    snprintf(folder, sizeof folder, "%s", path);
+    *strrchr(folder, '/') = 0;
+    open_folder = opendir(folder);
+    assert_non_null(open_folder);
+    while ((entry = readdir(open_folder)) != NULL)
+        n += strstr(entry->d_name, ".tmp") != NULL;
+    closedir(open_folder);
+    return n;
+}
+
+static void compressed_files(void **state)
+{
+    static const float rows[] = {3, 4, 5, 6, 9, 9, 1, 2}; /* of 7, 10, 99, 2 */
+    static const float want[] = {1, 2, 3, 4, 5, 6};
+    cf_ingest_paths paths = {.inter = put_gz("a.inter.gz", INTER, 2),
+                             .item = put_gz("a.item.gz", ITEMS, 1),
+                             .embedding = put_npy("a.npy", 1, "<f4", (int64_t[2]){4, 2}, rows),
+                             .out = file_path("gz.h5")};
+    cf_ingest_report report;
+
+    (void)state;
+    assert_ok(prepare(&paths, "", &report));
+    assert_true(report.bytes == (double)strlen(INTER));
+    check_vectors(paths.out, 2, want, "111");
+    paths.item = NULL;
+    paths.embedding_ids = put_gz("a.ids.gz", "7\n10\n99\n2\n", 1);
+    assert_ok(prepare(&paths, "", NULL));
+    check_vectors(paths.out, 2, want, "111");
+    assert_int_equal(count_temporary(paths.out), 0);
+    assert_int_equal(compare_with_one_rank(&paths, ""), CF_OK);
+}
+
+static void damaged_compressed_files(void **state)
+{
+    const cf_ingest_paths paths = {.inter = put_gz("cut.gz", INTER, 1),
+                                   .out = file_path("damaged.h5")};
+
+    (void)state;
+    if (world.rank == 0) assert_int_equal(truncate(paths.inter, 40), 0);
+    MPI_Barrier(world.comm);
+    assert_refused(prepare(&paths, "", NULL), CF_ERR_FORMAT,
+                   "cut.gz: its compressed data are damaged or cut off");
+    put_gz("cut.gz", INTER "u\n",
+           1); /* lines are those of the text, the name is that of the file */
+    assert_refused(prepare(&paths, "", NULL), CF_ERR_FORMAT, "cut.gz:7: too few columns");
+    assert_int_equal(count_temporary(paths.out), 0);
+}
+
+/* Rank 0 has a pipe with the text; the others have nothing of this name. */
+static void pipes_are_read_once(void **state)
+{
+    cf_ingest_paths paths = {.out = file_path("pipe.h5")};
+    char name[32];
+    int ends[2] = {-1, -1};
+
+    (void)state;
+    if (world.rank == 0) {
+        assert_int_equal(pipe(ends), 0);
+        assert_int_equal(write(ends[1], INTER, strlen(INTER)), strlen(INTER));
+        close(ends[1]);
+    }
+    MPI_Bcast(ends, 1, MPI_INT, 0, world.comm);
+    snprintf(name, sizeof name, "/dev/fd/%d", ends[0]);
+    paths.inter = name;
+    assert_ok(prepare(&paths, ALL, NULL));
+    if (world.rank == 0) close(ends[0]);
+    assert_string_equal(dump(paths.out), "u: 2 7 10 | |\nv: 2 7 | |\n");
+    paths.inter = "/dev/fd/999";
+    assert_refused(prepare(&paths, ALL, NULL), CF_ERR_IO,
+                   "/dev/fd/999: No such file or directory (mpirun passes on no pipe but standard "
+                   "input: expected -)");
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(separators_and_quotes),    cmocka_unit_test(vectors_in_quotes),
+    cmocka_unit_test(quotes_on_all_ranks),      cmocka_unit_test(compressed_files),
+    cmocka_unit_test(damaged_compressed_files), cmocka_unit_test(pipes_are_read_once),
+};
+CF_TEST_MAIN(tests)
