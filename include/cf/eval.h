@@ -48,8 +48,12 @@ typedef struct cf_eval_tile {
 typedef struct cf_eval_scorer {
     const cf_table *items; /* its rows are gathered for the tiles */
     const cf_shard *shard; /* of the users; also has the history that is masked */
-    int64_t user_width;    /* floats that prepare() writes for a user; 0 without prepare() */
-    const void *context;   /* for the two functions */
+    /** A user without train items, of whom a model knows nothing, gets the most popular items:
+     * its score of an item is the number of train interactions of the item (as a float), which are
+     * those of shard->train_by_item. False: such a user is scored like the others. */
+    bool popular;
+    int64_t user_width;  /* floats that prepare() writes for a user; 0 without prepare() */
+    const void *context; /* for the two functions */
     /** Before a pass over the items: write `rows` (count x user_width) for users of the block, by
      * local number. Collective over the grid, each rank with its own users. Errors: MEMORY. NULL:
      * nothing to prepare. */
@@ -59,6 +63,7 @@ typedef struct cf_eval_scorer {
     void (*scores)(const struct cf_eval_scorer *scorer, const cf_eval_tile *tile, float *scores);
 } cf_eval_scorer;
 
+/* Both make a scorer with `popular`. */
 /** A score is the product of a user's row and an item's: an element of one sgemm of CF_EVAL_USERS x
  * CF_EVAL_ITEMS x full_width. */
 cf_eval_scorer cf_eval_products(const cf_table *users, const cf_table *items,
@@ -85,9 +90,10 @@ extern const char *const cf_eval_metric_names[CF_N_METRICS]; /* "recall", "ndcg"
 /** Means over the users with a positive in the split, as RecBole defines them; 0 if no user has
  * one. */
 typedef struct cf_metrics {
-    int64_t n_users;                        /* users with a positive */
-    int n_topk;                             /* lengths of lists */
-    int64_t topk[CF_MAX_TOPK];              /* n_topk, as in the options */
+    int64_t n_users;           /* users with a positive */
+    int64_t n_cold;            /* of these, users without train items: see cf_eval_warn_cold() */
+    int n_topk;                /* lengths of lists */
+    int64_t topk[CF_MAX_TOPK]; /* n_topk, as in the options */
     double mean[CF_N_METRICS][CF_MAX_TOPK]; /* n_topk used of each row; 0 to 1 */
 } cf_metrics;
 
@@ -97,10 +103,15 @@ typedef struct cf_metrics {
  * train items, for test also valid items, are not ranked. Each rank of a
  * grid row ranks a part of the users of its block. All items pass by each rank, once for as many
  * users as options->memory holds. Errors: MEMORY, USAGE (memory too small for one tile), NUMERIC (a
- * score is NaN or +infinity; names user and item).
+ * score is NaN or +infinity; names user and item). Not shown where it is of no consequence: the
+ * scores of a user that gets the most popular items.
  */
 cf_status cf_eval_run(const cf_eval_scorer *scorer, cf_split split, const cf_eval_options *options,
                       cf_metrics *out);
+
+/** Warn, if `n_cold` is not 0, that so many of `n_users` users have no train items and get the most
+ * popular items. Once a command: it is for the caller to say, who knows when. Local. */
+void cf_eval_warn_cold(int64_t n_cold, int64_t n_users);
 
 /** The value of a metric named as RecBole writes it: "NDCG@10", "recall@20". Local. Errors: USAGE
  * (unknown name, or @k with a k that is not in topk; lists the valid ones). */

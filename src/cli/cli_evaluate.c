@@ -144,6 +144,8 @@ static cf_status run_evaluate(const cf_par *world, const cli_arguments *argument
     CF_TRY(cf_eval_read_options(trained->config, &options));
     if (e.protocols == 0) e.protocols = options.mask_history ? MASKED : UNMASKED;
     CF_TRY(measure(&e, trained, &options, metrics));
+    cf_eval_warn_cold(cf_max(metrics[0].n_cold, metrics[1].n_cold),
+                      cf_max(metrics[0].n_users, metrics[1].n_users));
     CF_TRY(write_profile(trained, cli_value(arguments, "profile")));
     if (arguments->json)
         CF_TRY(cli_print_json(world, world->rank == 0 ? metrics_json(&e, metrics) : NULL));

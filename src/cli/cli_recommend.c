@@ -111,6 +111,18 @@ done:
     return status;
 }
 
+/* Say how many users get the most popular items. Collective. */
+static void warn_cold(const recommendation *r)
+{
+    const int64_t *train = r->trained->shard->train.start;
+    int64_t n_cold = 0;
+
+    for (int64_t n = 0; n < r->n_local; n++)
+        n_cold += train[r->users[n] + 1] == train[r->users[n]];
+    MPI_Allreduce(MPI_IN_PLACE, &n_cold, 1, MPI_INT64_T, MPI_SUM, r->world->comm);
+    cf_eval_warn_cold(n_cold, r->count);
+}
+
 /* ---- Rounds --------------------------------------------------------------------------------- */
 
 /* A round's records of all ranks take at most ROUND_BYTES on rank 0, but a rank ranks at least the
@@ -341,6 +353,7 @@ static cf_status run_recommend(const cf_par *world, const cli_arguments *argumen
     r.memory = options.memory;
     CF_TRY(find_users(&r));
     CF_TRY(cf_par_agree(world, find_local_users(&r)));
+    warn_cold(&r);
     CF_TRY(open_files(&r, &output));
     CF_TRY(run_rounds(&r));
     CF_TRY(write_text(&r, &output));

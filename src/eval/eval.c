@@ -89,6 +89,7 @@ typedef struct metric_sums {
 /* An evaluation in progress. */
 typedef struct evaluation {
     const cf_lists *positives; /* of the block's users */
+    const cf_lists *train;     /* of the block's users */
     const cf_metrics *out;     /* its topk */
     int64_t longest;           /* largest topk */
     int64_t n_users;           /* this rank's part of the users with a positive */
@@ -144,7 +145,7 @@ static void add_user_metrics(void *context, int64_t user, const int64_t *items, 
     }
 }
 
-static bool has_positive(const cf_lists *lists, int64_t user)
+static bool has_any(const cf_lists *lists, int64_t user)
 {
     return lists->start[user + 1] > lists->start[user];
 }
@@ -160,7 +161,7 @@ static cf_status evaluation_create(evaluation *e, const cf_grid *grid, int64_t n
     for (int t = 0; t < e->out->n_topk; t++)
         e->longest = cf_max(e->longest, e->out->topk[t]);
     for (int64_t u = 0; u < n_block; u++)
-        with_positive += has_positive(e->positives, u);
+        with_positive += has_any(e->positives, u);
     first = cf_par_even_start(with_positive, grid->n_columns, grid->my_column);
     end = cf_par_even_start(with_positive, grid->n_columns, grid->my_column + 1);
     CF_TRY(cf_arrays_create(e, evaluation_arrays, N_EVALUATION_ARRAYS,
@@ -172,7 +173,7 @@ static cf_status evaluation_create(evaluation *e, const cf_grid *grid, int64_t n
         e->ideal[k + 1] = e->ideal[k] + e->discount[k];
     }
     for (int64_t u = 0; u < n_block && seen < end; u++)
-        if (has_positive(e->positives, u) && seen++ >= first) e->users[e->n_users++] = u;
+        if (has_any(e->positives, u) && seen++ >= first) e->users[e->n_users++] = u;
 done:
     return status;
 }
@@ -181,14 +182,18 @@ done:
 static void evaluation_means(const evaluation *e, const cf_par *world, cf_metrics *out)
 {
     metric_sums *all = &e->sums[0];
+    int64_t users[2] = {e->n_users, 0}; /* with a positive; of these, without train items */
 
     for (int thread = 1; thread < e->n_threads; thread++)
         for (int m = 0; m < CF_N_METRICS; m++)
             for (int t = 0; t < out->n_topk; t++)
                 cf_exact_merge(&all->metric[m][t], &e->sums[thread].metric[m][t]);
     cf_par_sum_exact(world, &all->metric[0][0], CF_N_METRICS * CF_MAX_TOPK);
-    out->n_users = e->n_users;
-    MPI_Allreduce(MPI_IN_PLACE, &out->n_users, 1, MPI_INT64_T, MPI_SUM, world->comm);
+    for (int64_t k = 0; k < e->n_users; k++)
+        users[1] += !has_any(e->train, e->users[k]);
+    MPI_Allreduce(MPI_IN_PLACE, users, 2, MPI_INT64_T, MPI_SUM, world->comm);
+    out->n_users = users[0];
+    out->n_cold = users[1];
     for (int m = 0; m < CF_N_METRICS; m++)
         for (int t = 0; t < out->n_topk && out->n_users > 0; t++)
             out->mean[m][t] = cf_exact_value(&all->metric[m][t]) / (double)out->n_users;
@@ -201,6 +206,7 @@ cf_status cf_eval_run(const cf_eval_scorer *scorer, cf_split split, const cf_eva
     const cf_shard *shard = scorer->shard;
     cf_metrics metrics = empty_metrics(options);
     evaluation e = {.positives = split == CF_SPLIT_TEST ? &shard->test : &shard->valid,
+                    .train = &shard->train,
                     .out = &metrics};
     cf_eval_request request = {.mask_train = options->mask_history,
                                .mask_valid = options->mask_history && split == CF_SPLIT_TEST,
@@ -217,6 +223,13 @@ cf_status cf_eval_run(const cf_eval_scorer *scorer, cf_split split, const cf_eva
 done:
     cf_arrays_destroy(&e, evaluation_arrays, N_EVALUATION_ARRAYS);
     return status;
+}
+
+void cf_eval_warn_cold(int64_t n_cold, int64_t n_users)
+{
+    if (n_cold > 0)
+        cf_warn("%lld of %lld users have no train items: they get the most popular items",
+                (long long)n_cold, (long long)n_users);
 }
 
 /* ---- Names of metrics ---- */

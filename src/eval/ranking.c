@@ -8,8 +8,13 @@
  *
  * A sgemm may sum in another order in another row or column of the result. So the position of a
  * score in its tile is a function of the global numbers of its user and item alone, and the bits do
- * not depend on ranks, threads or memory. tests/eval sorts all scores of a user instead. */
+ * not depend on ranks, threads or memory. tests/eval sorts all scores of a user instead.
+ *
+ * A user without train items is ranked in the same way, by the train interactions of the items in
+ * place of its scores; these counts are gathered only if some rank has such a user. */
 #include "ranking.h"
+
+#include "counts.h"
 
 #include <math.h>
 #include <omp.h>
@@ -27,6 +32,7 @@ typedef struct item_span {
 typedef struct tile_row {
     int64_t request;      /* index in the request; -1: unused */
     int64_t bad_item;     /* the first item whose score is not finite; -1: none */
+    bool is_cold;         /* no train items: gets the most popular items */
     item_span history[2]; /* masked: train, valid */
     int64_t *items;       /* request->k, best first; -1 past the last */
     float *scores;        /* request->k; -infinity past the last */
@@ -42,6 +48,7 @@ typedef struct ranking {
     int64_t held_item_tiles; /* in memory at once, the same on all ranks */
     int64_t n_rounds;        /* passes over the items, the same on all ranks */
     int64_t *assigned;       /* n_user_tiles x USERS: index in the request; -1: unused */
+    int64_t *item_counts;    /* of all items: train interactions; NULL if no user is cold */
     /* Of one round; n_rows = held_user_tiles x USERS. */
     tile_row *rows;       /* n_rows */
     int64_t *local_users; /* n_rows */
@@ -67,6 +74,7 @@ enum { N_ROUND_ARRAYS = sizeof round_arrays / sizeof *round_arrays };
 static void ranking_destroy(ranking *r)
 {
     cf_free(&r->assigned);
+    cf_free(&r->item_counts);
     cf_arrays_destroy(r, round_arrays, N_ROUND_ARRAYS);
 }
 
@@ -99,6 +107,26 @@ done:
     return status;
 }
 
+/* Whether a user gets the most popular items. */
+static bool is_cold(const cf_eval_scorer *scorer, int64_t user)
+{
+    const cf_lists *train = &scorer->shard->train;
+
+    return scorer->popular && train->start[user + 1] == train->start[user];
+}
+
+/* Get the counts of items, if a user of any rank is cold. Collective. */
+static cf_status gather_counts(ranking *r)
+{
+    const cf_grid *grid = r->scorer->items->grid;
+    int any = 0;
+
+    for (int64_t k = 0; k < r->request->count && !any; k++)
+        any = is_cold(r->scorer, r->request->users[k]);
+    MPI_Allreduce(MPI_IN_PLACE, &any, 1, MPI_INT, MPI_MAX, grid->world.comm);
+    return any ? eval_gather_item_counts(grid, r->scorer->shard, &r->item_counts) : CF_OK;
+}
+
 /*
  * Divide the memory: half for users, or all but one tile of items if that is less; the rest for
  * items. More users at once mean fewer passes over the items; if all items are held, they are
@@ -111,7 +139,8 @@ static cf_status plan_memory(ranking *r)
                       (int64_t)sizeof(tile_row) +
                       r->request->k * (sizeof_float + (int64_t)sizeof(int64_t));
     int64_t user_tile = USERS * per_row, item_tile = ITEMS * width * sizeof_float;
-    int64_t scores = r->n_threads * TILE * sizeof_float;
+    int64_t counts = r->item_counts != NULL ? r->scorer->items->n_rows : 0;
+    int64_t scores = r->n_threads * TILE * sizeof_float + counts * (int64_t)sizeof *r->item_counts;
     int64_t left = cf_min(r->request->memory, INT32_MAX) - scores, user_tiles;
 
     if (left < user_tile + item_tile)
@@ -160,9 +189,9 @@ static cf_status ranking_create(ranking *r)
     CF_ASSERT(r->request->k > 0);
     r->n_threads = omp_get_max_threads();
     r->n_item_tiles = cf_ceil_div(r->scorer->items->n_rows, ITEMS);
-    status = assign_rows(r);
-    if (status == CF_OK) status = plan_memory(r);
-    CF_TRY(cf_par_agree(world, status));
+    CF_TRY(cf_par_agree(world, assign_rows(r)));
+    CF_TRY(gather_counts(r));
+    CF_TRY(cf_par_agree(world, plan_memory(r)));
 
     agreed[0] = r->held_item_tiles;
     agreed[1] = -r->n_rounds;
@@ -191,6 +220,7 @@ static void start_row(const ranking *r, tile_row *row, int64_t request)
     row->request = request;
     row->bad_item = -1;
     if (request < 0) return;
+    row->is_cold = is_cold(r->scorer, r->request->users[request]);
     row->history[0] =
         span_of_user(&shard->train, r->request->users[request], r->request->mask_train);
     row->history[1] =
@@ -282,6 +312,13 @@ static void keep_best(tile_row *row, int64_t n, const float *scores, int64_t fir
     }
 }
 
+/* The scores of a cold user: above 2^24 they round, but keep their order. */
+static void score_popular(const int64_t *item_counts, int64_t count, float *scores)
+{
+    for (int64_t i = 0; i < count; i++)
+        scores[i] = (float)item_counts[i];
+}
+
 /* Score one tile of users against one tile of items, whose first item is `first`, and keep the
  * best. Columns past the last item, and masked items, get -infinity, which never enters a list. */
 static void score_tile(ranking *r, int64_t user_tile, int64_t item_tile, int64_t first)
@@ -298,6 +335,8 @@ static void score_tile(ranking *r, int64_t user_tile, int64_t item_tile, int64_t
         tile_row *row = &r->rows[user_tile * USERS + u];
 
         if (row->request < 0) continue;
+        if (row->is_cold)
+            score_popular(r->item_counts + first, cf_min(n_left, ITEMS), scores + u * ITEMS);
         for (int64_t i = n_left; i < ITEMS; i++)
             scores[u * ITEMS + i] = -INFINITY;
         mask_items(scores + u * ITEMS, &row->history[0], first);

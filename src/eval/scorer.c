@@ -31,6 +31,7 @@ cf_eval_scorer cf_eval_products(const cf_table *users, const cf_table *items, co
     CF_ASSERT(users->full_width == items->full_width);
     return (cf_eval_scorer){.items = items,
                             .shard = shard,
+                            .popular = true,
                             .user_width = items->full_width,
                             .context = users,
                             .prepare = prepare_products,
@@ -60,5 +61,6 @@ static void score_item_sums(const cf_eval_scorer *scorer, const cf_eval_tile *ti
 cf_eval_scorer cf_eval_item_sums(const cf_table *matrix, const cf_shard *shard)
 {
     CF_ASSERT(matrix->n_rows == matrix->dim);
-    return (cf_eval_scorer){.items = matrix, .shard = shard, .scores = score_item_sums};
+    return (cf_eval_scorer){
+        .items = matrix, .shard = shard, .popular = true, .scores = score_item_sums};
 }

@@ -310,6 +310,10 @@ static cf_status evaluate(run *r, cf_split split, cf_metrics *out)
     const cf_status status = cf_eval_run(&scorer, split, &r->eval, out);
 
     cf_par_restore_phase(before);
+    if (status == CF_OK && !r->warned_cold) {
+        cf_eval_warn_cold(out->n_cold, out->n_users);
+        r->warned_cold = out->n_cold > 0;
+    }
     return status;
 }
 

@@ -33,6 +33,7 @@ typedef struct run {
     int64_t n_batches;  /* steps of an epoch; 0: a closed form */
     cf_eval_scorer (*scorer)(void *impl); /* of the current tables. Collective */
     void *impl;                           /* of steps.c or closed.c */
+    bool warned_cold;                     /* it was said that users have no train items */
 } run;
 
 /** Open what every run has: settings, dataset, grid, shard, predicted memory. Collective. Errors:

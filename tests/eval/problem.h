@@ -69,6 +69,25 @@ static inline void fill_lists(const shape *of, cf_shard *shard)
     }
 }
 
+/* The users of this rank's items in train. */
+static inline void fill_lists_by_item(const shape *of, cf_shard *shard)
+{
+    cf_lists *list = &shard->train_by_item;
+    int64_t capacity = 0;
+
+    list->count = shard->n_items;
+    assert_int_equal(CF_ALLOC(list->start, shard->n_items + 1), CF_OK);
+    for (int64_t i = 0; i < shard->n_items; i++) {
+        list->start[i + 1] = list->start[i];
+        for (int64_t u = 0; u < of->n_users; u++) {
+            if (!(of->parts(u, shard->first_item + i) & IN_TRAIN)) continue;
+            int64_t at = list->start[i + 1]++;
+            assert_int_equal(CF_GROW(list->index, capacity, at + 1), CF_OK);
+            list->index[at] = u;
+        }
+    }
+}
+
 static inline void create_problem(const shape *of, const cf_par *par, int n_rows, problem *p)
 {
     cf_shard *shard = &p->shard;
@@ -82,6 +101,7 @@ static inline void create_problem(const shape *of, const cf_par *par, int n_rows
     shard->first_item = shard->items.start[p->grid->my_row];
     shard->n_items = shard->items.start[p->grid->my_row + 1] - shard->first_item;
     fill_lists(of, shard);
+    fill_lists_by_item(of, shard);
     assert_int_equal(cf_table_create(p->grid, &shard->users, of->dim, &p->users), CF_OK);
     assert_int_equal(cf_table_create(p->grid, &shard->items, of->dim, &p->items), CF_OK);
     fill_table(of, false, p->users);
@@ -92,9 +112,9 @@ static inline void create_problem(const shape *of, const cf_par *par, int n_rows
 
 static inline void destroy_problem(problem *p)
 {
-    cf_lists *lists[] = {&p->shard.train, &p->shard.valid, &p->shard.test};
+    cf_lists *lists[] = {&p->shard.train, &p->shard.train_by_item, &p->shard.valid, &p->shard.test};
 
-    for (int k = 0; k < 3; k++) {
+    for (int k = 0; k < 4; k++) {
         cf_free(&lists[k]->start);
         cf_free(&lists[k]->index);
     }
@@ -127,17 +147,37 @@ static inline int by_score_then_item(const void *left, const void *right)
     return a->item < b->item ? -1 : a->item > b->item;
 }
 
-/** The items of `user` that are in no part of `masked`, best first, by a full sort; returns
- * their number. */
-static inline int64_t rank_plainly(const shape *of, int64_t user, int masked, ranked *out)
+static inline bool has_train_items(const shape *of, int64_t user)
+{
+    bool has = false;
+
+    for (int64_t i = 0; i < of->n_items && !has; i++)
+        has = of->parts(user, i) & IN_TRAIN;
+    return has;
+}
+
+/* How many users have trained on the item. */
+static inline double count_train_users(const shape *of, int64_t item)
 {
     int64_t count = 0;
 
+    for (int64_t u = 0; u < of->n_users; u++)
+        count += of->parts(u, item) & IN_TRAIN;
+    return (double)count;
+}
+
+/** The items of `user` that are in no part of `masked`, best first, by a full sort; returns
+ * their number. A user without train items gets the most popular ones. */
+static inline int64_t rank_plainly(const shape *of, int64_t user, int masked, ranked *out)
+{
+    bool cold = !has_train_items(of, user);
+    int64_t count = 0;
+
     for (int64_t i = 0; i < of->n_items; i++) {
-        double score = 0;
+        double score = cold ? count_train_users(of, i) : 0;
 
         if (of->parts(user, i) & masked) continue;
-        for (int64_t k = 0; k < of->dim; k++)
+        for (int64_t k = 0; k < of->dim && !cold; k++)
             score += (double)of->value(false, user, k) * (double)of->value(true, i, k);
         out[count++] = (ranked){score, i};
     }
@@ -169,10 +209,10 @@ static inline float real(bool is_item, int64_t row, int64_t k)
     return (float)(scrambled(is_item, row, k) >> 40) * 0x1p-24F - 0.5F;
 }
 
-enum { ALL_MASKED = 3, FEW_LEFT = 5, NO_POSITIVE = 7 };
+enum { ALL_MASKED = 3, FEW_LEFT = 5, NO_POSITIVE = 7, COLD = 41 };
 
 /* Every item in one part or none; user 3 has trained on all items, user 5 on all but two, each
- * seventh user has no positive. */
+ * seventh user has no positive, each 41st one no train item. */
 static inline int some_parts(int64_t user, int64_t item)
 {
     int64_t draw = (int64_t)(scrambled(2, user, item) % 1000);
@@ -181,7 +221,7 @@ static inline int some_parts(int64_t user, int64_t item)
     if (user == ALL_MASKED) return IN_TRAIN | (item % 97 == 0 ? IN_VALID | IN_TEST : 0);
     if (user == FEW_LEFT) return item % 600 == 599 ? IN_TEST : IN_TRAIN;
     if (user % NO_POSITIVE == 0) positive = 0;
-    return positive != 0 ? positive : draw < 60 ? IN_TRAIN : 0;
+    return positive != 0 ? positive : draw < 60 && user % COLD != COLD - 1 ? IN_TRAIN : 0;
 }
 
 /* As of a closed form: an item's row has an element for each item; a user's is its train items as

@@ -79,10 +79,11 @@ static void equals_a_plain_loop_with_ties_and_masks(void **state)
     check_shape_plainly(&whole_history);
 }
 
-static int none(int64_t user, int64_t item)
+/* Everybody has trained on one item, so that nobody gets the most popular ones. */
+static int item_1020_in_train(int64_t user, int64_t item)
 {
-    (void)user, (void)item;
-    return 0;
+    (void)user;
+    return item == 1020 ? IN_TRAIN : 0;
 }
 
 static float all_equal(bool is_item, int64_t row, int64_t k)
@@ -94,7 +95,7 @@ static float all_equal(bool is_item, int64_t row, int64_t k)
 static void equal_scores_rank_the_lower_item_first(void **state)
 {
     (void)state;
-    shape flat = {9, 1030, 16, all_equal, none, false};
+    shape flat = {9, 1030, 16, all_equal, item_1020_in_train, false};
     problem p;
 
     create_problem(&flat, &world, world.size, &p);
@@ -190,8 +191,8 @@ static float one_is_infinite(bool is_item, int64_t row, int64_t k)
 static void scores_that_are_not_finite_are_an_error(void **state)
 {
     (void)state;
-    shape bad[] = {{300, 1200, 16, one_is_nan, none, false},
-                   {300, 1200, 16, one_is_infinite, none, false}};
+    shape bad[] = {{300, 1200, 16, one_is_nan, item_1020_in_train, false},
+                   {300, 1200, 16, one_is_infinite, item_1020_in_train, false}};
 
     for (int which = 0; which < 2; which++) {
         problem p;
@@ -203,6 +204,67 @@ static void scores_that_are_not_finite_are_an_error(void **state)
         result_destroy(&a);
         destroy_problem(&p);
     }
+}
+
+/* Users 0 to 3 have no train items. Of the others, user u has items 0 .. u - 4 and item 900 + u. So
+ * the first items are the most popular ones, and many items have as many users. */
+static int stairs(int64_t user, int64_t item)
+{
+    if (user < 4) return user == 1 && item == 1 ? IN_VALID : 0;
+    return item <= user - 4 || item == 900 + user ? IN_TRAIN : 0;
+}
+
+/* Item i < 36 has 36 - i users, and items 904 to 939 one each. Item 1 is masked for user 1. */
+static void check_popular(const int64_t *items, const float *scores, int64_t user)
+{
+    for (int64_t j = 0; j < K; j++) {
+        int64_t want = user == 1 && j >= 1 ? j + 1 : j;
+
+        assert_int_equal(items[j], want);
+        assert_true(scores[j] == (float)(36 - want));
+    }
+}
+
+static void users_without_train_items_get_the_most_popular_ones(void **state)
+{
+    (void)state;
+    shape of[] = {{40, 1200, 56, one_is_nan, stairs, false},
+                  {40, 1030, 1030, real, stairs, true}}; /* as of a closed form */
+
+    for (int which = 0; which < 2; which++)
+        for (int rows = next_grid(0); rows > 0; rows = next_grid(rows)) {
+            int64_t users[4], items[4 * K];
+            float scores[4 * K];
+            cf_eval_request request = {users, 0, K, true, true, PLENTY};
+            problem p;
+
+            create_problem(&of[which], &world, rows, &p);
+            for (int64_t u = 0; u < p.shard.n_users && p.shard.first_user + u < 4; u++)
+                if (u % p.grid->n_columns == p.grid->my_column) users[request.count++] = u;
+            assert_int_equal(cf_eval_topk(&p.scorer, &request, items, scores), CF_OK);
+            for (int64_t n = 0; n < request.count; n++)
+                check_popular(items + n * K, scores + n * K, p.shard.first_user + users[n]);
+            destroy_problem(&p);
+        }
+}
+
+/* One who makes a scorer for other rows than users says so. */
+static void a_scorer_may_score_users_without_train_items(void **state)
+{
+    (void)state;
+    shape flat = {9, 1030, 16, all_equal, item_1020_in_train, false};
+    problem p;
+
+    create_problem(&flat, &world, world.size, &p);
+    memset(p.shard.train.start, 0, (size_t)(p.shard.n_users + 1) * sizeof(int64_t));
+    p.scorer.popular = false;
+    result a = request_topk(&p, K, true, PLENTY);
+    for (int64_t n = 0; n < a.count * K; n++) {
+        assert_int_equal(a.items[n], n % K);
+        assert_true(a.scores[n] == 16);
+    }
+    result_destroy(&a);
+    destroy_problem(&p);
 }
 
 static void a_rank_may_request_no_users(void **state)
@@ -235,6 +297,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(bits_do_not_depend_on_grid_threads_or_memory),
     cmocka_unit_test(too_little_memory_is_refused_by_the_byte),
     cmocka_unit_test(scores_that_are_not_finite_are_an_error),
+    cmocka_unit_test(users_without_train_items_get_the_most_popular_ones),
+    cmocka_unit_test(a_scorer_may_score_users_without_train_items),
     cmocka_unit_test(a_rank_may_request_no_users),
 };
 CF_TEST_MAIN(tests)
