@@ -1,6 +1,7 @@
 /**
- * closed: models without training steps (EASE, L3AE). Each is an item-item matrix found by linear
- * algebra; a user's score of item j is the sum over the user's train items i of matrix[j][i].
+ * closed: models without training steps. EASE, L3AE and ItemKNN are an item-item matrix; a user's
+ * score of item j is the sum over the user's train items i of matrix[j][i]. Pop has, as models that
+ * are trained, a table of users and one of items, whose products are the scores.
  */
 #pragma once
 
@@ -10,14 +11,14 @@
 
 /* ---- Options ---- */
 
-/** Settings: text_reg_weight, distill_weight, solve_precision. Closed forms also read `model`,
- * `reg_weight` and `missing_embedding`, which other modules have in their tables. */
+/** Settings: text_reg_weight, distill_weight, solve_precision, k, shrink. Closed forms also read
+ * `model`, `reg_weight` and `missing_embedding`, which other modules have in their tables. */
 extern const cf_setting cf_closed_settings[];
 
 /** Is the setting `model` of this configuration a closed form? Local. */
 bool cf_closed_is(const cf_config *config);
 /** Give `reg_weight` the default of the closed form (EASE: 250, L3AE: 10) unless it was given. Does
- * nothing to a model that is trained. Local. Errors: MEMORY. */
+ * nothing to other models. Local. Errors: MEMORY. */
 cf_status cf_closed_set_defaults(cf_config *config);
 /** Settings of model, closed and select that the closed form uses, separated by commas: the other
  * settings of these modules have no effect on it. NULL if the model is trained. Local. */
@@ -38,37 +39,42 @@ typedef struct cf_closed_options {
     double text_reg_weight;    /* L3AE, >= 0: added to the diagonal of FF' */
     double distill_weight;     /* L3AE, >= 0: weight of the vectors' item-item matrix */
     cf_type precision;         /* solve_precision: CF_F32 or CF_F64 */
+    int64_t n_neighbours;      /* ItemKNN, `k` >= 1: items that add to the score of an item */
+    double shrink;             /* ItemKNN, >= 0: added to the denominator of a similarity */
     cf_closed_missing missing; /* L3AE: items without a vector */
 } cf_closed_options;
 
 /** Read the options of a closed form; cf_closed_is(config) holds. Local. */
 void cf_closed_read_options(const cf_config *config, cf_closed_options *out);
 
+/** Columns of the tables: of an item-item matrix n_items, else those of users and items. Local. */
+int64_t cf_closed_dim(const cf_closed_options *options, int64_t n_items);
 /**
- * Bytes that a closed form holds on a rank, at most, while it is solved: the matrix, the matrices
+ * Bytes that a closed form holds on a rank, at most, while it is solved: its tables, the matrices
  * of the linear algebra, and the rows on their way between the two; the mean over the `n_ranks`
- * ranks. `embedding_dim`: of the dataset's vectors. Local.
+ * ranks. Of the dataset only counts are read. Local.
  */
-double cf_closed_predict_memory(const cf_closed_options *options, int64_t n_items,
-                                int64_t embedding_dim, int n_ranks);
+double cf_closed_predict_memory(const cf_closed_options *options, const cf_dataset *dataset,
+                                int n_ranks);
 
 /** Can the closed form be solved on this dataset? Collective. Errors: USAGE (no vectors;
  * missing_embedding: random; float32 with too many users), FORMAT (items without a vector). */
 cf_status cf_closed_check_dataset(const cf_closed_options *options, const cf_dataset *dataset);
 
-/* ---- The matrix ---- */
+/* ---- The solution ---- */
 
 typedef struct cf_closed cf_closed;
 
-/** A closed form whose matrix is zero. Collective over the grid. `grid` and `shard` are borrowed.
+/** A closed form whose tables are zero. Collective over the grid. `grid` and `shard` are borrowed.
  * Errors: MEMORY. Free with cf_closed_destroy(). */
 cf_status cf_closed_create(const cf_closed_options *options, const cf_grid *grid,
                            const cf_shard *shard, cf_closed **out);
 void cf_closed_destroy(cf_closed **closed);
 
-/** The matrix, items x items, row j: what each train item of a user adds to the score of item j. To
- * be filled by cf_closed_solve() or from a checkpoint. Owned by the closed form. */
-cf_table *cf_closed_matrix(const cf_closed *closed);
+/** The table of a side, to be filled by cf_closed_solve() or from a checkpoint; owned by the closed
+ * form. Of an item-item matrix that of items, items x items: row j has what each train item of a
+ * user adds to the score of item j; its table of users is NULL. */
+cf_table *cf_closed_table(const cf_closed *closed, cf_side side);
 
 /** Rows and columns of a block of the matrices that are solved with; last bits depend on it. 128 is
  * a tenth slower in tools/bench/ease, as it passes over the matrix twice as often. */
@@ -79,11 +85,11 @@ typedef struct cf_closed_seconds {
     double gram;    /* counting pairs of items, and products of vectors */
     double invert;  /* inverses */
     double product; /* of two matrices of all items */
-    double rest;    /* reading vectors, moving the result into the table */
+    double rest;    /* reading vectors, choosing neighbours, filling the tables */
 } cf_closed_seconds;
 
 /**
- * Solve for the matrix. Collective over the grid. `dataset` has the vectors that L3AE reads. The
+ * Fill the tables. Collective over the grid. `dataset` has the vectors that L3AE reads. The
  * same bits on any number of ranks. Errors: those of cf_closed_check_dataset(), USAGE (more numbers
  * on a rank than ScaLAPACK can count), NUMERIC (not positive definite: reg_weight is too small),
  * MEMORY, those of reading.
@@ -93,6 +99,11 @@ typedef struct cf_closed_seconds {
  * L3AE: the same of the vectors, S = I - P_F diag(1 / diag P_F), P_F = (FF' + text_reg_weight
  *   I)^-1, F their centred rows, of length 1; then B = P (G + distill_weight S) - P diag(mu), P =
  *   (G + (reg_weight + distill_weight) I)^-1, mu such that B's diagonal is zero (arXiv 2508.13500).
+ *
+ * ItemKNN: B(i, j) = G(i, j) / (sqrt(G(i, i)) sqrt(G(j, j)) + shrink + 1e-6) for the k items i
+ * other than j at which this is largest, ties to the lower item, else 0 (RecBole's cosine
+ * similarity; Aiolli 2013, Efficient top-N recommendation for very large scale binary rated
+ * datasets). Pop: users x 1 of ones, items x 1 of the items' train interactions, exact up to 2^24.
  *
  * X: users x items, 1 where a user has a train interaction. The matrix is B's transpose.
  */

@@ -85,10 +85,11 @@ typedef struct cf_trained {
     cf_grid *grid;            /* of the ranks that loaded it, not of the run */
     cf_shard *shard;          /* this rank's users, items and interactions */
     cf_model *model;          /* with the checkpoint's tables; NULL: a closed form */
-    cf_closed *closed;        /* with the checkpoint's matrix; NULL: a model trained by steps */
+    cf_closed *closed;        /* with the checkpoint's tables; NULL: a model trained by steps */
     cf_ckpt_file *file;       /* the open checkpoint */
-    const cf_table *final[2]; /* users and items, from which scores are computed; of a closed form
-                                 NULL and its matrix; borrowed from model or closed */
+    const cf_table *raw[2];   /* the checkpoint's, users and items; of an item-item matrix NULL and
+                                 the matrix; borrowed from model or closed */
+    const cf_table *final[2]; /* the same of those from which scores are computed */
     cf_eval_scorer scorer;    /* of these tables */
 } cf_trained;
 

@@ -189,7 +189,7 @@ done:
 static const cli_option export_options[] = {
     {"data", "DATA.h5", "the dataset that the model was trained on", true, CLI_INPUT},
     {"out", "FOLDER",
-     "folder for users.npy, items.npy, users.txt and items.txt; for EASE and L3AE "
+     "folder for users.npy, items.npy, users.txt and items.txt; for EASE, L3AE and ItemKNN "
      "item_similarity.npy and items.txt",
      true, CLI_FOLDER},
     {0}};
@@ -202,9 +202,9 @@ const cli_command cli_export = {
     .files = file_names,
     .remarks =
         "The score of a user and an item is the dot product of their rows (float32). Line k of\n"
-        "users.txt and items.txt is the id of row k, from 0. With EASE and L3AE the score is the "
-        "sum,\n"
-        "over the user's train items, of their columns in the item's row.",
+        "users.txt and items.txt is the id of row k, from 0. With EASE, L3AE and ItemKNN the score "
+        "is\n"
+        "the sum, over the user's train items, of their columns in the item's row.",
     .settings = CLI_SETTINGS_MACHINE,
     .options = export_options,
     .uses_blas = true,

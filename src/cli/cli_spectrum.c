@@ -163,7 +163,7 @@ done:
     return status;
 }
 
-/* Errors: USAGE for a closed form. */
+/* Errors: USAGE for an item-item matrix. */
 static cf_status check_has_tables(const cf_ckpt_file *file, const char *path)
 {
     if (!file->closed) return CF_OK;
@@ -214,8 +214,8 @@ static cf_status add_of_trained(spectra *s)
     CF_TRY(cli_load(s->world, s->arguments, &t));
     CF_TRY(check_has_tables(t->file, s->arguments->positional[0]));
     cf_select_read_options(t->config, &s->options);
-    CF_TRY(add_table(s, USER_RAW, cf_model_table(t->model, CF_USERS)));
-    CF_TRY(add_table(s, ITEM_RAW, cf_model_table(t->model, CF_ITEMS)));
+    CF_TRY(add_table(s, USER_RAW, t->raw[CF_USERS]));
+    CF_TRY(add_table(s, ITEM_RAW, t->raw[CF_ITEMS]));
     CF_TRY(add_table(s, USER_FINAL, t->final[CF_USERS]));
     CF_TRY(add_table(s, ITEM_FINAL, t->final[CF_ITEMS]));
 done:

@@ -1,6 +1,6 @@
-/* Closed forms: their table, their settings, and the handle of one: an items x items matrix, stored
- * by slices of columns over the grid as every table of items. How it is solved is in ease.c and
- * l3ae.c. */
+/* Closed forms: their table, their settings, and the handle of one: its tables over the grid, of
+ * users and items or of items alone (items x items). How each is solved is in the file of its name.
+ */
 #include "internal.h"
 
 #include <math.h>
@@ -23,11 +23,26 @@ const cf_setting cf_closed_settings[] = {
      .kind = CF_SETTING_CHOICE,
      .initial = "float64",
      .choices = "float32|float64",
-     .help = "EASE, L3AE: numbers of the linear algebra; float32 takes half the memory and time"},
+     .help =
+         "EASE, L3AE, ItemKNN: numbers of the linear algebra; float32 takes half the memory and "
+         "time"},
+    {.name = "k",
+     .kind = CF_SETTING_INT,
+     .initial = "100",
+     .min = 1,
+     .max = 1e9,
+     .help = "ItemKNN: the most similar items, which alone add to the score of an item"},
+    {.name = "shrink",
+     .kind = CF_SETTING_REAL,
+     .initial = "0.0",
+     .min = 0,
+     .max = 1e9,
+     .help = "ItemKNN: added to the denominator of the cosine similarity"},
     {0},
 };
 
-static const closed_form *const forms[] = {&closed_ease, &closed_l3ae};
+static const closed_form *const forms[] = {&closed_ease, &closed_l3ae, &closed_itemknn,
+                                           &closed_pop};
 
 /* Float32 represents every whole number up to here, so that counts of users are exact. */
 enum { MAX_FLOAT32_USERS = 1 << 24 };
@@ -51,7 +66,8 @@ cf_status cf_closed_set_defaults(cf_config *config)
 {
     const closed_form *form = find_form(cf_config_text(config, "model"));
 
-    if (form == NULL || cf_config_given(config, "reg_weight")) return CF_OK;
+    if (form == NULL || form->reg_default == NULL || cf_config_given(config, "reg_weight"))
+        return CF_OK;
     return cf_config_set(config, form->reg_default);
 }
 
@@ -81,25 +97,38 @@ void cf_closed_read_options(const cf_config *config, cf_closed_options *out)
         .text_reg_weight = cf_config_real(config, "text_reg_weight"),
         .distill_weight = cf_config_real(config, "distill_weight"),
         .precision = cf_config_is(config, "solve_precision", "float32") ? CF_F32 : CF_F64,
+        .n_neighbours = cf_config_int(config, "k"),
+        .shrink = cf_config_real(config, "shrink"),
         .missing = read_missing(config),
     };
 }
 
-/* The largest mesh of `ranks` is about square; ranks beyond it hold no part of the matrices. What
- * is on its way to the table is, at a time, a block of every row, sent and received. */
-double cf_closed_predict_memory(const cf_closed_options *options, int64_t n_items,
-                                int64_t embedding_dim, int n_ranks)
+int64_t cf_closed_dim(const cf_closed_options *options, int64_t n_items)
 {
     const closed_form *form = find_form(options->name);
+
+    return form->dim > 0 ? form->dim : n_items;
+}
+
+/* The largest mesh of `ranks` is about square; ranks beyond it hold no part of the matrices. What
+ * is on its way to the table is, at a time, a block of every row, sent and received. */
+double cf_closed_predict_memory(const cf_closed_options *options, const cf_dataset *dataset,
+                                int n_ranks)
+{
+    const closed_form *form = find_form(options->name);
+    const int64_t columns = cf_closed_dim(options, dataset->n_items);
     const double word = options->precision == CF_F32 ? 4 : 8;
-    const double items = (double)n_items, dim = form->vectors ? (double)embedding_dim : 0,
-                 width = CF_LANES * (double)cf_table_segments(n_items);
+    const double items = (double)dataset->n_items,
+                 dim = form->vectors ? (double)dataset->embedding_dim : 0,
+                 rows = items + (form->dim > 0 ? (double)dataset->n_users : 0);
+    const double tables = 4 * rows * CF_LANES * (double)cf_table_segments(columns) / n_ranks;
     /* rows x columns of the mesh */
     const int down = (int)sqrt((double)n_ranks), across = n_ranks / down;
     const double matrices = items * form->n_matrices * word + dim * (4 + word),
                  moving = CF_CLOSED_BLOCK * (1 + 1.0 / down + 1.0 / across) * word;
 
-    return items * (4 * width / n_ranks + matrices / (down * across) + moving);
+    if (form->n_matrices == 0) return tables;
+    return tables + items * (matrices / (down * across) + moving);
 }
 
 /* L3AE needs vectors, and draws none for items without one. The setting `error` is checked first,
@@ -137,6 +166,7 @@ done:
 cf_status cf_closed_create(const cf_closed_options *options, const cf_grid *grid,
                            const cf_shard *shard, cf_closed **out)
 {
+    const int64_t dim = cf_closed_dim(options, shard->items.start[shard->items.count]);
     cf_closed *closed = NULL;
     cf_status status = cf_par_agree(&grid->world, CF_ALLOC(closed, 1));
 
@@ -145,8 +175,9 @@ cf_status cf_closed_create(const cf_closed_options *options, const cf_grid *grid
     closed->options = *options;
     closed->grid = grid;
     closed->shard = shard;
-    CF_TRY(cf_table_create(grid, &shard->items, shard->items.start[shard->items.count],
-                           &closed->matrix));
+    if (closed->form->dim > 0)
+        CF_TRY(cf_table_create(grid, &shard->users, dim, &closed->table[CF_USERS]));
+    CF_TRY(cf_table_create(grid, &shard->items, dim, &closed->table[CF_ITEMS]));
     *out = closed;
     closed = NULL;
 done:
@@ -157,13 +188,14 @@ done:
 void cf_closed_destroy(cf_closed **closed)
 {
     if (*closed == NULL) return;
-    cf_table_destroy(&(*closed)->matrix);
+    cf_table_destroy(&(*closed)->table[CF_USERS]);
+    cf_table_destroy(&(*closed)->table[CF_ITEMS]);
     cf_free(closed);
 }
 
-cf_table *cf_closed_matrix(const cf_closed *closed)
+cf_table *cf_closed_table(const cf_closed *closed, cf_side side)
 {
-    return closed->matrix;
+    return closed->table[side];
 }
 
 /* Scratch for one number an item, and a mesh of all ranks. Collective; on failure the caller closes
@@ -174,7 +206,7 @@ static cf_status open_solver(closed_solver *s)
     cf_status status;
 
     s->clock = cf_clock_now();
-    s->n = s->closed->matrix->n_rows;
+    s->n = s->closed->table[CF_ITEMS]->n_rows;
     status = CF_ALLOC(s->diagonal, s->n);
     if (status == CF_OK) status = CF_ALLOC(s->factors, s->n);
     CF_TRY(cf_par_agree(world, status));
@@ -195,9 +227,9 @@ static void close_solver(closed_solver *s)
  * of L3AE are fewer), at 1 GFLOP/s a rank. One rank is silent for all of it. */
 static double slowest(const cf_closed *closed)
 {
-    const double n = (double)closed->matrix->n_rows;
+    const double n = (double)closed->table[CF_ITEMS]->n_rows;
 
-    return 10 * n * n * n / 1e9 / closed->grid->world.size;
+    return closed->form->n_matrices == 0 ? 0 : 10 * n * n * n / 1e9 / closed->grid->world.size;
 }
 
 cf_status cf_closed_solve(cf_closed *closed, const cf_dataset *dataset, cf_closed_seconds *out)

@@ -9,21 +9,22 @@ typedef struct closed_solver closed_solver;
 /** What a closed form is called, what it needs, and how it is solved. */
 typedef struct closed_form {
     const char *name;        /* a choice of the setting `model` */
-    const char *reg_default; /* "reg_weight=value" of its own */
+    const char *reg_default; /* "reg_weight=value" of its own; NULL: does not read reg_weight */
     const char *uses;        /* cf_closed_uses() */
+    int64_t dim;             /* columns of its two tables; 0: it has an item-item matrix instead */
     int n_matrices;          /* items x items, held at once while it is solved */
     bool vectors;            /* reads the dataset's vectors */
-    /** Fill the matrix of solver->closed. Collective. */
+    /** Fill the tables of solver->closed. Collective. */
     cf_status (*solve)(closed_solver *solver);
 } closed_form;
-extern const closed_form closed_ease, closed_l3ae;
+extern const closed_form closed_ease, closed_l3ae, closed_itemknn, closed_pop;
 
 struct cf_closed {
     const closed_form *form;
     cf_closed_options options;
     const cf_grid *grid;   /* borrowed */
     const cf_shard *shard; /* borrowed */
-    cf_table *matrix;      /* items x items over the grid */
+    cf_table *table[2];    /* users and items, or NULL and the item-item matrix */
 };
 
 /** What one solution is made with. */
@@ -46,8 +47,11 @@ cf_status closed_create_matrix(const closed_solver *s, int64_t n_columns, cf_cyc
 cf_status closed_invert(cf_cyclic *matrix, double weight, const char *what, const char *setting);
 /** P := I - diag(1 / diag P) P: the transpose of I - P diag(1 / diag P), as P is symmetric. */
 void closed_constrain(closed_solver *s, cf_cyclic *p);
+/** X'X, a new matrix. Collective. */
+cf_status closed_count_pairs(closed_solver *s, cf_cyclic **out);
 /** P = (X'X + weight I)^-1, a new matrix. Collective. */
 cf_status closed_invert_pairs(closed_solver *s, double weight, cf_cyclic **out);
-/** Move the solution into the closed form's own matrix. Collective. Errors: NUMERIC (not finite).
+/** Move the solution into the closed form's item-item matrix. Collective. Errors: NUMERIC (not
+ * finite).
  */
 cf_status closed_keep(closed_solver *s, const cf_cyclic *solution);

@@ -1,7 +1,7 @@
-/* What the solutions of EASE and L3AE have in common. Matrices of all items lie over all ranks as
- * ScaLAPACK wants them (cf_cyclic, n x n); the result is moved into a table over the grid. Its rows
- * are those of B', the transpose of the papers' B, so that a score is, as in every model, the
- * product of a user's row and an item's: a user's row is X's, zeros and ones. */
+/* What the solutions of EASE, L3AE and ItemKNN have in common. Matrices of all items lie over all
+ * ranks as ScaLAPACK wants them (cf_cyclic, n x n); the result is moved into a table over the grid.
+ * Its rows are those of B', the transpose of the papers' B, so that a score is, as in every model,
+ * the product of a user's row and an item's: a user's row is X's, zeros and ones. */
 #include "internal.h"
 
 void closed_lap(closed_solver *s, double *part, const char *what)
@@ -67,7 +67,7 @@ done:
 
 /* gram += X'X. In each round all ranks get the users of one block, and each adds the pairs that lie
  * in its part of the matrix: no rank ever holds the interactions of more than two blocks. */
-static cf_status count_pairs(const closed_solver *s, cf_cyclic *gram)
+static cf_status add_pairs(const closed_solver *s, cf_cyclic *gram)
 {
     const cf_closed *closed = s->closed;
     cf_status status = CF_OK;
@@ -87,13 +87,22 @@ static cf_status count_pairs(const closed_solver *s, cf_cyclic *gram)
     return status;
 }
 
-cf_status closed_invert_pairs(closed_solver *s, double weight, cf_cyclic **out)
+cf_status closed_count_pairs(closed_solver *s, cf_cyclic **out)
 {
     cf_status status;
 
     CF_TRY(closed_create_matrix(s, s->n, out));
-    CF_TRY(count_pairs(s, *out));
+    CF_TRY(add_pairs(s, *out));
     closed_lap(s, &s->seconds.gram, "pairs of items counted");
+done:
+    return status;
+}
+
+cf_status closed_invert_pairs(closed_solver *s, double weight, cf_cyclic **out)
+{
+    cf_status status;
+
+    CF_TRY(closed_count_pairs(s, out));
     CF_TRY(closed_invert(*out, weight, "items", "reg_weight"));
     closed_lap(s, &s->seconds.invert, "Gram matrix inverted");
 done:
@@ -104,8 +113,8 @@ cf_status closed_keep(closed_solver *s, const cf_cyclic *solution)
 {
     cf_status status;
 
-    CF_TRY(cf_linalg_get_table(solution, s->closed->matrix));
-    CF_TRY(cf_table_check_finite(s->closed->matrix, "item-item matrix"));
+    CF_TRY(cf_linalg_get_table(solution, s->closed->table[CF_ITEMS]));
+    CF_TRY(cf_table_check_finite(s->closed->table[CF_ITEMS], "item-item matrix"));
     closed_lap(s, &s->seconds.rest, "item-item matrix dealt out");
 done:
     return status;

@@ -1,6 +1,6 @@
-/* The run of a closed form (EASE, L3AE): solve, evaluate, save. It counts as one epoch, so that its
- * progress, log and checkpoints read as those of other runs. There are no steps to stop between: a
- * run that is killed before its checkpoint solves anew. */
+/* The run of a closed form (EASE, L3AE, ItemKNN, Pop): solve, evaluate, save. It counts as one
+ * epoch, so that its progress, log and checkpoints read as those of other runs. There are no steps
+ * to stop between: a run that is killed before its checkpoint solves anew. */
 #include "run.h"
 
 /* Warn of settings that were given and that a closed form does not use. Local. */
@@ -28,7 +28,7 @@ static cf_eval_scorer closed_scorer(void *impl)
 {
     const run *r = impl;
 
-    return cf_eval_item_sums(r->table[CF_ITEMS], r->shard);
+    return train_scorer((const cf_table *[]){r->table[CF_USERS], r->table[CF_ITEMS]}, r->shard);
 }
 
 /* Up to the first evaluation everything counts as input, as in a run of steps. */
@@ -40,7 +40,8 @@ static cf_status set_up(run *r, cf_closed **closed)
     CF_TRY(cf_par_agree(r->world, warn_of_settings(r)));
     CF_TRY(run_open(r));
     CF_TRY(cf_closed_create(&r->options.closed, r->grid, r->shard, closed));
-    r->table[CF_ITEMS] = cf_closed_matrix(*closed);
+    for (int side = 0; side < 2; side++)
+        r->table[side] = cf_closed_table(*closed, (cf_side)side);
     r->scorer = closed_scorer;
     r->impl = r;
     run_log_set_up(r->grid, r->dataset, r->costs.memory);

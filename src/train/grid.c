@@ -14,7 +14,8 @@
 /* Numbers in a row of the tables. */
 static int64_t dim_of(const cf_dataset *dataset, const run_options *options)
 {
-    return options->is_closed ? dataset->n_items : options->model.dim;
+    return options->is_closed ? cf_closed_dim(&options->closed, dataset->n_items)
+                              : options->model.dim;
 }
 
 static int64_t segments_of(const cf_dataset *dataset, const run_options *options)
@@ -47,10 +48,9 @@ double grid_predict_bytes(const cf_dataset *dataset, const run_options *options,
 {
     const double lists = 8 * (double)(2 * dataset->n_train + dataset->n_valid + dataset->n_test +
                                       3 * dataset->n_users + dataset->n_items);
-    const double model = options->is_closed
-                             ? cf_closed_predict_memory(&options->closed, dataset->n_items,
-                                                        dataset->embedding_dim, n_rows * n_columns)
-                             : predict_steps(dataset, options, n_rows, n_columns);
+    const double model =
+        options->is_closed ? cf_closed_predict_memory(&options->closed, dataset, n_rows * n_columns)
+                           : predict_steps(dataset, options, n_rows, n_columns);
 
     return lists / n_rows + model;
 }
@@ -157,7 +157,7 @@ cf_status grid_create(const cf_dataset *dataset, const run_options *options, cf_
                        "grid: %dx%d cuts the dimensions into %d slices, but %s %lld "
                        "has only %lld segments of 16",
                        n_rows, n_columns, n_columns,
-                       options->is_closed ? "a matrix row of" : "embedding_size",
+                       options->is_closed ? "a row of" : "embedding_size",
                        (long long)dim_of(dataset, options), (long long)segments);
     if (n_rows > fewest)
         return CF_FAIL(CF_ERR_USAGE,

@@ -63,6 +63,10 @@ typedef struct run_options {
 /** From a config of cf_train_tables. Local. */
 void run_read_options(const cf_config *config, run_options *out);
 
+/** How scores are computed from final tables, or from an item-item matrix (final[CF_USERS] NULL).
+ * All is borrowed. Local. */
+cf_eval_scorer train_scorer(const cf_table *const final[2], const cf_shard *shard);
+
 /* ---- Between steps ---- */
 
 /** True once a signal has asked this process to stop. */

@@ -46,6 +46,24 @@ done:
     return status;
 }
 
+cf_eval_scorer train_scorer(const cf_table *const final[2], const cf_shard *shard)
+{
+    if (final[CF_USERS] == NULL) return cf_eval_item_sums(final[CF_ITEMS], shard);
+    return cf_eval_products(final[CF_USERS], final[CF_ITEMS], shard);
+}
+
+/* Read the tables that the model or the closed form has. Collective. */
+static cf_status read_tables(cf_trained *t, cf_table *const table[2])
+{
+    cf_status status;
+
+    CF_TRY(cf_ckpt_read(t->file, table, NULL));
+    t->raw[CF_USERS] = table[CF_USERS];
+    t->raw[CF_ITEMS] = table[CF_ITEMS];
+done:
+    return status;
+}
+
 /* The model, its tables read from the checkpoint. Collective. */
 static cf_status load_model(cf_trained *t, const cf_model_options *options)
 {
@@ -53,27 +71,24 @@ static cf_status load_model(cf_trained *t, const cf_model_options *options)
     cf_status status;
 
     CF_TRY(cf_model_create(options, &place, &t->model));
-    CF_TRY(cf_ckpt_read(
-        t->file,
-        (cf_table *[]){cf_model_table(t->model, CF_USERS), cf_model_table(t->model, CF_ITEMS)},
-        NULL));
+    CF_TRY(read_tables(
+        t, (cf_table *[]){cf_model_table(t->model, CF_USERS), cf_model_table(t->model, CF_ITEMS)}));
     cf_model_final(t->model, t->final);
-    t->scorer = cf_eval_products(t->final[CF_USERS], t->final[CF_ITEMS], t->shard);
 done:
     return status;
 }
 
-/* The closed form, its matrix read from the checkpoint. Collective. */
+/* The closed form, its tables read from the checkpoint: scores are made of them as they are.
+ * Collective. */
 static cf_status load_closed(cf_trained *t, const cf_closed_options *options)
 {
-    cf_table *matrix;
     cf_status status;
 
     CF_TRY(cf_closed_create(options, t->grid, t->shard, &t->closed));
-    matrix = cf_closed_matrix(t->closed);
-    CF_TRY(cf_ckpt_read(t->file, (cf_table *[]){NULL, matrix}, NULL));
-    t->final[CF_ITEMS] = matrix;
-    t->scorer = cf_eval_item_sums(matrix, t->shard);
+    CF_TRY(read_tables(t, (cf_table *[]){cf_closed_table(t->closed, CF_USERS),
+                                         cf_closed_table(t->closed, CF_ITEMS)}));
+    t->final[CF_USERS] = t->raw[CF_USERS];
+    t->final[CF_ITEMS] = t->raw[CF_ITEMS];
 done:
     return status;
 }
@@ -95,6 +110,7 @@ cf_status cf_train_load(const cf_par *world, const cf_train_source *source, cf_t
     CF_TRY(grid_create(t->dataset, &options, &t->grid));
     CF_TRY(cf_dataset_load_shard(t->dataset, t->grid, &t->shard));
     CF_TRY(options.is_closed ? load_closed(t, &options.closed) : load_model(t, &options.model));
+    t->scorer = train_scorer(t->final, t->shard);
     *out = t;
     t = NULL;
 done:

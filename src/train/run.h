@@ -28,7 +28,7 @@ typedef struct run {
     step_costs costs;
     double clock; /* when progress.seconds was last brought up to date */
 
-    cf_table *table[2]; /* what a checkpoint holds; a closed form has no table of users */
+    cf_table *table[2]; /* what a checkpoint holds; an item-item matrix has no table of users */
     cf_optim *optim;    /* NULL: a closed form */
     int64_t n_batches;  /* steps of an epoch; 0: a closed form */
     cf_eval_scorer (*scorer)(void *impl); /* of the current tables. Collective */

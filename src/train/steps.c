@@ -35,7 +35,7 @@ static cf_eval_scorer final_scorer(void *impl)
     const cf_table *final[2];
 
     cf_model_final(s->model, final);
-    return cf_eval_products(final[CF_USERS], final[CF_ITEMS], s->run->shard);
+    return train_scorer(final, s->run->shard);
 }
 
 /* Everything that a step needs, so that steps allocate nothing. Collective. */

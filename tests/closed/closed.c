@@ -1,149 +1,8 @@
 /* EASE and L3AE on every grid against their equations, computed plainly. */
-#include "cf/closed.h"
-#include "cf_test.h"
-#include "cf_test_dataset.h"
-#include "cf_test_graph.h"
+#include "problem.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-/* Settings of modules that closed does not call. */
-static const cf_setting other_settings[] = {
-    {.name = "model", .kind = CF_SETTING_CHOICE, .initial = "EASE", .choices = "BPR|EASE|L3AE"},
-    {.name = "reg_weight", .kind = CF_SETTING_REAL, .initial = "1e-05", .min = 0, .max = 1e6},
-    {.name = "missing_embedding",
-     .kind = CF_SETTING_CHOICE,
-     .initial = "error",
-     .choices = "error|zero|mean|random"},
-    {0}};
-
-static cf_config *create_config(void)
-{
-    const cf_setting *const tables[] = {cf_closed_settings, other_settings};
-    cf_config *config = NULL;
-
-    assert_int_equal(cf_config_create(tables, 2, &config), CF_OK);
-    return config;
-}
-
-/* ---- Problems ------------------------------------------------------------------------------- */
-
-/** Interactions and vectors that every rank holds whole, and the dataset of them. */
-typedef struct data {
-    cf_test_graph graph;
-    int64_t dim;
-    double *vectors; /* items x dim */
-    int64_t missing; /* the item without a vector; -1: none */
-    cf_dataset *file;
-} data;
-
-static cf_status give_vectors(void *context, int64_t first, int64_t count, void *rows,
-                              uint8_t *present)
-{
-    const data *d = context;
-
-    for (int64_t k = 0; k < count; k++) {
-        present[k] = first + k != d->missing;
-        for (int64_t j = 0; j < d->dim; j++)
-            ((float *)rows)[k * d->dim + j] =
-                present[k] ? (float)d->vectors[(first + k) * d->dim + j] : 0;
-    }
-    return CF_OK;
-}
-
-/* Write the dataset and open it. Collective. */
-static void open_file(data *d)
-{
-    cf_lists train = {.count = d->graph.n_users};
-
-    assert_int_equal(CF_ALLOC(train.start, train.count + 1), CF_OK);
-    assert_int_equal(CF_ALLOC(train.index, d->graph.n_pairs), CF_OK);
-    for (int64_t u = 0, e = 0; u < train.count; u++) {
-        for (; e < d->graph.n_pairs && d->graph.pairs[e][0] == u; e++)
-            train.index[e] = d->graph.pairs[e][1];
-        train.start[u + 1] = e;
-    }
-    cf_test_dataset_write(cf_test_scratch("data.h5"), d->graph.n_items,
-                          &(cf_dataset_content){.train = train,
-                                                .embedding_dim = d->dim,
-                                                .n_missing = d->missing >= 0,
-                                                .read_vectors = give_vectors,
-                                                .context = d});
-    assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &d->file), CF_OK);
-    cf_free(&train.start);
-    cf_free(&train.index);
-}
-
-/* Wider than a block of the matrices; user and item numbers without any partner are in it. */
-static data new_data(int64_t n_items, int64_t dim, int64_t missing)
-{
-    data d = {.graph = cf_test_graph_random(90, n_items, 0.1, 5), .dim = dim, .missing = missing};
-
-    d.vectors = calloc((size_t)(n_items * dim + 1), sizeof *d.vectors);
-    for (int64_t k = 0; k < n_items * dim; k++)
-        d.vectors[k] = (float)cf_test_noise(7, k / dim, k % dim);
-    open_file(&d);
-    return d;
-}
-
-static void free_data(data *d)
-{
-    cf_dataset_close(&d->file);
-    cf_test_graph_destroy(&d->graph);
-    free(d->vectors);
-}
-
-/* A closed form on a grid: what it is solved from, and its solution. */
-typedef struct solution {
-    data *d; /* borrowed */
-    const cf_grid *grid;
-    cf_closed_options options;
-    cf_shard shard;
-    cf_closed *closed;
-} solution;
-
-static cf_closed_options read_options(const char *const *sets)
-{
-    cf_config *config = create_config();
-    cf_closed_options options;
-
-    for (; *sets != NULL; sets++)
-        assert_int_equal(cf_config_set(config, *sets), CF_OK);
-    assert_true(cf_closed_is(config));
-    cf_closed_read_options(config, &options);
-    cf_config_destroy(&config);
-    return options;
-}
-
-static cf_status solution_solve(void *context)
-{
-    solution *s = context;
-    cf_closed_seconds seconds = {0};
-    cf_status status = cf_closed_create(&s->options, s->grid, &s->shard, &s->closed);
-
-    if (status == CF_OK) status = cf_closed_solve(s->closed, s->d->file, &seconds);
-    if (status == CF_OK) {
-        cf_test_table_check_padding(cf_closed_matrix(s->closed));
-        assert_true(seconds.gram > 0 && seconds.invert > 0 && seconds.rest > 0);
-    }
-    return status;
-}
-
-/* Solve on a grid; the matrix on every rank, items x items, in *out if all is well. */
-static cf_status solve_on(data *d, const cf_grid *grid, const char *const *sets, float **out)
-{
-    solution s = {.d = d, .grid = grid, .options = read_options(sets)};
-    cf_status status;
-
-    s.shard = cf_test_graph_cut(&d->graph, grid);
-    status = solution_solve(&s);
-    if (status == CF_OK) *out = cf_test_table_get(cf_closed_matrix(s.closed));
-    cf_closed_destroy(&s.closed);
-    cf_test_shard_destroy(&s.shard);
-    return status;
-}
 
 /* ---- The plain way -------------------------------------------------------------------------- */
 
@@ -165,14 +24,6 @@ static void invert_plainly(double *a, int64_t n)
                 a[i * n + j] -= times * a[k * n + j];
         }
     }
-}
-
-static double *square(int64_t n)
-{
-    double *a = calloc((size_t)(n * n), sizeof *a);
-
-    assert_non_null(a);
-    return a;
 }
 
 /* P (target) - P diag(mu), P the inverse of gram + weight I; target = gram + times * text. */
@@ -197,18 +48,6 @@ static double *constrain_plainly(const double *gram, int64_t n, double weight, c
     }
     free(p);
     return b;
-}
-
-static double *gram_plainly(const data *d)
-{
-    const int64_t n = d->graph.n_items;
-    double *gram = square(n);
-
-    for (int64_t a = 0; a < d->graph.n_pairs; a++)
-        for (int64_t b = 0; b < d->graph.n_pairs; b++)
-            if (d->graph.pairs[a][0] == d->graph.pairs[b][0])
-                gram[d->graph.pairs[a][1] * n + d->graph.pairs[b][1]]++;
-    return gram;
 }
 
 /* FF', F: centred rows of length 1. */
@@ -435,7 +274,11 @@ static void a_closed_form_has_its_own_default_of_reg_weight(void **state)
         const char *model;
         bool closed;
         double initial;
-    } cases[] = {{"model=BPR", false, 1e-5}, {"model=EASE", true, 250}, {"model=L3AE", true, 10}};
+    } cases[] = {{"model=BPR", false, 1e-5},
+                 {"model=EASE", true, 250},
+                 {"model=L3AE", true, 10},
+                 {"model=ItemKNN", true, 1e-5}, /* does not read it */
+                 {"model=Pop", true, 1e-5}};
 
     (void)state;
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
@@ -451,20 +294,6 @@ static void a_closed_form_has_its_own_default_of_reg_weight(void **state)
         assert_true(cf_config_real(config, "reg_weight") == 7);
         cf_config_destroy(&config);
     }
-}
-
-/* The file is opened anew: a pass over its vectors that was cut short cannot be verified. */
-static void solution_prepare(void *context)
-{
-    data *d = ((solution *)context)->d;
-
-    cf_dataset_close(&d->file);
-    assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &d->file), CF_OK);
-}
-
-static void solution_clean_up(void *context)
-{
-    cf_closed_destroy(&((solution *)context)->closed);
 }
 
 static void no_memory_on_one_rank_stops_every_rank(void **state)

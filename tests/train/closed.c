@@ -9,6 +9,7 @@ static const run_spec closed[] = {
     {.data = "data.h5", .folder = "run", .sets = {"model=EASE", "reg_weight=5", "epochs=7"}},
     {.data = "data.h5", .folder = "run", .sets = {"model=L3AE", "distill_weight=20"}},
     {.data = "novalid.h5", .folder = "run", .sets = {"model=EASE", "reg_weight=20"}},
+    {.data = "data.h5", .folder = "run", .sets = {"model=ItemKNN", "k=7", "shrink=3"}},
 };
 enum { N_CLOSED = sizeof closed / sizeof *closed };
 
@@ -234,7 +235,7 @@ static void every_choice_of_model_is_trained_or_a_closed_form(void **state)
         n_closed += cf_closed_is(config);
         cf_config_destroy(&config);
     }
-    assert_int_equal(n_closed, 2);
+    assert_int_equal(n_closed, 4);
 }
 
 static const struct CMUnitTest tests[] = {

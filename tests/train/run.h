@@ -183,8 +183,8 @@ typedef struct saved {
 
 static const int64_t saved_rows[2] = {USERS, ITEMS};
 
-/** Each rank reads all of it by itself. Collective over the world. */
-static inline saved read_saved(const char *folder, const char *file)
+/** Each rank reads all of it by itself, tables of `dim` columns. Collective over the world. */
+static inline saved read_saved_tables(const char *folder, const char *file, int64_t dim)
 {
     cf_ckpt_file *in = NULL;
     cf_grid *alone = NULL;
@@ -199,7 +199,7 @@ static inline saved read_saved(const char *folder, const char *file)
     assert_ok(cf_ckpt_open(&cf_test_self, path, &in));
     for (int side = 0; side < 2; side++) {
         assert_ok(cf_par_create_blocks(saved_rows[side], 1, &blocks[side]));
-        assert_ok(cf_table_create(alone, &blocks[side], DIM, &table[side]));
+        assert_ok(cf_table_create(alone, &blocks[side], dim, &table[side]));
     }
     assert_ok(cf_ckpt_read(in, table, NULL));
     out.progress = in->progress;
@@ -212,6 +212,11 @@ static inline saved read_saved(const char *folder, const char *file)
     cf_par_destroy_grid(&alone);
     MPI_Barrier(world.comm);
     return out;
+}
+
+static inline saved read_saved(const char *folder, const char *file)
+{
+    return read_saved_tables(folder, file, DIM);
 }
 
 static inline void drop_saved(saved *s)

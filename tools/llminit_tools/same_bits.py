@@ -4,8 +4,8 @@
 
 LightGCN of 2 and 3 layers, BPR, SGL and SGCL are trained on several grids, on 1 and 2 threads, and once killed in
 the second epoch and resumed on another grid. Tables, moments, losses and metrics are compared with those of one
-rank. EASE and L3AE, which are closed forms, are compared on the same grids and threads. A line for each run says
-what differs.
+rank. EASE, L3AE and ItemKNN, which are closed forms, are compared on the same grids and threads. A line for each run
+says what differs.
 
 Without DATA.h5: Debian's package dependencies, from tests/data. Needs h5diff (Debian: hdf5-tools).
 
@@ -65,7 +65,7 @@ TABLES = with_checksums("user_embedding", "item_embedding", "optimizer")
 SIMILARITY = with_checksums("item_similarity")
 TRAINED = [Model("LightGCN", 2, TABLES), Model("LightGCN", 3, TABLES), Model("BPR", 0, TABLES), Model("SGL", 2, TABLES),
            Model("SGCL", 2, TABLES)]
-CLOSED_FORMS = [Model("EASE", 0, SIMILARITY), Model("L3AE", 0, SIMILARITY)]
+CLOSED_FORMS = [Model("EASE", 0, SIMILARITY), Model("L3AE", 0, SIMILARITY), Model("ItemKNN", 0, SIMILARITY)]
 WAYS = [Way("1x1"), Way("1x1", 2), Way("1x2"), Way("2x1"), Way("2x1", 2), Way("3x1"), Way("2x2"), Way("1x4"),
         Way("4x1")]
 
