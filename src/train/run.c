@@ -317,6 +317,23 @@ static cf_status evaluate(run *r, cf_split split, cf_metrics *out)
     return status;
 }
 
+/* A line for who watches: the epoch, its loss, what early stop goes by, and the best of it so far.
+ */
+static void log_validation(run *r, double value, bool better)
+{
+    const cf_run_progress *p = &r->progress;
+    const char *metric = r->eval.valid_metric;
+    char loss[64] = "", best[96] = "the best so far";
+
+    update_seconds(r);
+    if (!r->options.is_closed) snprintf(loss, sizeof loss, "loss %.6g, ", r->loss);
+    if (!better)
+        snprintf(best, sizeof best, "best so far %.4f in epoch %lld", p->best_value,
+                 (long long)p->best_epoch);
+    cf_log("epoch %lld: %svalid %s %.4f (%s), %.1f s", (long long)p->epoch, loss, metric, value,
+           best, p->seconds);
+}
+
 cf_status run_validate(run *r)
 {
     const double started = cf_clock_now();
@@ -338,6 +355,7 @@ cf_status run_validate(run *r)
     }
     run_log_metrics(&r->log, "valid", r->progress.epoch, &metrics, better,
                     cf_clock_now() - started);
+    log_validation(r, value, better);
 done:
     return status;
 }

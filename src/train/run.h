@@ -26,6 +26,7 @@ typedef struct run {
     cf_run_progress progress;
     supervisor supervisor;
     step_costs costs;
+    double loss;  /* of the last epoch: the mean over its batches */
     double clock; /* when progress.seconds was last brought up to date */
 
     cf_table *table[2]; /* what a checkpoint holds; an item-item matrix has no table of users */

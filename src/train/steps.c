@@ -206,7 +206,6 @@ static cf_status train_epoch(steps *s)
     run *r = s->run;
     const int64_t done = r->progress.batch * s->sampler.options.batch_size;
     const double started = cf_clock_now();
-    double loss;
     cf_status status = CF_OK;
 
     sampler_start_epoch(&s->sampler, r->progress.epoch);
@@ -219,11 +218,11 @@ static cf_status train_epoch(steps *s)
         if (r->progress.batch == r->n_batches) break;
         CF_TRY(train_step(s, r->progress.batch));
     }
-    loss = r->progress.loss_sum / (double)r->n_batches;
+    r->loss = r->progress.loss_sum / (double)r->n_batches;
     r->progress.epoch++;
     r->progress.batch = 0;
     r->progress.loss_sum = 0;
-    run_log_epoch(&r->log, &r->progress, loss, cf_clock_now() - started,
+    run_log_epoch(&r->log, &r->progress, r->loss, cf_clock_now() - started,
                   cf_max(r->dataset->n_train - done, 0));
 done:
     return status;

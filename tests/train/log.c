@@ -92,6 +92,79 @@ static void a_log_without_room_does_not_end_the_run(void **state)
     if (world.rank == 0) assert_true(count_lines() >= 1);
 }
 
+/* ---- What a person who watches sees ---- */
+
+/* Train with the log in a file, and read it. On rank 0; NULL on the others. */
+static char *train_and_watch(const run_spec *spec)
+{
+    const int real_stderr = dup(STDERR_FILENO);
+    char path[1024], *text = NULL;
+    FILE *file = NULL;
+    cf_train_result result;
+    cf_status status;
+
+    scratch_path("stderr", path);
+    if (world.rank == 0) {
+        file = fopen(path, "w+");
+        assert_non_null(file);
+        assert_true(dup2(fileno(file), STDERR_FILENO) >= 0);
+    }
+    clear_folder("run");
+    status = run_train(&world, 1, spec, &result);
+    assert_true(dup2(real_stderr, STDERR_FILENO) >= 0);
+    close(real_stderr);
+    assert_ok(status);
+    if (file == NULL) return NULL;
+    text = calloc(1, 1 << 16);
+    rewind(file);
+    assert_true(fread(text, 1, (1 << 16) - 1, file) > 0);
+    fclose(file);
+    return text;
+}
+
+/* A learning rate of almost 0 changes no ranking: the first evaluation stays the best one. */
+static void each_evaluation_is_a_line(void **state)
+{
+    const run_spec spec = {
+        .data = "data.h5",
+        .folder = "run",
+        .logs = true,
+        .sets = {"emb_selection=var", "epochs=4", "eval_step=2", "learning_rate=1e-30"}};
+    char *text, *log, *line, *logged, metric[32], best[32];
+    double loss, value, first, seconds;
+    long long epoch, best_epoch;
+
+    (void)state;
+    text = train_and_watch(&spec);
+    if (text == NULL) return;
+    line = strstr(text, "llminit: epoch ");
+    assert_non_null(line);
+    assert_int_equal(sscanf(line,
+                            "llminit: epoch %lld: loss %lf, valid %31s %lf (%31[a-z ]), %lf s\n",
+                            &epoch, &loss, metric, &first, best, &seconds),
+                     6);
+    assert_int_equal(epoch, 2);
+    log = read_log();
+    logged = strstr(log, "\"epoch\":2,\"loss\":");
+    assert_non_null(logged);
+    assert_close(loss, strtod(logged + strlen("\"epoch\":2,\"loss\":"), NULL), 1e-5);
+    free(log);
+    assert_string_equal(metric, "NDCG@10");
+    assert_string_equal(best, "the best so far");
+    line = strstr(line + 1, "llminit: epoch ");
+    assert_non_null(line);
+    assert_int_equal(
+        sscanf(line,
+               "llminit: epoch %lld: loss %lf, valid %31s %lf (best so far %lf in epoch %lld), ",
+               &epoch, &loss, metric, &value, &seconds, &best_epoch),
+        6);
+    assert_true(epoch == 4 && best_epoch == 2);
+    assert_close(value, first, 1e-9);
+    assert_close(seconds, first, 1e-9);
+    assert_null(strstr(line + 1, "llminit: epoch "));
+    free(text);
+}
+
 /* ---- A log that is cut at a resume ---- */
 
 /* Each rank has a log of its own, which lies there anew for each attempt. */
@@ -137,6 +210,7 @@ static void without_memory_no_line_is_taken_for_a_torn_one(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_line_that_cannot_be_written_waits_for_the_next),
     cmocka_unit_test(a_log_without_room_does_not_end_the_run),
+    cmocka_unit_test(each_evaluation_is_a_line),
     cmocka_unit_test(without_memory_no_line_is_taken_for_a_torn_one),
 };
 

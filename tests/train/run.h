@@ -108,6 +108,7 @@ typedef struct run_spec {
     int64_t fail_at;     /* which of this rank's allocations in the run fails; 0: none */
     double time_limit;   /* seconds; 0: none */
     const char *profile; /* name in the scratch folder; NULL: none */
+    bool logs;           /* on stderr */
 } run_spec;
 
 static inline void scratch_path(const char *name, char out[1024])
@@ -156,7 +157,7 @@ static inline cf_status run_train(const cf_par *par, int columns, const run_spec
     if (spec->profile != NULL) scratch_path(spec->profile, profile);
     snprintf(grid, sizeof grid, "grid=%dx%d", par->size / columns, columns);
     assert_ok(cf_config_set(config, grid));
-    cf_log_enable(world.rank == 0, true);
+    cf_log_enable(world.rank == 0, !spec->logs);
     cf_alloc_fail_at(spec->fail_at);
     status = cf_train_run(par, config,
                           &(cf_train_job){data, out, spec->resume, spec->time_limit,
