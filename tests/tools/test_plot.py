@@ -23,8 +23,8 @@ def test_points_that_a_log_scale_cannot_show_are_left_out():
 
 
 def test_gnuplot_is_given_quoted_texts_scales_and_data():
-    lines = plot.script([plot.visible(SERIES, AXES)], "dumb", AXES).splitlines()
-    assert lines[:3] == ["set terminal dumb", "set title 'a title'", "set xlabel 'k'"]
+    lines = plot.script([plot.visible(SERIES, AXES)], AXES).splitlines()
+    assert lines[:3] == ["reset", "set title 'a title'", "set xlabel 'k'"]
     assert lines[3:5] == ["set ylabel 'it''s'", "set logscale x"]
     assert "set xtics (1, 2)" in lines
     assert lines[-4:] == ["$data0 << end", "1 2.0", "end", "plot $data0 with linespoints title 'one'"]

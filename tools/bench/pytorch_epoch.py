@@ -19,9 +19,20 @@ import json
 import statistics
 import time
 
-import h5py
-import numpy
-import torch
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data")
+    for name, default in (("size", 128), ("layers", 2), ("batch", 2048), ("epochs", 3), ("threads", 1)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--max-batches", type=int, default=0, help="batches to time of an epoch, scaled up; 0: all")
+    return parser.parse_args()
+
+
+options = parse()  # first: --help needs none of the modules below
+import h5py  # noqa: E402
+import numpy  # noqa: E402
+import torch  # noqa: E402
 
 
 @dataclasses.dataclass
@@ -88,12 +99,6 @@ def epoch_seconds(model: LightGCN, batch_size: int, max_batches: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data")
-    for name, default in (("size", 128), ("layers", 2), ("batch", 2048), ("epochs", 3), ("threads", 1)):
-        parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--max-batches", type=int, default=0, help="batches to time of an epoch, scaled up; 0: all")
-    options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     model = LightGCN(read(options.data), options.size, options.layers)

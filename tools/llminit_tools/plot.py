@@ -46,6 +46,14 @@ class Axes:
     xtics: Optional[Sequence[float]] = None  # where x has its tics; None: gnuplot decides
 
 
+@dataclasses.dataclass
+class Panel:
+    """One of several plots that are drawn below each other."""
+
+    series: Sequence[Series]
+    axes: Axes
+
+
 def suffix_of(path: Path) -> str:
     """The kind of plot by the path's name: .svg, .png or .txt; "-" is text on stdout."""
     suffix = ".txt" if str(path) == "-" else pathlib.Path(path).suffix.lower()
@@ -64,9 +72,9 @@ def quoted(text: str) -> str:
     return "'" + " ".join(str(text).split()).replace("'", "''") + "'"
 
 
-def script(series: Sequence[Series], terminal: str, axes: Axes) -> str:
-    """The commands for gnuplot."""
-    lines = [f"set terminal {terminal}", f"set title {quoted(axes.title)}"]
+def script(series: Sequence[Series], axes: Axes) -> str:
+    """The commands for gnuplot that draw a panel."""
+    lines = ["reset", f"set title {quoted(axes.title)}"]
     lines += [f"set xlabel {quoted(axes.xlabel)}", f"set ylabel {quoted(axes.ylabel)}"]
     lines += [f"set logscale {axis}" for axis, is_log in (("x", axes.logx), ("y", axes.logy)) if is_log]
     lines += ["set key bmargin left Left reverse maxcols 1", "set grid"]
@@ -91,27 +99,48 @@ def without_blank_ends(text: str) -> str:
     return "\n".join(lines).strip("\n") + "\n"
 
 
-def drawn(series: Sequence[Series], axes: Axes, suffix: str) -> bytes:
-    """The plot as gnuplot draws it. Fails with PlotError."""
-    require_gnuplot()
-    shown = [one for one in (visible(one, axes) for one in series) if one.points]
+def panel_script(panel: Panel) -> str:
+    shown = [one for one in (visible(one, panel.axes) for one in panel.series) if one.points]
     if not shown:
-        raise PlotError(f"{axes.title}: there is nothing to draw")
-    terminal = TERMINALS[suffix].format(*PIXELS, *CHARACTERS)
-    done = subprocess.run(["gnuplot"], input=script(shown, terminal, axes).encode(), capture_output=True)
+        raise PlotError(f"{panel.axes.title}: there is nothing to draw")
+    return script(shown, panel.axes)
+
+
+def ask_gnuplot(commands: str) -> bytes:
+    done = subprocess.run(["gnuplot"], input=commands.encode(), capture_output=True)
     if done.returncode != 0 or not done.stdout:
         raise PlotError(f"gnuplot: {' '.join(done.stderr.decode(errors='replace').split()) or 'drew nothing'}")
-    return done.stdout if suffix != ".txt" else without_blank_ends(done.stdout.decode()).encode()
+    return done.stdout
+
+
+def drawn(panels: Sequence[Panel], suffix: str) -> bytes:
+    """The panels as gnuplot draws them; as text one after the other. Fails with PlotError."""
+    require_gnuplot()
+    scripts = [panel_script(panel) for panel in panels]
+    width, height = PIXELS
+    terminal = f"set terminal {TERMINALS[suffix].format(width, height * len(panels), *CHARACTERS)}\n"
+    if suffix == ".txt":
+        texts = [without_blank_ends(ask_gnuplot(terminal + one).decode()) for one in scripts]
+        return "\n".join(texts).encode()
+    together = "".join([f"set multiplot layout {len(panels)},1\n", *scripts, "unset multiplot\n"])
+    return ask_gnuplot(terminal + (together if len(panels) > 1 else scripts[0]))
 
 
 def plot(series: Sequence[Series], axes: Axes, path: Path) -> None:
-    """Draw into `path`, by its suffix, completely or not at all; "-": as text on stdout. Fails with PlotError."""
-    picture = drawn(series, axes, suffix_of(path))
+    """Draw one panel, as plot_panels() does."""
+    plot_panels([Panel(series, axes)], path)
+
+
+def plot_panels(panels: Sequence[Panel], path: Path) -> None:
+    """Draw into `path`, by its suffix, completely or not at all, and make the folders above it; "-": as text on stdout.
+    Fails with PlotError."""
+    picture = drawn(panels, suffix_of(path))
     if str(path) == "-":
         sys.stdout.write(picture.decode())
         return
     try:
         temporary = pathlib.Path(f"{path}.tmp")
+        temporary.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(picture)
         os.replace(temporary, path)
     except OSError as error:

@@ -58,7 +58,8 @@ def refuse_other_run(folder: pathlib.Path, settings: dict[str, Any], digest: str
 
 
 def write_file(path: pathlib.Path, text: str) -> None:
-    """Write a file completely or not at all."""
+    """Write a file completely or not at all, and make the folders above it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
