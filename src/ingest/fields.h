@@ -150,6 +150,8 @@ cf_status ingest_require_column(const ingest_records *records, const char *name,
 cf_status ingest_next_record(ingest_records *records, bool *more);
 /** The number in a column. Errors: FORMAT ("FILE:LINE: COLUMN: "abc" is not a number"). */
 cf_status ingest_read_number(const ingest_records *records, int column, double *out);
+/** The time in a column, as ingest_parse_time(). Errors: FORMAT. */
+cf_status ingest_read_time(const ingest_records *records, int column, double *out);
 /** Refuse an empty id. Errors: FORMAT. */
 cf_status ingest_check_id(const ingest_records *records, int column);
 void ingest_close_records(ingest_records *records);
@@ -159,10 +161,14 @@ void ingest_close_records(ingest_records *records);
  * field). */
 cf_status ingest_cut_line(ingest_records *records, char *line, int64_t length, int64_t *n);
 
-/* ---- Numbers and messages (number.c) --------------------------------------------------------- */
+/* ---- Numbers and messages (number.c, time.c)
+ * --------------------------------------------------------- */
 
 /** Parse a decimal number with fraction and exponent and nothing before or after. False if the text
  * is not one, or is not finite. */
 bool ingest_parse_number(const char *text, int64_t length, double *out);
+/** Parse a time: a number, which is taken as it is, or a date of ISO 8601, 2022-03-01 or
+ * 2022-03-01T12:34:56Z, in seconds since 1970 UTC (time.c). False if the text is neither. */
+bool ingest_parse_time(const char *text, int64_t length, double *out);
 /** Input made fit for a message: at most 40 bytes, control characters as '?'. Static buffer. */
 const char *ingest_excerpt(const char *text, int64_t length);

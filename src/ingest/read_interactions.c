@@ -1,6 +1,6 @@
 /* Readers of interactions in two formats.
  *
- *   records   a header, then one interaction a line: user_id, item_id, perhaps timestamp and rating
+ *   records   a header, then one interaction a line: user_id, item_id, and what the options need
  *   LightGCN  no header; whole numbers "user item item ...", any number of items a line
  *
  * A file is LightGCN's if its first line has only digits and spaces. Each rank reads its byte range
@@ -22,28 +22,38 @@ typedef struct interaction_source {
 
 /* ---- Records --------------------------------------------------------------------------------- */
 
-/* Indices of the columns that are used; -1: there is none. */
+/* Indices of the columns that are used; others are not parsed. */
 typedef struct interaction_columns {
-    int user, item, time, rating;
+    int user, item;
+    int time; /* -1: not used */
     int filter[CF_INGEST_MAX_FILTERS];
+    bool has_times[CF_INGEST_MAX_FILTERS]; /* the column of a filter has times */
 } interaction_columns;
 
-/* Find the columns, and refuse a file without those that the options need. */
-static cf_status find_columns(const cf_ingest_options *options, const ingest_records *records,
-                              bool needs_time, interaction_columns *out)
+/* Whether the times of a file are used: a split that is given needs none. */
+static bool needs_time(const interaction_source *from)
 {
+    return from->options->by_time && from->part == INGEST_NO_PART;
+}
+
+/* Find the columns, and refuse a file without those that the options need. */
+static cf_status find_columns(const interaction_source *from, const ingest_records *records,
+                              interaction_columns *out)
+{
+    const cf_ingest_options *options = from->options;
     cf_status status;
 
     CF_TRY(ingest_require_column(records, options->user_field, "token", "user_field", &out->user));
     CF_TRY(ingest_require_column(records, options->item_field, "token", "item_field", &out->item));
-    CF_TRY(ingest_find_column(records, options->time_field, "float", &out->time));
-    CF_TRY(ingest_find_column(records, options->rating_field, "float", &out->rating));
-    if (needs_time && out->time < 0)
+    out->time = -1;
+    if (needs_time(from))
         CF_TRY(ingest_require_column(records, options->time_field, "float", "order: time",
                                      &out->time));
     for (int k = 0; k < options->n_filters; k++)
         CF_TRY(ingest_require_column(records, options->filter_field[k], "float", "val_interval",
                                      &out->filter[k]));
+    for (int k = 0; k < options->n_filters; k++)
+        out->has_times[k] = strcmp(options->filter_field[k], options->time_field) == 0;
 done:
     return status;
 }
@@ -59,8 +69,7 @@ static uint64_t sortable_bits(double value)
     return bits >> 63 ? ~bits : bits | UINT64_C(1) << 63;
 }
 
-/* Parse the numbers of a record: its time becomes the key, and val_interval may reject it. The
- * rating is parsed only to refuse a malformed file. */
+/* Parse the numbers of a record: its time becomes the key, and val_interval may reject it. */
 static cf_status read_numbers(const cf_ingest_options *options, const ingest_records *records,
                               const interaction_columns *at, uint64_t *key, bool *kept)
 {
@@ -68,12 +77,12 @@ static cf_status read_numbers(const cf_ingest_options *options, const ingest_rec
     cf_status status = CF_OK;
 
     if (at->time >= 0) {
-        CF_TRY(ingest_read_number(records, at->time, &value));
+        CF_TRY(ingest_read_time(records, at->time, &value));
         *key = sortable_bits(value);
     }
-    if (at->rating >= 0) CF_TRY(ingest_read_number(records, at->rating, &value));
     for (int k = 0; k < options->n_filters; k++) {
-        CF_TRY(ingest_read_number(records, at->filter[k], &value));
+        CF_TRY((at->has_times[k] ? ingest_read_time : ingest_read_number)(records, at->filter[k],
+                                                                          &value));
         *kept = *kept && ingest_is_in_intervals(&options->filter[k], value);
     }
 done:
@@ -96,7 +105,7 @@ static cf_status read_records(void *context, ingest_range *range)
     CF_TRY(ingest_open_records(from->file, &layout, range, &records));
     inter->source = &records.text;
     inter->n_before = inter->count;
-    CF_TRY(find_columns(options, &records, options->by_time && from->part == INGEST_NO_PART, &at));
+    CF_TRY(find_columns(from, &records, &at));
     for (;;) {
         uint64_t key = 0;
         bool kept = true;
@@ -231,7 +240,7 @@ done:
 /* Refuse options that need columns, which LightGCN's lines do not have. */
 static cf_status check_lightgcn(const interaction_source *from)
 {
-    if (from->part == INGEST_NO_PART && from->options->by_time)
+    if (needs_time(from))
         return CF_FAIL(CF_ERR_FORMAT, "%s:1: LightGCN lines have no times, required by order: time",
                        from->file->name);
     if (from->options->n_filters > 0)

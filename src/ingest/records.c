@@ -195,14 +195,30 @@ done:
     return status;
 }
 
+/* Note the error of a field that is not what its column has. */
+static cf_status refuse_field(const ingest_records *records, int column, const char *expected)
+{
+    const ingest_field *field = &records->fields[column];
+
+    return CF_FAIL(CF_ERR_FORMAT, "%s:%" PRId64 ": %s: \"%s\" is not %s", records->text.path,
+                   records->text.line, records->names[column],
+                   ingest_excerpt(field->text, field->length), expected);
+}
+
 cf_status ingest_read_number(const ingest_records *records, int column, double *out)
 {
     const ingest_field *field = &records->fields[column];
 
     if (ingest_parse_number(field->text, field->length, out)) return CF_OK;
-    return CF_FAIL(CF_ERR_FORMAT, "%s:%" PRId64 ": %s: \"%s\" is not a number", records->text.path,
-                   records->text.line, records->names[column],
-                   ingest_excerpt(field->text, field->length));
+    return refuse_field(records, column, "a number");
+}
+
+cf_status ingest_read_time(const ingest_records *records, int column, double *out)
+{
+    const ingest_field *field = &records->fields[column];
+
+    if (ingest_parse_time(field->text, field->length, out)) return CF_OK;
+    return refuse_field(records, column, "a number or a date such as 2022-03-01T12:34:56");
 }
 
 cf_status ingest_check_id(const ingest_records *records, int column)

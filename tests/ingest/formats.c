@@ -1,8 +1,10 @@
 /* How people write the same interactions: other separators, quotes, compressed files, pipes. All
  * ranks give what one rank gives. */
+#include "ingest/fields.h"
 #include "ranks.h"
 
 #include <dirent.h>
+#include <time.h>
 #include <zlib.h>
 
 #define ALL "split=RS|split_ratios=[1, 0, 0]"
@@ -101,7 +103,7 @@ static const char *put_gz(const char *name, const char *text, int members)
     return path;
 }
 
-/* The number of temporary files in the folder of `path`. */
+/* The number of temporary files in the folder of `path`, once all ranks have come so far. */
 static int count_temporary(const char *path)
 {
     char folder[PATH_SIZE];
@@ -109,6 +111,7 @@ static int count_temporary(const char *path)
     DIR *open_folder;
     int n = 0;
 
+    MPI_Barrier(world.comm);
     snprintf(folder, sizeof folder, "%s", path);
     *strrchr(folder, '/') = 0;
     open_folder = opendir(folder);
@@ -182,9 +185,113 @@ static void pipes_are_read_once(void **state)
                    "input: expected -)");
 }
 
+/* ---- Times ----------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *text;
+    double want; /* -1: not a time */
+} times[] = {
+    {"1646137296", 1646137296},
+    {"-1.5e3", -1500},
+    {"1970-01-01", 0},
+    {"2022-03-01", 1646092800},
+    {"2022-03-01T12:34:56", 1646138096},
+    {"2022-03-01 12:34:56", 1646138096},
+    {"2022-03-01T12:34:56Z", 1646138096},
+    {"2022-03-01T12:34", 1646138040},
+    {"2022-03-01T12:34:56.25Z", 1646138096.25},
+    {"2022-03-01T14:34:56+02:00", 1646138096},
+    {"2022-03-01 07:04:56-0530", 1646138096},
+    {"2022-03-01T13:34:56+01", 1646138096},
+    {"2022-02-28T24:00:00", 1646092800},
+    {"2016-12-31T23:59:60Z", 1483228800},
+    {"2022-03-01T", -1},
+    {"2022-03-01 ", -1},
+    {"2022-03-01Z", -1},
+    {"2022-3-1", -1},
+    {"2022-13-01", -1},
+    {"2022-00-10", -1},
+    {"2022-02-29", -1},
+    {"1900-02-29", -1},
+    {"2022-04-31", -1},
+    {"2022-03-01T25:00", -1},
+    {"2022-03-01T24:01", -1},
+    {"2022-03-01T12", -1},
+    {"2022-03-01T12:60", -1},
+    {"2022-03-01T12:34:61", -1},
+    {"2022-03-01T12:34:56.", -1},
+    {"2022-03-01T12:34:56-", -1},
+    {"2022-03-01T12:34:56-1", -1},
+    {"2022-03-01T12:34:56+01:", -1},
+    {"2022-03-01T12:34:56ZZ", -1},
+    {"2022-03-01T12:34:56-Z", -1},
+    {"01/03/2022", -1},
+    {"", -1},
+};
+
+static void times_are_numbers_or_dates(void **state)
+{
+    double value;
+
+    (void)state;
+    for (size_t k = 0; k < sizeof times / sizeof *times; k++) {
+        const bool ok = ingest_parse_time(times[k].text, (int64_t)strlen(times[k].text), &value);
+
+        if (ok != (times[k].want != -1) || (ok && value != times[k].want))
+            fail_msg("\"%s\" is %d %.17g, expected %.17g", times[k].text, ok, value, times[k].want);
+    }
+    /* each day of nine centuries, by the C library */
+    for (time_t t = INT64_C(-20000000000); t < INT64_C(10000000000); t += 86400) {
+        char text[64];
+        struct tm day;
+
+        assert_non_null(gmtime_r(&t, &day));
+        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &day);
+        assert_true(ingest_parse_time(text, (int64_t)strlen(text), &value));
+        assert_true(value == (double)t);
+    }
+}
+
+#define DATES                                                                                      \
+    "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"                                \
+    "u\ta\t\t2022-03-02\nu\tb\tgood\t2022-03-01T23:59:59+00:00\nu\tc\t\t1646092800\n"
+
+static void dates_order_and_filter(void **state)
+{
+    (void)state;
+    assert_string_equal(dump_of(DATES, "order=time"), "u: c | b | a\n");
+    assert_string_equal(dump_of(DATES, ALL "|val_interval={timestamp: \"[1646092801,inf)\"}"),
+                        "u: a b | |\n");
+}
+
+/* Neither the split nor a filter uses them. */
+static void other_columns_may_hold_anything(void **state)
+{
+    const cf_ingest_paths given = {
+        .train = put_file("t.inter", "user_id\titem_id\trating\ttimestamp\nu\ta\t?\tthen\n"),
+        .out = file_path("anything.h5")};
+
+    (void)state;
+    assert_string_equal(dump_of("user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
+                                "u\ta\t\tyesterday\nu\tb\tgood\t\n",
+                                ALL),
+                        "u: a b | |\n");
+    assert_string_equal(dump_of("user_id:token\titem_id:token\trating:token\ttimestamp:token\n"
+                                "u\ta\t\tyesterday\n",
+                                ALL "|time_field=none"),
+                        "u: a | |\n");
+    assert_ok(prepare(&given, "order=time", NULL));
+}
+
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(separators_and_quotes),    cmocka_unit_test(vectors_in_quotes),
-    cmocka_unit_test(quotes_on_all_ranks),      cmocka_unit_test(compressed_files),
-    cmocka_unit_test(damaged_compressed_files), cmocka_unit_test(pipes_are_read_once),
+    cmocka_unit_test(separators_and_quotes),
+    cmocka_unit_test(vectors_in_quotes),
+    cmocka_unit_test(quotes_on_all_ranks),
+    cmocka_unit_test(compressed_files),
+    cmocka_unit_test(damaged_compressed_files),
+    cmocka_unit_test(pipes_are_read_once),
+    cmocka_unit_test(times_are_numbers_or_dates),
+    cmocka_unit_test(dates_order_and_filter),
+    cmocka_unit_test(other_columns_may_hold_anything),
 };
 CF_TEST_MAIN(tests)

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #define HEADER "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
+#define RATING "val_interval={rating: \"[0,9]\"}"
 #define GOOD HEADER "u\ta\t1\t1\nu\tb\t1\t2\nu\tc\t1\t3\n"
 
 typedef struct refusal {
@@ -31,16 +32,21 @@ static const refusal interactions[] = {
     {HEADER, NULL, CF_ERR_FORMAT, "x.inter: no interactions"},
     {HEADER "u\ta\t1\n", NULL, CF_ERR_FORMAT, "x.inter:2: too few columns, expected 4"},
     {HEADER "u\ta\t1\t1\nu\ta\t1\t1\t1\n", NULL, CF_ERR_FORMAT, "x.inter:3: too many columns"},
-    {HEADER "u\ta\tabc\t1\n", NULL, CF_ERR_FORMAT, "x.inter:2: rating: \"abc\" is not a number"},
-    {HEADER "u\ta\tnan\t1\n", NULL, CF_ERR_FORMAT, "x.inter:2: rating: \"nan\" is not a number"},
-    {HEADER "u\ta\tinf\t1\n", NULL, CF_ERR_FORMAT, "x.inter:2: rating: \"inf\" is not a number"},
-    {HEADER "u\ta\t1e999\t1\n", NULL, CF_ERR_FORMAT, "x.inter:2: rating: \"1e999\" is not"},
-    {HEADER "u\ta\t0x10\t1\n", NULL, CF_ERR_FORMAT, "x.inter:2: rating: \"0x10\" is not"},
-    {HEADER "u\ta\t1.2.3\t1\n", NULL, CF_ERR_FORMAT, "x.inter:2: rating: \"1.2.3\" is not"},
-    {HEADER "u\ta\t 1\t1\n", NULL, CF_ERR_FORMAT, "x.inter:2: rating: \" 1\" is not"},
-    {HEADER "u\ta\t-\t1\n", NULL, CF_ERR_FORMAT, "x.inter:2: rating: \"-\" is not"},
-    {HEADER "u\ta\t1\t\n", NULL, CF_ERR_FORMAT, "x.inter:2: timestamp: \"\" is not a number"},
-    {HEADER "u\ta\t1\t\x01\x02\n", NULL, CF_ERR_FORMAT, "x.inter:2: timestamp: \"??\" is not"},
+    {HEADER "u\ta\tabc\t1\n", RATING, CF_ERR_FORMAT, "x.inter:2: rating: \"abc\" is not a number"},
+    {HEADER "u\ta\tnan\t1\n", RATING, CF_ERR_FORMAT, "x.inter:2: rating: \"nan\" is not a number"},
+    {HEADER "u\ta\tinf\t1\n", RATING, CF_ERR_FORMAT, "x.inter:2: rating: \"inf\" is not a number"},
+    {HEADER "u\ta\t1e999\t1\n", RATING, CF_ERR_FORMAT, "x.inter:2: rating: \"1e999\" is not"},
+    {HEADER "u\ta\t0x10\t1\n", RATING, CF_ERR_FORMAT, "x.inter:2: rating: \"0x10\" is not"},
+    {HEADER "u\ta\t1.2.3\t1\n", RATING, CF_ERR_FORMAT, "x.inter:2: rating: \"1.2.3\" is not"},
+    {HEADER "u\ta\t 1\t1\n", RATING, CF_ERR_FORMAT, "x.inter:2: rating: \" 1\" is not"},
+    {HEADER "u\ta\t-\t1\n", RATING, CF_ERR_FORMAT, "x.inter:2: rating: \"-\" is not"},
+    {HEADER "u\ta\t1\t\n", "order=time", CF_ERR_FORMAT,
+     "x.inter:2: timestamp: \"\" is not a number"},
+    {HEADER "u\ta\t1\t\x01\x02\n", "order=time", CF_ERR_FORMAT,
+     "x.inter:2: timestamp: \"??\" is not"},
+    {HEADER "u\ta\t1\t2022-02-29\n", "order=time", CF_ERR_FORMAT,
+     "timestamp: \"2022-02-29\" is not a number or a date such as 2022-03-01T12:34:56"},
+    {HEADER "u\ta\t2022-02-28\t1\n", RATING, CF_ERR_FORMAT, "rating: \"2022-02-28\" is not a"},
     {HEADER "\ta\t1\t1\n", NULL, CF_ERR_FORMAT, "x.inter:2: user_id: is empty, expected an id"},
     {HEADER "u\t\t1\t1\n", NULL, CF_ERR_FORMAT, "x.inter:2: item_id: is empty, expected an id"},
     {HEADER "u\ta\t1\t1\n\nu\ta\t1\t1\n", NULL, CF_ERR_FORMAT, "x.inter:3: an empty line"},
