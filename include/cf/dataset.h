@@ -103,6 +103,14 @@ const char *cf_dataset_path(const cf_dataset *dataset);
  * and bounded buffers. `*out` is new. Errors: IO, FORMAT (damaged, numbers out of range), MEMORY,
  * USAGE (more grid rows than users or items). */
 cf_status cf_dataset_load_shard(const cf_dataset *dataset, const cf_grid *grid, cf_shard **out);
+/** The shard of users that are not in the dataset, on the items of `like`: train has their items,
+ * valid and test are empty, and users are cut evenly. Collective over the grid. `train`: all new
+ * users, the same on every rank; copied. `*out` is new. Errors: MEMORY. */
+cf_status cf_dataset_create_user_shard(const cf_grid *grid, const cf_shard *like,
+                                       const cf_lists *train, cf_shard **out);
+/** The shard whose users are the items of `like`, in its blocks of items; the train items of each
+ * are itself alone. Collective over the grid. `*out` is new. Errors: MEMORY. */
+cf_status cf_dataset_create_item_shard(const cf_grid *grid, const cf_shard *like, cf_shard **out);
 /** `*shard` may be NULL, and becomes NULL. Local. */
 void cf_dataset_destroy_shard(cf_shard **shard);
 

@@ -71,6 +71,9 @@ cf_eval_scorer cf_eval_products(const cf_table *users, const cf_table *items,
 /** `matrix` is items x items. The score of an item is the sum, in double, of the elements of its
  * row at the user's train items, in ascending order of the train items. */
 cf_eval_scorer cf_eval_item_sums(const cf_table *matrix, const cf_shard *shard);
+/** The score is the cosine of two items' rows, 0 where one is all zeros. The users of `shard` are
+ * the items: cf_dataset_create_item_shard(). */
+cf_eval_scorer cf_eval_cosines(const cf_table *items, const cf_shard *shard);
 
 /* ---- Metrics ---- */
 
@@ -131,6 +134,7 @@ typedef struct cf_eval_request {
     bool mask_train;      /* do not rank the user's train items */
     bool mask_valid;      /* do not rank the user's valid items */
     int64_t memory;       /* bytes that this rank may use */
+    const uint8_t *excluded; /* n_items: not 0 where no user is to get the item; NULL: none */
 } cf_eval_request;
 
 /**

@@ -260,11 +260,19 @@ static cf_status load_items(ranking *r, int64_t first, int64_t n_tiles)
 
 /* ---- Scores ---- */
 
-/* Exclude the items of a list from the tile of items that starts at `first`. */
+/* Exclude the items of a list from the tile of items that starts at `first`. Those before it are of
+ * tiles that were not scored. */
 static void mask_items(float *scores, item_span *history, int64_t first)
 {
     for (; history->next < history->end && *history->next < first + ITEMS; history->next++)
-        scores[*history->next - first] = -INFINITY;
+        if (*history->next >= first) scores[*history->next - first] = -INFINITY;
+}
+
+/* Exclude `count` items by their flags. */
+static void mask_excluded(float *scores, const uint8_t *excluded, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        scores[i] = excluded[i] ? -INFINITY : scores[i];
 }
 
 /*
@@ -320,16 +328,19 @@ static void score_popular(const int64_t *item_counts, int64_t count, float *scor
 }
 
 /* Score one tile of users against one tile of items, whose first item is `first`, and keep the
- * best. Columns past the last item, and masked items, get -infinity, which never enters a list. */
+ * best. Columns past the last item, and masked items, get -infinity, which never enters a list. A
+ * tile whose items are all excluded is left out. */
 static void score_tile(ranking *r, int64_t user_tile, int64_t item_tile, int64_t first)
 {
-    int64_t n_left = r->scorer->items->n_rows - first;
+    const int64_t n_left = r->scorer->items->n_rows - first, n_items = cf_min(n_left, ITEMS);
+    const uint8_t *excluded = r->request->excluded;
     const cf_eval_tile tile = {.users = r->local_users + user_tile * USERS,
                                .user_rows = r->users + user_tile * USERS * r->scorer->user_width,
                                .item_rows =
                                    r->items + item_tile * ITEMS * r->scorer->items->full_width};
     float *scores = r->scores + (int64_t)omp_get_thread_num() * TILE;
 
+    if (excluded != NULL && memchr(excluded + first, 0, (size_t)n_items) == NULL) return;
     r->scorer->scores(r->scorer, &tile, scores);
     for (int64_t u = 0; u < USERS; u++) {
         tile_row *row = &r->rows[user_tile * USERS + u];
@@ -339,6 +350,7 @@ static void score_tile(ranking *r, int64_t user_tile, int64_t item_tile, int64_t
             score_popular(r->item_counts + first, cf_min(n_left, ITEMS), scores + u * ITEMS);
         for (int64_t i = n_left; i < ITEMS; i++)
             scores[u * ITEMS + i] = -INFINITY;
+        if (excluded != NULL) mask_excluded(scores + u * ITEMS, excluded + first, n_items);
         mask_items(scores + u * ITEMS, &row->history[0], first);
         mask_items(scores + u * ITEMS, &row->history[1], first);
         keep_best(row, r->request->k, scores + u * ITEMS, first);

@@ -1,14 +1,16 @@
-/* The two ways to compute a tile of scores (CF_EVAL_USERS x CF_EVAL_ITEMS), from whole rows of the
+/* The ways to compute a tile of scores (CF_EVAL_USERS x CF_EVAL_ITEMS), from whole rows of the
  * users and items in it:
  *
  *     products    s(u, i) = <user row u, item row i>: one sgemm
  *     item sums   s(u, i) = sum over train items j of u of matrix[i][j], in double
+ *     cosines     s(j, i) = <item row j, item row i> / (|item row j| |item row i|)
  *
- * Both give a pair the same bits whatever other users are in the tile. tests/eval ranks by plain
+ * All give a pair the same bits whatever other users are in the tile. tests/eval ranks by plain
  * loops over the same rows. */
 #include "cf/eval.h"
 
 #include <cblas.h>
+#include <math.h>
 
 /* Gather whole rows of the users; the context is their table. */
 static cf_status prepare_products(const cf_eval_scorer *scorer, const int64_t *users, int64_t count,
@@ -63,4 +65,57 @@ cf_eval_scorer cf_eval_item_sums(const cf_table *matrix, const cf_shard *shard)
     CF_ASSERT(matrix->n_rows == matrix->dim);
     return (cf_eval_scorer){
         .items = matrix, .shard = shard, .popular = true, .scores = score_item_sums};
+}
+
+/* 1 / length of a row, 0 of a row of zeros. */
+static double inverse_length(const float *row, int64_t width)
+{
+    double sum = 0;
+
+    for (int64_t k = 0; k < width; k++)
+        sum += (double)row[k] * (double)row[k];
+    return sum > 0 ? 1 / sqrt(sum) : 0;
+}
+
+/* Whole rows of items of the block, of length 1. */
+static cf_status prepare_cosines(const cf_eval_scorer *scorer, const int64_t *items, int64_t count,
+                                 float *rows)
+{
+    const int64_t width = scorer->items->full_width;
+    cf_status status;
+
+    CF_TRY(cf_table_gather_own(scorer->items, items, count, rows));
+    for (int64_t n = 0; n < count; n++) {
+        const double factor = inverse_length(rows + n * width, width);
+
+        for (int64_t k = 0; k < width; k++)
+            rows[n * width + k] = (float)((double)rows[n * width + k] * factor);
+    }
+done:
+    return status;
+}
+
+/* Only the products' rows are of length 1: the other table is not copied, but its lengths are found
+ * tile by tile. */
+static void score_cosines(const cf_eval_scorer *scorer, const cf_eval_tile *tile, float *scores)
+{
+    const int64_t width = scorer->items->full_width;
+
+    score_products(scorer, tile, scores);
+    for (int64_t i = 0; i < CF_EVAL_ITEMS; i++) {
+        const double factor = inverse_length(tile->item_rows + i * width, width);
+
+        for (int64_t u = 0; u < CF_EVAL_USERS; u++)
+            scores[u * CF_EVAL_ITEMS + i] = (float)((double)scores[u * CF_EVAL_ITEMS + i] * factor);
+    }
+}
+
+cf_eval_scorer cf_eval_cosines(const cf_table *items, const cf_shard *shard)
+{
+    CF_ASSERT(items->n_rows == shard->users.start[shard->users.count]);
+    return (cf_eval_scorer){.items = items,
+                            .shard = shard,
+                            .user_width = items->full_width,
+                            .prepare = prepare_cosines,
+                            .scores = score_cosines};
 }

@@ -65,7 +65,7 @@ static void check_golden_items(const problem *p)
 {
     int64_t users[GOLDEN_USERS], items[GOLDEN_USERS * 50], dims[2];
     float scores[GOLDEN_USERS * 50];
-    cf_eval_request request = {users, 0, 50, true, true, 64 << 20};
+    cf_eval_request request = {users, 0, 50, true, true, 64 << 20, NULL};
     double *want = cf_test_npy(GOLDEN "top50_items.npy", dims);
 
     for (int64_t u = p->grid->my_column; u < p->shard.n_users; u += p->grid->n_columns)

@@ -27,7 +27,7 @@ static result request_topk(const problem *p, int64_t k, bool mask, int64_t memor
         if (u % p->grid->n_columns == p->grid->my_column) a.users[a.count++] = u;
     assert_int_equal(CF_ALLOC(a.items, a.count * k), CF_OK);
     assert_int_equal(CF_ALLOC(a.scores, a.count * k), CF_OK);
-    cf_eval_request request = {a.users, a.count, k, mask, mask, memory};
+    cf_eval_request request = {a.users, a.count, k, mask, mask, memory, NULL};
     a.status = cf_eval_topk(&p->scorer, &request, a.items, a.scores);
     return a;
 }
@@ -235,7 +235,7 @@ static void users_without_train_items_get_the_most_popular_ones(void **state)
         for (int rows = next_grid(0); rows > 0; rows = next_grid(rows)) {
             int64_t users[4], items[4 * K];
             float scores[4 * K];
-            cf_eval_request request = {users, 0, K, true, true, PLENTY};
+            cf_eval_request request = {users, 0, K, true, true, PLENTY, NULL};
             problem p;
 
             create_problem(&of[which], &world, rows, &p);
@@ -273,7 +273,7 @@ static void a_rank_may_request_no_users(void **state)
     problem p;
     int64_t user = 0, items[K];
     float scores[K];
-    cf_eval_request request = {&user, 0, K, true, true, PLENTY};
+    cf_eval_request request = {&user, 0, K, true, true, PLENTY, NULL};
 
     create_problem(&whole_shape, &world, world.size, &p);
     assert_int_equal(cf_eval_topk(&p.scorer, &request, items, scores),

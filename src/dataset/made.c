@@ -1,0 +1,154 @@
+/* Shards that are made, not read: of users that the dataset does not have, and of items in the
+ * place of users. What ranks or sums by users then does so for them.
+ *
+ * Lists of all new users are on every rank, as people who write them have few; each rank takes
+ * those of its block. The lists by item come of one pass that counts and one that writes: users
+ * ascend, so each list does. tests/dataset/made.c compares with plain loops. */
+#include "cf/dataset.h"
+
+#include <string.h>
+
+/* ---- Parts ---------------------------------------------------------------------------------- */
+
+static cf_status copy_blocks(const cf_blocks *from, cf_blocks *out)
+{
+    const cf_status status = cf_par_create_blocks(0, from->count, out);
+
+    if (status == CF_OK)
+        memcpy(out->start, from->start, ((size_t)from->count + 1) * sizeof *from->start);
+    return status;
+}
+
+/* Lists without entries. */
+static cf_status create_empty_lists(int64_t count, cf_lists *out)
+{
+    out->count = count;
+    return CF_ALLOC(out->start, count + 1);
+}
+
+/* Lists first .. first + count - 1 of `all`. */
+static cf_status copy_lists(const cf_lists *all, int64_t first, int64_t count, cf_lists *out)
+{
+    const int64_t begin = all->start[first], size = all->start[first + count] - begin;
+    cf_status status;
+
+    CF_TRY(create_empty_lists(count, out));
+    for (int64_t k = 0; k <= count; k++)
+        out->start[k] = all->start[first + k] - begin;
+    CF_TRY(CF_ALLOC(out->index, size));
+    memcpy(out->index, all->index + begin, (size_t)size * sizeof *out->index);
+done:
+    return status;
+}
+
+/* For items first .. first + count - 1, the lists that have them. */
+static cf_status transpose_lists(const cf_lists *all, int64_t first, int64_t count, cf_lists *out)
+{
+    int64_t *next = NULL;
+    cf_status status;
+
+    CF_TRY(create_empty_lists(count, out));
+    CF_TRY(CF_ALLOC(next, count));
+    for (int64_t e = 0; e < all->start[all->count]; e++)
+        if (all->index[e] >= first && all->index[e] < first + count)
+            out->start[all->index[e] - first + 1]++;
+    for (int64_t i = 0; i < count; i++) {
+        next[i] = out->start[i];
+        out->start[i + 1] += out->start[i];
+    }
+    CF_TRY(CF_ALLOC(out->index, out->start[count]));
+    for (int64_t u = 0; u < all->count; u++)
+        for (int64_t e = all->start[u]; e < all->start[u + 1]; e++)
+            if (all->index[e] >= first && all->index[e] < first + count)
+                out->index[next[all->index[e] - first]++] = u;
+done:
+    cf_free(&next);
+    return status;
+}
+
+/* List k has the number first + k alone. */
+static cf_status create_own_numbers(int64_t first, int64_t count, cf_lists *out)
+{
+    cf_status status;
+
+    CF_TRY(create_empty_lists(count, out));
+    CF_TRY(CF_ALLOC(out->index, count));
+    for (int64_t k = 0; k < count; k++) {
+        out->start[k + 1] = k + 1;
+        out->index[k] = first + k;
+    }
+done:
+    return status;
+}
+
+/* ---- Shards --------------------------------------------------------------------------------- */
+
+/* The block of this rank, whose blocks of users are there, on the items of `like`. */
+static cf_status place_shard(const cf_grid *grid, const cf_shard *like, cf_shard *shard)
+{
+    shard->first_user = shard->users.start[grid->my_row];
+    shard->n_users = shard->users.start[grid->my_row + 1] - shard->first_user;
+    shard->first_item = like->first_item;
+    shard->n_items = like->n_items;
+    return copy_blocks(&like->items, &shard->items);
+}
+
+static cf_status fill_user_shard(const cf_grid *grid, const cf_shard *like, const cf_lists *train,
+                                 cf_shard *shard)
+{
+    cf_status status;
+
+    CF_TRY(cf_par_create_blocks(train->count, grid->n_rows, &shard->users));
+    CF_TRY(place_shard(grid, like, shard));
+    shard->first_interaction = train->start[shard->first_user];
+    CF_TRY(copy_lists(train, shard->first_user, shard->n_users, &shard->train));
+    CF_TRY(transpose_lists(train, shard->first_item, shard->n_items, &shard->train_by_item));
+    CF_TRY(create_empty_lists(shard->n_users, &shard->valid));
+    CF_TRY(create_empty_lists(shard->n_users, &shard->test));
+done:
+    return status;
+}
+
+cf_status cf_dataset_create_user_shard(const cf_grid *grid, const cf_shard *like,
+                                       const cf_lists *train, cf_shard **out)
+{
+    cf_shard *shard = NULL;
+    cf_status status = CF_ALLOC(shard, 1);
+
+    if (status == CF_OK) status = fill_user_shard(grid, like, train, shard);
+    CF_TRY(cf_par_agree(&grid->world, status));
+    *out = shard;
+    shard = NULL;
+done:
+    cf_dataset_destroy_shard(&shard);
+    return status;
+}
+
+static cf_status fill_item_shard(const cf_grid *grid, const cf_shard *like, cf_shard *shard)
+{
+    cf_status status;
+
+    CF_TRY(copy_blocks(&like->items, &shard->users));
+    CF_TRY(place_shard(grid, like, shard));
+    shard->first_interaction = shard->first_item;
+    CF_TRY(create_own_numbers(shard->first_item, shard->n_items, &shard->train));
+    CF_TRY(create_own_numbers(shard->first_item, shard->n_items, &shard->train_by_item));
+    CF_TRY(create_empty_lists(shard->n_items, &shard->valid));
+    CF_TRY(create_empty_lists(shard->n_items, &shard->test));
+done:
+    return status;
+}
+
+cf_status cf_dataset_create_item_shard(const cf_grid *grid, const cf_shard *like, cf_shard **out)
+{
+    cf_shard *shard = NULL;
+    cf_status status = CF_ALLOC(shard, 1);
+
+    if (status == CF_OK) status = fill_item_shard(grid, like, shard);
+    CF_TRY(cf_par_agree(&grid->world, status));
+    *out = shard;
+    shard = NULL;
+done:
+    cf_dataset_destroy_shard(&shard);
+    return status;
+}

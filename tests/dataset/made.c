@@ -1,0 +1,139 @@
+/* Shards of users that the dataset does not have, and of items in the place of users. */
+#include "cf_test.h"
+
+#include "cf/dataset.h"
+
+enum { N_ITEMS = 11 };
+
+/* The items of the new users; the third has all, the fourth one. */
+static const cf_lists train = {4, (int64_t[]){0, 2, 5, 16, 17},
+                               (int64_t[]){3, 8, 0, 3, 10, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 9}};
+
+/* A shard that has no more than its items. */
+static cf_status create_like(const cf_grid *grid, cf_shard *like)
+{
+    cf_status status = cf_par_create_blocks(N_ITEMS, grid->n_rows, &like->items);
+
+    if (status != CF_OK) return status;
+    like->first_item = like->items.start[grid->my_row];
+    like->n_items = like->items.start[grid->my_row + 1] - like->first_item;
+    return CF_OK;
+}
+
+static bool has(int64_t user, int64_t item)
+{
+    return cf_contains_i64(train.index + train.start[user],
+                           train.start[user + 1] - train.start[user], item);
+}
+
+static void check_users(const cf_shard *shard)
+{
+    for (int64_t u = 0; u < shard->n_users; u++) {
+        const int64_t user = shard->first_user + u, *start = shard->train.start + u;
+        const int64_t size = train.start[user + 1] - train.start[user];
+
+        assert_int_equal(start[1] - start[0], size);
+        assert_memory_equal(shard->train.index + start[0], train.index + train.start[user],
+                            (size_t)size * sizeof(int64_t));
+        assert_int_equal(shard->valid.start[u + 1], 0);
+        assert_int_equal(shard->test.start[u + 1], 0);
+    }
+}
+
+static void check_items(const cf_shard *shard)
+{
+    const cf_lists *lists = &shard->train_by_item;
+    int64_t e = 0;
+
+    for (int64_t i = 0; i < shard->n_items; i++) {
+        assert_int_equal(lists->start[i], e);
+        for (int64_t u = 0; u < train.count; u++)
+            if (has(u, shard->first_item + i)) assert_int_equal(lists->index[e++], u);
+        assert_int_equal(lists->start[i + 1], e);
+    }
+}
+
+static void new_users_are_cut_into_blocks_on_the_same_items(void **state)
+{
+    (void)state;
+    for (int rows = 1; rows <= world.size; rows++) {
+        cf_grid *grid = NULL;
+        cf_shard like = {0}, *shard = NULL;
+
+        if (world.size % rows != 0) continue;
+        assert_ok(cf_par_create_grid(&world, rows, world.size / rows, &grid));
+        assert_ok(create_like(grid, &like));
+        assert_ok(cf_dataset_create_user_shard(grid, &like, &train, &shard));
+        assert_int_equal(shard->users.start[rows], train.count);
+        assert_int_equal(shard->n_users, shard->train.count);
+        assert_int_equal(shard->first_interaction, train.start[shard->first_user]);
+        assert_int_equal(shard->n_items, shard->train_by_item.count);
+        assert_memory_equal(shard->items.start, like.items.start,
+                            (size_t)(rows + 1) * sizeof(int64_t));
+        check_users(shard);
+        check_items(shard);
+        cf_dataset_destroy_shard(&shard);
+        cf_par_destroy_blocks(&like.items);
+        cf_par_destroy_grid(&grid);
+    }
+}
+
+static void items_have_themselves(void **state)
+{
+    cf_grid *grid = NULL;
+    cf_shard like = {0}, *shard = NULL;
+
+    (void)state;
+    assert_ok(cf_par_create_grid(&world, world.size, 1, &grid));
+    assert_ok(create_like(grid, &like));
+    assert_ok(cf_dataset_create_item_shard(grid, &like, &shard));
+    assert_int_equal(shard->first_user, like.first_item);
+    assert_int_equal(shard->n_users, like.n_items);
+    assert_int_equal(shard->users.start[world.size], N_ITEMS);
+    for (int64_t k = 0; k < shard->n_users; k++) {
+        assert_int_equal(shard->train.start[k + 1], k + 1);
+        assert_int_equal(shard->train.index[k], like.first_item + k);
+        assert_int_equal(shard->train_by_item.index[k], like.first_item + k);
+        assert_int_equal(shard->valid.start[k + 1], 0);
+    }
+    cf_dataset_destroy_shard(&shard);
+    cf_par_destroy_blocks(&like.items);
+    cf_par_destroy_grid(&grid);
+}
+
+/* ---- Failures ------------------------------------------------------------------------------- */
+
+typedef struct attempt {
+    cf_grid *grid;
+    cf_shard like, *shard;
+} attempt;
+
+static cf_status make_both(void *context)
+{
+    attempt *a = context;
+    cf_status status = cf_dataset_create_user_shard(a->grid, &a->like, &train, &a->shard);
+
+    cf_dataset_destroy_shard(&a->shard);
+    if (status == CF_OK) status = cf_dataset_create_item_shard(a->grid, &a->like, &a->shard);
+    cf_dataset_destroy_shard(&a->shard);
+    return status;
+}
+
+static void no_memory_on_one_rank_stops_every_rank(void **state)
+{
+    attempt a = {0};
+
+    (void)state;
+    assert_ok(cf_par_create_grid(&world, world.size, 1, &a.grid));
+    assert_ok(create_like(a.grid, &a.like));
+    cf_test_every_allocation(&(cf_test_trial){.attempt = make_both, .least = {15, 15}}, &a);
+    cf_par_destroy_blocks(&a.like.items);
+    cf_par_destroy_grid(&a.grid);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(new_users_are_cut_into_blocks_on_the_same_items),
+    cmocka_unit_test(items_have_themselves),
+    cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
+};
+CF_TEST_MAIN(tests)
