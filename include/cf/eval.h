@@ -95,6 +95,7 @@ extern const char *const cf_eval_metric_names[CF_N_METRICS]; /* "recall", "ndcg"
 typedef struct cf_metrics {
     int64_t n_users;           /* users with a positive */
     int64_t n_cold;            /* of these, users without train items: see cf_eval_warn_cold() */
+    int64_t n_positives;       /* positives of all n_users */
     int n_topk;                /* lengths of lists */
     int64_t topk[CF_MAX_TOPK]; /* n_topk, as in the options */
     double mean[CF_N_METRICS][CF_MAX_TOPK]; /* n_topk used of each row; 0 to 1 */
@@ -119,6 +120,53 @@ void cf_eval_warn_cold(int64_t n_cold, int64_t n_users);
 /** The value of a metric named as RecBole writes it: "NDCG@10", "recall@20". Local. Errors: USAGE
  * (unknown name, or @k with a k that is not in topk; lists the valid ones). */
 cf_status cf_eval_metric(const cf_metrics *metrics, const char *name, double *out);
+
+/* ---- More than means ---- */
+
+/** Groups. Users, by their number of train items; positives, by the number of train interactions of
+ * their item, and by its place in the order of popularity: the head is the first fifth of the items
+ * (rounded down; of equal numbers the lower item), the tail all others. A user is in one group, a
+ * positive in two. */
+enum { CF_EVAL_USER_GROUPS = 6, CF_EVAL_ITEM_GROUPS = 7 };
+enum { CF_EVAL_GROUPS = CF_EVAL_USER_GROUPS + CF_EVAL_ITEM_GROUPS };
+typedef struct cf_eval_group {
+    const char *kind, *name; /* "users", "items" or "popularity"; "4-7", "head" */
+    int64_t least, most;     /* interactions; of head and tail no limits */
+} cf_eval_group;
+extern const cf_eval_group cf_eval_groups[CF_EVAL_GROUPS]; /* those of users first */
+
+/** How the recommended items are spread over the catalogue; src/eval/groups.c has the formulas. */
+typedef enum cf_catalogue_metric {
+    CF_ITEM_COVERAGE,
+    CF_GINI_INDEX,
+    CF_AVERAGE_POPULARITY,
+    CF_N_CATALOGUE
+} cf_catalogue_metric;
+extern const char *const cf_eval_catalogue_names[CF_N_CATALOGUE]; /* RecBole's */
+
+/** What may be measured beside the means. Zeroed but for what is asked for; freed with
+ * cf_eval_destroy_detail(). */
+typedef struct cf_eval_detail {
+    bool groups;   /* fill `group` and `catalogue` */
+    bool per_user; /* fill n_users, users and values */
+    /** By index in cf_eval_groups. Of users: means over the group's users. Of positives: means over
+     * the users with a positive in the group, as if they had no other positives. The same on every
+     * rank. */
+    cf_metrics group[CF_EVAL_GROUPS];
+    double catalogue[CF_N_CATALOGUE][CF_MAX_TOPK]; /* n_topk used of each row; 0 without lists */
+    int64_t n_users; /* of this rank: users with a positive. No other rank has them */
+    int64_t *users;  /* n_users: global numbers, ascending; above those of all lower ranks */
+    double *values;  /* n_users x CF_N_METRICS x n_topk */
+} cf_eval_detail;
+
+/** cf_eval_run(), and what `detail` asks for (NULL: nothing). Its memory: n_items x (17 + 8 n_topk)
+ * bytes for groups, 8 CF_N_METRICS n_topk for each user of this rank. Collective. Errors: those of
+ * cf_eval_run(). */
+cf_status cf_eval_run_detailed(const cf_eval_scorer *scorer, cf_split split,
+                               const cf_eval_options *options, cf_eval_detail *detail,
+                               cf_metrics *out);
+/** Takes all zero bytes too. Local. */
+void cf_eval_destroy_detail(cf_eval_detail *detail);
 
 /* ---- Recommendations ---- */
 

@@ -5,6 +5,8 @@
  *   cli_files      outputs that would replace inputs
  *   cli_config     settings of a command, from file and --set
  *   cli_output     results on stdout: JSON, tables of metrics
+ *   cli_groups     metrics of groups
+ *   cli_per_user   metrics of each user
  *   cli_ids        lists of ids that people write
  *   cli_COMMAND    a command
  *   cli_run        the table of commands, their help, dispatch
@@ -134,6 +136,24 @@ cf_status cli_check_json(const cf_par *world, const json_t *object);
 /** Print one line of a result on stdout, shown by cf_text_show(). On rank 0. */
 void cli_print_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cli_print_metrics(const cf_metrics *metrics, const char *title);
+
+/** Write an id or title as it is, with blanks for the characters that separate columns and lines.
+ */
+void cli_write_name(FILE *file, const char *name);
+
+/* cli_groups.c: of a detail with `groups`. Local; JSON as cf_train_json_object(). */
+void cli_print_groups(const cf_eval_detail *detail);
+/** {"users": {"1-3": {"users": ..., "positives": ..., "recall@10": ...}, ...}, "items": ...,
+ * "popularity": ...}. */
+json_t *cli_groups_json(const cf_eval_detail *detail);
+/** {"itemcoverage@10": ..., ...}. */
+json_t *cli_catalogue_json(const cf_eval_detail *detail);
+
+/* cli_per_user.c */
+/** Write the metrics of each user of a detail with `per_user` into rank 0's output. Collective.
+ * Errors: IO, FORMAT, MEMORY. */
+cf_status cli_write_per_user(const cf_dataset *dataset, const cf_metrics *metrics,
+                             const cf_eval_detail *detail, cf_output *output);
 
 /* cli_ids.c */
 /** Read a file of one id a line. Local. Errors: IO, FORMAT, MEMORY. Free with

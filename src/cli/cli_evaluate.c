@@ -1,4 +1,5 @@
-/* evaluate: metrics of a trained model on the test or valid part.
+/* evaluate: metrics of a trained model on the test or valid part; if asked for, also of groups and
+ * of each user.
  *
  * Two protocols: history masked (items that the user has in train, and for test in valid, are not
  * ranked) or not masked (all items are ranked). Both may be requested at once. */
@@ -6,37 +7,64 @@
 
 #include <string.h>
 
-enum { MASKED = 1, UNMASKED = 2 };
+enum { MASKED = 1, UNMASKED = 2, BOTH = MASKED | UNMASKED };
 
-/* What to evaluate: a part, its name, and protocols (bits; 0: the run's). */
+/* What to evaluate, and the results: [0] with the history masked, [1] not masked. */
 typedef struct evaluation {
     cf_split split;
-    const char *name;
-    int protocols;
+    const char *name; /* of the part */
+    int protocols;    /* bits; 0: the run's */
+    bool groups;
+    const char *per_user; /* path; NULL: no text of each user */
+    cf_output output;     /* rank 0: that text */
+    cf_metrics metrics[2];
+    cf_eval_detail detail[2];
 } evaluation;
 
-/* --split and --protocol; without the latter, protocols are 0 until the run is known. */
-static cf_status read_evaluation(const cli_arguments *arguments, evaluation *out)
+static bool is_asked_for(const evaluation *e, int k)
 {
-    const char *split = cli_value(arguments, "split");
-    const char *protocol = cli_value(arguments, "protocol");
+    return (e->protocols & (k == 0 ? MASKED : UNMASKED)) != 0;
+}
 
-    *out = (evaluation){CF_SPLIT_TEST, "test", 0};
-    if (split != NULL && strcmp(split, "valid") == 0)
-        *out = (evaluation){CF_SPLIT_VALID, "valid", 0};
-    else if (split != NULL && strcmp(split, "test") != 0)
-        return CF_FAIL(CF_ERR_USAGE, "evaluate: --split: \"%.60s\" is not test or valid", split);
-    if (protocol == NULL) return CF_OK;
-    if (strcmp(protocol, "both") == 0)
-        out->protocols = MASKED | UNMASKED;
+/* ---- The command line ----------------------------------------------------------------------- */
+
+/* Without --protocol, protocols are 0 until the run is known. */
+static cf_status read_protocol(const char *protocol, int *out)
+{
+    if (protocol == NULL)
+        *out = 0;
+    else if (strcmp(protocol, "both") == 0)
+        *out = BOTH;
     else if (strcmp(protocol, "masked") == 0)
-        out->protocols = MASKED;
+        *out = MASKED;
     else if (strcmp(protocol, "unmasked") == 0)
-        out->protocols = UNMASKED;
+        *out = UNMASKED;
     else
         return CF_FAIL(CF_ERR_USAGE,
                        "evaluate: --protocol: \"%.60s\" is not masked, unmasked or both", protocol);
     return CF_OK;
+}
+
+static cf_status read_evaluation(const cli_arguments *arguments, evaluation *out)
+{
+    const char *split = cli_value(arguments, "split");
+    const bool is_valid = split != NULL && strcmp(split, "valid") == 0;
+    cf_status status;
+
+    CF_REQUIRE(split == NULL || is_valid || strcmp(split, "test") == 0, CF_ERR_USAGE,
+               "evaluate: --split: \"%.60s\" is not test or valid", split);
+    out->split = is_valid ? CF_SPLIT_VALID : CF_SPLIT_TEST;
+    out->name = is_valid ? "valid" : "test";
+    out->groups = cli_value(arguments, "groups") != NULL;
+    out->per_user = cli_value(arguments, "per-user");
+    CF_TRY(read_protocol(cli_value(arguments, "protocol"), &out->protocols));
+    CF_REQUIRE(out->per_user == NULL || out->protocols != BOTH, CF_ERR_USAGE,
+               "evaluate: --per-user is of one protocol: --protocol masked or unmasked");
+    CF_REQUIRE(out->per_user == NULL || strcmp(out->per_user, "-") != 0 || !arguments->json,
+               CF_ERR_USAGE,
+               "evaluate: --per-user - and --json are both standard output: give one a file");
+done:
+    return status;
 }
 
 /* Replace the run's lengths of lists. Local. */
@@ -53,37 +81,64 @@ done:
     return status;
 }
 
-/* A table for each requested protocol. */
-static void print_metrics(const evaluation *e, const cf_metrics metrics[2])
+/* ---- Results -------------------------------------------------------------------------------- */
+
+/* A table for each requested protocol, and those of its groups. */
+static void print_metrics(const evaluation *e)
 {
     static const char *const protocol[] = {"history masked", "history not masked"};
 
-    for (int k = 0; k < 2; k++)
-        if (e->protocols & (k == 0 ? MASKED : UNMASKED)) {
-            char title[64];
+    for (int k = 0; k < 2; k++) {
+        char title[64];
 
-            snprintf(title, sizeof title, "%s, %s", e->name, protocol[k]);
-            cli_print_metrics(&metrics[k], title);
-        }
+        if (!is_asked_for(e, k)) continue;
+        snprintf(title, sizeof title, "%s, %s", e->name, protocol[k]);
+        cli_print_metrics(&e->metrics[k], title);
+        if (e->groups) cli_print_groups(&e->detail[k]);
+    }
+}
+
+/* The results of protocol k, `suffix` after their names. */
+static void set_results(const evaluation *e, int k, const char *suffix, json_t **object)
+{
+    char name[64];
+
+    snprintf(name, sizeof name, "%s%s", e->name, suffix);
+    cf_train_json_set(object, name, cf_train_metrics_json(&e->metrics[k]));
+    if (!e->groups) return;
+    snprintf(name, sizeof name, "groups%s", suffix);
+    cf_train_json_set(object, name, cli_groups_json(&e->detail[k]));
+    snprintf(name, sizeof name, "catalogue%s", suffix);
+    cf_train_json_set(object, name, cli_catalogue_json(&e->detail[k]));
 }
 
 /* {"test": {...}, "protocol": ..., "users": ...}; of both protocols also "test_unmasked". */
-static json_t *metrics_json(const evaluation *e, const cf_metrics metrics[2])
+static json_t *metrics_json(const evaluation *e)
 {
-    bool both = e->protocols == (MASKED | UNMASKED);
-    const cf_metrics *first = &metrics[e->protocols & MASKED ? 0 : 1]; /* under the plain name */
+    const int first = e->protocols & MASKED ? 0 : 1; /* under the plain names */
     json_t *object = json_object();
-    char name[32];
 
-    cf_train_json_set(&object, e->name, cf_train_metrics_json(first));
-    snprintf(name, sizeof name, "%s_unmasked", e->name);
-    if (both) cf_train_json_set(&object, name, cf_train_metrics_json(&metrics[1]));
+    set_results(e, first, "", &object);
+    if (e->protocols == BOTH) set_results(e, 1, "_unmasked", &object);
     cf_train_json_set(&object, "protocol",
-                      json_string(both                    ? "both"
-                                  : e->protocols & MASKED ? "masked"
-                                                          : "unmasked"));
-    cf_train_json_set(&object, "users", json_integer((json_int_t)first->n_users));
+                      json_string(e->protocols == BOTH     ? "both"
+                                  : e->protocols == MASKED ? "masked"
+                                                           : "unmasked"));
+    cf_train_json_set(&object, "users", json_integer((json_int_t)e->metrics[first].n_users));
     return object;
+}
+
+/* Write the text of each user, and publish it. Collective. */
+static cf_status write_per_user(evaluation *e, const cf_dataset *dataset)
+{
+    const int k = e->protocols == MASKED ? 0 : 1;
+    const bool root = dataset->world->rank == 0;
+    cf_status status;
+
+    CF_TRY(cli_write_per_user(dataset, &e->metrics[k], &e->detail[k], &e->output));
+    CF_TRY(cf_par_agree(dataset->world, root ? cf_output_commit(&e->output) : CF_OK));
+done:
+    return status;
 }
 
 /* Only if --profile is given: a file of each phase's seconds and bytes. Collective. */
@@ -94,6 +149,18 @@ static cf_status write_profile(const cf_trained *trained, const char *path)
 
     return path != NULL ? cf_train_write_profile(&context, path) : CF_OK;
 }
+
+/* A text of each user that goes straight to standard output is the result: the metrics are not
+ * printed behind it. Collective. */
+static cf_status print_results(const evaluation *e, const cf_par *world, bool as_json)
+{
+    if (as_json) return cli_print_json(world, world->rank == 0 ? metrics_json(e) : NULL);
+    if (world->rank == 0 && (e->per_user == NULL || strcmp(e->per_user, "-") != 0))
+        print_metrics(e);
+    return CF_OK;
+}
+
+/* ---- The command ---------------------------------------------------------------------------- */
 
 /* Load the model, with the lists of --topk. Its phase is input, for the profile. Collective. */
 static cf_status load_model(const cf_par *world, const cli_arguments *arguments, cf_trained **out)
@@ -108,10 +175,8 @@ done:
     return status;
 }
 
-/* metrics[0] with the history masked, metrics[1] not masked; one that is not asked for stays as it
- * is. Collective. */
-static cf_status measure(const evaluation *e, const cf_trained *trained,
-                         const cf_eval_options *options, cf_metrics metrics[2])
+/* Each protocol that is asked for. Collective. */
+static cf_status measure(evaluation *e, const cf_trained *trained, const cf_eval_options *options)
 {
     const cf_phase before = cf_par_set_phase(CF_PHASE_EVALUATION);
     cf_eval_options own = *options;
@@ -119,21 +184,32 @@ static cf_status measure(const evaluation *e, const cf_trained *trained,
 
     for (int k = 0; k < 2 && status == CF_OK; k++) {
         own.mask_history = k == 0;
-        if (e->protocols & (own.mask_history ? MASKED : UNMASKED))
-            status = cf_eval_run(&trained->scorer, e->split, &own, &metrics[k]);
+        e->detail[k].groups = e->groups;
+        e->detail[k].per_user = e->per_user != NULL;
+        if (is_asked_for(e, k))
+            status = cf_eval_run_detailed(&trained->scorer, e->split, &own, &e->detail[k],
+                                          &e->metrics[k]);
     }
     cf_par_restore_phase(before);
     return status;
+}
+
+/* The text of each user is opened before the ranking, which may take long: a folder that cannot be
+ * written is found at once. Collective. */
+static cf_status open_per_user(const cf_par *world, evaluation *e)
+{
+    const bool opens = e->per_user != NULL && world->rank == 0;
+
+    return cf_par_agree(world, opens ? cf_output_open(&e->output, e->per_user) : CF_OK);
 }
 
 /* The command line is checked before anything is read, and an empty part is an error: its metrics
  * would be zeros that look like results. */
 static cf_status run_evaluate(const cf_par *world, const cli_arguments *arguments)
 {
-    cf_metrics metrics[2] = {0};
     cf_trained *trained = NULL;
     cf_eval_options options;
-    evaluation e;
+    evaluation e = {0};
     cf_status status;
 
     CF_TRY(read_evaluation(arguments, &e));
@@ -143,15 +219,17 @@ static cf_status run_evaluate(const cf_par *world, const cli_arguments *argument
                CF_ERR_FORMAT, "%s: has no %s part", cli_value(arguments, "data"), e.name);
     CF_TRY(cf_eval_read_options(trained->config, &options));
     if (e.protocols == 0) e.protocols = options.mask_history ? MASKED : UNMASKED;
-    CF_TRY(measure(&e, trained, &options, metrics));
-    cf_eval_warn_cold(cf_max(metrics[0].n_cold, metrics[1].n_cold),
-                      cf_max(metrics[0].n_users, metrics[1].n_users));
+    CF_TRY(open_per_user(world, &e));
+    CF_TRY(measure(&e, trained, &options));
+    cf_eval_warn_cold(cf_max(e.metrics[0].n_cold, e.metrics[1].n_cold),
+                      cf_max(e.metrics[0].n_users, e.metrics[1].n_users));
+    if (e.per_user != NULL) CF_TRY(write_per_user(&e, trained->dataset));
     CF_TRY(write_profile(trained, cli_value(arguments, "profile")));
-    if (arguments->json)
-        CF_TRY(cli_print_json(world, world->rank == 0 ? metrics_json(&e, metrics) : NULL));
-    else if (world->rank == 0)
-        print_metrics(&e, metrics);
+    CF_TRY(print_results(&e, world, arguments->json));
 done:
+    cf_output_close(&e.output);
+    for (int k = 0; k < 2; k++)
+        cf_eval_destroy_detail(&e.detail[k]);
     cf_train_unload(&trained);
     return status;
 }
@@ -162,6 +240,10 @@ static const cli_option evaluate_options[] = {
     {"protocol", "masked|unmasked|both",
      "masked: rank no item that the user has already; default: as in the run", false, CLI_VALUE},
     {"topk", "K,...", "lengths of the lists; default: as in the run", false, CLI_VALUE},
+    {"groups", NULL, "also metrics by train interactions of users and items, and of the catalogue",
+     false, CLI_FLAG},
+    {"per-user", "FILE.tsv", "write each user's metrics; - is standard output, without the means",
+     false, CLI_OUTPUT},
     {"profile", "FILE.json", "write seconds and bytes sent of each rank, by phase", false,
      CLI_OUTPUT},
     {0}};

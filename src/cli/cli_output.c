@@ -45,6 +45,12 @@ void cli_print_line(const char *format, ...)
     puts(cf_text_show(text, shown, sizeof shown));
 }
 
+void cli_write_name(FILE *file, const char *name)
+{
+    for (; *name; name++)
+        putc(*name == '\t' || *name == '\n' || *name == '\r' ? ' ' : *name, file);
+}
+
 /* A line for each metric, a column for each length of the list. */
 void cli_print_metrics(const cf_metrics *metrics, const char *title)
 {

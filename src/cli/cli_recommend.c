@@ -229,13 +229,6 @@ done:
 
 /* ---- The text ------------------------------------------------------------------------------- */
 
-/* An id or title as it is, with blanks for the characters that separate columns and lines. */
-static void write_name(FILE *file, const char *name)
-{
-    for (; *name; name++)
-        putc(*name == '\t' || *name == '\n' || *name == '\r' ? ' ' : *name, file);
-}
-
 /* The lines of one user from its record; items of -1 end a list that is shorter than k. */
 static void write_user(FILE *file, const char *user, const cf_strings names[2], const void *record,
                        int64_t k)
@@ -244,11 +237,11 @@ static void write_user(FILE *file, const char *user, const cf_strings names[2], 
     const float *scores = (const float *)(const void *)(items + k);
 
     for (int64_t n = 0; n < k && items[n] >= 0; n++) {
-        write_name(file, user);
+        cli_write_name(file, user);
         fprintf(file, "\t%lld\t", (long long)n + 1);
-        write_name(file, names[0].bytes + names[0].start[items[n]]);
+        cli_write_name(file, names[0].bytes + names[0].start[items[n]]);
         fprintf(file, "\t%.7g\t", (double)scores[n]);
-        write_name(file, names[1].bytes + names[1].start[items[n]]);
+        cli_write_name(file, names[1].bytes + names[1].start[items[n]]);
         putc('\n', file);
     }
 }

@@ -23,6 +23,8 @@ cf_status eval_gather_item_counts(const cf_grid *grid, const cf_shard *shard, in
                          b);
     }
     *out = counts;
+    counts = NULL;
 done:
+    cf_free(&counts);
     return status;
 }
