@@ -31,6 +31,7 @@ typedef struct cf_ingest_options {
     bool by_time;                /* order interactions by time before the split; else at random */
     bool by_ratio;               /* split by ratios; else leave one out */
     double ratios[3];            /* train, valid, test; sum 1 */
+    bool keeps_last;             /* of repeats keep the last; else the first */
     bool missing_is_error;       /* refuse items without a vector */
     const char *embedding_model; /* name of the language model, for the dataset file */
     int64_t seed;                /* of the random order */

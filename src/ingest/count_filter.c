@@ -3,31 +3,13 @@
  * A round counts the interactions of each user and each item, then drops those of users and items
  * outside their intervals. Dropping changes the counts, so rounds repeat until one drops nothing. A
  * user's interactions are all on one rank. An item's are on many: their counts are summed by the
- * item's owner and fetched back. At the end users and items without interactions lose their
- * numbers. */
+ * item's owner and fetched back. */
 #include "split.h"
 
-#include <math.h>
 #include <string.h>
 
-/* The counts of a round. */
-typedef struct round_counts {
-    int64_t *users;       /* of the users of my block */
-    int64_t *local_items; /* of the listed items, in my interactions */
-    int64_t *my_items;    /* of the items of my block, in all interactions */
-    uint64_t *items;      /* of the listed items, in all interactions */
-} round_counts;
-
-static void free_counts(round_counts *c)
-{
-    cf_free(&c->users);
-    cf_free(&c->local_items);
-    cf_free(&c->my_items);
-    cf_free(&c->items);
-}
-
 /* Count users and items anew, over all ranks. */
-static cf_status count_interactions(const ingest_interactions *inter, round_counts *c)
+static cf_status count_interactions(const ingest_interactions *inter, ingest_counts *c)
 {
     const size_t size = sizeof(int64_t);
     cf_status status;
@@ -48,7 +30,7 @@ done:
 
 /* Drop interactions of users and items outside their intervals. Returns how many all ranks drop. */
 static int64_t drop_by_counts(const cf_par *world, const cf_ingest_options *options,
-                              const round_counts *c, ingest_interactions *inter)
+                              const ingest_counts *c, ingest_interactions *inter)
 {
     int64_t kept = 0, before, dropped;
 
@@ -59,7 +41,7 @@ static int64_t drop_by_counts(const cf_par *world, const cf_ingest_options *opti
 
         if (ingest_is_in_intervals(&options->user_count, of_user) &&
             ingest_is_in_intervals(&options->item_count, of_item))
-            ingest_keep_interaction(inter, e, kept++);
+            ingest_copy_interaction(inter, e, inter, kept++);
     }
     cf_par_exscan(world, inter->count - kept, &before, &dropped);
     inter->n_filtered += inter->count - kept;
@@ -67,81 +49,16 @@ static int64_t drop_by_counts(const cf_par *world, const cf_ingest_options *opti
     return dropped;
 }
 
-/* The new global numbers of the listed items, from their owners: `my_items` has those of the items
- * of my block. */
-static cf_status fetch_new_items(const ingest_interactions *inter, const uint32_t *my_items,
-                                 int64_t n_my_items, uint32_t *out)
+cf_status ingest_filter_counts(const cf_par *world, const cf_ingest_options *options,
+                               ingest_counts *counts, ingest_interactions *inter)
 {
-    const cf_par *world = inter->index.world;
-    uint64_t *wide = NULL, *fetched = NULL;
+    int64_t dropped;
     cf_status status;
 
-    CF_TRY(cf_par_agree(world, CF_ALLOC(wide, n_my_items)));
-    for (int64_t k = 0; k < n_my_items; k++)
-        wide[k] = my_items[k];
-    CF_TRY(ingest_fetch_item_values(&inter->index, wide, &fetched));
-    for (int64_t k = 0; k < inter->index.count; k++)
-        out[k] = (uint32_t)fetched[k];
-done:
-    cf_free(&wide);
-    cf_free(&fetched);
-    return status;
-}
-
-/* Partition the remaining ids again. Blocks are to be of equal work; and without the dropped ids,
- * all may be decimal numbers, which have another order. `c`: the counts of the last round. */
-static cf_status renumber_remaining(const cf_par *world, const round_counts *c,
-                                    ingest_interactions *inter)
-{
-    ingest_id_partition users = inter->users, items = inter->items;
-    uint32_t *my_items = NULL;
-    ingest_new_numbers new = {0};
-    cf_status status = CF_ALLOC(new.users, users.ids.count);
-
-    inter->users = inter->items = (ingest_id_partition){0};
-    if (status == CF_OK) status = CF_ALLOC(new.items, inter->index.count);
-    if (status == CF_OK) status = CF_ALLOC(my_items, items.ids.count);
-    CF_TRY(cf_par_agree(world, status));
-    CF_TRY(ingest_create_id_partition(world, &users.ids, c->users, new.users, &inter->users));
-    CF_TRY(ingest_create_id_partition(world, &items.ids, c->my_items, my_items, &inter->items));
-    CF_TRY(fetch_new_items(inter, my_items, items.ids.count, new.items));
-    ingest_destroy_item_index(&inter->index);
-    CF_TRY(ingest_apply_numbers(world, &new, inter));
-done:
-    ingest_destroy_id_partition(&users);
-    ingest_destroy_id_partition(&items);
-    cf_free(&my_items);
-    cf_free(&new.users);
-    cf_free(&new.items);
-    return status;
-}
-
-/* True if the intervals hold all counts there are; counts begin at 1. */
-static bool holds_all_counts(const cf_ingest_intervals *intervals)
-{
-    return intervals->part[0].low <= 0 && intervals->part[0].high == INFINITY;
-}
-
-/* With the default intervals, which hold every count, nothing is to be done. */
-cf_status ingest_filter_counts(const cf_par *world, const cf_ingest_options *options,
-                               ingest_interactions *inter)
-{
-    round_counts c = {0};
-    int64_t dropped = 0, dropped_now;
-    cf_status status = CF_OK;
-
-    if (holds_all_counts(&options->user_count) && holds_all_counts(&options->item_count)) goto done;
-    status = CF_ALLOC(c.users, inter->users.ids.count);
-    if (status == CF_OK) status = CF_ALLOC(c.local_items, inter->index.count);
-    if (status == CF_OK) status = CF_ALLOC(c.my_items, inter->items.ids.count);
-    CF_TRY(cf_par_agree(world, status));
     do {
-        CF_TRY(count_interactions(inter, &c));
-        dropped_now = drop_by_counts(world, options, &c, inter);
-        dropped += dropped_now;
-    } while (dropped_now > 0);
-    if (dropped > 0) CF_TRY(renumber_remaining(world, &c, inter));
+        CF_TRY(count_interactions(inter, counts));
+        dropped = drop_by_counts(world, options, counts, inter);
+    } while (dropped > 0);
 done:
-    free_counts(&c);
     return status;
 }

@@ -43,14 +43,15 @@ static int64_t predict_capacity(const ingest_interactions *inter)
 static cf_status grow_interactions(ingest_interactions *inter)
 {
     const int64_t capacity = predict_capacity(inter);
+    const int words = inter->key_words;
     const size_t bytes = (size_t)inter->count * sizeof(uint64_t);
     uint64_t *pairs = NULL, *keys = NULL;
     cf_status status;
 
     CF_TRY(CF_ALLOC(pairs, capacity));
-    if (inter->has_keys) CF_TRY(CF_ALLOC(keys, capacity));
+    if (words > 0) CF_TRY(CF_ALLOC(keys, capacity * words));
     if (inter->count > 0) memcpy(pairs, inter->pairs, bytes);
-    if (inter->keys != NULL) memcpy(keys, inter->keys, bytes);
+    if (inter->keys != NULL) memcpy(keys, inter->keys, bytes * (size_t)words);
     swap(&inter->pairs, &pairs);
     swap(&inter->keys, &keys);
     inter->capacity = capacity;
@@ -61,13 +62,14 @@ done:
 }
 
 cf_status ingest_append_interaction(ingest_interactions *inter, int64_t user, int64_t item,
-                                    uint64_t key)
+                                    const ingest_key *key)
 {
     if (inter->count == inter->capacity) {
         cf_status status = grow_interactions(inter);
         if (status != CF_OK) return status;
     }
-    if (inter->keys != NULL) inter->keys[inter->count] = key;
+    if (inter->key_words == 2) inter->keys[2 * inter->count] = key->time;
+    if (inter->key_words > 0) *ingest_place_of(inter, inter->count) = key->place;
     inter->pairs[inter->count++] = ingest_pair((uint32_t)user, (uint32_t)item);
     return CF_OK;
 }

@@ -8,6 +8,32 @@
 
 /* ---- Interactions (interactions.c) ----------------------------------------------------------- */
 
+/** The parts of a split, in this order everywhere. */
+enum { INGEST_NO_PART = -1, INGEST_TRAIN = 0, INGEST_VALID = 1, INGEST_TEST = 2 };
+
+/** What orders the interactions of a user: times that tie keep the order of the file. */
+typedef struct ingest_key {
+    uint64_t time;  /* bits whose unsigned order is the order of times */
+    uint64_t place; /* from the top: 2 bits for the part of a given split; 61 for a number that
+                       ascends with the lines of the file; 1 if val_interval rejects it */
+} ingest_key;
+
+enum { INGEST_PART_SHIFT = 62 };
+
+static inline uint64_t ingest_make_place(int part, int64_t line, bool rejected)
+{
+    return (uint64_t)(part == INGEST_NO_PART ? 0 : part) << INGEST_PART_SHIFT |
+           (uint64_t)line << 1 | rejected;
+}
+static inline int ingest_part_of_place(uint64_t place)
+{
+    return (int)(place >> INGEST_PART_SHIFT);
+}
+static inline bool ingest_is_rejected(uint64_t place)
+{
+    return place & 1;
+}
+
 /**
  * Interactions of this rank: pairs with the user's number in the upper half and the item's in the
  * lower half.
@@ -21,9 +47,9 @@ typedef struct ingest_interactions {
     ingest_id_partition users, items;   /* afterwards */
     ingest_item_index index;            /* afterwards */
     uint64_t *pairs;                    /* count */
-    uint64_t *keys; /* count: the time, as bits whose unsigned order is the order of time; or the
-                       part of a given split; NULL if the split needs neither, or count is 0 */
-    bool has_keys;
+    uint64_t *keys;                     /* count x key_words: see ingest_key; NULL if count is 0 */
+    int key_words;   /* 2: time and place; 1: place alone; 0: their order is irrelevant */
+    bool keeps_last; /* of repeats the last one is kept, else the first */
     int64_t count, capacity;
     int64_t n_lines, n_filtered, n_duplicates; /* of this rank: read; dropped by intervals; dropped
                                                   as repeats */
@@ -35,12 +61,31 @@ typedef struct ingest_interactions {
 
 /** Append an interaction, by the numbers of its ids in user_ids and item_ids. Errors: MEMORY. */
 cf_status ingest_append_interaction(ingest_interactions *inter, int64_t user, int64_t item,
-                                    uint64_t key);
-/** Copy interaction `from` to index `to`. */
-static inline void ingest_keep_interaction(ingest_interactions *inter, int64_t from, int64_t to)
+                                    const ingest_key *key);
+/** Copy interaction `from_at` of `from` to index `to_at` of `to`, which may be the same. */
+static inline void ingest_copy_interaction(const ingest_interactions *from, int64_t from_at,
+                                           ingest_interactions *to, int64_t to_at)
 {
-    inter->pairs[to] = inter->pairs[from];
-    if (inter->keys) inter->keys[to] = inter->keys[from];
+    to->pairs[to_at] = from->pairs[from_at];
+    for (int w = 0; w < from->key_words; w++)
+        to->keys[to_at * from->key_words + w] = from->keys[from_at * from->key_words + w];
+}
+/** The place of interaction e, if there are keys. */
+static inline uint64_t *ingest_place_of(const ingest_interactions *inter, int64_t e)
+{
+    return &inter->keys[(e + 1) * inter->key_words - 1];
+}
+/** The time of interaction e, if there are two words. */
+static inline uint64_t ingest_time_of(const ingest_interactions *inter, int64_t e)
+{
+    return inter->keys[e * inter->key_words];
+}
+/** True if interaction a comes before b in the order of time, then of the files. */
+static inline bool ingest_is_before(const ingest_interactions *inter, int64_t a, int64_t b)
+{
+    if (inter->key_words == 2 && ingest_time_of(inter, a) != ingest_time_of(inter, b))
+        return ingest_time_of(inter, a) < ingest_time_of(inter, b);
+    return *ingest_place_of(inter, a) < *ingest_place_of(inter, b);
 }
 void ingest_destroy_interactions(ingest_interactions *inter);
 
@@ -53,7 +98,8 @@ typedef struct ingest_queue {
     ingest_interactions *inter; /* where they go; borrowed */
     int64_t first, next;        /* pairs first .. next - 1 wait, at their number modulo the size */
     struct ingest_queued_pair {
-        uint64_t key, user_hash, item_hash;
+        ingest_key key;
+        uint64_t user_hash, item_hash;
         int64_t user_length, item_length;
         char user[INGEST_QUEUE_BYTES], item[INGEST_QUEUE_BYTES];
     } pair[INGEST_QUEUE_SIZE];
@@ -62,16 +108,16 @@ typedef struct ingest_queue {
 /** Add an interaction by its ids, now or with a later call. The order of interactions is lost.
  * Errors: MEMORY, FORMAT (too many ids). */
 cf_status ingest_enqueue_pair(ingest_queue *queue, const ingest_field *user,
-                              const ingest_field *item, uint64_t key);
+                              const ingest_field *item, const ingest_key *key);
 /** Add all that wait. Errors: as above. */
 cf_status ingest_flush_queue(ingest_queue *queue);
 
 /* ---- Files (read_interactions.c) ------------------------------------------------------------- */
 
-/** The parts of a split, in this order everywhere. */
-enum { INGEST_NO_PART = -1, INGEST_TRAIN = 0, INGEST_VALID = 1, INGEST_TEST = 2 };
-
-/** Append this rank's range of a file of either format. `part` becomes the key of its interactions,
- * unless it is INGEST_NO_PART. Errors: IO, FORMAT, MEMORY. */
+/** Append this rank's range of a file of either format. `part`: the part of a given split that it
+ * is, or INGEST_NO_PART. Errors: IO, FORMAT, MEMORY. */
 cf_status ingest_read_interactions(const cf_par *world, const cf_ingest_options *options,
                                    const ingest_file *file, int part, ingest_interactions *inter);
+/** The bits of a time, changed so that their unsigned order is the order of times: invert negative
+ * ones, set the top bit of the others. Adding 0 turns -0 into 0. */
+uint64_t ingest_time_bits(double time);

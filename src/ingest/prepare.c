@@ -137,7 +137,7 @@ static cf_status arrange_interactions(prepare_job *job)
     int64_t after;
     cf_status status;
 
-    CF_TRY(ingest_filter_counts(job->world, job->options, inter));
+    CF_TRY(ingest_filter(job->world, job->options, inter));
     after = sum_all(job, inter->count);
     CF_REQUIRE(after > 0, CF_ERR_FORMAT, "%s: the filters leave no interactions",
                interactions_path(job));

@@ -24,7 +24,7 @@
 
 /* Number both ids and append the interaction. `hashes` and `ids`: of user and item. */
 static cf_status add_pair(ingest_interactions *inter, const uint64_t hashes[2],
-                          const ingest_field ids[2], uint64_t key)
+                          const ingest_field ids[2], const ingest_key *key)
 {
     int64_t user, item;
     cf_status status;
@@ -46,7 +46,7 @@ static cf_status drain_queue(ingest_queue *queue, int64_t left)
 
         CF_TRY(add_pair(queue->inter, (uint64_t[2]){p->user_hash, p->item_hash},
                         (ingest_field[2]){{p->user, p->user_length}, {p->item, p->item_length}},
-                        p->key));
+                        &p->key));
     }
 done:
     return status;
@@ -64,7 +64,7 @@ static void copy_id(char *to, const ingest_field *id)
 /* Prefetch a pair's slots and let it wait. A pair with an id too long for an entry is added at
  * once, after all that wait. */
 static cf_status enqueue(ingest_queue *queue, const ingest_field *user, const ingest_field *item,
-                         uint64_t key)
+                         const ingest_key *key)
 {
     const uint64_t hashes[2] = {ingest_hash(user->text, user->length),
                                 ingest_hash(item->text, item->length)};
@@ -77,7 +77,7 @@ static cf_status enqueue(ingest_queue *queue, const ingest_field *user, const in
     ingest_prefetch_id(&queue->inter->user_ids, hashes[0]);
     ingest_prefetch_id(&queue->inter->item_ids, hashes[1]);
     p = &queue->pair[queue->next++ % INGEST_QUEUE_SIZE];
-    p->key = key;
+    p->key = *key;
     p->user_hash = hashes[0];
     p->item_hash = hashes[1];
     p->user_length = user->length;
@@ -91,7 +91,7 @@ done:
 /* A pair of known small numbers need not wait: its look-up is two loads from small arrays. That it
  * overtakes the pairs in the queue is irrelevant, since interactions are sorted later. */
 cf_status ingest_enqueue_pair(ingest_queue *queue, const ingest_field *user,
-                              const ingest_field *item, uint64_t key)
+                              const ingest_field *item, const ingest_key *key)
 {
     const int64_t known_user = ingest_find_small_id(&queue->inter->user_ids, user),
                   known_item = ingest_find_small_id(&queue->inter->item_ids, item);

@@ -4,9 +4,9 @@
  *   LightGCN  no header; whole numbers "user item item ...", any number of items a line
  *
  * A file is LightGCN's if its first line has only digits and spaces. Each rank reads its byte range
- * and appends pairs of local numbers, with the time or the part of a given split as key. Values
- * outside val_interval are dropped here; everything else is filtered later, when interactions are
- * with the owners of their users. */
+ * and appends pairs of local numbers, with the time and the place in the files as key. An
+ * interaction with a value outside val_interval is marked here; all are filtered later, when they
+ * are with the owners of their users and repeats are gone. */
 #include "split.h"
 
 #include <inttypes.h>
@@ -49,6 +49,8 @@ static cf_status find_columns(const interaction_source *from, const ingest_recor
     if (needs_time(from))
         CF_TRY(ingest_require_column(records, options->time_field, "float", "order: time",
                                      &out->time));
+    else if (from->inter->key_words == 2) /* repeats are compared by time, if there are times */
+        CF_TRY(ingest_find_column(records, options->time_field, "float", &out->time));
     for (int k = 0; k < options->n_filters; k++)
         CF_TRY(ingest_require_column(records, options->filter_field[k], "float", "val_interval",
                                      &out->filter[k]));
@@ -58,32 +60,30 @@ done:
     return status;
 }
 
-/* The bits of a double, changed so that their unsigned order is the order of the numbers: invert
- * negative ones, set the top bit of the others. Adding 0 turns -0 into 0. */
-static uint64_t sortable_bits(double value)
+uint64_t ingest_time_bits(double time)
 {
     uint64_t bits;
 
-    value += 0.0;
-    memcpy(&bits, &value, sizeof bits);
+    time += 0.0;
+    memcpy(&bits, &time, sizeof bits);
     return bits >> 63 ? ~bits : bits | UINT64_C(1) << 63;
 }
 
-/* Parse the numbers of a record: its time becomes the key, and val_interval may reject it. */
+/* Parse the numbers of a record: its time, and whether val_interval rejects it. */
 static cf_status read_numbers(const cf_ingest_options *options, const ingest_records *records,
-                              const interaction_columns *at, uint64_t *key, bool *kept)
+                              const interaction_columns *at, uint64_t *time, bool *rejected)
 {
     double value;
     cf_status status = CF_OK;
 
     if (at->time >= 0) {
         CF_TRY(ingest_read_time(records, at->time, &value));
-        *key = sortable_bits(value);
+        *time = ingest_time_bits(value);
     }
     for (int k = 0; k < options->n_filters; k++) {
         CF_TRY((at->has_times[k] ? ingest_read_time : ingest_read_number)(records, at->filter[k],
                                                                           &value));
-        *kept = *kept && ingest_is_in_intervals(&options->filter[k], value);
+        *rejected = *rejected || !ingest_is_in_intervals(&options->filter[k], value);
     }
 done:
     return status;
@@ -107,23 +107,17 @@ static cf_status read_records(void *context, ingest_range *range)
     inter->n_before = inter->count;
     CF_TRY(find_columns(from, &records, &at));
     for (;;) {
-        uint64_t key = 0;
-        bool kept = true;
+        ingest_key key = {0};
+        bool rejected = false;
 
         CF_TRY(ingest_next_record(&records, &more));
         if (!more) break;
-        inter->n_lines++;
         CF_TRY(ingest_check_id(&records, at.user));
         CF_TRY(ingest_check_id(&records, at.item));
-        CF_TRY(read_numbers(options, &records, &at, &key, &kept));
-        if (from->part != INGEST_NO_PART) key = (uint64_t)from->part;
-        /* A dropped line is checked like the others: the error of a file does not depend on
-         * filters. */
-        if (kept)
-            CF_TRY(ingest_enqueue_pair(&queue, &records.fields[at.user], &records.fields[at.item],
-                                       key));
-        else
-            inter->n_filtered++;
+        CF_TRY(read_numbers(options, &records, &at, &key.time, &rejected));
+        key.place = ingest_make_place(from->part, inter->n_lines++, rejected);
+        CF_TRY(
+            ingest_enqueue_pair(&queue, &records.fields[at.user], &records.fields[at.item], &key));
     }
     CF_TRY(ingest_flush_queue(&queue));
 done:
@@ -173,10 +167,10 @@ static cf_status number_id(ingest_id_table *table, const ingest_field *id, int64
 static cf_status read_lightgcn_line(const interaction_source *from, const ingest_text *text,
                                     char *line)
 {
-    const uint64_t key = from->part == INGEST_NO_PART ? 0 : (uint64_t)from->part;
     ingest_interactions *inter = from->inter;
     int64_t user = 0, item;
     ingest_field id;
+    ingest_key key = {0};
     cf_status status = CF_OK;
 
     for (int column = 1;; column++) {
@@ -187,8 +181,8 @@ static cf_status read_lightgcn_line(const interaction_source *from, const ingest
             continue;
         }
         CF_TRY(number_id(&inter->item_ids, &id, &item));
-        CF_TRY(ingest_append_interaction(inter, user, item, key));
-        inter->n_lines++;
+        key.place = ingest_make_place(from->part, inter->n_lines++, false);
+        CF_TRY(ingest_append_interaction(inter, user, item, &key));
     }
 done:
     return status;
@@ -250,7 +244,15 @@ static cf_status check_lightgcn(const interaction_source *from)
     return CF_OK;
 }
 
-/* All ranks open the file to tell its format; each then reads its own range. */
+/* Count the places of the newest file's interactions from the first of all ranks. */
+static void move_places(ingest_interactions *inter, int64_t shift)
+{
+    for (int64_t e = inter->n_before; inter->key_words > 0 && e < inter->count; e++)
+        *ingest_place_of(inter, e) += (uint64_t)shift << 1;
+}
+
+/* All ranks open the file to tell its format; each then reads its own range. A place counts the
+ * interactions of this rank first, and then those of all ranks before it too. */
 cf_status ingest_read_interactions(const cf_par *world, const cf_ingest_options *options,
                                    const ingest_file *file, int part, ingest_interactions *inter)
 {
@@ -261,7 +263,10 @@ cf_status ingest_read_interactions(const cf_par *world, const cf_ingest_options 
     cf_status status;
 
     cf_par_exscan(world, inter->n_lines, &before, &total_before);
-    inter->has_keys = options->by_time || part != INGEST_NO_PART;
+    inter->keeps_last = options->keeps_last;
+    inter->key_words = part != INGEST_NO_PART                       ? 1
+                       : options->by_time || options->n_filters > 0 ? 2
+                                                                    : 0;
     status = detect_lightgcn(file, &is_lightgcn, &bytes);
     if (status == CF_OK && is_lightgcn) status = check_lightgcn(&from);
     CF_TRY(cf_par_agree_on_input(world, status));
@@ -269,6 +274,7 @@ cf_status ingest_read_interactions(const cf_par *world, const cf_ingest_options 
         ingest_read_ranges(world, file, is_lightgcn ? read_lightgcn : read_records, &from, &range));
     cf_par_exscan(world, inter->n_lines, &before, &total);
     CF_REQUIRE(total > total_before, CF_ERR_FORMAT, "%s: no interactions", file->name);
+    move_places(inter, before);
     inter->is_lightgcn = inter->is_lightgcn || is_lightgcn;
     inter->bytes += (double)bytes;
 done:

@@ -20,7 +20,7 @@ static cf_status group_by_owner(const ingest_interactions *inter, int64_t *send_
 
     CF_TRY(CF_ALLOC(next, users->count));
     CF_TRY(CF_ALLOC(out->pairs, inter->count));
-    if (inter->keys != NULL) CF_TRY(CF_ALLOC(out->keys, inter->count));
+    if (inter->key_words > 0) CF_TRY(CF_ALLOC(out->keys, inter->count * inter->key_words));
     for (int64_t e = 0; e < inter->count; e++)
         send_count[cf_par_block_of(users, ingest_user(inter->pairs[e]))]++;
     for (int r = 1; r < users->count; r++)
@@ -28,8 +28,7 @@ static cf_status group_by_owner(const ingest_interactions *inter, int64_t *send_
     for (int64_t e = 0; e < inter->count; e++) {
         const int64_t at = next[cf_par_block_of(users, ingest_user(inter->pairs[e]))]++;
 
-        out->pairs[at] = inter->pairs[e];
-        if (inter->keys != NULL) out->keys[at] = inter->keys[e];
+        ingest_copy_interaction(inter, e, out, at);
     }
 done:
     cf_free(&next);
@@ -54,9 +53,9 @@ static cf_status move_to_owners(const cf_par *world, ingest_interactions *inter)
     CF_TRY(cf_par_exchange(world, sizeof *send.pairs, send_count, send.pairs, recv_count,
                            &inter->pairs));
     cf_free(&send.pairs);
-    if (inter->has_keys)
-        CF_TRY(cf_par_exchange(world, sizeof *send.keys, send_count, send.keys, recv_count,
-                               &inter->keys));
+    if (inter->key_words > 0)
+        CF_TRY(cf_par_exchange(world, sizeof *send.keys * (size_t)inter->key_words, send_count,
+                               send.keys, recv_count, &inter->keys));
     inter->count = 0;
     for (int r = 0; r < world->size; r++)
         inter->count += recv_count[r];
@@ -68,17 +67,17 @@ done:
     return status;
 }
 
-/* Keep one of equal pairs, with the least of their keys: the earliest time, or the first part of a
- * given split (train before valid before test). */
+/* Keep one of equal pairs: the first or the last by time, then by the order of the files, in which
+ * train goes before valid and valid before test. Whether val_interval rejects it is seen later. */
 static void drop_duplicates(ingest_interactions *inter)
 {
     int64_t kept = 0;
 
     for (int64_t e = 0; e < inter->count; e++) {
         if (kept == 0 || inter->pairs[kept - 1] != inter->pairs[e])
-            ingest_keep_interaction(inter, e, kept++);
-        else if (inter->keys != NULL && inter->keys[e] < inter->keys[kept - 1])
-            inter->keys[kept - 1] = inter->keys[e];
+            ingest_copy_interaction(inter, e, inter, kept++);
+        else if (inter->key_words > 0 && ingest_is_before(inter, e, kept - 1) != inter->keeps_last)
+            ingest_copy_interaction(inter, e, inter, kept - 1);
     }
     inter->n_duplicates += inter->count - kept;
     inter->count = kept;

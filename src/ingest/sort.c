@@ -39,8 +39,7 @@ static void sort_by_digit(const ingest_interactions *from, ingest_interactions *
     for (int64_t e = 0; e < from->count; e++) {
         const int64_t at = start[digit_of(from->pairs[e], digit)]++;
 
-        to->pairs[at] = from->pairs[e];
-        if (from->keys != NULL) to->keys[at] = from->keys[e];
+        ingest_copy_interaction(from, e, to, at);
     }
 }
 
@@ -55,7 +54,7 @@ cf_status ingest_sort_interactions(ingest_interactions *inter)
     other.pairs = other.keys = NULL;
     CF_TRY(cf_alloc(&counts, 1, sizeof(digit_counts)));
     CF_TRY(CF_ALLOC(other.pairs, inter->count));
-    if (inter->keys != NULL) CF_TRY(CF_ALLOC(other.keys, inter->count));
+    if (inter->key_words > 0) CF_TRY(CF_ALLOC(other.keys, inter->count * inter->key_words));
     for (int64_t e = 0; e < inter->count; e++)
         for (int digit = 0; digit < 2 * DIGITS; digit++)
             counts[digit][digit_of(inter->pairs[e], digit)]++;

@@ -1,10 +1,10 @@
 /* The split of each user's interactions into train, valid and test.
  *
- * A user's interactions are ordered by a key: the time, or a random number that is a function of
- * (seed, user id, item id); equal keys by item. The last ones go to test, those before to valid,
- * the others to train. How many is RecBole's rule, by ratios or leave-one-out. A split given by the
- * files is taken over. The result does not depend on the order of lines or on the number of ranks.
- */
+ * A user's interactions are ordered by a key: the time, equal times by the order of the file; or a
+ * random number that is a function of (seed, user id, item id). The last ones go to test, those
+ * before to valid, the others to train. How many is RecBole's rule, by ratios or leave-one-out. A
+ * split given by the files is taken over. The result does not depend on the number of ranks; a
+ * random order does not depend on the order of lines either. */
 #include "split.h"
 
 #include <stdlib.h>
@@ -34,8 +34,7 @@ static void part_sizes(const cf_ingest_options *options, int64_t n, int64_t *val
 
 /* An interaction of a user, to be ordered. */
 typedef struct split_entry {
-    uint64_t key;
-    uint32_t item;     /* local number */
+    uint64_t key, tie; /* equal keys are ordered by `tie`, which is distinct */
     uint32_t position; /* among the user's interactions */
 } split_entry;
 
@@ -44,7 +43,7 @@ static int compare_entries(const void *a, const void *b)
     const split_entry *x = a, *y = b;
 
     if (x->key != y->key) return x->key < y->key ? -1 : 1;
-    return x->item < y->item ? -1 : x->item > y->item;
+    return x->tie < y->tie ? -1 : x->tie > y->tie;
 }
 
 /* Leave-one-out needs no sort, only the last two entries of a user. `sizes`: of valid and test, 0
@@ -82,8 +81,8 @@ static void split_by_ratio(split_entry *entries, int64_t n, const int64_t sizes[
 typedef struct splitter {
     const cf_ingest_options *options;
     const ingest_interactions *inter;
-    bool given;            /* the keys are the parts */
-    uint64_t *user_hashes; /* of the ids of my users; NULL if the interactions have keys */
+    bool given;            /* the places have the parts */
+    uint64_t *user_hashes; /* of the ids of my users; NULL unless the order is random */
     uint64_t *item_hashes; /* of the ids of the listed items */
     split_entry *entries;  /* of one user, with room for the longest list */
     uint8_t *part;         /* of each of its interactions */
@@ -126,12 +125,14 @@ static void fill_entries(const splitter *s, int64_t first, int64_t n)
     for (int64_t k = 0; k < n; k++) {
         const uint64_t pair = s->inter->pairs[first + k];
         const uint32_t item = ingest_item(pair);
-        const uint64_t key = s->inter->has_keys
-                                 ? s->inter->keys[first + k]
-                                 : cf_random_bits(random, s->user_hashes[ingest_user(pair)],
-                                                  s->item_hashes[item], 0);
 
-        s->entries[k] = (split_entry){key, item, (uint32_t)k};
+        s->entries[k] =
+            s->options->by_time
+                ? (split_entry){ingest_time_of(s->inter, first + k),
+                                *ingest_place_of(s->inter, first + k), (uint32_t)k}
+                : (split_entry){cf_random_bits(random, s->user_hashes[ingest_user(pair)],
+                                               s->item_hashes[item], 0),
+                                item, (uint32_t)k};
     }
 }
 
@@ -167,7 +168,7 @@ static cf_status allocate_parts(const splitter *s, int64_t n_users, cf_lists par
     }
     if (s->given) memset(counts, 0, sizeof counts);
     for (int64_t e = 0; s->given && e < s->inter->count; e++)
-        counts[s->inter->keys[e]]++;
+        counts[ingest_part_of_place(*ingest_place_of(s->inter, e))]++;
     for (int k = 0; k < 3; k++) {
         parts[k].count = n_users;
         CF_TRY(CF_ALLOC(parts[k].start, n_users + 1));
@@ -188,7 +189,7 @@ static void split_user(const splitter *s, int64_t first, int64_t n, cf_lists par
     if (!s->given) fill_entries(s, first, n);
     if (s->given)
         for (int64_t k = 0; k < n; k++)
-            s->part[k] = (uint8_t)s->inter->keys[first + k];
+            s->part[k] = (uint8_t)ingest_part_of_place(*ingest_place_of(s->inter, first + k));
     else if (s->options->by_ratio)
         split_by_ratio(s->entries, n, sizes, s->part);
     else
@@ -227,7 +228,7 @@ cf_status ingest_split(const cf_par *world, const cf_ingest_options *options, bo
     splitter s = {.options = options, .inter = inter, .given = given};
     cf_status status;
 
-    if (!inter->has_keys) CF_TRY(create_hashes(world, inter, &s));
+    if (!given && !options->by_time) CF_TRY(create_hashes(world, inter, &s));
     CF_TRY(cf_par_agree(world, split_users(&s, parts)));
 done:
     cf_free(&s.user_hashes);

@@ -22,7 +22,7 @@ typedef struct ingest_new_numbers {
 
 /**
  * Number users and items over all ranks, move each interaction to the owner of its user, sort, and
- * keep of each pair the interaction with the least key. The id tables are then empty. Errors:
+ * keep of each pair the first interaction, or the last. The id tables are then empty. Errors:
  * MEMORY, FORMAT (too many ids).
  */
 cf_status ingest_number_ids(const cf_par *world, ingest_interactions *inter);
@@ -33,19 +33,31 @@ cf_status ingest_apply_numbers(const cf_par *world, const ingest_new_numbers *nu
 /** Sort by (user, item), stable. Errors: MEMORY. */
 cf_status ingest_sort_interactions(ingest_interactions *inter);
 
-/* ---- Filter (count_filter.c) ----------------------------------------------------------------- */
+/* ---- Filters (filter.c, count_filter.c) ------------------------------------------------------ */
 
+/** Numbers of interactions. */
+typedef struct ingest_counts {
+    int64_t *users;       /* of the users of my block */
+    int64_t *local_items; /* of the listed items, in my interactions */
+    int64_t *my_items;    /* of the items of my block, in all interactions */
+    uint64_t *items;      /* of the listed items, in all interactions */
+} ingest_counts;
+
+/** Apply all filters in their order, and number the remaining users and items anew. Errors: MEMORY.
+ */
+cf_status ingest_filter(const cf_par *world, const cf_ingest_options *options,
+                        ingest_interactions *inter);
 /**
  * Drop users and items whose number of interactions is outside its interval, repeated until nothing
- * changes, and number the others anew. Each round takes both from the same counts, as RecBole does.
- * Errors: MEMORY.
+ * changes. Each round takes both from the same counts, as RecBole does. `*counts`: allocated; those
+ * of the remaining interactions afterwards. Errors: MEMORY.
  */
 cf_status ingest_filter_counts(const cf_par *world, const cf_ingest_options *options,
-                               ingest_interactions *inter);
+                               ingest_counts *counts, ingest_interactions *inter);
 
 /* ---- Split (split.c) ------------------------------------------------------------------------- */
 
-/** Split the interactions of my users into train, valid and test; `given`: the keys are the parts.
- * The lists are new, to be freed with cf_free(), also on errors. Errors: MEMORY. */
+/** Split the interactions of my users into train, valid and test; `given`: their places have the
+ * parts. The lists are new, to be freed with cf_free(), also on errors. Errors: MEMORY. */
 cf_status ingest_split(const cf_par *world, const cf_ingest_options *options, bool given,
                        const ingest_interactions *inter, cf_lists parts[3]);

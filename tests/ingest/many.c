@@ -4,7 +4,7 @@
 
 enum { LINES = 150000, N_USERS = 7, N_ITEMS = 5000 };
 
-/* Of each pair the earliest time, -1 without one. */
+/* Of each pair the earliest time * LINES + the line of it, -1 without one. */
 typedef int earliest[N_USERS][N_ITEMS];
 
 static int64_t below(int line, uint64_t what, int64_t n)
@@ -26,20 +26,20 @@ static const char *write_lines(earliest times)
         int *known = &times[user][item];
 
         at += sprintf(at, "%d\t%d\t%d\t%s\n", item, time, user, k < LINES / 2 ? "some text" : "");
-        if (*known < 0 || time < *known) *known = time;
+        if (*known < 0 || time * LINES + k < *known) *known = time * LINES + k;
     }
     path = put_file("many.inter", text);
     free(text);
     return path;
 }
 
-/* The last item by time, then by number, except `without`. */
+/* The last item by time, then by line, except `without`. */
 static int last_of(const int *times, int without)
 {
     int last = -1;
 
     for (int i = 0; i < N_ITEMS; i++)
-        if (times[i] >= 0 && i != without && (last < 0 || times[i] >= times[last])) last = i;
+        if (times[i] >= 0 && i != without && (last < 0 || times[i] > times[last])) last = i;
     return last;
 }
 

@@ -23,13 +23,22 @@ static void leave_one_out_by_time(void **state)
                                                         "dee: p3 | p1 | p2\n");
 }
 
-static void equal_times_are_ordered_by_item(void **state)
+static void equal_times_keep_the_order_of_the_file(void **state)
 {
     (void)state;
     assert_string_equal(dump_of("item_id:token\ttimestamp:float\tuser_id:token\n"
                                 "10\t5\tu\n9\t5\tu\n100\t5\tu\n",
                                 "order=time"),
-                        "u: 9 | 10 | 100\n");
+                        "u: 10 | 9 | 100\n");
+    assert_string_equal(dump_of("user_id:token\titem_id:token\ttimestamp:float\n"
+                                "u0\ti3\t14\nu0\ti1\t14\nu0\ti4\t14\nu0\ti0\t14\nu0\ti2\t14\n"
+                                "u1\ti3\t14\nu1\ti1\t14\nu1\ti4\t14\nu1\ti0\t14\nu1\ti2\t14\n",
+                                "order=time"),
+                        "u0: i1 i3 i4 | i0 | i2\nu1: i1 i3 i4 | i0 | i2\n");
+    assert_string_equal(dump_of("user_id:token\titem_id:token\ttimestamp:float\n"
+                                "u\ta\t5\nu\tf\t5\nu\te\t4\nu\td\t5\nu\tb\t5\nu\tc\t5\n",
+                                "order=time|split=RS|split_ratios=[0.5, 0.17, 0.34]"),
+                        "u: a e f | d | b c\n");
 }
 
 /* The sizes of valid and test by RecBole's rule: for ratios 0.8, 0.1, 0.1 and 2, 1, 0. */
@@ -98,11 +107,52 @@ static void repeats_keep_the_earliest(void **state)
                                 "u\ta\t1\t1\nu\ta\t5\t9\nu\ta\t5\t4\nu\tb\t5\t5\nu\tc\t5\t6\n",
                                 "order=time"),
                         "u: a | b | c\n");
-    /* What the rating drops is no repeat: a has time 4, after b. */
-    assert_string_equal(dump_of("user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
-                                "u\ta\t1\t1\nu\ta\t5\t9\nu\ta\t5\t4\nu\tb\t5\t3\nu\tc\t5\t6\n",
-                                "order=time|val_interval={rating: \"[3,inf)\"}"),
-                        "u: b | a | c\n");
+}
+
+/* The times of a: 9, 4, 4; the last of two equal ones is the later line. */
+static void repeats_keep_the_latest(void **state)
+{
+    static const char text[] = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
+                               "u\ta\t1\t9\nu\ta\t5\t4\nu\ta\t3\t4\nu\tb\t5\t5\nu\tc\t5\t6\n";
+
+    (void)state;
+    assert_string_equal(dump_of(text, "order=time"), "u: a | b | c\n");
+    assert_string_equal(dump_of(text, "order=time|rm_dup_inter=last"), "u: b | c | a\n");
+}
+
+/* RecBole's order: which repeat is kept does not depend on its rating. */
+static void repeats_are_dropped_before_the_filters(void **state)
+{
+    static const char text[] =
+        "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
+        "u\ta\t1\t1\nu\tb\t5\t2\nu\tc\t5\t3\nu\ta\t5\t10\n"
+        "v\ta\t5\t100\nv\tb\t5\t101\nv\tc\t5\t102\nv\td\t5\t103\nv\te\t5\t104\n";
+    static const char *const orders[] = {"time", "random"};
+    char settings[200];
+    cf_ingest_report report;
+    const cf_ingest_paths paths = {.inter = put_file("data.inter", text),
+                                   .out = file_path("data.h5")};
+
+    (void)state;
+    assert_string_equal(dump_of(text, "order=time|val_interval={rating: \"[4,inf)\"}"),
+                        "u: b | | c\nv: a b c | d | e\n");
+    assert_string_equal(
+        dump_of(text, "order=time|rm_dup_inter=last|val_interval={rating: \"[4,inf)\"}"),
+        "u: b | c | a\nv: a b c | d | e\n");
+    for (int k = 0; k < 2; k++) {
+        snprintf(settings, sizeof settings, "order=%s|val_interval={rating: \"[4,inf)\"}",
+                 orders[k]);
+        assert_ok(prepare(&paths, settings, &report));
+        assert_int_equal(report.lines, 9);
+        assert_int_equal(report.duplicates, 1);
+        assert_int_equal(report.filtered, 1);
+        assert_int_equal(report.n_train + report.n_valid + report.n_test, 7);
+    }
+    /* Without times the first line counts. */
+    assert_string_equal(dump_of("user_id:token\titem_id:token\trating:float\n"
+                                "u\ta\t1\nu\tb\t5\nu\ta\t5\nu\tc\t1\nv\tc\t3\n",
+                                "split=RS|split_ratios=[1,0,0]|val_interval={rating: \"[3,inf)\"}"),
+                        "u: b | |\nv: c | |\n");
 }
 
 static void counts_are_reported(void **state)
@@ -353,11 +403,13 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(leave_one_out_by_time),
-    cmocka_unit_test(equal_times_are_ordered_by_item),
+    cmocka_unit_test(equal_times_keep_the_order_of_the_file),
     cmocka_unit_test(ratios_round_as_recbole),
     cmocka_unit_test(ratios_by_time),
     cmocka_unit_test(random_order_is_a_function_of_seed_and_ids),
     cmocka_unit_test(repeats_keep_the_earliest),
+    cmocka_unit_test(repeats_keep_the_latest),
+    cmocka_unit_test(repeats_are_dropped_before_the_filters),
     cmocka_unit_test(counts_are_reported),
     cmocka_unit_test(intervals_of_values),
     cmocka_unit_test(cores_are_repeated_until_stable),
