@@ -19,7 +19,7 @@ state: INFO
 data_path: 'dataset/'
 dataset_save_path: ~
 epochs: 300
-train_batch_size: 256
+train_batch_size: 2048
 learner: adam
 learning_rate: 0.001
 train_neg_sample_args: {distribution: uniform, sample_num: 1, alpha: 1.0, dynamic: False, candidate_num: 0}
