@@ -22,12 +22,20 @@ typedef struct cf_ingest_intervals {
     } part[CF_INGEST_MAX_INTERVALS];
 } cf_ingest_intervals;
 
+/** What a line of a file of interactions without a header is. */
+typedef enum cf_ingest_lines {
+    CF_INGEST_AUTO,    /* what the lines tell; refused if that is not clear */
+    CF_INGEST_RATINGS, /* a user, an item, perhaps a rating, perhaps a time */
+    CF_INGEST_LISTS    /* a user and all its items: LightGCN's text */
+} cf_ingest_lines;
+
 /** The values of cf_ingest_settings. Texts are borrowed from the config. */
 typedef struct cf_ingest_options {
     const char *field_separator; /* between the columns of a file */
     char seq_separator;          /* between the numbers of a float_seq column */
     const char *user_field, *item_field, *time_field, *rating_field; /* names of columns */
     const char *title_field, *embedding_field;                       /* of the item file */
+    cf_ingest_lines headerless;
     bool by_time;                /* order interactions by time before the split; else at random */
     bool by_ratio;               /* split by ratios; else leave one out */
     double ratios[3];            /* train, valid, test; sum 1 */

@@ -56,7 +56,8 @@ typedef struct ingest_interactions {
     const ingest_text *source;                 /* the file that is read now */
     int64_t n_before;                          /* interactions read before that file */
     double bytes;                              /* of all files, of all ranks */
-    bool is_lightgcn; /* a file is in LightGCN's format: item ids are rows */
+    bool is_lightgcn;      /* a file is in LightGCN's format: item ids are rows */
+    cf_ingest_lines lines; /* what the lines of a file without a header were told to be */
 } ingest_interactions;
 
 /** Append an interaction, by the numbers of its ids in user_ids and item_ids. Errors: MEMORY. */
@@ -111,6 +112,24 @@ cf_status ingest_enqueue_pair(ingest_queue *queue, const ingest_field *user,
                               const ingest_field *item, const ingest_key *key);
 /** Add all that wait. Errors: as above. */
 cf_status ingest_flush_queue(ingest_queue *queue);
+
+/* ---- Formats (format.c) ---------------------------------------------------------------------- */
+
+enum { INGEST_MAX_NAMES = 4 }; /* of the columns of a file without a header */
+
+/** How a file of interactions is read. Not to be copied: the layout may point to `names`. */
+typedef struct ingest_format {
+    bool is_lightgcn;     /* a user and all its items a line */
+    ingest_layout layout; /* else */
+    const char *names[INGEST_MAX_NAMES];
+    int64_t bytes; /* of the file */
+} ingest_format;
+
+/** Tell the format of a file by its first line or, if that is not enough, by all lines: the same on
+ * any number of ranks. `*known`: what the lines of earlier files without a header are, and then
+ * those of this one. Errors: IO, MEMORY, FORMAT (empty; not clear, with what to do). */
+cf_status ingest_find_format(const cf_par *world, const cf_ingest_options *options,
+                             const ingest_file *file, cf_ingest_lines *known, ingest_format *out);
 
 /* ---- Files (read_interactions.c) ------------------------------------------------------------- */
 

@@ -13,6 +13,12 @@ const cf_setting cf_ingest_settings[] = {
      .kind = CF_SETTING_TEXT,
      .initial = "\" \"",
      .help = "the character between the numbers of a float_seq column"},
+    {.name = "headerless",
+     .kind = CF_SETTING_CHOICE,
+     .initial = "auto",
+     .choices = "auto|ratings|lists",
+     .help = "lines without a header: ratings (user item [rating [time]]), lists (user item item "
+             "...), or what they tell"},
     {.name = "user_field",
      .kind = CF_SETTING_TEXT,
      .initial = "user_id",
@@ -144,19 +150,22 @@ done:
 
 cf_status cf_ingest_read_options(const cf_config *config, cf_ingest_options *out)
 {
-    cf_ingest_options options = {.user_field = cf_config_text(config, "user_field"),
-                                 .item_field = cf_config_text(config, "item_field"),
-                                 .time_field = cf_config_text(config, "time_field"),
-                                 .rating_field = cf_config_text(config, "rating_field"),
-                                 .title_field = cf_config_text(config, "title_field"),
-                                 .embedding_field = cf_config_text(config, "embedding_field"),
-                                 .by_time = cf_config_is(config, "order", "time"),
-                                 .by_ratio = cf_config_is(config, "split", "RS"),
-                                 .keeps_last = cf_config_is(config, "rm_dup_inter", "last"),
-                                 .missing_is_error =
-                                     cf_config_is(config, "missing_embedding", "error"),
-                                 .embedding_model = cf_config_text(config, "embedding_model"),
-                                 .seed = cf_config_int(config, "seed")};
+    cf_ingest_options options = {
+        .user_field = cf_config_text(config, "user_field"),
+        .item_field = cf_config_text(config, "item_field"),
+        .time_field = cf_config_text(config, "time_field"),
+        .rating_field = cf_config_text(config, "rating_field"),
+        .title_field = cf_config_text(config, "title_field"),
+        .embedding_field = cf_config_text(config, "embedding_field"),
+        .headerless = cf_config_is(config, "headerless", "ratings") ? CF_INGEST_RATINGS
+                      : cf_config_is(config, "headerless", "lists") ? CF_INGEST_LISTS
+                                                                    : CF_INGEST_AUTO,
+        .by_time = cf_config_is(config, "order", "time"),
+        .by_ratio = cf_config_is(config, "split", "RS"),
+        .keeps_last = cf_config_is(config, "rm_dup_inter", "last"),
+        .missing_is_error = cf_config_is(config, "missing_embedding", "error"),
+        .embedding_model = cf_config_text(config, "embedding_model"),
+        .seed = cf_config_int(config, "seed")};
     const char *seq_separator;
     cf_status status;
 

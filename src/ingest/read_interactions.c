@@ -1,12 +1,11 @@
-/* Readers of interactions in two formats.
+/* Readers of interactions in two formats, which format.c tells apart.
  *
- *   records   a header, then one interaction a line: user_id, item_id, and what the options need
+ *   records   one interaction a line: user, item, and what the options need; with a header or not
  *   LightGCN  no header; whole numbers "user item item ...", any number of items a line
  *
- * A file is LightGCN's if its first line has only digits and spaces. Each rank reads its byte range
- * and appends pairs of local numbers, with the time and the place in the files as key. An
- * interaction with a value outside val_interval is marked here; all are filtered later, when they
- * are with the owners of their users and repeats are gone. */
+ * Each rank reads its byte range and appends pairs of local numbers, with the time and the place in
+ * the files as key. An interaction with a value outside val_interval is marked here; all are
+ * filtered later, when they are with the owners of their users and repeats are gone. */
 #include "split.h"
 
 #include <inttypes.h>
@@ -16,6 +15,7 @@
 typedef struct interaction_source {
     const cf_ingest_options *options;
     const ingest_file *file;
+    const ingest_layout *layout; /* of records */
     int part;
     ingest_interactions *inter;
 } interaction_source;
@@ -94,7 +94,6 @@ static cf_status read_records(void *context, ingest_range *range)
 {
     const interaction_source *from = context;
     const cf_ingest_options *options = from->options;
-    const ingest_layout layout = {.separator = options->field_separator};
     ingest_interactions *inter = from->inter;
     ingest_queue queue = {.inter = inter};
     ingest_records records;
@@ -102,7 +101,7 @@ static cf_status read_records(void *context, ingest_range *range)
     bool more;
     cf_status status;
 
-    CF_TRY(ingest_open_records(from->file, &layout, range, &records));
+    CF_TRY(ingest_open_records(from->file, from->layout, range, &records));
     inter->source = &records.text;
     inter->n_before = inter->count;
     CF_TRY(find_columns(from, &records, &at));
@@ -213,24 +212,6 @@ done:
 
 /* ---- Either ---------------------------------------------------------------------------------- */
 
-/* Tell the format by the first line. `*bytes`: the size of the file. */
-static cf_status detect_lightgcn(const ingest_file *file, bool *out, int64_t *bytes)
-{
-    ingest_text text;
-    char *line;
-    int64_t length;
-    cf_status status;
-
-    CF_TRY(ingest_open_text(file, &text));
-    CF_TRY(ingest_next_line(&text, &line, &length));
-    CF_REQUIRE(line != NULL, CF_ERR_FORMAT, "%s: the file is empty", file->name);
-    *out = strspn(line, "0123456789 ") == (size_t)length;
-    *bytes = text.size;
-done:
-    ingest_close_text(&text);
-    return status;
-}
-
 /* Refuse options that need columns, which LightGCN's lines do not have. */
 static cf_status check_lightgcn(const interaction_source *from)
 {
@@ -251,14 +232,14 @@ static void move_places(ingest_interactions *inter, int64_t shift)
         *ingest_place_of(inter, e) += (uint64_t)shift << 1;
 }
 
-/* All ranks open the file to tell its format; each then reads its own range. A place counts the
- * interactions of this rank first, and then those of all ranks before it too. */
+/* All ranks tell the format; each then reads its own range. A place counts the interactions of this
+ * rank first, and then those of all ranks before it too. */
 cf_status ingest_read_interactions(const cf_par *world, const cf_ingest_options *options,
                                    const ingest_file *file, int part, ingest_interactions *inter)
 {
-    interaction_source from = {options, file, part, inter};
-    int64_t before, total_before, total, bytes = 0;
-    bool is_lightgcn = false;
+    ingest_format format;
+    const interaction_source from = {options, file, &format.layout, part, inter};
+    int64_t before, total_before, total;
     ingest_range range;
     cf_status status;
 
@@ -267,16 +248,15 @@ cf_status ingest_read_interactions(const cf_par *world, const cf_ingest_options 
     inter->key_words = part != INGEST_NO_PART                       ? 1
                        : options->by_time || options->n_filters > 0 ? 2
                                                                     : 0;
-    status = detect_lightgcn(file, &is_lightgcn, &bytes);
-    if (status == CF_OK && is_lightgcn) status = check_lightgcn(&from);
-    CF_TRY(cf_par_agree_on_input(world, status));
-    CF_TRY(
-        ingest_read_ranges(world, file, is_lightgcn ? read_lightgcn : read_records, &from, &range));
+    CF_TRY(ingest_find_format(world, options, file, &inter->lines, &format));
+    if (format.is_lightgcn) CF_TRY(check_lightgcn(&from));
+    CF_TRY(ingest_read_ranges(world, file, format.is_lightgcn ? read_lightgcn : read_records,
+                              (void *)&from, &range));
     cf_par_exscan(world, inter->n_lines, &before, &total);
     CF_REQUIRE(total > total_before, CF_ERR_FORMAT, "%s: no interactions", file->name);
     move_places(inter, before);
-    inter->is_lightgcn = inter->is_lightgcn || is_lightgcn;
-    inter->bytes += (double)bytes;
+    inter->is_lightgcn = inter->is_lightgcn || format.is_lightgcn;
+    inter->bytes += (double)format.bytes;
 done:
     return status;
 }

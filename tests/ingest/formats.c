@@ -29,16 +29,22 @@ static const spelling spellings[] = {
     {"user_id\titem_id\nu\t\"a\"\nu\t\"b\n", "", "u: \"a\" \"b | |\n"}, /* no csv: a character */
 };
 
+/* All interactions are in train. */
+static void check_spellings(const spelling *rows, size_t n)
+{
+    for (size_t k = 0; k < n; k++) {
+        char settings[128];
+
+        snprintf(settings, sizeof settings, ALL "%s%s", rows[k].settings[0] ? "|" : "",
+                 rows[k].settings);
+        assert_string_equal(dump_of(rows[k].text, settings), rows[k].want);
+    }
+}
+
 static void separators_and_quotes(void **state)
 {
     (void)state;
-    for (size_t k = 0; k < sizeof spellings / sizeof *spellings; k++) {
-        char settings[128];
-
-        snprintf(settings, sizeof settings, ALL "%s%s", spellings[k].settings[0] ? "|" : "",
-                 spellings[k].settings);
-        assert_string_equal(dump_of(spellings[k].text, settings), spellings[k].want);
-    }
+    check_spellings(spellings, sizeof spellings / sizeof *spellings);
 }
 
 /* The place of a vector in the file is that of the text within the quotes. */
@@ -80,6 +86,118 @@ static void quotes_on_all_ranks(void **state)
         assert_int_equal(compare_with_one_rank(&paths, "field_separator=\",\""), CF_OK);
     }
     free(w);
+}
+
+/* ---- Lines without a header ------------------------------------------------------------------ */
+
+static const spelling headerless[] = {
+    /* SELFRec, Surprise, LibRec, MovieLens */
+    {"1 10 5\n1 11 4\n1 12 3\n2 10 5\n2 12 1\n2 11 2\n", "", "1: 10 11 12 | |\n2: 10 11 12 | |\n"},
+    {"1 10 5 9\n2 11 4 8\n1 12 3 7\n", "", "1: 10 12 | |\n2: 11 | |\n"},
+    {"1\t10\t5\t9\n2\t11\t4\t8\n", "", "1: 10 | |\n2: 11 | |\n"},
+    {"1 10 3.5\n2 11 4\n", "", "1: 10 | |\n2: 11 | |\n"},
+    {"1 10 3\n2 11 4\n3 12 4.5\n", "", "1: 10 | |\n2: 11 | |\n3: 12 | |\n"},
+    {"u 10 3\nv 11 4\n", "", "u: 10 | |\nv: 11 | |\n"},
+    {" 1  10 5 \n1 11   4\n", "", "1: 10 11 | |\n"},
+    {"1::10::5::9\n2::11::4::8\n", "field_separator=::", "1: 10 | |\n2: 11 | |\n"},
+    {"A1,B0,5.0,9\nA2,\"B,1\",5.0,9\n", "field_separator=\",\"", "A1: B0 | |\nA2: B,1 | |\n"},
+    {"1\t10\n1\t11\n", "", "1: 10 11 | |\n"},
+    {"1 10\n1 11\n", "", "1: 10 11 | |\n"},
+    {"1 10 5\n1 11 4\n2 10 1\n", "val_interval={rating: \"[4,5]\"}", "1: 10 11 | |\n"},
+    {"1 10 5\n1 11 4\n2 10 1\n", "rating_field=stars|val_interval={stars: \"[1,4]\"}",
+     "1: 11 | |\n2: 10 | |\n"},
+    {"1 2 3\n4 5 6\n", "headerless=ratings", "1: 2 | |\n4: 5 | |\n"},
+    {"a b\nc d\n", "headerless=ratings", "a: b | |\nc: d | |\n"},
+    /* LightGCN: other lengths of lines, or no user twice */
+    {"1 2 3\n4 5 6\n", "headerless=lists", "1: 2 3 | |\n4: 5 6 | |\n"},
+    {"1 2 3\n1 5\n", "", "1: 2 3 5 | |\n"},
+    {"1 2 3 4 5\n4 5 6 7 8\n", "", "1: 2 3 4 5 | |\n4: 5 6 7 8 | |\n"},
+    {"1 2 3\n1 2 4\n2 5\n", "", "1: 2 3 4 | |\n2: 5 | |\n"},
+    /* a header goes first, whatever the setting */
+    {"user_id item_id 7\n1 2 3\n1 4 5\n", "headerless=lists|field_separator=' '", "1: 2 4 | |\n"},
+};
+
+static void lines_without_a_header(void **state)
+{
+    (void)state;
+    check_spellings(headerless, sizeof headerless / sizeof *headerless);
+    assert_string_equal(dump_of("1 10 5 9\n1 11 4 8\n1 12 3 7\n", "order=time"),
+                        "1: 12 | 11 | 10\n");
+}
+
+/* The other files of a split have the format of the first, where they do not tell. */
+static void files_of_a_split_have_one_format(void **state)
+{
+    cf_ingest_paths paths = {.train = put_file("a.txt", "1 10 5\n1 11 4\n2 12 3\n"),
+                             .test = put_file("b.txt", "1 12 5\n2 10 4\n"),
+                             .out = file_path("one.h5")};
+
+    (void)state;
+    assert_ok(prepare(&paths, "", NULL));
+    assert_string_equal(dump(paths.out), "1: 10 11 | | 12\n2: 12 | | 10\n");
+    paths.train = put_file("a.txt", "1 10 5\n2 11 12 3\n");
+    assert_ok(prepare(&paths, "", NULL));
+    assert_string_equal(dump(paths.out), "1: 5 10 | | 12\n2: 3 11 12 | | 4 10\n");
+    paths.train = put_file("a.txt", "1 10\n2 11\n"); /* either format */
+    assert_refused(prepare(&paths, "", NULL), CF_ERR_FORMAT, "b.txt: 3 whole numbers on each line");
+}
+
+/* Lines of three or four numbers; the one that tells the format, if there is one, is anywhere. */
+static const char *write_lines(writer *w, int lines)
+{
+    const int last = 1 + below(w, 2), special = below(w, lines), what = (int)(w->seed % 5);
+
+    w->size = 0;
+    for (int k = 0; k < lines; k++) {
+        const bool tells = k == special;
+
+        put(w, "%d %d", tells && what == 0 ? (k + 1) % lines : k, below(w, 99));
+        for (int n = 0; n < last; n++)
+            put(w, " %d%s", below(w, 99), tells && what == 1 ? ".5" : "");
+        put(w, "%s%s", tells && what == 2 ? " 7" : "", line_end(w));
+        if (tells && what == 3) put(w, "%s", line_end(w));
+    }
+    return finish(w, "r.txt");
+}
+
+static void the_format_does_not_depend_on_the_ranks(void **state)
+{
+    writer *w = malloc(sizeof *w);
+    int refused = 0;
+
+    (void)state;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        *w = (writer){.seed = seed};
+        const cf_ingest_paths paths = {.inter = write_lines(w, 2 + below(w, 60)),
+                                       .out = file_path("r.h5")};
+        const cf_status status = compare_with_one_rank(&paths, ALL);
+
+        assert_int_equal(status, seed % 5 < 3 ? CF_OK : CF_ERR_FORMAT);
+        refused += status != CF_OK;
+    }
+    assert_int_equal(refused, 8);
+    free(w);
+}
+
+/* More users than are compared at once, of which the last comes twice. */
+static void many_users_before_one_comes_twice(void **state)
+{
+    enum { N = 5000 };
+    char *text = malloc(N * 20), *at = text;
+    cf_ingest_paths paths = {.out = file_path("twice.h5")};
+    cf_ingest_report report;
+
+    (void)state;
+    for (int k = 0; k < N; k++)
+        at += sprintf(at, "%d 1 5\n", (k * 7919) % N);
+    paths.inter = put_file("twice.txt", text);
+    assert_refused(prepare(&paths, ALL, NULL), CF_ERR_FORMAT, "no user twice");
+    sprintf(at, "%d 2 5\n", 7919 % N);
+    paths.inter = put_file("twice.txt", text);
+    free(text);
+    assert_ok(prepare(&paths, ALL, &report));
+    assert_int_equal(report.lines, N + 1);
+    assert_int_equal(report.n_items, 2);
 }
 
 /* ---- Compressed files and pipes -------------------------------------------------------------- */
@@ -287,6 +405,10 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(separators_and_quotes),
     cmocka_unit_test(vectors_in_quotes),
     cmocka_unit_test(quotes_on_all_ranks),
+    cmocka_unit_test(lines_without_a_header),
+    cmocka_unit_test(files_of_a_split_have_one_format),
+    cmocka_unit_test(the_format_does_not_depend_on_the_ranks),
+    cmocka_unit_test(many_users_before_one_comes_twice),
     cmocka_unit_test(compressed_files),
     cmocka_unit_test(damaged_compressed_files),
     cmocka_unit_test(pipes_are_read_once),

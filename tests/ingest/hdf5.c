@@ -65,7 +65,7 @@ static void the_only_matrix_of_a_file(void **state)
         check_vectors(paths.out, 2, want, "111");
     }
     paths = (cf_ingest_paths){
-        .train = put_file("t.txt", "0 1 2\n"), .embedding = plain, .out = file_path("v.h5")};
+        .train = put_file("t.txt", "0 1 2\n1 2\n"), .embedding = plain, .out = file_path("v.h5")};
     assert_int_equal(prepare(&paths, "", NULL), CF_OK);
     read_back(paths.out, rows);
     assert_memory_equal(rows, by_number, sizeof by_number);
