@@ -34,7 +34,8 @@ typedef struct cf_ingest_options {
     const char *field_separator; /* between the columns of a file */
     char seq_separator;          /* between the numbers of a float_seq column */
     const char *user_field, *item_field, *time_field, *rating_field; /* names of columns */
-    const char *title_field, *embedding_field;                       /* of the item file */
+    const char *label_field;                   /* of 0 and 1; only counted, for a warning */
+    const char *title_field, *embedding_field; /* of the item file */
     cf_ingest_lines headerless;
     bool by_time;                /* order interactions by time before the split; else at random */
     bool by_ratio;               /* split by ratios; else leave one out */

@@ -97,7 +97,8 @@ static bool ends_with(const char *text, const char *end)
     return n > m && strcmp(text + n - m, end) == 0;
 }
 
-/* Besides the list: names of columns (LABEL_FIELD, NEG_PREFIX, ITEM_LIST_LENGTH_FIELD, ...). */
+/* Besides the list: names of columns (HEAD_ENTITY_ID_FIELD, NEG_PREFIX, ITEM_LIST_LENGTH_FIELD,
+ * ...). */
 bool config_recbole_ignores(const char *name)
 {
     for (size_t k = 0; k < sizeof without_meaning / sizeof *without_meaning; k++)
@@ -105,12 +106,13 @@ bool config_recbole_ignores(const char *name)
     return ends_with(name, "_FIELD") || ends_with(name, "_SUFFIX") || ends_with(name, "_PREFIX");
 }
 
-/* The four columns that prepare reads have settings of their own here. */
+/* The columns that prepare reads have settings of their own here. */
 const char *config_recbole_field(const char *name)
 {
     static const char *const fields[][2] = {{"USER_ID_FIELD", "user_field"},
                                             {"ITEM_ID_FIELD", "item_field"},
                                             {"RATING_FIELD", "rating_field"},
+                                            {"LABEL_FIELD", "label_field"},
                                             {"TIME_FIELD", "time_field"}};
 
     for (size_t k = 0; k < sizeof fields / sizeof *fields; k++)

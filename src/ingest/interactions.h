@@ -53,6 +53,8 @@ typedef struct ingest_interactions {
     int64_t count, capacity;
     int64_t n_lines, n_filtered, n_duplicates; /* of this rank: read; dropped by intervals; dropped
                                                   as repeats */
+    int64_t n_zero_labels;                     /* of this rank: read, not dropped by intervals, with
+                                                  a label of 0 */
     const ingest_text *source;                 /* the file that is read now */
     int64_t n_before;                          /* interactions read before that file */
     double bytes;                              /* of all files, of all ranks */

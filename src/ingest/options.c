@@ -36,6 +36,11 @@ const cf_setting cf_ingest_settings[] = {
      .kind = CF_SETTING_TEXT,
      .initial = "rating",
      .help = "column of ratings (RecBole's RATING_FIELD); read if val_interval names it"},
+    {.name = "label_field",
+     .kind = CF_SETTING_TEXT,
+     .initial = "label",
+     .help = "column of labels (RecBole's LABEL_FIELD): a warning tells how many are 0, since they "
+             "are interactions too"},
     {.name = "title_field",
      .kind = CF_SETTING_TEXT,
      .initial = "title",
@@ -155,6 +160,7 @@ cf_status cf_ingest_read_options(const cf_config *config, cf_ingest_options *out
         .item_field = cf_config_text(config, "item_field"),
         .time_field = cf_config_text(config, "time_field"),
         .rating_field = cf_config_text(config, "rating_field"),
+        .label_field = cf_config_text(config, "label_field"),
         .title_field = cf_config_text(config, "title_field"),
         .embedding_field = cf_config_text(config, "embedding_field"),
         .headerless = cf_config_is(config, "headerless", "ratings") ? CF_INGEST_RATINGS

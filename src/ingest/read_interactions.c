@@ -25,7 +25,7 @@ typedef struct interaction_source {
 /* Indices of the columns that are used; others are not parsed. */
 typedef struct interaction_columns {
     int user, item;
-    int time; /* -1: not used */
+    int time, label; /* -1: not used */
     int filter[CF_INGEST_MAX_FILTERS];
     bool has_times[CF_INGEST_MAX_FILTERS]; /* the column of a filter has times */
 } interaction_columns;
@@ -34,6 +34,25 @@ typedef struct interaction_columns {
 static bool needs_time(const interaction_source *from)
 {
     return from->options->by_time && from->part == INGEST_NO_PART;
+}
+
+/* The column of labels; -1 if there is none, or a filter says what to do with them. */
+static cf_status find_label(const cf_ingest_options *options, const ingest_records *records,
+                            int *out)
+{
+    *out = -1;
+    for (int k = 0; k < options->n_filters; k++)
+        if (strcmp(options->filter_field[k], options->label_field) == 0) return CF_OK;
+    return ingest_find_column(records, options->label_field, NULL, out);
+}
+
+/* Whether the label of a record is 0. What is no number is none. */
+static bool has_zero_label(const ingest_records *records, const interaction_columns *at)
+{
+    const ingest_field *label = &records->fields[at->label];
+    double value;
+
+    return ingest_parse_number(label->text, label->length, &value) && value == 0;
 }
 
 /* Find the columns, and refuse a file without those that the options need. */
@@ -54,6 +73,7 @@ static cf_status find_columns(const interaction_source *from, const ingest_recor
     for (int k = 0; k < options->n_filters; k++)
         CF_TRY(ingest_require_column(records, options->filter_field[k], "float", "val_interval",
                                      &out->filter[k]));
+    CF_TRY(find_label(options, records, &out->label));
     for (int k = 0; k < options->n_filters; k++)
         out->has_times[k] = strcmp(options->filter_field[k], options->time_field) == 0;
 done:
@@ -114,6 +134,7 @@ static cf_status read_records(void *context, ingest_range *range)
         CF_TRY(ingest_check_id(&records, at.user));
         CF_TRY(ingest_check_id(&records, at.item));
         CF_TRY(read_numbers(options, &records, &at, &key.time, &rejected));
+        if (at.label >= 0 && !rejected) inter->n_zero_labels += has_zero_label(&records, &at);
         key.place = ingest_make_place(from->part, inter->n_lines++, rejected);
         CF_TRY(
             ingest_enqueue_pair(&queue, &records.fields[at.user], &records.fields[at.item], &key));
@@ -225,6 +246,19 @@ static cf_status check_lightgcn(const interaction_source *from)
     return CF_OK;
 }
 
+/* Tell of the lines with a label of 0, which are interactions like others here. `before`: this
+ * rank's, of other files. */
+static void warn_of_labels(const cf_par *world, const interaction_source *from, int64_t before)
+{
+    int64_t unused, n;
+
+    cf_par_exscan(world, from->inter->n_zero_labels - before, &unused, &n);
+    if (n > 0)
+        cf_warn("%s: %" PRId64 " interactions have %s 0, and are interactions like the others; "
+                "val_interval={%s: \"[1,1]\"} drops them",
+                from->file->name, n, from->options->label_field, from->options->label_field);
+}
+
 /* Count the places of the newest file's interactions from the first of all ranks. */
 static void move_places(ingest_interactions *inter, int64_t shift)
 {
@@ -239,6 +273,7 @@ cf_status ingest_read_interactions(const cf_par *world, const cf_ingest_options 
 {
     ingest_format format;
     const interaction_source from = {options, file, &format.layout, part, inter};
+    const int64_t zeros_before = inter->n_zero_labels;
     int64_t before, total_before, total;
     ingest_range range;
     cf_status status;
@@ -257,6 +292,7 @@ cf_status ingest_read_interactions(const cf_par *world, const cf_ingest_options 
     move_places(inter, before);
     inter->is_lightgcn = inter->is_lightgcn || format.is_lightgcn;
     inter->bytes += (double)format.bytes;
+    warn_of_labels(world, &from, zeros_before);
 done:
     return status;
 }

@@ -293,7 +293,8 @@ void fuzz_input(const uint8_t *data, size_t size)
                                  .user_field = "user_id",
                                  .item_field = "item_id",
                                  .time_field = "timestamp",
-                                 .rating_field = "rating"};
+                                 .rating_field = "rating",
+                                 .label_field = "label"};
     const char *path;
 
     /* the settings take any character but these as a separator */
