@@ -54,12 +54,12 @@ static cf_status needs_copy(const char *name, int fd, bool *out)
 static cf_status refuse_stream(const char *name, gzFile in)
 {
     int code;
-    const char *message = gzerror(in, &code);
+    const char *message = gzerror(in, &code), *words = strchr(message, ' '); /* behind its name */
 
     if (code == Z_ERRNO) return CF_FAIL(CF_ERR_IO, "%s: %s", name, strerror(errno));
     if (code == Z_MEM_ERROR) return CF_FAIL(CF_ERR_MEMORY, "%s: out of memory", name);
     return CF_FAIL(CF_ERR_FORMAT, "%s: its compressed data are damaged or cut off (%s)", name,
-                   message);
+                   words != NULL ? words + 1 : message);
 }
 
 /* Copy a stream, decompressed if it is compressed, to an empty file. zlib tells which it is. */

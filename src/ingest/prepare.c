@@ -110,10 +110,24 @@ static int64_t count_part(const prepare_job *job, int part)
     return sum_all(job, job->parts[part].start[job->parts[part].count]);
 }
 
+/* Note the error of a part without interactions. */
+static cf_status refuse_part(const prepare_job *job, int part)
+{
+    static const char *const names[] = {"train", "valid", "test"};
+    const bool is_given = job->paths->inter == NULL;
+
+    if (!is_given || part == INGEST_TRAIN)
+        return CF_FAIL(CF_ERR_FORMAT, "%s: no interactions are left for %s", interactions_path(job),
+                       names[part]);
+    return CF_FAIL(CF_ERR_FORMAT,
+                   "%s: no interactions are left for %s; those that train%s has as well stay there",
+                   job->files[TRAIN + part].name, names[part],
+                   part == INGEST_TEST && job->paths->valid != NULL ? " or valid" : "");
+}
+
 /* Refuse an empty part, unless the options or the files ask for none. */
 static cf_status check_parts(const prepare_job *job)
 {
-    static const char *const names[] = {"train", "valid", "test"};
     const cf_ingest_paths *paths = job->paths;
     bool required[3] = {true, paths->valid != NULL, paths->test != NULL};
     cf_status status = CF_OK;
@@ -123,8 +137,7 @@ static cf_status check_parts(const prepare_job *job)
         if (paths->inter != NULL)
             required[k] = !job->options->by_ratio || job->options->ratios[k] > 0;
     for (int k = 0; k < 3; k++)
-        CF_REQUIRE(!required[k] || count_part(job, k) > 0, CF_ERR_FORMAT,
-                   "%s: no interactions are left for %s", interactions_path(job), names[k]);
+        if (required[k] && count_part(job, k) == 0) CF_TRY(refuse_part(job, k));
 done:
     return status;
 }

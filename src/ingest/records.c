@@ -121,14 +121,16 @@ static const char *suggest_separator(const ingest_records *records)
     return out;
 }
 
-/* The names of the columns, in quotes; what does not fit is left out. Static buffer. */
+/* The names of the columns, in quotes; what does not fit is left out. A header that is not cut is
+ * shown as it is. Static buffer. */
 static const char *list_columns(const ingest_records *records)
 {
     static char out[256];
     size_t used = 0;
 
     for (int c = 0; c < records->n_columns; c++) {
-        const char *name = ingest_excerpt(records->names[c], (int64_t)strlen(records->names[c]));
+        const char *whole = records->n_columns == 1 ? records->header : records->names[c];
+        const char *name = ingest_excerpt(whole, (int64_t)strlen(whole));
         const int n = snprintf(out + used, sizeof out - used, "%s\"%s\"", c > 0 ? ", " : "", name);
 
         if (used + (size_t)n + sizeof ", ..." > sizeof out) {

@@ -171,8 +171,11 @@ static cf_status check_finite(const ingest_vectors *in, int64_t item, int64_t co
         if (!finite)
             return CF_FAIL(
                 CF_ERR_NUMERIC,
-                "%s: row %" PRId64 " (item \"%.100s\"), column %" PRId64 ": not a finite number",
-                in->name, in->row[item + e / dim], ingest_vector_id(in, item + e / dim), e % dim);
+                "%s: row %" PRId64 " (item \"%.100s\"), column %" PRId64 ": not a finite number%s",
+                in->name, in->row[item + e / dim], ingest_vector_id(in, item + e / dim), e % dim,
+                in->column != NULL || in->matrix.type == CF_F64
+                    ? " of float32, whose greatest is 3.4e38"
+                    : "");
     }
     return CF_OK;
 }

@@ -55,7 +55,7 @@ static const refusal interactions[] = {
      "\"movie\""},
     {"1::1193::5::978300760\n", NULL, CF_ERR_FORMAT,
      "x.inter:1: no column \"user_id\", required by user_field; the columns are "
-     "\"1\"; field_separator \"::\" would cut the line"},
+     "\"1::1193::5::978300760\"; field_separator \"::\" would cut the line"},
     {"user_id,item_id\nu,a\n", NULL, CF_ERR_FORMAT, "; field_separator \",\" would cut the line"},
     {"user_id:token item_id:token\nu a\n", NULL, CF_ERR_FORMAT,
      "x.inter:1: user_id has type \"token item_id:token\", expected token; field_separator \" \" "
@@ -139,6 +139,27 @@ static void damaged_interactions(void **state)
     }
 }
 
+static void parts_that_train_has_already(void **state)
+{
+    const char *all = put_file("all.inter", GOOD),
+               *some = put_file("some.inter", HEADER "u\ta\t1\t1\n");
+    const char *other = put_file("other.inter", HEADER "u\td\t1\t1\n");
+    const cf_ingest_paths valid = {
+        .train = all, .valid = some, .test = other, .out = file_path("none.h5")};
+    const cf_ingest_paths test = {
+        .train = some, .valid = other, .test = other, .out = file_path("none.h5")};
+    const refusal rows[] = {
+        {NULL, NULL, CF_ERR_FORMAT,
+         "some.inter: no interactions are left for valid; those that train has as well stay there"},
+        {NULL, NULL, CF_ERR_FORMAT,
+         "other.inter: no interactions are left for test; those that train or valid has as well"},
+    };
+
+    (void)state;
+    check(&rows[0], &valid);
+    check(&rows[1], &test);
+}
+
 static void a_nul_byte_is_named(void **state)
 {
     static const char text[] = "user_id:token\titem_id:token\nu\ta\nu\tb\0\n";
@@ -177,7 +198,8 @@ static const refusal items[] = {
     {"item_id:token\te:float_seq\na\t1 2\nb\t1 \nc\t1 2\n", NULL, CF_ERR_FORMAT,
      "x.item:3: item \"b\": something that is not a number"},
     {"item_id:token\te:float_seq\na\t1 2\nb\t1 2\nc\t1 1e39\n", NULL, CF_ERR_NUMERIC,
-     "x.item: row 2 (item \"c\"), column 1: not a finite number"},
+     "x.item: row 2 (item \"c\"), column 1: not a finite number of float32, whose greatest is "
+     "3.4e38"},
 };
 
 static void damaged_items(void **state)
@@ -315,8 +337,8 @@ static void paths_that_do_not_fit(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(damaged_interactions),  cmocka_unit_test(a_nul_byte_is_named),
-    cmocka_unit_test(damaged_items),         cmocka_unit_test(damaged_vectors),
-    cmocka_unit_test(paths_that_do_not_fit),
+    cmocka_unit_test(damaged_interactions), cmocka_unit_test(parts_that_train_has_already),
+    cmocka_unit_test(a_nul_byte_is_named),  cmocka_unit_test(damaged_items),
+    cmocka_unit_test(damaged_vectors),      cmocka_unit_test(paths_that_do_not_fit),
 };
 CF_TEST_MAIN(tests)
