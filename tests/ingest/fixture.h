@@ -90,6 +90,20 @@ static inline cf_status prepare(const cf_ingest_paths *paths, const char *settin
     return status;
 }
 
+/** For cf_test_every_allocation(): prepare with options that were read before. */
+typedef struct preparation {
+    cf_ingest_options options;
+    cf_ingest_paths paths;
+} preparation;
+
+static inline cf_status prepare_dataset(void *context)
+{
+    const preparation *p = context;
+    cf_ingest_report report;
+
+    return cf_ingest_prepare(&world, &p->options, &p->paths, &report);
+}
+
 static inline void dump_list(char *out, const char *title, const cf_lists *lists, int64_t user,
                              const cf_strings *items)
 {

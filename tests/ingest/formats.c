@@ -401,6 +401,26 @@ static void other_columns_may_hold_anything(void **state)
     assert_ok(prepare(&given, "order=time", NULL));
 }
 
+/* ---- Memory ---------------------------------------------------------------------------------- */
+
+/* While a compressed file is unpacked, and while ranks compare their users: no rank has one twice.
+ */
+static void no_memory_on_one_rank_stops_every_rank(void **state)
+{
+    const cf_test_trial trial = {.attempt = prepare_dataset, .thinning = 8, .least = {20, 20}};
+    const cf_setting *table = cf_ingest_settings;
+    preparation p = {.paths = {.train = put_gz("users.gz", "1 2 3\n4 5 6\n7 8 9\n1 3 4\n", 1),
+                               .out = file_path("memory.h5")}};
+    cf_config *config = NULL;
+
+    (void)state;
+    assert_int_equal(cf_config_create(&table, 1, &config), CF_OK);
+    assert_int_equal(cf_ingest_read_options(config, &p.options), CF_OK);
+    assert_true(cf_test_every_allocation(&trial, &p) >= 20);
+    assert_int_equal(count_temporary(p.paths.out), 0);
+    cf_config_destroy(&config);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(separators_and_quotes),
     cmocka_unit_test(vectors_in_quotes),
@@ -415,5 +435,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(times_are_numbers_or_dates),
     cmocka_unit_test(dates_order_and_filter),
     cmocka_unit_test(other_columns_may_hold_anything),
+    cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
 };
 CF_TEST_MAIN(tests)

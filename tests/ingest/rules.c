@@ -367,19 +367,6 @@ static void long_lines(void **state)
 }
 
 /* Allocations fail, the later ones not all of them, on each rank in turn. */
-typedef struct preparation {
-    cf_ingest_options options;
-    cf_ingest_paths paths;
-} preparation;
-
-static cf_status prepare_dataset(void *context)
-{
-    const preparation *p = context;
-    cf_ingest_report report;
-
-    return cf_ingest_prepare(&world, &p->options, &p->paths, &report);
-}
-
 static void no_memory_on_one_rank_stops_every_rank(void **state)
 {
     const cf_test_trial trial = {.attempt = prepare_dataset, .thinning = 2, .least = {39, 4}};
