@@ -157,6 +157,10 @@ typedef struct cf_eval_detail {
     int64_t n_users; /* of this rank: users with a positive. No other rank has them */
     int64_t *users;  /* n_users: global numbers, ascending; above those of all lower ranks */
     double *values;  /* n_users x CF_N_METRICS x n_topk */
+    /** Of cf_eval_run_lists() alone, over the users with a positive of all ranks. */
+    int64_t n_masked;     /* items of the history that were taken out of lists */
+    int64_t n_missing;    /* users with a positive and without a list */
+    int64_t longest_list; /* items, at most the largest of topk */
 } cf_eval_detail;
 
 /** cf_eval_run(), and what `detail` asks for (NULL: nothing). Its memory: n_items x (17 + 8 n_topk)
@@ -165,6 +169,20 @@ typedef struct cf_eval_detail {
 cf_status cf_eval_run_detailed(const cf_eval_scorer *scorer, cf_split split,
                                const cf_eval_options *options, cf_eval_detail *detail,
                                cf_metrics *out);
+/** Ranked lists that were made elsewhere. All pointers are borrowed. */
+typedef struct cf_eval_lists {
+    const cf_grid *grid;
+    const cf_shard *shard;
+    const cf_lists *items; /* by user of the block: items, best first, distinct but for
+                              CF_EVAL_UNKNOWN_ITEM; the same on all ranks of a grid row */
+} cf_eval_lists;
+/** Stands in a list for an item that the dataset does not have: a miss. */
+#define CF_EVAL_UNKNOWN_ITEM INT64_MAX
+/** The same of given lists; `detail` is not NULL. With options->mask_history the items that a
+ * ranking would not have are taken out of the lists first. Collective. Errors: MEMORY. */
+cf_status cf_eval_run_lists(const cf_eval_lists *from, cf_split split,
+                            const cf_eval_options *options, cf_eval_detail *detail,
+                            cf_metrics *out);
 /** Takes all zero bytes too. Local. */
 void cf_eval_destroy_detail(cf_eval_detail *detail);
 

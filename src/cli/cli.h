@@ -8,6 +8,9 @@
  *   cli_groups     metrics of groups
  *   cli_per_user   metrics of each user
  *   cli_ids        lists of ids that people write
+ *   cli_id_index   numbers of ids
+ *   cli_lines      lines of a text, on every rank
+ *   cli_recs       recommendations that somebody made
  *   cli_COMMAND    a command
  *   cli_run        the table of commands, their help, dispatch
  */
@@ -161,3 +164,45 @@ cf_status cli_write_per_user(const cf_dataset *dataset, const cf_metrics *metric
 cf_status cli_read_ids(const char *path, cf_strings *out);
 /** Errors: FORMAT if two ids have the same number, naming one of them; MEMORY. Local. */
 cf_status cli_check_distinct(const char *path, const cf_strings *ids, const int64_t *numbers);
+
+/* cli_id_index.c */
+/** A hash table of ids, which are borrowed. Zeroed, there is none. Local, as all here. */
+typedef struct cli_id_index {
+    const cf_strings *ids;
+    int64_t *slot; /* mask + 1, a power of two: number + 1 of an id; 0: empty */
+    uint64_t mask;
+} cli_id_index;
+/** Errors: MEMORY. Free with cli_destroy_id_index(). */
+cf_status cli_create_id_index(const cf_strings *ids, cli_id_index *out);
+/** The number of an id; -1 if it is not there. */
+int64_t cli_find_id(const cli_id_index *index, const char *id, int64_t length);
+void cli_destroy_id_index(cli_id_index *index);
+
+/* cli_lines.c */
+/** A text that rank 0 reads, once and in order, for all ranks. */
+typedef struct cli_lines {
+    const cf_par *world; /* borrowed, as the path */
+    const char *path;
+    FILE *file;  /* rank 0 */
+    char *bytes; /* size: the lines of this block */
+    int64_t capacity, size;
+    int64_t next; /* where the next line begins */
+    int64_t line; /* number of the last line handed out, from 1 */
+} cli_lines;
+/** Collective. Errors: IO. Close in every case. */
+cf_status cli_open_lines(const cf_par *world, const char *path, cli_lines *out);
+/** Read whole lines; `*more` is false at the end. Collective. Errors: IO, FORMAT (a zero byte),
+ * MEMORY. */
+cf_status cli_next_block(cli_lines *lines, bool *more);
+/** The next line of the block without its end, valid until the next block; NULL behind the last.
+ * Local. */
+char *cli_next_line(cli_lines *lines);
+void cli_close_lines(cli_lines *lines);
+
+/* cli_recs.c */
+/** Read recommendations: of each user of this rank's block the items, best first, distinct but for
+ * CF_EVAL_UNKNOWN_ITEM. Warns, once each, of users and items that the dataset does not have, and of
+ * repeats. Collective. `*out` starts zeroed; its arrays are freed with cf_free(), also on errors.
+ * Errors: IO, FORMAT ("FILE:LINE: ..."), MEMORY. */
+cf_status cli_read_recs(const cf_dataset *dataset, const cf_grid *grid, const cf_shard *shard,
+                        const char *path, cf_lists *out);

@@ -1,5 +1,5 @@
-/* Metrics of groups, of the catalogue and of each user: golden numbers; problems that have the
- * group's positives alone; the same bits on all grids; lack of memory. */
+/* Metrics of groups, of the catalogue, of each user, and of lists that are given: golden numbers;
+ * problems that have the group's positives alone; the same bits on all grids; lack of memory. */
 #include "problem.h"
 
 #include <math.h>
@@ -270,6 +270,124 @@ static void bits_do_not_depend_on_grid_or_threads(void **state)
     cf_eval_destroy_detail(&alone.detail);
 }
 
+/* ---- Lists that are given ---- */
+
+/* The lists of a ranking of the block's users, on all ranks of a grid row: `k` items a user, of all
+ * items if the history is not masked. */
+static cf_lists rank_block(const problem *p, int64_t k, bool mask)
+{
+    const cf_shard *shard = &p->shard;
+    cf_lists lists = {.count = shard->n_users};
+    int64_t *users = NULL, *items = NULL;
+    float *scores = NULL;
+
+    assert_ok(CF_ALLOC(users, shard->n_users));
+    assert_ok(CF_ALLOC(items, shard->n_users * k));
+    assert_ok(CF_ALLOC(scores, shard->n_users * k));
+    assert_ok(CF_ALLOC(lists.start, shard->n_users + 1));
+    assert_ok(CF_ALLOC(lists.index, shard->n_users * k));
+    for (int64_t u = 0; u < shard->n_users; u++)
+        users[u] = u;
+    assert_ok(cf_eval_topk(&p->scorer,
+                           &(cf_eval_request){users, shard->n_users, k, mask, mask, 64 << 20},
+                           items, scores));
+    for (int64_t u = 0; u < shard->n_users; u++) {
+        lists.start[u + 1] = lists.start[u];
+        for (int64_t j = 0; j < k && items[u * k + j] >= 0; j++)
+            lists.index[lists.start[u + 1]++] = items[u * k + j];
+    }
+    cf_free(&users);
+    cf_free(&items);
+    cf_free(&scores);
+    return lists;
+}
+
+static measured measure_lists(const problem *p, const cf_lists *items)
+{
+    const cf_eval_lists lists = {p->grid, &p->shard, items};
+    measured got = {.detail = {.groups = true, .per_user = true}};
+
+    assert_ok(cf_eval_run_lists(&lists, CF_SPLIT_TEST, &options, &got.detail, &got.metrics));
+    return got;
+}
+
+static void destroy_lists(cf_lists *lists)
+{
+    cf_free(&lists->start);
+    cf_free(&lists->index);
+}
+
+/* All is the same to the bit but what lists have alone. */
+static void check_same(const measured *got, const measured *want)
+{
+    assert_memory_equal(&got->metrics, &want->metrics, sizeof got->metrics);
+    assert_memory_equal(got->detail.group, want->detail.group, sizeof got->detail.group);
+    assert_memory_equal(got->detail.catalogue, want->detail.catalogue,
+                        sizeof got->detail.catalogue);
+    assert_int_equal(got->detail.n_users, want->detail.n_users);
+    assert_memory_equal(got->detail.values, want->detail.values,
+                        (size_t)(got->detail.n_users * WIDTH) * sizeof(double));
+}
+
+/* The lists of the ranking, and lists of all items, of which the history is taken out. */
+static void the_lists_of_a_ranking_have_its_metrics(void **state)
+{
+    (void)state;
+    for (int rows = next_grid(0); rows > 0; rows = next_grid(rows))
+        for (int mask = 0; mask < 2; mask++) {
+            problem p;
+
+            create_problem(&uneven_shape, &world, rows, &p);
+            measured want = measure(&p);
+            cf_lists lists = rank_block(&p, mask ? 50 : N_ITEMS, mask);
+            measured got = measure_lists(&p, &lists);
+            check_same(&got, &want);
+            assert_int_equal(got.detail.longest_list, 50);
+            assert_int_equal(got.detail.n_missing, 0);
+            assert_true((got.detail.n_masked > 0) == !mask);
+            cf_eval_destroy_detail(&got.detail);
+            cf_eval_destroy_detail(&want.detail);
+            destroy_lists(&lists);
+            destroy_problem(&p);
+        }
+}
+
+/* Users have item u in test; even ones list it behind an unknown item, odd ones have no list. */
+static int one_in_test(int64_t user, int64_t item)
+{
+    return item == user ? IN_TEST : item == user + 1 ? IN_TRAIN : 0;
+}
+
+static void unknown_items_keep_their_places_and_missing_lists_are_zeros(void **state)
+{
+    const shape of = {20, 30, 64, whole, one_in_test, false};
+    problem p;
+
+    (void)state;
+    create_problem(&of, &world, world.size, &p);
+    cf_lists lists = {.count = p.shard.n_users};
+    assert_ok(CF_ALLOC(lists.start, lists.count + 1));
+    assert_ok(CF_ALLOC(lists.index, 3 * lists.count));
+    for (int64_t u = 0; u < lists.count; u++) {
+        int64_t user = p.shard.first_user + u, n = lists.start[u],
+                list[] = {user + 1, CF_EVAL_UNKNOWN_ITEM, user};
+
+        lists.start[u + 1] = n + (user % 2 == 0 ? 3 : 0);
+        if (user % 2 == 0) memcpy(lists.index + n, list, sizeof list);
+    }
+    measured got = measure_lists(&p, &lists);
+    assert_int_equal(got.metrics.n_users, 20);
+    assert_true(got.metrics.mean[CF_MRR][0] == 0.25);
+    assert_true(got.metrics.mean[CF_RECALL][0] == 0.5);
+    assert_int_equal(got.detail.n_missing, 10);
+    assert_int_equal(got.detail.n_masked, 10);
+    assert_int_equal(got.detail.longest_list, 2);
+    assert_close(got.detail.catalogue[CF_ITEM_COVERAGE][0], 10.0 / 30, 1e-15);
+    cf_eval_destroy_detail(&got.detail);
+    destroy_lists(&lists);
+    destroy_problem(&p);
+}
+
 static int train_alone(int64_t user, int64_t item)
 {
     return user == item ? IN_TRAIN : 0;
@@ -320,6 +438,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(agrees_with_golden_numbers),
     cmocka_unit_test(a_group_has_the_metrics_of_its_positives_alone),
     cmocka_unit_test(bits_do_not_depend_on_grid_or_threads),
+    cmocka_unit_test(the_lists_of_a_ranking_have_its_metrics),
+    cmocka_unit_test(unknown_items_keep_their_places_and_missing_lists_are_zeros),
     cmocka_unit_test(no_positive_at_all_gives_zeros),
     cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
 };
