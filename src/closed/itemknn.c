@@ -4,8 +4,9 @@
  *     s(i, j) = G(i, j) / (sqrt(G(i, i)) sqrt(G(j, j)) + shrink + 1e-6),    G = X'X,    s(j, j) = 0
  *
  * Row j of B' has s(i, j) for the neighbours i of item j and 0 elsewhere; ties go to the lower
- * item. G has whole numbers, so every rank finds the same bits. Each rank takes an even part of the
- * rows, some at a time. The tests sort all similarities of each item. */
+ * item. The counts G are moved into the table, where each rank chooses the neighbours of its own
+ * items from whole rows, some at a time. Counts are whole numbers, and similarities are compared in
+ * double, so every rank finds the same bits. The tests sort all similarities of each item. */
 #include "internal.h"
 
 #include <math.h>
@@ -13,11 +14,33 @@
 
 enum { ROWS_PER_PASS = 64 };
 
-/* Rows of a pass, and scratch for the similarities of one. */
+/* Rows of a pass, and scratch for one. */
 typedef struct itemknn_pass {
-    double *rows;   /* ROWS_PER_PASS x n */
-    uint64_t *keys; /* 2 x n */
+    int64_t *numbers; /* ROWS_PER_PASS: local numbers of rows */
+    float *rows;      /* ROWS_PER_PASS x full_width: counts, then the similarities that are kept */
+    double *similar;  /* n: similarities of one item */
+    uint64_t *keys;   /* 2 x n: those that are not 0, as bits, and scratch to sort them */
 } itemknn_pass;
+
+static cf_status create_pass(const closed_solver *s, itemknn_pass *pass)
+{
+    cf_status status;
+
+    CF_TRY(CF_ALLOC(pass->numbers, ROWS_PER_PASS));
+    CF_TRY(CF_ALLOC(pass->rows, ROWS_PER_PASS * s->closed->table[CF_ITEMS]->full_width));
+    CF_TRY(CF_ALLOC(pass->similar, s->n));
+    CF_TRY(CF_ALLOC(pass->keys, 2 * s->n));
+done:
+    return status;
+}
+
+static void destroy_pass(itemknn_pass *pass)
+{
+    cf_free(&pass->numbers);
+    cf_free(&pass->rows);
+    cf_free(&pass->similar);
+    cf_free(&pass->keys);
+}
 
 /* Of doubles from 0 on, the larger one has the larger bits. */
 static uint64_t bits_of(double similarity)
@@ -28,79 +51,97 @@ static uint64_t bits_of(double similarity)
     return bits;
 }
 
-/* Counts of pairs with item j (n) become similarities. Gives the number that are not 0, and their
- * bits. */
-static int64_t find_similarities(const closed_solver *s, int64_t j, double *row, uint64_t *keys)
+/* From item j's counts (n). Gives the number of similarities that are not 0, and their bits. */
+static int64_t find_similarities(const closed_solver *s, int64_t j, const float *counts,
+                                 itemknn_pass *pass)
 {
     const double beside = s->closed->options.shrink + 1e-6;
     int64_t n_keys = 0;
 
-    row[j] = 0;
     for (int64_t i = 0; i < s->n; i++) {
-        if (row[i] == 0) continue;
-        row[i] /= s->factors[i] * s->factors[j] + beside;
-        keys[n_keys++] = bits_of(row[i]);
+        pass->similar[i] = 0;
+        if (i == j || counts[i] == 0) continue;
+        pass->similar[i] = (double)counts[i] / (s->factors[i] * s->factors[j] + beside);
+        pass->keys[n_keys++] = bits_of(pass->similar[i]);
     }
     return n_keys;
 }
 
-/* All but the k largest become 0: those below the k-th, and of its equals the last. */
-static void keep_nearest(const closed_solver *s, int64_t j, double *row, uint64_t *keys)
+/* Item j's counts become its k largest similarities and 0: those above the k-th are kept, and of
+ * its equals the first. */
+static void keep_nearest(const closed_solver *s, int64_t j, float *row, itemknn_pass *pass)
 {
-    const int64_t k = s->closed->options.n_neighbours;
-    const int64_t n_keys = find_similarities(s, j, row, keys);
+    const int64_t n_keys = find_similarities(s, j, row, pass),
+                  k = cf_min(s->closed->options.n_neighbours, n_keys);
+    uint64_t least = 1; /* above the bits of 0 */
     int64_t n_equal = 0;
-    uint64_t least;
 
-    if (n_keys <= k) return;
-    cf_sort_u64(keys, keys + s->n, n_keys);
-    least = keys[n_keys - k];
-    for (int64_t m = n_keys - k; m < n_keys && keys[m] == least; m++)
+    cf_sort_u64(pass->keys, pass->keys + s->n, n_keys);
+    if (k > 0) least = pass->keys[n_keys - k];
+    for (int64_t m = n_keys - k; m < n_keys && pass->keys[m] == least; m++)
         n_equal++;
-    for (int64_t i = 0; i < s->n; i++)
-        if (bits_of(row[i]) < least || (bits_of(row[i]) == least && n_equal-- <= 0)) row[i] = 0;
+    for (int64_t i = 0; i < s->n; i++) {
+        const uint64_t bits = bits_of(pass->similar[i]);
+        const bool kept = bits > least || (bits == least && n_equal-- > 0);
+
+        row[i] = kept ? (float)pass->similar[i] : 0;
+    }
 }
 
-/* Each rank's even part of the rows, in as many passes as the largest part needs. Collective. */
-static cf_status choose_neighbours(closed_solver *s, cf_cyclic *pairs, const itemknn_pass *pass)
+/* For my items from local number `first` on, as many as a pass has. The ranks of a grid row choose
+ * for the same items, and each keeps its slice. Collective. */
+static cf_status choose_neighbours(const closed_solver *s, int64_t first, itemknn_pass *pass)
 {
-    const cf_par *world = &s->closed->grid->world;
-    const int64_t first = cf_par_even_start(s->n, world->size, world->rank),
-                  count = cf_par_even_start(s->n, world->size, world->rank + 1) - first;
-    cf_status status = CF_OK;
+    cf_table *table = s->closed->table[CF_ITEMS];
+    const int64_t count = cf_max(0, cf_min(ROWS_PER_PASS, table->local_rows - first));
+    cf_status status;
 
-    for (int64_t at = 0; at < cf_ceil_div(s->n, world->size); at += ROWS_PER_PASS) {
-        const int64_t begin = cf_min(at, count), end = cf_min(at + ROWS_PER_PASS, count);
-        const cf_slab slab = {first + begin, end - begin, 0, s->n, s->n};
+    for (int64_t r = 0; r < count; r++)
+        pass->numbers[r] = first + r;
+    CF_TRY(cf_table_gather_own(table, pass->numbers, count, pass->rows));
+    for (int64_t r = 0; r < count; r++) {
+        float *row = pass->rows + r * table->full_width;
 
-        CF_TRY(cf_linalg_get_cyclic(pairs, &slab, CF_F64, pass->rows));
-        for (int64_t r = 0; r < slab.n_rows; r++)
-            keep_nearest(s, slab.first_row + r, pass->rows + r * s->n, pass->keys);
-        CF_TRY(cf_linalg_put_cyclic(pairs, &slab, CF_F64, pass->rows));
+        keep_nearest(s, table->first_row + first + r, row, pass);
+        memcpy(table->data + (first + r) * table->width, row + table->first_dim,
+               (size_t)table->local_dim * sizeof *row);
     }
 done:
     return status;
 }
 
-static cf_status itemknn_solve(closed_solver *s)
+/* X'X in the table, and the roots of its diagonal. Collective. */
+static cf_status count_pairs(closed_solver *s)
 {
     cf_cyclic *pairs = NULL;
-    itemknn_pass pass = {NULL, NULL};
-    cf_status status = CF_ALLOC(pass.rows, ROWS_PER_PASS * s->n);
+    cf_status status;
 
-    if (status == CF_OK) status = CF_ALLOC(pass.keys, 2 * s->n);
-    CF_TRY(cf_par_agree(&s->closed->grid->world, status));
     CF_TRY(closed_count_pairs(s, &pairs));
     cf_linalg_get_diagonal(pairs, s->factors);
     for (int64_t i = 0; i < s->n; i++)
         s->factors[i] = sqrt(s->factors[i]);
-    CF_TRY(choose_neighbours(s, pairs, &pass));
-    closed_lap(s, &s->seconds.rest, "neighbours chosen");
     CF_TRY(closed_keep(s, pairs));
 done:
     cf_linalg_destroy_cyclic(&pairs);
-    cf_free(&pass.rows);
-    cf_free(&pass.keys);
+    return status;
+}
+
+static cf_status itemknn_solve(closed_solver *s)
+{
+    const cf_blocks *blocks = &s->closed->table[CF_ITEMS]->blocks;
+    itemknn_pass pass = {0};
+    int64_t most = 0; /* rows of the largest block: all ranks make as many passes */
+    cf_status status;
+
+    CF_TRY(count_pairs(s));
+    CF_TRY(cf_par_agree(&s->closed->grid->world, create_pass(s, &pass)));
+    for (int b = 0; b < blocks->count; b++)
+        most = cf_max(most, blocks->start[b + 1] - blocks->start[b]);
+    for (int64_t first = 0; first < most; first += ROWS_PER_PASS)
+        CF_TRY(choose_neighbours(s, first, &pass));
+    closed_lap(s, &s->seconds.rest, "neighbours chosen");
+done:
+    destroy_pass(&pass);
     return status;
 }
 
