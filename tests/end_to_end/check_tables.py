@@ -1,6 +1,7 @@
 """Check the tables of a study against the logs and profiles of its runs, apart from the code that made them.
 
     python3 check_tables.py compare FOLDER PRINTED
+    python3 check_tables.py differences FOLDER PRINTED
     python3 check_tables.py collapse FOLDER PRINTED PROGRAM DATA.h5
     python3 check_tables.py scaling FOLDER EPOCHS RUN:GRID...
     python3 check_tables.py simulation FOLDER GRID...
@@ -90,6 +91,26 @@ def check_compare(folder: pathlib.Path, printed: pathlib.Path) -> None:
         for name in METRICS:
             best = max(float(other[name]) for other in rows if other["model"] == row["model"])
             check_row(row, line, mine, base, best, name)
+
+
+def check_differences(folder: pathlib.Path, printed: pathlib.Path) -> None:
+    """Means by users differ as the metrics of the runs do; the closed form's is that from the first baseline."""
+    lines, cells = read_rows(folder / "differences.tsv"), read_rows(folder / "cells.tsv")
+    text = printed.read_text(encoding="utf-8")
+    assert text == "\n".join((folder / name).read_text(encoding="utf-8") for name in ("table.txt", "differences.txt"))
+    names = [("EASE:reg_weight=5", "-"), ("BPR", "var:emb_gain=2")]
+    assert [(line["model"], line["start"], line["over"], line["metric"]) for line in lines] == [
+        (*name, "BPR False", metric) for name in names for metric in METRICS]
+
+    def mean(model: str, start: str, metric: str) -> float:
+        mine = [cell for cell in cells if (cell["model"], cell["start"]) == (model, start)]
+        return statistics.mean(float(cell[metric]) for cell in mine)
+
+    for line in lines:
+        want = mean(line["model"], line["start"], line["metric"]) - mean("BPR", "False", line["metric"])
+        assert_close(line, "difference", want, absolute=1e-9)
+        assert float(line["low"]) <= want <= float(line["high"]) and 1 / 1001 <= float(line["p"]) <= 1
+        assert int(line["users"]) > 1
 
 
 # ---- collapse --------------------------------------------------------------------------------------------------------
@@ -204,6 +225,8 @@ def main() -> None:
     folder = pathlib.Path(path)
     if what == "compare":
         check_compare(folder, pathlib.Path(rest[0]))
+    elif what == "differences":
+        check_differences(folder, pathlib.Path(rest[0]))
     elif what == "collapse":
         check_collapse(folder, pathlib.Path(rest[0]), *rest[1:])
     elif what == "scaling":

@@ -95,6 +95,22 @@ def test_a_comparison_trains_each_cell_once(study, trainings, data, tmp_path: pa
     assert study(*arguments) == 0 and len(trainings()) == 5
 
 
+def test_differences_are_between_the_same_seeds_and_of_closed_forms_from_the_first_baseline(
+        study, trainings, data, tmp_path: pathlib.Path, capsys):
+    arguments = ("compare", data, "--models", "EASE,BPR", "--seeds", "1,2", "--metrics", "NDCG@5", "--bootstrap")
+    assert study(*arguments) == 0
+    assert capsys.readouterr().out.endswith("\n\n" + (tmp_path / "out/differences.txt").read_text())
+    cells = ["EASE", "BPR-False-1", "BPR-False-2", "BPR-var-1", "BPR-var-2"]
+    assert sorted(trainings()[5:]) == sorted(f"evaluate:{name}:test" for name in cells)
+    closed, var = rows(tmp_path / "out/differences.tsv")
+    assert (var["model"], var["start"], var["over"], var["users"]) == ("BPR", "var", "BPR False", "2")
+    assert float(var["difference"]) == pytest.approx(-0.2) and float(var["high"]) == pytest.approx(-0.2)
+    # EASE has the start var and the seed 2020: 0.3 and 20.5, the baseline's mean of two seeds 0.5 and 0.515
+    assert (closed["model"], closed["over"]) == ("EASE", "BPR False")
+    assert float(closed["difference"]) == pytest.approx((0.3 - 0.5 + 20.5 - 0.515) / 2)
+    assert study(*arguments) == 0 and len(trainings()) == 10  # nothing is evaluated twice
+
+
 def test_a_comparison_that_was_stopped_resumes_to_the_same_table(study, trainings, data, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("FAKE_STOP_AT", "2")
     assert study("compare", data) == STOPPED

@@ -13,8 +13,8 @@ A model and a start are values of the settings `model` and `emb_selection`. Sett
 colons: LightGCN:n_layers=3, var:emb_gain=3, False:init=normal:init_std=0.1. Settings are applied in this order, and
 the last one counts: --settings, --set, the model's, the start's, the seed. EASE, L3AE, ItemKNN and Pop, which are
 closed forms, have one cell and one row each, without start, seed and epochs. `topk` is extended to the cutoffs of
---metrics. Seeds are those of training (start, batches, negatives); the split of users' interactions was drawn by `llminit
-prepare --set seed=...`.
+--metrics. Seeds are those of training (start, batches, negatives); the split of users' interactions was drawn by
+`llminit prepare --set seed=...`.
 
 The same command continues after any interruption: it keeps finished cells, resumes an unfinished one from its last
 checkpoint, and tries failed ones again. It refuses cells of other settings or data, and a second compare in the
@@ -24,6 +24,12 @@ Several calls may share the work: with --part K/N, each of N calls trains every 
 at the same time as the others or not, and prints the table of the cells that are finished when it ends.
 --table-only trains nothing and prints that table. --launch replaces mpirun -n, as in "srun --mpi=pmix"; the
 environment then stays as it is.
+
+--bootstrap adds a second table, differences.txt: for each model and start, the difference of each metric from the
+baseline, its 95% interval and p value, by a paired bootstrap of 1000 resamples over users, always with the same draws.
+Values of a user are means over the seeds that both have; a closed form is compared with the baseline of the first
+model that has one, over all of its seeds. It evaluates each finished cell once, into
+FOLDER/MODEL-START-SEED/users-SPLIT.tsv.
 
 FOLDER/table.txt, table.md, table.tsv, and cells.tsv with a line for each cell, are rewritten whenever a cell ends.
 The .tsv files have all digits. The table goes to stdout, progress to stderr.
@@ -43,11 +49,11 @@ import re
 import statistics
 from typing import Iterator, Optional, Sequence
 
-from . import compare_table, options as opt, program, run
-from .compare_table import Cell, Result, is_closed
+from . import bootstrap, compare_table, options as opt, program, run
+from .compare_table import Cell, Result, Row, is_closed
 from .program import FAILED, STOPPED, Failure, Word, say
 
-METRICS = ("Recall", "NDCG", "MRR", "Hit", "Precision")
+METRICS = ("Recall", "NDCG", "MRR", "Hit", "Precision", "MAP")
 RESERVED = {"model": "--models", "emb_selection": "--starts", "seed": "--seeds", "topk": "--metrics"}
 
 
@@ -65,6 +71,7 @@ class Options(opt.Training):
     ranks: int
     part: tuple[int, int]
     table_only: bool
+    bootstrap: bool = False
 
     def is_shared(self) -> bool:
         """Does this call train a part of the cells?"""
@@ -109,6 +116,7 @@ def add_options(parser: opt.Parser, with_starts: bool = True) -> None:
     if with_starts:
         add("--starts", metavar="S,...", type=variants, default=["False", "var"], help="default: False,var")
         add("--baseline", metavar="START", help="the start that gains refer to; default: the first of --starts")
+        add("--bootstrap", action="store_true", help="differences from the baseline, with intervals and p values")
     add("--seeds", metavar="N,...", type=opt.seeds, default=[2020], help="default: 2020")
     add("--metrics", metavar="M@K,...", type=metric_list, default=["Recall@10", "Recall@20", "NDCG@10", "NDCG@20"],
         help="default: Recall@10,Recall@20,NDCG@10,NDCG@20")
@@ -289,6 +297,65 @@ def write_tables(options: Options, cells: list[Cell]) -> str:
     return tables[f"table.{options.format}"]
 
 
+# ---- Differences by users --------------------------------------------------------------------------------------------
+
+
+def users_of(options: Options, cell: Cell) -> bootstrap.Users:
+    """The metrics of each user of a finished cell, which is evaluated unless it was since it was trained."""
+    path, best = cell.folder / f"users-{options.split}.tsv", cell.folder / "best.h5"
+    if not path.exists() or path.stat().st_mtime < best.stat().st_mtime:
+        options.program.ask("evaluate", best, "--data", options.data, "--split", options.split, "--per-user", path)
+    return bootstrap.read_users(path)
+
+
+def compared(rows: Sequence[tuple[Row, Row]]) -> Iterator[tuple[Row, Row]]:
+    """Each row with the row it is compared with, where both have a finished cell."""
+    first = next((base for row, base in rows if not is_closed(row.model)), None)
+    for row, own in rows:
+        base = first if is_closed(row.model) else own
+        if base and base is not row and row.done() and base.done():
+            yield row, base
+
+
+def users_of_rows(options: Options, row: Row, base: Row) -> tuple[list[bootstrap.Users], list[bootstrap.Users]]:
+    """Of the cells that are compared: those of the same seeds, or a closed form and all of the baseline."""
+    both = row.done().keys() & base.done().keys()
+    mine = [cell for cell in row.cells if cell.result and (is_closed(row.model) or cell.seed in both)]
+    other = [cell for cell in base.cells if cell.result and (is_closed(row.model) or cell.seed in both)]
+    return [users_of(options, cell) for cell in mine], [users_of(options, cell) for cell in other]
+
+
+def difference_lines(options: Options, rows: Sequence[tuple[Row, Row]]) -> list[bootstrap.Line]:
+    pairs, places, ids = [], [], None
+    for row, base in compared(rows):
+        mine, other = users_of_rows(options, row, base)
+        for users in (*mine, *other):
+            ids = ids or users.ids
+            if users.ids != ids or len(ids) < 2:
+                raise Failure(f"{options.data}: the runs of {row.model} and {base.model} rank for {len(ids)} and "
+                              f"{len(users.ids)} users: a bootstrap needs the same, and two or more")
+        for metric in options.metrics if mine and other else []:
+            name = metric.lower()
+            pairs.append((bootstrap.mean_users(mine, name), bootstrap.mean_users(other, name)))
+            places.append(((row.model, row.start), (base.model, base.start), metric))
+    found = bootstrap.differences(pairs)
+    return [bootstrap.Line(*place, len(ids or ()), one) for place, one in zip(places, found)]
+
+
+def write_differences(options: Options, cells: list[Cell]) -> str:
+    """Write the tables of differences; returns the one of --format."""
+    rows = compare_table.rows_of(options.models, options.starts, options.baseline, cells)
+    say("evaluates by users, and resamples them")
+    tables = bootstrap.all_tables(difference_lines(options, rows))
+    with run.locked(options.out / "lock-of-tables"):
+        for name, text in tables.items():
+            run.write_file(options.out / name, text)
+    return tables[f"differences.{options.format}"]
+
+
+# ---- The command -----------------------------------------------------------------------------------------------------
+
+
 def mine(options: Options, cells: list[Cell]) -> list[Cell]:
     """The cells that this call trains."""
     k, n = options.part
@@ -332,4 +399,6 @@ def main(name: str, arguments: Sequence[str]) -> int:
         write_tables(options, cells)
         train_all(options, cells, stop, lock)
         print(write_tables(options, cells), end="", flush=True)
+        if options.bootstrap and not stop.count:
+            print("\n" + write_differences(options, cells), end="", flush=True)
         return exit_status(options, cells)
