@@ -122,6 +122,19 @@ bool cf_model_propagates(const cf_model *model);
  * raw ones. Collective. Owned by the model, valid until its next call. */
 void cf_model_final(cf_model *model, const cf_table *out[2]);
 
+/**
+ * The rows that score users whom the model was not trained on. Collective. `users`: their shard
+ * (cf_dataset_create_user_shard()), each with an item at least. `*out` is new, freed with
+ * cf_table_destroy(). Errors: MEMORY. Calls cf_model_final().
+ *
+ * With e_u the mean of the raw rows of the user's items N_u, as in cf_model_pool_users(),
+ *     f_u = (e_u + sum_{i in N_u} (E0 + A^ E0 + ... + A^^(L-1) E0)_i / sqrt(|N_u| |N_i|)) / (L+1):
+ * what the layers give where e_u stands for a trained row, while the tables and degrees of the
+ * items stay as they are. So the final rows of a user of the dataset and of a new user with the
+ * same train items differ by 1/(L+1) of the difference of their raw rows. Without layers f_u = e_u.
+ */
+cf_status cf_model_fold_in(cf_model *model, const cf_shard *users, cf_table **out);
+
 /* ---- Steps ---- */
 
 /** Draw what is drawn anew each epoch (SGL's views), a function of (seed, epoch); call it before

@@ -122,39 +122,6 @@ void cf_model_fill_noise(cf_model *model, uint64_t seed)
     }
 }
 
-/* The mean of a user's item rows, from their sum. */
-static void pool_rows(void *context, const cf_rows *rows)
-{
-    cf_model *model = context;
-    const int64_t width = model->table[CF_USERS]->width;
-
-    if (rows->side != CF_USERS) return;
-    for (int k = 0; k < rows->count; k++) {
-        const int64_t degree = cf_graph_degree(model->graph, CF_USERS, rows->rows[k]);
-        const cf_lanes divisor = cf_lanes_all(degree > 0 ? (float)degree : 1.0f);
-
-        for (int64_t d = 0; d < width; d += CF_LANES)
-            cf_lanes_store(model->table[CF_USERS]->data + rows->rows[k] * width + d,
-                           cf_lanes_load(rows->sums + k * width + d) / divisor);
-    }
-}
-
-/* One sum over neighbours without scaling, whose result for the items is not used. */
-cf_status cf_model_pool_users(cf_model *model)
-{
-    const cf_table *items = model->table[CF_ITEMS];
-    cf_field field = {0};
-    cf_status status = cf_graph_create_field(model->graph, items->width, &field);
-
-    CF_TRY(cf_par_agree(&model->grid->world, status));
-    memcpy(field.rows[CF_ITEMS], items->data,
-           (size_t)(items->local_rows * items->width) * sizeof(float));
-    cf_graph_sum(model->graph, field, pool_rows, model);
-done:
-    cf_graph_destroy_field(&field);
-    return status;
-}
-
 void cf_model_start_epoch(cf_model *model, uint64_t seed, int64_t epoch)
 {
     if (model->ops->start_epoch != NULL) model->ops->start_epoch(model, seed, epoch);

@@ -186,6 +186,27 @@ void propagation_all(propagation *p, float *out[2])
     if (p->n_layers > 0) cf_graph_sum(p->graph, p->field[0], forward_last, &target);
 }
 
+/* The rows of users alone. */
+static void forward_users(void *context, const cf_rows *rows)
+{
+    if (rows->side == CF_USERS) forward_last(context, rows);
+}
+
+/* G_1 of the items is in the current field, where propagation_all() left it. A row is read and
+ * written at one place. */
+void propagation_fold_in(const propagation *p, cf_graph *graph, cf_field field, cf_table *users)
+{
+    const cf_table *items = p->table[CF_ITEMS];
+    const propagation others = {
+        .graph = graph, .table = {users, p->table[CF_ITEMS]}, .n_layers = p->n_layers};
+    final_rows target = {.p = &others, .out = {users->data, NULL}, .in_place = true};
+
+    CF_ASSERT(p->n_layers > 0);
+    memcpy(field.rows[CF_ITEMS], p->field[0].rows[CF_ITEMS],
+           (size_t)(items->local_rows * items->width) * sizeof(float));
+    cf_graph_sum(graph, field, forward_users, &target);
+}
+
 /* ---- Backward ---- */
 
 typedef struct backward {

@@ -31,6 +31,10 @@ void propagation_rows(propagation *p, int32_t *const rows[2], const int64_t coun
 /** All of F: out[side] is owned rows x width, in a field or E0 itself, valid until the next call.
  * Collective over the grid column. */
 void propagation_all(propagation *p, float *out[2]);
+/** Right after propagation_all(), L > 0: rows of F of users that are not in the graph, whose raw
+ * rows are `users`, in place of these. `graph`: of these users and the same items; `field`: of that
+ * graph, overwritten. Collective over the grid column. */
+void propagation_fold_in(const propagation *p, cf_graph *graph, cf_field field, cf_table *users);
 /** The gradient with respect to E0, row by row to the consumer; `g`: with respect to the rows of
  * the last propagation_rows(). Collective over the grid column. */
 void propagation_backward(propagation *p, gradient *g, const cf_gradient_consumer *consumer);

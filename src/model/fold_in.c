@@ -1,0 +1,82 @@
+/* Rows of users that are made of their items: where training starts users of the dataset, and the
+ * final rows of users that the model was not trained on.
+ *
+ * Raw row of user u with items N_u: e_u = 1/|N_u| sum_{i in N_u} E0_i. The final row of a new user
+ * is the layers' formula with this e_u in place of a trained row, the trained tables of items, and
+ * the items' train degrees, which the new user does not change:
+ *     f_u = (e_u + sum_{i in N_u} (E0 + A^ E0 + ... + A^^(L-1) E0)_i / sqrt(|N_u| |N_i|)) / (L+1)
+ * With L = 0, and in BPR, f_u = e_u. The sums run over a graph of the new users and all items, in
+ * which halo and order of sums are those of every graph. tests/model/fold_in.c computes f_u in
+ * plain doubles, and has users of the dataset folded in to the bits of their own final rows. */
+#include "internal.h"
+
+#include <string.h>
+
+/* A field of a graph, and whose raw rows its sums make. */
+typedef struct pool {
+    cf_graph *graph; /* of the users, and the items of the field */
+    cf_table *users; /* raw rows */
+    cf_field field;
+} pool;
+
+/* The mean of a user's item rows, from their sum; zeros without items. */
+static void pool_rows(void *context, const cf_rows *rows)
+{
+    const pool *p = context;
+    const int64_t width = p->users->width;
+
+    if (rows->side != CF_USERS) return;
+    for (int k = 0; k < rows->count; k++) {
+        const int64_t degree = cf_graph_degree(p->graph, CF_USERS, rows->rows[k]);
+        const cf_lanes divisor = cf_lanes_all(degree > 0 ? (float)degree : 1.0f);
+
+        for (int64_t d = 0; d < width; d += CF_LANES)
+            cf_lanes_store(p->users->data + rows->rows[k] * width + d,
+                           cf_lanes_load(rows->sums + k * width + d) / divisor);
+    }
+}
+
+/* Fill the users' raw rows. One sum over neighbours without scaling, whose result for the items is
+ * not used. Collective; the field is left for more sums. */
+static cf_status pool_users(const cf_model *model, pool *p)
+{
+    const cf_table *items = model->table[CF_ITEMS];
+    cf_status status = cf_graph_create_field(p->graph, items->width, &p->field);
+
+    CF_TRY(cf_par_agree(&model->grid->world, status));
+    memcpy(p->field.rows[CF_ITEMS], items->data,
+           (size_t)(items->local_rows * items->width) * sizeof(float));
+    cf_graph_sum(p->graph, p->field, pool_rows, p);
+done:
+    return status;
+}
+
+cf_status cf_model_pool_users(cf_model *model)
+{
+    pool p = {.graph = model->graph, .users = model->table[CF_USERS]};
+    const cf_status status = pool_users(model, &p);
+
+    cf_graph_destroy_field(&p.field);
+    return status;
+}
+
+cf_status cf_model_fold_in(cf_model *model, const cf_shard *users, cf_table **out)
+{
+    const cf_table *final[2];
+    pool p = {0};
+    cf_status status;
+
+    CF_TRY(cf_graph_create(model->grid, users, &p.graph));
+    CF_TRY(cf_table_create(model->grid, &users->users, model->options.dim, &p.users));
+    CF_TRY(pool_users(model, &p));
+    cf_model_final(model, final); /* leaves the layers of the items */
+    if (cf_model_propagates(model))
+        propagation_fold_in(&model->propagation, p.graph, p.field, p.users);
+    *out = p.users;
+    p.users = NULL;
+done:
+    cf_graph_destroy_field(&p.field);
+    cf_table_destroy(&p.users);
+    cf_graph_destroy(&p.graph);
+    return status;
+}
