@@ -141,11 +141,11 @@ cf_status cf_dataset_read_names(const cf_dataset *dataset, cf_name_kind which, i
                                 int64_t count, cf_strings *out);
 /** Takes all zero bytes too. Local. */
 void cf_dataset_destroy_strings(cf_strings *strings);
-/** The numbers of ids, into `out` (ids->count), by one pass over the file in bounded memory.
- * Collective, with the same ids on all ranks. Errors: FORMAT, naming the first unknown id and where
- * it came from (`origin`, a file), IO, MEMORY. */
+/** The numbers of ids, into `out` (ids->count), -1 of an id that the dataset does not have, by one
+ * pass over the file in bounded memory. Collective, with the same ids on all ranks. Errors: FORMAT,
+ * IO, MEMORY. */
 cf_status cf_dataset_find(const cf_dataset *dataset, cf_name_kind which, const cf_strings *ids,
-                          const char *origin, int64_t *out);
+                          int64_t *out);
 /** A user or item for a message, e.g. `item "B001" (number 17)`, into `out` of `size` bytes (256
  * are enough). Collective. */
 void cf_dataset_describe(const cf_dataset *dataset, cf_name_kind which, int64_t number, char *out,

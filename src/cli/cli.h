@@ -11,6 +11,8 @@
  *   cli_id_index   numbers of ids
  *   cli_lines      lines of a text, on every rank
  *   cli_recs       recommendations that somebody made
+ *   cli_new_users  users who are not in the dataset
+ *   cli_lists      ranked lists of items, as text
  *   cli_COMMAND    a command
  *   cli_run        the table of commands, their help, dispatch
  */
@@ -31,6 +33,7 @@ enum { CLI_MAX_OPTIONS = 16 };
 typedef enum cli_kind {
     CLI_FLAG = 1,      /* no value */
     CLI_VALUE,         /* a number, a word */
+    CLI_WORDS,         /* a word; the option may be repeated */
     CLI_INPUT,         /* a file to read, or FILE.h5:/ARRAY */
     CLI_SETTINGS_FILE, /* a file of settings to read */
     CLI_OUTPUT,        /* a file to write */
@@ -55,6 +58,12 @@ typedef enum cli_settings {
     CLI_SETTINGS_MACHINE /* of a trained model: those that cannot change it */
 } cli_settings;
 
+/** A value of an option that may be repeated. */
+typedef struct cli_given_word {
+    int option; /* its index in its table */
+    const char *text;
+} cli_given_word;
+
 /** A parsed command line. The texts are argv's. */
 typedef struct cli_arguments {
     const struct cli_command *command;
@@ -65,6 +74,9 @@ typedef struct cli_arguments {
     const char **sets; /* n_sets texts of --set, in order; owned */
     int64_t sets_capacity;
     int n_sets;
+    cli_given_word *words; /* n_words of options that may be repeated, in order; owned */
+    int64_t words_capacity;
+    int n_words;
     bool help, json, quiet;
 } cli_arguments;
 
@@ -103,6 +115,8 @@ cf_status cli_parse(const cli_command *command, int argc, char **argv, cli_argum
 void cli_free_arguments(cli_arguments *arguments);
 /** The value of an option; NULL if it was not given. */
 const char *cli_value(const cli_arguments *arguments, const char *name);
+/** The n-th value, from 0, of an option that may be repeated; NULL behind the last. */
+const char *cli_word(const cli_arguments *arguments, const char *name, int n);
 /** The value as a whole number in [1, max]; `value` is untouched if it was not given. Errors:
  * USAGE. */
 cf_status cli_integer(const cli_arguments *arguments, const char *name, int64_t max,
@@ -159,11 +173,32 @@ cf_status cli_write_per_user(const cf_dataset *dataset, const cf_metrics *metric
                              const cf_eval_detail *detail, cf_output *output);
 
 /* cli_ids.c */
-/** Read a file of one id a line. Local. Errors: IO, FORMAT, MEMORY. Free with
- * cf_dataset_destroy_strings(). */
-cf_status cli_read_ids(const char *path, cf_strings *out);
-/** Errors: FORMAT if two ids have the same number, naming one of them; MEMORY. Local. */
-cf_status cli_check_distinct(const char *path, const cf_strings *ids, const int64_t *numbers);
+/** Ids that a person wrote, in the order of writing. */
+typedef struct cli_ids {
+    const char *origin; /* the file, or the name of the option; borrowed */
+    cf_strings text;
+    int64_t
+        *line; /* text.count: number of the line in the file, from 1; 0: a value of the option */
+} cli_ids;
+/** Read a file of one id a line. Local. Errors: IO, FORMAT, MEMORY. Free with cli_free_ids(). */
+cf_status cli_read_ids(const char *path, cli_ids *out);
+/** Read a file of pairs, out[0] of users and out[1] of items: two fields a line, with a tab or, in
+ * a line without one, blanks between them; or, below a header that names user_id and item_id, these
+ * two of any. Local. Errors: IO, FORMAT, MEMORY. Free both. */
+cf_status cli_read_pairs(const char *path, cli_ids out[2]);
+/** The values of an option that may be repeated; none if it was not given. Local. Errors: MEMORY.
+ */
+cf_status cli_take_words(const cli_arguments *arguments, const char *name, cli_ids *out);
+/** Takes all zero bytes too. Local. */
+void cli_free_ids(cli_ids *ids);
+/** The numbers of ids in the dataset. Collective. `*out` is new, of ids->text.count. Errors:
+ * FORMAT, or USAGE for a value of an option (names the first id that is not in the dataset, and its
+ * line), IO, MEMORY. */
+cf_status cli_find_ids(const cf_dataset *dataset, cf_name_kind which, const cli_ids *ids,
+                       int64_t **out);
+/** Errors: those of cli_find_ids() if two ids have the same number, naming one such id; MEMORY.
+ * Local. */
+cf_status cli_check_distinct(const cli_ids *ids, const int64_t *numbers);
 
 /* cli_id_index.c */
 /** A hash table of ids, which are borrowed. Zeroed, there is none. Local, as all here. */
@@ -206,3 +241,27 @@ void cli_close_lines(cli_lines *lines);
  * Errors: IO, FORMAT ("FILE:LINE: ..."), MEMORY. */
 cf_status cli_read_recs(const cf_dataset *dataset, const cf_grid *grid, const cf_shard *shard,
                         const char *path, cf_lists *out);
+
+/* cli_new_users.c */
+/** Users who are not in the dataset, of --new-users or --given: their ids in the order of the file
+ * ("given" for the latter), and their items. Collective; all of them on every rank. Both are new.
+ * Errors: those of reading and finding ids. Warns if an id is that of a user of the dataset. */
+cf_status cli_read_new_users(const cf_dataset *dataset, const cli_arguments *arguments,
+                             cf_strings *names, cf_lists *items);
+
+/* cli_lists.c */
+/** Ranked lists of items to be made, one for each query. All pointers are borrowed. */
+typedef struct cli_lists {
+    const cf_dataset *dataset; /* has the names */
+    cf_eval_scorer scorer;     /* the queries are users of its shard */
+    cf_eval_request request;   /* all but users and count */
+    const cf_strings *names; /* of the queries, in order of the text; NULL: all users of dataset */
+    const int64_t *numbers;  /* of the queries in the shard; NULL: all, in order */
+    int64_t count;           /* queries */
+    const char *what;        /* they are, for people: "users" */
+    const char *header;      /* the first line of the text */
+    const char *path;        /* of the text; "-": standard output */
+} cli_lists;
+/** Rank and write, a line for each item of a list: name of the query, rank from 1, item, score,
+ * title. Collective. Errors: those of cf_eval_topk(), IO. */
+cf_status cli_write_lists(const cli_lists *lists);

@@ -66,6 +66,10 @@ static cf_status note_option(int option, cli_arguments *out)
         out->sets[out->n_sets++] = optarg;
     } else if (option == JSON) {
         out->json = true;
+    } else if (option < CLI_MAX_OPTIONS && out->command->options[option].kind == CLI_WORDS) {
+        CF_TRY(CF_GROW(out->words, out->words_capacity, out->n_words + 1));
+        out->words[out->n_words++] = (cli_given_word){option, optarg};
+        out->value[option] = optarg;
     } else if (option == QUIET) {
         out->quiet = true;
     } else if (option == HELP || option == 'h') {
@@ -130,11 +134,12 @@ done:
 /* All other texts are argv's. */
 void cli_free_arguments(cli_arguments *arguments)
 {
+    cf_free(&arguments->words);
     cf_free(&arguments->sets);
 }
 
 /* By name, so that a command need not know the order of its table; an unknown name is a bug. */
-const char *cli_value(const cli_arguments *arguments, const char *name)
+static int find_option(const cli_arguments *arguments, const char *name)
 {
     const cli_option *options = arguments->command->options;
     int k = 0;
@@ -142,7 +147,21 @@ const char *cli_value(const cli_arguments *arguments, const char *name)
     while (options[k].name != NULL && strcmp(options[k].name, name) != 0)
         k++;
     CF_ASSERT(options[k].name != NULL);
-    return arguments->value[k];
+    return k;
+}
+
+const char *cli_value(const cli_arguments *arguments, const char *name)
+{
+    return arguments->value[find_option(arguments, name)];
+}
+
+const char *cli_word(const cli_arguments *arguments, const char *name, int n)
+{
+    const int option = find_option(arguments, name);
+
+    for (int k = 0; k < arguments->n_words; k++)
+        if (arguments->words[k].option == option && n-- == 0) return arguments->words[k].text;
+    return NULL;
 }
 
 /* strtoll() skips leading blanks and takes a sign; what is left must be the whole text. */

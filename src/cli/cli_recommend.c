@@ -1,382 +1,276 @@
-/* recommend: the best new items of users, as text.
+/* recommend: the best items of users, of new users, or for items, as text.
  *
- * Each rank finds the items of users of its own block, in rounds of bounded size. After a round,
- * rank 0 writes the results into a spool file of fixed-size records (k items, int64; k scores,
- * float), each at its user's position in the text; at the end it reads the records in order and
- * writes the text. So the text does not depend on the ranks, and no rank holds more than a round
- * and, on rank 0, the items' ids and titles. */
+ * Whatever the lists are for, they are lists of users of some shard: of the dataset's users; of new
+ * users, with the items that were given for them; or of items in the place of users, where an
+ * item's best items are those that are most like it. The scorer is made for that shard, and
+ * cli_lists.c does the rest. */
 #include "cli.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-enum { MIN_ROUND = CF_EVAL_USERS, ROUND_BYTES = 64 << 20, NAMES_PER_PASS = 65536 };
 
 typedef struct recommendation {
-    const cf_par *world;
-    const cf_trained *trained;
-    const char *users_path; /* NULL: all users */
-    int64_t k;              /* items for each user */
-    int64_t memory;         /* bytes of a rank for ranking */
-    cf_strings ids;         /* of users_path; the same on every rank */
-    int64_t *numbers;       /* global user index of each id; NULL: all users, in order */
-    int64_t count;          /* users in the text */
-    /* The n_local users of this rank: local index in the block, and position in the text. */
-    int64_t *users, *position;
-    int64_t n_local;
-    const char *path; /* of the text */
-    int spool;        /* rank 0: descriptor of the spool file; else -1 */
+    const cli_arguments *arguments;
+    cf_trained *trained;
+    cli_lists lists;
+    /* What `lists` borrows: */
+    cli_ids ids;       /* of the queries, if they are listed */
+    int64_t *numbers;  /* of these ids; NULL: all queries of the shard, in order */
+    cf_shard *shard;   /* of new users, or of items; NULL: the dataset's */
+    cf_table *users;   /* rows of new users */
+    uint8_t *excluded; /* items that nobody is to get; NULL: none */
 } recommendation;
 
-/* Results of a round; on rank 0 also room for those of all ranks. */
-typedef struct round_buffers {
-    int64_t capacity; /* users of a rank */
-    /* capacity; capacity x k; capacity x k */
-    int64_t *position, *items;
-    float *scores;
-    /* rank 0: the same, of all ranks */
-    int64_t *all_positions, *all_items;
-    float *all_scores;
-    /* by rank: users and their first index in all_positions; the same in numbers of items */
-    int *counts, *starts, *item_counts, *item_starts;
-} round_buffers;
+static const char *value(const recommendation *r, const char *name)
+{
+    return cli_value(r->arguments, name);
+}
 
-/* Sizes of the arrays: this rank's users and items, rank 0's of all ranks, ranks. */
-enum { ROUND_USERS, ROUND_ITEMS, ALL_USERS, ALL_ITEMS, RANKS, N_ROUND_SIZES };
+/* ---- Whom the lists are for ----------------------------------------------------------------- */
 
-static const cf_array round_arrays[] = {
-    CF_ARRAY(round_buffers, position, ROUND_USERS, 1),
-    CF_ARRAY(round_buffers, items, ROUND_ITEMS, 1),
-    CF_ARRAY(round_buffers, scores, ROUND_ITEMS, 1),
-    CF_ARRAY(round_buffers, all_positions, ALL_USERS, 1),
-    CF_ARRAY(round_buffers, all_items, ALL_ITEMS, 1),
-    CF_ARRAY(round_buffers, all_scores, ALL_ITEMS, 1),
-    CF_ARRAY(round_buffers, counts, RANKS, 1),
-    CF_ARRAY(round_buffers, starts, RANKS, 1),
-    CF_ARRAY(round_buffers, item_counts, RANKS, 1),
-    CF_ARRAY(round_buffers, item_starts, RANKS, 1),
-};
+/* The lists' ids and numbers, for those that are listed. */
+static void set_queries(recommendation *r, const char *what, int64_t count)
+{
+    r->lists.what = what;
+    r->lists.count = count;
+    r->lists.names = r->ids.text.count > 0 ? &r->ids.text : NULL;
+    r->lists.numbers = r->numbers;
+}
 
-enum { N_ROUND_ARRAYS = sizeof round_arrays / sizeof round_arrays[0] };
-
-/* ---- Which users ---------------------------------------------------------------------------- */
-
-/* Read the ids, if a file lists them, and find their users. Collective. */
+/* Users of the dataset: those of --users, or all. Collective. */
 static cf_status find_users(recommendation *r)
 {
+    const cf_dataset *dataset = r->trained->dataset;
+    const char *path = value(r, "users");
     cf_status status = CF_OK;
 
-    r->count = r->trained->dataset->n_users;
-    if (r->users_path == NULL) return CF_OK;
-    CF_TRY(cf_par_agree(r->world, cli_read_ids(r->users_path, &r->ids)));
-    r->count = r->ids.count;
-    CF_TRY(cf_par_agree(r->world, CF_ALLOC(r->numbers, r->count)));
-    CF_TRY(cf_dataset_find(r->trained->dataset, CF_USER_IDS, &r->ids, r->users_path, r->numbers));
-    CF_TRY(cf_par_agree(r->world, cli_check_distinct(r->users_path, &r->ids, r->numbers)));
+    if (path != NULL) {
+        CF_TRY(cf_par_agree(dataset->world, cli_read_ids(path, &r->ids)));
+        CF_TRY(cli_find_ids(dataset, CF_USER_IDS, &r->ids, &r->numbers));
+        CF_TRY(cf_par_agree(dataset->world, cli_check_distinct(&r->ids, r->numbers)));
+    }
+    r->lists.scorer = r->trained->scorer;
+    set_queries(r, "users", path != NULL ? r->ids.text.count : dataset->n_users);
 done:
     return status;
 }
 
-/* Local index of the user at position `k` of the text; -1 if it is not in this rank's block. */
-static int64_t local_user(const recommendation *r, int64_t k)
+/* A closed form with tables has one row for all users (Pop): new users get it too. Collective. */
+static cf_status copy_row(const cf_table *users, const cf_shard *shard, cf_table **out)
 {
-    const cf_shard *shard = r->trained->shard;
-    int64_t local = (r->numbers != NULL ? r->numbers[k] : k) - shard->first_user;
+    const cf_par *world = &users->grid->world;
+    cf_table *table = NULL;
+    float *row = NULL;
+    cf_status status;
 
-    return local >= 0 && local < shard->n_users ? local : -1;
+    CF_TRY(cf_table_create(users->grid, &shard->users, users->dim, &table));
+    CF_TRY(cf_par_agree(world, CF_ALLOC(row, users->full_width)));
+    CF_TRY(cf_table_gather(users, 0, 1, row));
+    for (int64_t n = 0; n < table->local_rows; n++)
+        memcpy(table->data + n * table->width, row + table->first_dim,
+               (size_t)table->width * sizeof *row);
+    *out = table;
+    table = NULL;
+done:
+    cf_free(&row);
+    cf_table_destroy(&table);
+    return status;
 }
 
-/* The listed users of the block, divided evenly among the ranks of the grid row in runs of
- * consecutive ones, which cf_eval_topk() ranks at the least cost. Local. */
-static cf_status find_local_users(recommendation *r)
+/* How new users are scored by the model. Collective. */
+static cf_status score_new_users(recommendation *r)
 {
-    const cf_grid *grid = r->trained->grid;
-    int64_t in_block = 0, begin, end, seen = 0;
+    cf_trained *t = r->trained;
     cf_status status = CF_OK;
 
-    for (int64_t k = 0; k < r->count; k++)
-        in_block += local_user(r, k) >= 0;
-    begin = cf_par_even_start(in_block, grid->n_columns, grid->my_column);
-    end = cf_par_even_start(in_block, grid->n_columns, grid->my_column + 1);
-    CF_TRY(CF_ALLOC(r->users, end - begin));
-    CF_TRY(CF_ALLOC(r->position, end - begin));
-    for (int64_t k = 0; k < r->count && seen < end; k++)
-        if (local_user(r, k) >= 0 && seen++ >= begin) {
-            r->users[r->n_local] = local_user(r, k);
-            r->position[r->n_local++] = k;
-        }
+    if (t->final[CF_USERS] == NULL) {
+        r->lists.scorer = cf_eval_item_sums(t->final[CF_ITEMS], r->shard);
+        return CF_OK;
+    }
+    CF_TRY(t->model != NULL ? cf_model_fold_in(t->model, r->shard, &r->users)
+                            : copy_row(t->final[CF_USERS], r->shard, &r->users));
+    r->lists.scorer = cf_eval_products(r->users, t->final[CF_ITEMS], r->shard);
+    if (t->model != NULL && !cf_model_propagates(t->model))
+        cf_log("a model without layers: a new user is the mean of the rows of its items");
 done:
     return status;
 }
 
-/* Say how many users get the most popular items. Collective. */
-static void warn_cold(const recommendation *r)
+/* Users with the items of --new-users or --given. Collective. */
+static cf_status find_new_users(recommendation *r)
 {
-    const int64_t *train = r->trained->shard->train.start;
-    int64_t n_cold = 0;
+    cf_lists items = {0};
+    cf_status status;
 
-    for (int64_t n = 0; n < r->n_local; n++)
-        n_cold += train[r->users[n] + 1] == train[r->users[n]];
-    MPI_Allreduce(MPI_IN_PLACE, &n_cold, 1, MPI_INT64_T, MPI_SUM, r->world->comm);
-    cf_eval_warn_cold(n_cold, r->count);
+    CF_TRY(cli_read_new_users(r->trained->dataset, r->arguments, &r->ids.text, &items));
+    CF_TRY(cf_dataset_create_user_shard(r->trained->grid, r->trained->shard, &items, &r->shard));
+    CF_TRY(score_new_users(r));
+    set_queries(r, "new users", r->ids.text.count);
+done:
+    cf_free(&items.start);
+    cf_free(&items.index);
+    return status;
 }
 
-/* ---- Rounds --------------------------------------------------------------------------------- */
-
-/* A round's records of all ranks take at most ROUND_BYTES on rank 0, but a rank ranks at least the
- * users of one tile at a time. */
-static cf_status create_buffers(const recommendation *r, round_buffers *b)
-{
-    const int64_t size = r->world->size;
-    const int64_t record = r->k * (int64_t)(sizeof(int64_t) + sizeof(float));
-    const int64_t at_root = r->world->rank == 0 ? size : 0;
-
-    b->capacity = cf_min(cf_max(ROUND_BYTES / record / size, MIN_ROUND), r->count);
-    return cf_arrays_create(b, round_arrays, N_ROUND_ARRAYS,
-                            (int64_t[N_ROUND_SIZES]){[ROUND_USERS] = b->capacity,
-                                                     [ROUND_ITEMS] = b->capacity * r->k,
-                                                     [ALL_USERS] = at_root * b->capacity,
-                                                     [ALL_ITEMS] = at_root * b->capacity * r->k,
-                                                     [RANKS] = size});
-}
-
-/* Gather the results of `count` users on rank 0. Returns the users of all ranks there, 0 elsewhere.
+/* Items, for which those that are most like them are listed. Pop's rows have one number.
  * Collective. */
-static int64_t gather_round(const recommendation *r, const round_buffers *b, int64_t count)
+static cf_status find_items(recommendation *r)
 {
-    const cf_par *world = r->world;
-    const int n_users = cf_par_count(count), n_items = cf_par_count(count * r->k);
-    int64_t all = 0;
-
-    MPI_Gather(&n_users, 1, MPI_INT, b->counts, 1, MPI_INT, 0, world->comm);
-    for (int rank = 0; rank < world->size && world->rank == 0; rank++) {
-        b->starts[rank] = cf_par_count(all);
-        b->item_starts[rank] = cf_par_count(all * r->k);
-        b->item_counts[rank] = cf_par_count(b->counts[rank] * r->k);
-        all += b->counts[rank];
-    }
-    MPI_Gatherv(b->position, n_users, MPI_INT64_T, b->all_positions, b->counts, b->starts,
-                MPI_INT64_T, 0, world->comm);
-    MPI_Gatherv(b->items, n_items, MPI_INT64_T, b->all_items, b->item_counts, b->item_starts,
-                MPI_INT64_T, 0, world->comm);
-    MPI_Gatherv(b->scores, n_items, MPI_FLOAT, b->all_scores, b->item_counts, b->item_starts,
-                MPI_FLOAT, 0, world->comm);
-    return all;
-}
-
-/* Write the records of a round at their positions. Local, on rank 0. */
-static cf_status spool_round(const recommendation *r, const round_buffers *b, int64_t count)
-{
-    const int64_t item_bytes = r->k * (int64_t)sizeof(int64_t);
-    const int64_t score_bytes = r->k * (int64_t)sizeof(float);
-
-    for (int64_t u = 0; u < count; u++) {
-        int64_t offset = b->all_positions[u] * (item_bytes + score_bytes);
-
-        if (!cf_file_write(r->spool, b->all_items + u * r->k, item_bytes, offset) ||
-            !cf_file_write(r->spool, b->all_scores + u * r->k, score_bytes, offset + item_bytes))
-            return CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", r->path, strerror(errno));
-    }
-    return CF_OK;
-}
-
-/* The round from the local user `first` on: rank the items, gather, spool. `*count` is the number
- * of users of all ranks, on rank 0. Collective. */
-static cf_status run_round(const recommendation *r, const round_buffers *b, int64_t first,
-                           int64_t *count)
-{
-    const cf_eval_request request = {.users = r->users + first,
-                                     .count = cf_min(r->n_local - first, b->capacity),
-                                     .k = r->k,
-                                     .mask_train = true,
-                                     .mask_valid = true,
-                                     .memory = r->memory};
-    cf_status status;
-
-    memcpy(b->position, r->position + first, (size_t)request.count * sizeof *b->position);
-    CF_TRY(cf_eval_topk(&r->trained->scorer, &request, b->items, b->scores));
-    *count = gather_round(r, b, request.count);
-    CF_TRY(cf_par_agree(r->world, r->world->rank == 0 ? spool_round(r, b, *count) : CF_OK));
-done:
-    return status;
-}
-
-/* All ranks take part in as many rounds as the rank with the most users needs. Collective. */
-static cf_status run_rounds(const recommendation *r)
-{
-    int64_t rounds, count = 0, first = 0, done_users = 0;
-    round_buffers b = {0};
-    cf_progress bar;
-    cf_status status;
-
-    CF_TRY(cf_par_agree(r->world, create_buffers(r, &b)));
-    rounds = cf_ceil_div(r->n_local, b.capacity);
-    MPI_Allreduce(MPI_IN_PLACE, &rounds, 1, MPI_INT64_T, MPI_MAX, r->world->comm);
-    cf_progress_begin(&bar, "recommend", "users", r->count);
-    for (int64_t round = 0; round < rounds; round++) {
-        CF_TRY(run_round(r, &b, first, &count));
-        first = cf_min(first + b.capacity, r->n_local);
-        done_users += count;
-        cf_progress_update(&bar, done_users, NULL);
-    }
-    cf_progress_end(&bar);
-done:
-    cf_arrays_destroy(&b, round_arrays, N_ROUND_ARRAYS);
-    return status;
-}
-
-/* ---- The text ------------------------------------------------------------------------------- */
-
-/* The lines of one user from its record; items of -1 end a list that is shorter than k. */
-static void write_user(FILE *file, const char *user, const cf_strings names[2], const void *record,
-                       int64_t k)
-{
-    const int64_t *items = record;
-    const float *scores = (const float *)(const void *)(items + k);
-
-    for (int64_t n = 0; n < k && items[n] >= 0; n++) {
-        cli_write_name(file, user);
-        fprintf(file, "\t%lld\t", (long long)n + 1);
-        cli_write_name(file, names[0].bytes + names[0].start[items[n]]);
-        fprintf(file, "\t%.7g\t", (double)scores[n]);
-        cli_write_name(file, names[1].bytes + names[1].start[items[n]]);
-        putc('\n', file);
-    }
-}
-
-/* The users from position `first` on, whose ids are given. Local, on rank 0. */
-static cf_status write_users(const recommendation *r, cf_output *output, const cf_strings names[2],
-                             const cf_strings *ids, int64_t first)
-{
-    const int64_t size = r->k * (int64_t)(sizeof(int64_t) + sizeof(float));
-    int64_t *record = NULL;
+    const cf_trained *t = r->trained;
+    const cf_table *items = t->final[CF_ITEMS];
+    const bool is_matrix = t->final[CF_USERS] == NULL;
     cf_status status = CF_OK;
 
-    CF_TRY(CF_ALLOC(record, r->k * 2)); /* int64: aligned for both parts */
-    for (int64_t u = 0; u < ids->count; u++) {
-        const int64_t n = cf_file_read(r->spool, record, size, (first + u) * size);
-
-        CF_REQUIRE(n == size, CF_ERR_IO, "%s: cannot read back (%s)", output->name,
-                   n < 0 ? strerror(errno) : "it ended early");
-        write_user(output->file, ids->bytes + ids->start[u], names, record, r->k);
-    }
-    CF_TRY(cf_output_check(output));
+    CF_REQUIRE(is_matrix || t->model != NULL, CF_ERR_USAGE,
+               "recommend: --similar: %s has no rows that tell items apart",
+               cf_config_text(t->config, "model"));
+    CF_TRY(cf_par_agree(t->dataset->world, cli_take_words(r->arguments, "similar", &r->ids)));
+    CF_TRY(cli_find_ids(t->dataset, CF_ITEM_IDS, &r->ids, &r->numbers));
+    CF_TRY(cf_par_agree(t->dataset->world, cli_check_distinct(&r->ids, r->numbers)));
+    CF_TRY(cf_dataset_create_item_shard(t->grid, t->shard, &r->shard));
+    r->lists.scorer =
+        is_matrix ? cf_eval_item_sums(items, r->shard) : cf_eval_cosines(items, r->shard);
+    r->lists.header = "item_id\trank\tsimilar_item_id\tscore\ttitle";
+    set_queries(r, "items", r->ids.text.count);
 done:
-    cf_free(&record);
     return status;
 }
 
-/* Rank 0 writes; the others take part in reading names, none of which they ask for. Collective. */
-static cf_status write_text(const recommendation *r, cf_output *output)
+/* ---- Which items they may have -------------------------------------------------------------- */
+
+/* Set the flags of the items that a file lists. Collective. */
+static cf_status flag_items(recommendation *r, const char *path, uint8_t flag)
 {
     const cf_dataset *dataset = r->trained->dataset;
-    const bool root = r->world->rank == 0;
-    cf_strings names[2] = {0}, ids = {0};
+    int64_t *numbers = NULL;
+    cli_ids ids = {0};
     cf_status status;
 
-    CF_TRY(cf_dataset_read_names(dataset, CF_ITEM_IDS, 0, root ? dataset->n_items : 0, &names[0]));
-    CF_TRY(
-        cf_dataset_read_names(dataset, CF_ITEM_TITLES, 0, root ? dataset->n_items : 0, &names[1]));
-    if (root) fprintf(output->file, "user_id\trank\titem_id\tscore\ttitle\n");
-    if (r->users_path != NULL) {
-        status = root ? write_users(r, output, names, &r->ids, 0) : CF_OK;
-        CF_TRY(cf_par_agree(r->world, status));
-        goto done;
-    }
-    for (int64_t first = 0; first < r->count; first += NAMES_PER_PASS) {
-        int64_t count = cf_min(NAMES_PER_PASS, r->count - first);
-
-        CF_TRY(cf_dataset_read_names(dataset, CF_USER_IDS, first, root ? count : 0, &ids));
-        status = root ? write_users(r, output, names, &ids, first) : CF_OK;
-        CF_TRY(cf_par_agree(r->world, status));
-        cf_dataset_destroy_strings(&ids);
-    }
+    CF_TRY(cf_par_agree(dataset->world, cli_read_ids(path, &ids)));
+    CF_TRY(cli_find_ids(dataset, CF_ITEM_IDS, &ids, &numbers));
+    for (int64_t k = 0; k < ids.text.count; k++)
+        r->excluded[numbers[k]] = flag;
 done:
-    cf_dataset_destroy_strings(&names[0]);
-    cf_dataset_destroy_strings(&names[1]);
-    cf_dataset_destroy_strings(&ids);
+    cf_free(&numbers);
+    cli_free_ids(&ids);
+    return status;
+}
+
+/* --items and --exclude. An item of both is excluded. Collective. */
+static cf_status find_excluded(recommendation *r)
+{
+    const int64_t n_items = r->trained->dataset->n_items;
+    const char *items = value(r, "items"), *exclude = value(r, "exclude");
+    cf_status status = CF_OK;
+
+    if (items == NULL && exclude == NULL) return CF_OK;
+    CF_TRY(cf_par_agree(r->trained->dataset->world, CF_ALLOC(r->excluded, n_items)));
+    if (items != NULL) {
+        memset(r->excluded, 1, (size_t)n_items);
+        CF_TRY(flag_items(r, items, 0));
+    }
+    if (exclude != NULL) CF_TRY(flag_items(r, exclude, 1));
+    CF_REQUIRE(memchr(r->excluded, 0, (size_t)n_items) != NULL, CF_ERR_FORMAT,
+               "%s: excludes all items", exclude);
+done:
     return status;
 }
 
 /* ---- The command ---------------------------------------------------------------------------- */
 
-/* Both files, on rank 0. Collective. */
-static cf_status open_files(recommendation *r, cf_output *output)
+/* One of these says whom the lists are for; the command line is checked before anything is read.
+ * `*drop`: items of the history are left out. */
+static cf_status check_options(const cli_arguments *arguments, bool *drop)
 {
-    cf_status status = CF_OK;
+    static const char *const sources[] = {"users", "new-users", "given", "similar"};
+    const char *history = cli_value(arguments, "history"), *first = NULL;
 
-    if (r->world->rank == 0) {
-        status = cf_output_open(output, r->path);
-        if (status == CF_OK) status = cf_file_spool(r->path, &r->spool);
+    for (size_t k = 0; k < sizeof sources / sizeof *sources; k++) {
+        if (cli_value(arguments, sources[k]) == NULL) continue;
+        if (first != NULL)
+            return CF_FAIL(CF_ERR_USAGE, "recommend: --%s and --%s are not for one command", first,
+                           sources[k]);
+        first = sources[k];
     }
-    return cf_par_agree(r->world, status);
+    *drop = history == NULL || strcmp(history, "drop") == 0;
+    if (!*drop && strcmp(history, "keep") != 0)
+        return CF_FAIL(CF_ERR_USAGE, "recommend: --history: \"%.60s\" is not keep or drop",
+                       history);
+    if (history != NULL && cli_value(arguments, "similar") != NULL)
+        return CF_FAIL(CF_ERR_USAGE, "recommend: --history is for users, --similar for items");
+    return CF_OK;
 }
 
-/* Closing the spool file frees its blocks: it has no name. */
 static void destroy_recommendation(recommendation *r)
 {
-    if (r->spool >= 0) close(r->spool);
-    cf_dataset_destroy_strings(&r->ids);
+    cli_free_ids(&r->ids);
     cf_free(&r->numbers);
-    cf_free(&r->users);
-    cf_free(&r->position);
+    cf_free(&r->excluded);
+    cf_table_destroy(&r->users);
+    cf_dataset_destroy_shard(&r->shard);
+    cf_train_unload(&r->trained);
 }
 
-/* Both files are opened before the ranking, which may take long: a folder that cannot be written is
- * found at once. */
+/* Collective. */
+static cf_status find_queries(recommendation *r)
+{
+    if (value(r, "similar") != NULL) return find_items(r);
+    if (value(r, "new-users") != NULL || value(r, "given") != NULL) return find_new_users(r);
+    return find_users(r);
+}
+
 static cf_status run_recommend(const cf_par *world, const cli_arguments *arguments)
 {
-    recommendation r = {.world = world,
-                        .users_path = cli_value(arguments, "users"),
-                        .k = 20,
-                        .path = cli_value(arguments, "out"),
-                        .spool = -1};
-    cf_output output = {0};
+    recommendation r = {.arguments = arguments};
     cf_eval_options options;
-    cf_trained *trained = NULL;
-    bool is_file; /* else the text may be on stdout, and is not to be followed by another line */
+    int64_t k = 20;
+    bool drop = true;
     cf_status status;
 
-    CF_TRY(cli_integer(arguments, "topk", 10000, &r.k));
-    CF_TRY(cli_load(world, arguments, &trained));
-    r.trained = trained;
-    CF_TRY(cf_eval_read_options(trained->config, &options));
-    r.memory = options.memory;
-    CF_TRY(find_users(&r));
-    CF_TRY(cf_par_agree(world, find_local_users(&r)));
-    warn_cold(&r);
-    CF_TRY(open_files(&r, &output));
-    CF_TRY(run_rounds(&r));
-    CF_TRY(write_text(&r, &output));
-    is_file = output.made.path != NULL;
-    CF_TRY(cf_par_agree(world, world->rank == 0 ? cf_output_commit(&output) : CF_OK));
-    if (world->rank == 0 && is_file)
-        cli_print_line("%s: up to %lld items for each of %lld users", r.path, (long long)r.k,
-                       (long long)r.count);
+    CF_TRY(check_options(arguments, &drop));
+    CF_TRY(cli_integer(arguments, "topk", 10000, &k));
+    CF_TRY(cli_load(world, arguments, &r.trained));
+    CF_TRY(cf_eval_read_options(r.trained->config, &options));
+    r.lists = (cli_lists){.dataset = r.trained->dataset,
+                          .header = "user_id\trank\titem_id\tscore\ttitle",
+                          .path = value(&r, "out") != NULL ? value(&r, "out") : "-"};
+    CF_TRY(find_queries(&r));
+    CF_TRY(find_excluded(&r));
+    r.lists.request = (cf_eval_request){.k = k,
+                                        .mask_train = drop,
+                                        .mask_valid = drop,
+                                        .memory = options.memory,
+                                        .excluded = r.excluded};
+    CF_TRY(cli_write_lists(&r.lists));
 done:
     destroy_recommendation(&r);
-    cf_output_close(&output);
-    cf_train_unload(&trained);
     return status;
 }
 
 static const cli_option recommend_options[] = {
     {"data", "DATA.h5", "the dataset that the model was trained on", true, CLI_INPUT},
-    {"out", "FILE.tsv", "the file to write; - is standard output", true, CLI_OUTPUT},
-    {"topk", "K", "items for each user; default 20", false, CLI_VALUE},
+    {"out", "FILE.tsv", "the file to write; default and -: standard output", false, CLI_OUTPUT},
+    {"topk", "K", "items of each list; default 20", false, CLI_VALUE},
     {"users", "FILE", "one user id a line; default: all users", false, CLI_INPUT},
+    {"new-users", "FILE", "for users who are not in the dataset: lines of user and item", false,
+     CLI_INPUT},
+    {"given", "ITEM", "for one new user with this item; may be repeated", false, CLI_WORDS},
+    {"similar", "ITEM", "for this item, the items most like it; may be repeated", false, CLI_WORDS},
+    {"history", "drop|keep", "drop (default): leave out items that the user has already", false,
+     CLI_VALUE},
+    {"items", "FILE", "only these items: one item id a line", false, CLI_INPUT},
+    {"exclude", "FILE", "never these items: one item id a line", false, CLI_INPUT},
     {0}};
 
 const cli_command cli_recommend = {
     .name = "recommend",
-    .summary = "write the best new items of each user",
+    .summary = "write the best new items of each user, or items like an item",
     .operand = "CHECKPOINT.h5",
     .operand_kind = CLI_INPUT,
     .remarks =
         "Columns: user_id, rank from 1, item_id, score, title. Items that the user has in the\n"
-        "train or valid part are left out.",
+        "train or valid part are left out, those of the test part are not; of a new user, the "
+        "items\nthat were given. With --similar: item_id, rank, similar_item_id, score, title.",
     .settings = CLI_SETTINGS_MACHINE,
     .options = recommend_options,
     .uses_blas = true,

@@ -180,7 +180,7 @@ done:
 /* Each rank finds the ids of its own part of the file; the maximum over the ranks is the answer. An
  * id may be in the list several times. */
 cf_status cf_dataset_find(const cf_dataset *dataset, cf_name_kind which, const cf_strings *ids,
-                          const char *origin, int64_t *out)
+                          int64_t *out)
 {
     query *list = NULL;
     int64_t *found = NULL;
@@ -198,10 +198,6 @@ cf_status cf_dataset_find(const cf_dataset *dataset, cf_name_kind which, const c
     /* -1 where this rank has not found it: the maximum is the number, or -1 */
     MPI_Allreduce(MPI_IN_PLACE, found, cf_par_count(ids->count), MPI_INT64_T, MPI_MAX,
                   dataset->world->comm);
-    for (int64_t k = 0; k < ids->count; k++)
-        CF_REQUIRE(found[k] >= 0, CF_ERR_FORMAT, "%s: no %s \"%.200s\" in %s", origin,
-                   dataset_name_arrays[which].what, ids->bytes + ids->start[k],
-                   cf_dataset_path(dataset));
     for (int64_t k = 0; k < ids->count; k++)
         out[k] = found[k];
 done:

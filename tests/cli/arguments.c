@@ -287,24 +287,26 @@ static void ids_are_read_one_a_line(void **state)
     path = cf_test_scratch(name);
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         FILE *file = fopen(path, "w");
-        cf_strings ids = {0};
+        cli_ids ids = {0};
 
         assert_non_null(file);
         fputs(cases[k].text, file);
         fclose(file);
         assert_int_equal(cli_read_ids(path, &ids), cases[k].status);
-        assert_int_equal(ids.count, cases[k].count);
+        assert_int_equal(ids.text.count, cases[k].count);
         if (cases[k].status == CF_OK) {
-            assert_string_equal(ids.bytes, "a");
-            assert_string_equal(ids.bytes + ids.start[1], "b");
-            assert_string_equal(ids.bytes + ids.start[2], "c c");
-            assert_int_equal(cli_check_distinct("f", &ids, (int64_t[]){4, 0, 9}), CF_OK);
-            assert_int_equal(cli_check_distinct("f", &ids, (int64_t[]){4, 0, 4}), CF_ERR_FORMAT);
-            assert_string_equal(cf_error_message(), "f: \"a\" is listed twice");
+            assert_string_equal(ids.text.bytes, "a");
+            assert_string_equal(ids.text.bytes + ids.text.start[1], "b");
+            assert_string_equal(ids.text.bytes + ids.text.start[2], "c c");
+            ids.origin = "f";
+            ids.line[2] = 17;
+            assert_int_equal(cli_check_distinct(&ids, (int64_t[]){4, 0, 9}), CF_OK);
+            assert_int_equal(cli_check_distinct(&ids, (int64_t[]){4, 0, 4}), CF_ERR_FORMAT);
+            assert_string_equal(cf_error_message(), "f:17: \"c c\" is listed twice");
         }
-        cf_dataset_destroy_strings(&ids);
+        cli_free_ids(&ids);
     }
-    assert_int_equal(cli_read_ids("/nonexistent", &(cf_strings){0}), CF_ERR_IO);
+    assert_int_equal(cli_read_ids("/nonexistent", &(cli_ids){0}), CF_ERR_IO);
 }
 
 static const struct CMUnitTest tests[] = {
