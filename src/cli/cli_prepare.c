@@ -65,7 +65,9 @@ done:
 
 static const cli_option prepare_options[] = {
     {"out", "FILE.h5", "the dataset to write", true, CLI_OUTPUT},
-    {"inter", "FILE", "interactions to split: RecBole .inter, or a user and an item on each line",
+    {"inter", "FILE",
+     "interactions to split: RecBole .inter, or user, item, rating, time on each line; also .gz, "
+     "or -",
      false, CLI_INPUT},
     {"train", "FILE", "train part of a split that exists, e.g. LightGCN's train.txt", false,
      CLI_INPUT},
