@@ -289,7 +289,12 @@ static cf_lists rank_block(const problem *p, int64_t k, bool mask)
     for (int64_t u = 0; u < shard->n_users; u++)
         users[u] = u;
     assert_ok(cf_eval_topk(&p->scorer,
-                           &(cf_eval_request){users, shard->n_users, k, mask, mask, 64 << 20},
+                           &(cf_eval_request){.users = users,
+                                              .count = shard->n_users,
+                                              .k = k,
+                                              .mask_train = mask,
+                                              .mask_valid = mask,
+                                              .memory = 64 << 20},
                            items, scores));
     for (int64_t u = 0; u < shard->n_users; u++) {
         lists.start[u + 1] = lists.start[u];
