@@ -31,7 +31,11 @@ typedef struct sampler {
     cf_batch batch;
 } sampler;
 
-/** Local. Errors: MEMORY; FORMAT (a user who has every item: no negative is left). */
+/** The first of my users who has every item, so that no negative is left for them; INT64_MAX if
+ * there is none. Local. */
+int64_t sampler_find_full_user(const sampler_options *options, const cf_dataset *dataset,
+                               const cf_shard *shard);
+/** Local. Errors: MEMORY; FORMAT (one item alone: no negative is left). */
 cf_status sampler_create(const sampler_options *options, bool negatives, const cf_dataset *dataset,
                          const cf_shard *shard, sampler *out);
 void sampler_destroy(sampler *s);

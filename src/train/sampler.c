@@ -22,8 +22,15 @@ void sampler_read_options(const cf_config *config, sampler_options *out)
                              .exclude_all = cf_config_is(config, "neg_exclude", "train")};
 }
 
-/* A user who has every item leaves no negative to draw: that is found here, not in an endless loop.
- */
+int64_t sampler_find_full_user(const sampler_options *options, const cf_dataset *dataset,
+                               const cf_shard *shard)
+{
+    for (int64_t u = 0; options->exclude_all && u < shard->n_users; u++)
+        if (shard->train.start[u + 1] - shard->train.start[u] == dataset->n_items)
+            return shard->first_user + u;
+    return INT64_MAX;
+}
+
 cf_status sampler_create(const sampler_options *options, bool negatives, const cf_dataset *dataset,
                          const cf_shard *shard, sampler *out)
 {
@@ -34,12 +41,6 @@ cf_status sampler_create(const sampler_options *options, bool negatives, const c
                      .n_items = dataset->n_items};
     if (negatives && dataset->n_items == 1)
         return CF_FAIL(CF_ERR_FORMAT, "there is one item alone: no negative item is left");
-    for (int64_t u = 0; u < shard->n_users && negatives && options->exclude_all; u++)
-        if (shard->train.start[u + 1] - shard->train.start[u] == dataset->n_items)
-            return CF_FAIL(
-                CF_ERR_FORMAT,
-                "user number %lld has interacted with all %lld items: no negative item is left",
-                (long long)(shard->first_user + u), (long long)dataset->n_items);
     out->options.batch_size = cf_min(options->batch_size, dataset->n_train);
     return cf_arrays_create(out, arrays, N_ARRAYS, (int64_t[N_SIZES]){out->options.batch_size});
 }

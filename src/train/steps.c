@@ -17,12 +17,30 @@ typedef struct steps {
 
 /* ---- Set-up ---- */
 
+/* A user who has every item leaves no negative to draw: that is found here, not in an endless loop.
+ */
+static cf_status refuse_full_users(const run *r)
+{
+    int64_t user = sampler_find_full_user(&r->options.sampler, r->dataset, r->shard);
+    char who[256];
+
+    MPI_Allreduce(MPI_IN_PLACE, &user, 1, MPI_INT64_T, MPI_MIN, r->world->comm);
+    if (user == INT64_MAX) return CF_OK;
+    cf_dataset_describe(r->dataset, CF_USER_IDS, user, who, sizeof who);
+    return CF_FAIL(CF_ERR_FORMAT,
+                   "%s: %s has interacted with all %lld items: no negative item is left; set "
+                   "neg_exclude: current, or drop such users by user_inter_num_interval of prepare",
+                   r->job->data, who, (long long)r->dataset->n_items);
+}
+
 static cf_status create_sampler(steps *s)
 {
     run *r = s->run;
     const bool negatives = cf_model_needs_negatives(&r->options.model);
-    cf_status status =
-        sampler_create(&r->options.sampler, negatives, r->dataset, r->shard, &s->sampler);
+    cf_status status = negatives && r->dataset->n_items > 1 ? refuse_full_users(r) : CF_OK;
+
+    if (status != CF_OK) return status;
+    status = sampler_create(&r->options.sampler, negatives, r->dataset, r->shard, &s->sampler);
 
     if (status == CF_ERR_FORMAT)
         status = CF_FAIL(status, "%s: %s", r->job->data, cf_error_message());
