@@ -35,13 +35,17 @@ typedef struct cf_ingest_options {
     char seq_separator;          /* between the numbers of a float_seq column */
     const char *user_field, *item_field, *time_field, *rating_field; /* names of columns */
     const char *label_field;                   /* of 0 and 1; only counted, for a warning */
-    const char *title_field, *embedding_field; /* of the item file */
+    const char *title_field, *embedding_field; /* of the item file; "": not given */
+    bool names_time, names_rating;             /* not the usual names: the column must be there */
     cf_ingest_lines headerless;
     bool by_time;                /* order interactions by time before the split; else at random */
     bool by_ratio;               /* split by ratios; else leave one out */
     double ratios[3];            /* train, valid, test; sum 1 */
     bool keeps_last;             /* of repeats keep the last; else the first */
+    bool drops_unknown;          /* drop interactions of items that the item file lacks */
+    bool keeps_all;              /* keep items without interactions */
     bool missing_is_error;       /* refuse items without a vector */
+    bool drops_missing;          /* drop items without a vector */
     const char *embedding_model; /* name of the language model, for the dataset file */
     int64_t seed;                /* of the random order */
     int n_filters;               /* columns that val_interval names */
@@ -76,7 +80,10 @@ typedef struct cf_ingest_report {
     int64_t lines;      /* interactions read */
     int64_t duplicates; /* of these, dropped because another one has the same user and item */
     int64_t filtered;   /* of these, dropped by val_interval and the count intervals */
+    int64_t unknown;    /* of these, dropped because the item file lacks the item */
+    int64_t no_vector;  /* of these, dropped because the item has no vector */
     int64_t n_users, n_items, n_train, n_valid, n_test; /* of the dataset */
+    int64_t n_cold;                                     /* its items without interactions */
     int64_t embedding_dim;                              /* 0: no vectors */
     int64_t n_missing;                                  /* items without a vector */
     int64_t unused_vectors;                             /* vectors of no item of the dataset */

@@ -15,6 +15,9 @@ static json_t *report_json(const cf_ingest_report *r)
         {"items", json_integer(r->n_items)}, {"train", json_integer(r->n_train)},
         {"valid", json_integer(r->n_valid)}, {"test", json_integer(r->n_test)},
         {"embedding_dim", json_integer(r->embedding_dim)},
+        {"not_in_item_file", json_integer(r->unknown)},
+        {"without_vector", json_integer(r->no_vector)},
+        {"items_without_interactions", json_integer(r->n_cold)},
         {"missing_vectors", json_integer(r->n_missing)},
         {"unused_vectors", json_integer(r->unused_vectors)}, {"seconds", json_real(r->seconds)});
 }
@@ -27,6 +30,13 @@ static void print_prepared(const cf_ingest_report *r, const char *path)
                    (long long)r->n_valid, (long long)r->n_test);
     printf("read %lld interactions: %lld repeats and %lld filtered out\n", (long long)r->lines,
            (long long)r->duplicates, (long long)r->filtered);
+    if (r->unknown > 0)
+        printf("dropped %lld interactions of items that the item file lacks "
+               "(filter_inter_by_user_or_item)\n",
+               (long long)r->unknown);
+    if (r->no_vector > 0)
+        printf("dropped %lld interactions of items without a vector\n", (long long)r->no_vector);
+    if (r->n_cold > 0) printf("%lld items have no interactions\n", (long long)r->n_cold);
     if (r->embedding_dim > 0)
         printf("vectors of %lld numbers; %lld items without one, %lld vectors not used\n",
                (long long)r->embedding_dim, (long long)r->n_missing, (long long)r->unused_vectors);

@@ -4,7 +4,7 @@
  * outside their intervals. Dropping changes the counts, so rounds repeat until one drops nothing. A
  * user's interactions are all on one rank. An item's are on many: their counts are summed by the
  * item's owner and fetched back. */
-#include "split.h"
+#include "filter.h"
 
 #include <string.h>
 
@@ -49,15 +49,31 @@ static int64_t drop_by_counts(const cf_par *world, const cf_ingest_options *opti
     return dropped;
 }
 
+/* Note which items of my block leave. An item that had interactions before the first round is
+ * judged by their number also when none are left; one that never had any is not. */
+static void judge_counts(const cf_ingest_options *options, bool is_first, int64_t n_items,
+                         ingest_counts *c)
+{
+    for (int64_t k = 0; k < n_items; k++) {
+        if (is_first && c->my_items[k] > 0) c->fate[k] |= INGEST_ITEM_COUNTED;
+        if (c->fate[k] & INGEST_ITEM_COUNTED &&
+            !ingest_is_in_intervals(&options->item_count, (double)c->my_items[k]))
+            c->fate[k] |= INGEST_ITEM_OUTSIDE;
+    }
+}
+
 cf_status ingest_filter_counts(const cf_par *world, const cf_ingest_options *options,
                                ingest_counts *counts, ingest_interactions *inter)
 {
+    bool is_first = true;
     int64_t dropped;
     cf_status status;
 
     do {
         CF_TRY(count_interactions(inter, counts));
+        judge_counts(options, is_first, inter->items.ids.count, counts);
         dropped = drop_by_counts(world, options, counts, inter);
+        is_first = false;
     } while (dropped > 0);
 done:
     return status;

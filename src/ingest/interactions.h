@@ -55,11 +55,15 @@ typedef struct ingest_interactions {
                                                   as repeats */
     int64_t n_zero_labels;                     /* of this rank: read, not dropped by intervals, with
                                                   a label of 0 */
-    const ingest_text *source;                 /* the file that is read now */
-    int64_t n_before;                          /* interactions read before that file */
-    double bytes;                              /* of all files, of all ranks */
-    bool is_lightgcn;      /* a file is in LightGCN's format: item ids are rows */
-    cf_ingest_lines lines; /* what the lines of a file without a header were told to be */
+    int64_t n_unknown, n_no_vector;            /* of this rank: dropped because of their items */
+    int64_t n_cold;                            /* items without interactions, over all ranks */
+    bool has_item_file;    /* columns of val_interval that are not here may be there */
+    unsigned item_filters; /* bit k: column k of val_interval is not here, but in the item file */
+    const ingest_text *source; /* the file that is read now */
+    int64_t n_before;          /* interactions read before that file */
+    double bytes;              /* of all files, of all ranks */
+    bool is_lightgcn;          /* a file is in LightGCN's format: item ids are rows */
+    cf_ingest_lines lines;     /* what the lines of a file without a header were told to be */
 } ingest_interactions;
 
 /** Append an interaction, by the numbers of its ids in user_ids and item_ids. Errors: MEMORY. */

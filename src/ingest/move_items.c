@@ -14,6 +14,7 @@ void ingest_destroy_items(ingest_items *items)
     cf_free(&items->row);
     cf_dataset_destroy_strings(&items->titles);
     cf_free(&items->embedding);
+    cf_free(&items->outside);
     *items = (ingest_items){0};
 }
 
@@ -27,6 +28,7 @@ cf_status ingest_refuse_repeated_id(const char *path, int64_t line, const ingest
 typedef struct item_payload {
     int64_t *row;           /* route->count */
     ingest_span *embedding; /* route->count, or NULL */
+    uint8_t *outside;       /* route->count, or NULL */
     char *titles;           /* NUL-terminated, or NULL */
     int64_t *title_size;    /* ranks: bytes of the titles for each owner */
     int64_t *recv_count;    /* ranks: what the last exchange received from each */
@@ -36,6 +38,7 @@ static void free_item_payload(item_payload *p)
 {
     cf_free(&p->row);
     cf_free(&p->embedding);
+    cf_free(&p->outside);
     cf_free(&p->titles);
     cf_free(&p->title_size);
     cf_free(&p->recv_count);
@@ -53,6 +56,7 @@ static cf_status pack_items(const cf_par *world, const ingest_items *items,
     CF_TRY(CF_ALLOC(p->title_size, world->size));
     CF_TRY(CF_ALLOC(p->recv_count, world->size));
     if (items->has_embeddings) CF_TRY(CF_ALLOC(p->embedding, route->count));
+    if (items->filters) CF_TRY(CF_ALLOC(p->outside, route->count));
     if (titles->count > 0) CF_TRY(CF_ALLOC(p->titles, titles->start[titles->count]));
     for (int r = 0; r < world->size; r++)
         for (int64_t end_of_rank = k + route->send_count[r]; k < end_of_rank; k++) {
@@ -60,6 +64,7 @@ static cf_status pack_items(const cf_par *world, const ingest_items *items,
 
             p->row[k] = items->row[from];
             if (items->has_embeddings) p->embedding[k] = items->embedding[from];
+            if (items->filters) p->outside[k] = items->outside[from];
             if (!items->has_titles) continue;
             const int64_t size = titles->start[from + 1] - titles->start[from];
 
@@ -84,6 +89,9 @@ static cf_status exchange_items(const cf_par *world, const ingest_id_route *rout
     if (to->has_embeddings)
         CF_TRY(cf_par_exchange(world, sizeof *p->embedding, route->send_count, p->embedding,
                                p->recv_count, &to->embedding));
+    if (to->filters)
+        CF_TRY(
+            cf_par_exchange(world, 1, route->send_count, p->outside, p->recv_count, &to->outside));
     if (to->has_titles) {
         CF_TRY(cf_par_exchange(world, 1, p->title_size, p->titles, p->recv_count, &titles));
         for (int r = 0; r < world->size; r++)
@@ -146,6 +154,7 @@ cf_status ingest_move_items(const cf_par *world, const ingest_id_partition *part
                        .file = items->file,
                        .n_rows = items->n_rows,
                        .first_line = items->first_line,
+                       .filters = items->filters,
                        .has_titles = items->has_titles,
                        .has_embeddings = items->has_embeddings};
     ingest_id_route route = {0};

@@ -43,12 +43,13 @@ const cf_setting cf_ingest_settings[] = {
              "are interactions too"},
     {.name = "title_field",
      .kind = CF_SETTING_TEXT,
-     .initial = "title",
-     .help = "column of titles in the item file, kept if present"},
+     .initial = "",
+     .help = "column of titles in the item file; none: no titles; empty: title, or a usual name"},
     {.name = "embedding_field",
      .kind = CF_SETTING_TEXT,
      .initial = "",
-     .help = "float_seq column of vectors in the item file, instead of --embedding"},
+     .help = "column of vectors in the item file, a float_seq or lists in brackets, instead of "
+             "--embedding"},
     {.name = "split",
      .kind = CF_SETTING_CHOICE,
      .initial = "LS",
@@ -82,11 +83,20 @@ const cf_setting cf_ingest_settings[] = {
      .kind = CF_SETTING_TEXT,
      .initial = "\"[0,inf)\"",
      .help = "keep items whose number of interactions is in this interval (repeated until stable)"},
+    {.name = "filter_inter_by_user_or_item",
+     .kind = CF_SETTING_BOOL,
+     .initial = "true",
+     .help = "drop interactions of items that the item file lacks, if there is one"},
+    {.name = "keep_items",
+     .kind = CF_SETTING_CHOICE,
+     .initial = "interacted",
+     .choices = "interacted|all",
+     .help = "all: keep items of the item file, or with a vector, that no interaction has"},
     {.name = "missing_embedding",
      .kind = CF_SETTING_CHOICE,
      .initial = "error",
-     .choices = "error|zero|mean|random",
-     .help = "items without a vector: an error, or kept and marked"},
+     .choices = "error|zero|mean|random|drop",
+     .help = "items without a vector: an error, kept and marked, or dropped"},
     {.name = "embedding_model",
      .kind = CF_SETTING_TEXT,
      .initial = "",
@@ -113,6 +123,12 @@ static cf_status read_separator(const cf_config *config, const char *name, size_
                    "%s: \"%s\" is not a separator, expected %s without quotes and line ends", name,
                    ingest_excerpt(text, (int64_t)strlen(text)),
                    most == 1 ? "one character" : "1 to 8 characters");
+}
+
+/* True if a name other than the default one was given: a file must then have the column. */
+static bool names_column(const cf_config *config, const char *setting, const char *usual)
+{
+    return strcmp(cf_config_text(config, setting), usual) != 0;
 }
 
 /* Ratios of sum 1. Every user needs interactions to train with, so the first must not be 0. */
@@ -166,10 +182,15 @@ cf_status cf_ingest_read_options(const cf_config *config, cf_ingest_options *out
         .headerless = cf_config_is(config, "headerless", "ratings") ? CF_INGEST_RATINGS
                       : cf_config_is(config, "headerless", "lists") ? CF_INGEST_LISTS
                                                                     : CF_INGEST_AUTO,
+        .names_time = names_column(config, "time_field", "timestamp"),
+        .names_rating = names_column(config, "rating_field", "rating"),
         .by_time = cf_config_is(config, "order", "time"),
         .by_ratio = cf_config_is(config, "split", "RS"),
         .keeps_last = cf_config_is(config, "rm_dup_inter", "last"),
+        .drops_unknown = cf_config_bool(config, "filter_inter_by_user_or_item"),
+        .keeps_all = cf_config_is(config, "keep_items", "all"),
         .missing_is_error = cf_config_is(config, "missing_embedding", "error"),
+        .drops_missing = cf_config_is(config, "missing_embedding", "drop"),
         .embedding_model = cf_config_text(config, "embedding_model"),
         .seed = cf_config_int(config, "seed")};
     const char *seq_separator;

@@ -18,6 +18,8 @@ cf_status ingest_check_paths(const cf_ingest_paths *paths, const cf_ingest_optio
                "prepare: embedding_field needs --item");
     CF_REQUIRE(paths->embedding_ids == NULL || paths->embedding != NULL, CF_ERR_USAGE,
                "prepare: --embedding-ids needs --embedding");
+    CF_REQUIRE(!options->keeps_all || paths->item != NULL || paths->embedding != NULL, CF_ERR_USAGE,
+               "prepare: keep_items: all needs --item or --embedding");
 done:
     return status;
 }

@@ -1,14 +1,13 @@
 /* What `llminit prepare` does: from files to a dataset, all ranks together.
  *
  *   read       interactions; number their ids over all ranks; then the lines of items
- *   arrange    filter by counts, move the items after their new owners, split
+ *   arrange    filter, move the lines of items after their new owners, split
  *   complete   titles and vectors in the order of the items, texts that describe the source
  *   write      the dataset; vectors are read from their file in blocks meanwhile
  *
  * Every step ends in agreement, so an error on one rank ends all. */
+#include "filter.h"
 #include "paths.h"
-#include "split.h"
-#include "vectors.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -81,15 +80,66 @@ static cf_status read_files(prepare_job *job)
     cf_status status;
 
     CF_TRY(open_files(job));
+    job->inter.has_item_file = files[ITEM].name != NULL;
     for (int k = INTER; k <= TEST; k++)
         if (files[k].name != NULL)
             CF_TRY(ingest_read_interactions(job->world, job->options, &files[k], part[k],
                                             &job->inter));
     CF_TRY(ingest_number_ids(job->world, &job->inter));
+    job->items.filters = job->inter.item_filters;
     if (files[ITEM].name != NULL)
         CF_TRY(ingest_read_items(job->world, job->options, &files[ITEM], items, &job->items));
     if (files[EMBEDDING_IDS].name != NULL)
         CF_TRY(ingest_read_id_file(job->world, &files[EMBEDDING_IDS], items, &job->ids));
+done:
+    return status;
+}
+
+/* ---- Vectors --------------------------------------------------------------------------------- */
+
+static bool has_vectors(const prepare_job *job)
+{
+    return job->paths->embedding != NULL || job->options->embedding_field[0] != 0;
+}
+
+/* What says whose each vector is: an id file, else the item file; NULL if there are no vectors. */
+static const ingest_items *vector_rows(const prepare_job *job)
+{
+    return !has_vectors(job) ? NULL : job->ids.path != NULL ? &job->ids : &job->items;
+}
+
+/* Open the vectors, which are read while the dataset is written. Without an id file and an item
+ * file, LightGCN's item numbers say whose each row is. */
+static cf_status open_vectors(prepare_job *job)
+{
+    const bool has_rows = job->ids.path != NULL || job->items.path != NULL;
+    ingest_vectors *vectors = &job->vectors;
+    cf_status status;
+
+    CF_REQUIRE(has_rows || job->inter.is_lightgcn, CF_ERR_USAGE,
+               "prepare: --embedding needs --item or --embedding-ids, to know whose vector each "
+               "row is");
+    CF_TRY(ingest_open_vectors(job->world, job->options, job->paths->embedding,
+                               has_rows ? vector_rows(job) : NULL, vectors));
+    if (!has_rows)
+        CF_TRY(ingest_number_rows(job->world, vectors->name, vectors->matrix.n_rows,
+                                  &job->inter.items, &job->ids));
+done:
+    return status;
+}
+
+/* Find the vectors of the items of the dataset. */
+static cf_status place_vectors(prepare_job *job)
+{
+    cf_status status;
+
+    job->vectors.item_ids = &job->inter.items.ids;
+    CF_TRY(ingest_find_rows(job->world, job->options, vector_rows(job), &job->vectors));
+    job->content.embedding_dim = job->vectors.matrix.dim;
+    job->content.embedding_type = job->vectors.type;
+    job->content.n_missing = job->vectors.n_missing;
+    job->content.read_vectors = ingest_read_vectors;
+    job->content.context = &job->vectors;
 done:
     return status;
 }
@@ -146,15 +196,14 @@ done:
 static cf_status arrange_interactions(prepare_job *job)
 {
     ingest_interactions *inter = &job->inter;
-    const int64_t before = sum_all(job, inter->count);
-    int64_t after;
+    const ingest_catalogue catalogue = {&job->items, vector_rows(job), &job->vectors};
+    bool renumbered;
     cf_status status;
 
-    CF_TRY(ingest_filter(job->world, job->options, inter));
-    after = sum_all(job, inter->count);
-    CF_REQUIRE(after > 0, CF_ERR_FORMAT, "%s: the filters leave no interactions",
-               interactions_path(job));
-    if (after < before) { /* ids were partitioned anew, so lines of items may have new owners */
+    CF_TRY(ingest_filter(job->world, job->options, &catalogue, inter, &renumbered));
+    CF_REQUIRE(sum_all(job, inter->count) > 0, CF_ERR_FORMAT,
+               "%s: the filters leave no interactions", interactions_path(job));
+    if (renumbered) { /* ids were partitioned anew, so lines of items may have new owners */
         if (job->items.path != NULL)
             CF_TRY(ingest_move_items(job->world, &inter->items, INT64_MAX, &job->items));
         if (job->ids.path != NULL)
@@ -198,30 +247,6 @@ static cf_status order_titles(prepare_job *job)
         out->start[k + 1] = end;
     }
     job->content.titles = *out;
-done:
-    return status;
-}
-
-/* Open the vectors, which are read while the dataset is written. An id file says whose each row is,
- * else the item file, else LightGCN's item numbers do. */
-static cf_status open_vectors(prepare_job *job)
-{
-    const ingest_items *rows = job->ids.path != NULL     ? &job->ids
-                               : job->items.path != NULL ? &job->items
-                                                         : NULL;
-    cf_status status;
-
-    CF_REQUIRE(rows != NULL || job->inter.is_lightgcn, CF_ERR_USAGE,
-               "prepare: --embedding needs --item or --embedding-ids, to know whose vector each "
-               "row is");
-    job->vectors.item_ids = &job->inter.items.ids;
-    CF_TRY(
-        ingest_open_vectors(job->world, job->options, job->paths->embedding, rows, &job->vectors));
-    job->content.embedding_dim = job->vectors.matrix.dim;
-    job->content.embedding_type = job->vectors.type;
-    job->content.n_missing = job->vectors.n_missing;
-    job->content.read_vectors = ingest_read_vectors;
-    job->content.context = &job->vectors;
 done:
     return status;
 }
@@ -276,6 +301,9 @@ static void fill_report(prepare_job *job)
     job->report = (cf_ingest_report){.lines = sum_all(job, job->inter.n_lines),
                                      .duplicates = sum_all(job, job->inter.n_duplicates),
                                      .filtered = sum_all(job, job->inter.n_filtered),
+                                     .unknown = sum_all(job, job->inter.n_unknown),
+                                     .no_vector = sum_all(job, job->inter.n_no_vector),
+                                     .n_cold = job->inter.n_cold,
                                      .n_users = sum_all(job, job->content.user_ids.count),
                                      .n_items = sum_all(job, job->content.item_ids.count),
                                      .n_train = count_part(job, INGEST_TRAIN),
@@ -290,14 +318,14 @@ static void fill_report(prepare_job *job)
 /* All steps before writing. */
 static cf_status fill_content(prepare_job *job)
 {
-    const bool has_vectors = job->paths->embedding != NULL || job->options->embedding_field[0] != 0;
     cf_status status;
 
     CF_TRY(cf_par_agree_on_input(job->world, ingest_check_paths(job->paths, job->options)));
     CF_TRY(read_files(job));
+    if (has_vectors(job)) CF_TRY(open_vectors(job));
     CF_TRY(arrange_interactions(job));
     if (job->items.has_titles) CF_TRY(cf_par_agree(job->world, order_titles(job)));
-    if (has_vectors) CF_TRY(open_vectors(job));
+    if (has_vectors(job)) CF_TRY(place_vectors(job));
     describe_dataset(job);
     fill_report(job);
 done:

@@ -25,8 +25,8 @@ typedef struct interaction_source {
 /* Indices of the columns that are used; others are not parsed. */
 typedef struct interaction_columns {
     int user, item;
-    int time, label; /* -1: not used */
-    int filter[CF_INGEST_MAX_FILTERS];
+    int time, label;                       /* -1: not used */
+    int filter[CF_INGEST_MAX_FILTERS];     /* -1: left to the item file */
     bool has_times[CF_INGEST_MAX_FILTERS]; /* the column of a filter has times */
 } interaction_columns;
 
@@ -55,6 +55,22 @@ static bool has_zero_label(const ingest_records *records, const interaction_colu
     return ingest_parse_number(label->text, label->length, &value) && value == 0;
 }
 
+/* A column that was named must be there, even if nothing needs it: the name may be misspelt. */
+static cf_status check_named_columns(const cf_ingest_options *options,
+                                     const ingest_records *records)
+{
+    int unused;
+    cf_status status = CF_OK;
+
+    if (options->names_time)
+        CF_TRY(ingest_require_column(records, options->time_field, NULL, "time_field", &unused));
+    if (options->names_rating)
+        CF_TRY(
+            ingest_require_column(records, options->rating_field, NULL, "rating_field", &unused));
+done:
+    return status;
+}
+
 /* Find the columns, and refuse a file without those that the options need. */
 static cf_status find_columns(const interaction_source *from, const ingest_records *records,
                               interaction_columns *out)
@@ -70,12 +86,16 @@ static cf_status find_columns(const interaction_source *from, const ingest_recor
                                      &out->time));
     else if (from->inter->key_words == 2) /* repeats are compared by time, if there are times */
         CF_TRY(ingest_find_column(records, options->time_field, "float", &out->time));
-    for (int k = 0; k < options->n_filters; k++)
-        CF_TRY(ingest_require_column(records, options->filter_field[k], "float", "val_interval",
-                                     &out->filter[k]));
+    CF_TRY(check_named_columns(options, records));
     CF_TRY(find_label(options, records, &out->label));
-    for (int k = 0; k < options->n_filters; k++)
+    for (int k = 0; k < options->n_filters; k++) {
+        CF_TRY(ingest_find_column(records, options->filter_field[k], "float", &out->filter[k]));
+        if (out->filter[k] < 0 && !from->inter->has_item_file)
+            CF_TRY(ingest_require_column(records, options->filter_field[k], "float", "val_interval",
+                                         &out->filter[k]));
+        if (out->filter[k] < 0) from->inter->item_filters |= 1U << k;
         out->has_times[k] = strcmp(options->filter_field[k], options->time_field) == 0;
+    }
 done:
     return status;
 }
@@ -101,6 +121,7 @@ static cf_status read_numbers(const cf_ingest_options *options, const ingest_rec
         *time = ingest_time_bits(value);
     }
     for (int k = 0; k < options->n_filters; k++) {
+        if (at->filter[k] < 0) continue;
         CF_TRY((at->has_times[k] ? ingest_read_time : ingest_read_number)(records, at->filter[k],
                                                                           &value));
         *rejected = *rejected || !ingest_is_in_intervals(&options->filter[k], value);
@@ -239,10 +260,11 @@ static cf_status check_lightgcn(const interaction_source *from)
     if (needs_time(from))
         return CF_FAIL(CF_ERR_FORMAT, "%s:1: LightGCN lines have no times, required by order: time",
                        from->file->name);
-    if (from->options->n_filters > 0)
+    if (from->options->n_filters > 0 && !from->inter->has_item_file)
         return CF_FAIL(CF_ERR_FORMAT,
                        "%s:1: LightGCN lines have no column \"%s\", required by val_interval",
                        from->file->name, from->options->filter_field[0]);
+    from->inter->item_filters |= (1U << from->options->n_filters) - 1;
     return CF_OK;
 }
 

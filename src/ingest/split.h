@@ -1,6 +1,6 @@
 /**
  * Inside ingest: what happens to interactions between reading and writing. They are numbered and
- * moved to the owners of their users, filtered by counts, and split. What takes `world` is
+ * moved to the owners of their users, filtered (filter.h), and split. What takes `world` is
  * Collective, all else Local.
  */
 #pragma once
@@ -32,28 +32,6 @@ cf_status ingest_apply_numbers(const cf_par *world, const ingest_new_numbers *nu
                                ingest_interactions *inter);
 /** Sort by (user, item), stable. Errors: MEMORY. */
 cf_status ingest_sort_interactions(ingest_interactions *inter);
-
-/* ---- Filters (filter.c, count_filter.c) ------------------------------------------------------ */
-
-/** Numbers of interactions. */
-typedef struct ingest_counts {
-    int64_t *users;       /* of the users of my block */
-    int64_t *local_items; /* of the listed items, in my interactions */
-    int64_t *my_items;    /* of the items of my block, in all interactions */
-    uint64_t *items;      /* of the listed items, in all interactions */
-} ingest_counts;
-
-/** Apply all filters in their order, and number the remaining users and items anew. Errors: MEMORY.
- */
-cf_status ingest_filter(const cf_par *world, const cf_ingest_options *options,
-                        ingest_interactions *inter);
-/**
- * Drop users and items whose number of interactions is outside its interval, repeated until nothing
- * changes. Each round takes both from the same counts, as RecBole does. `*counts`: allocated; those
- * of the remaining interactions afterwards. Errors: MEMORY.
- */
-cf_status ingest_filter_counts(const cf_par *world, const cf_ingest_options *options,
-                               ingest_counts *counts, ingest_interactions *inter);
 
 /* ---- Split (split.c) ------------------------------------------------------------------------- */
 

@@ -1,4 +1,5 @@
-/* Vectors in a float_seq column of the item file: "0.12 -3 1e-2", one vector a field.
+/* Vectors in a column of the item file, one a field: "0.12 -3 1e-2", or a list as Python writes it,
+ * "[0.12, -3, 1e-2]".
  *
  * The column stays text in its file. ingest_items has where each field is; a field is read and
  * parsed when its vector is written. The first vector of the file gives the number of dimensions,
@@ -19,18 +20,76 @@ static cf_status read_field(const ingest_vectors *in, int64_t line, char *out)
                              (int64_t[2]){field->offset, field->length});
 }
 
+/* ---- The numbers of a field ------------------------------------------------------------------ */
+
+/* What is left of a field. */
+typedef struct field_reader {
+    const char *at, *end; /* `at` is behind `end` once all numbers were taken */
+    bool is_list;         /* in brackets: commas or spaces are between the numbers */
+    char separator;       /* else exactly one of these */
+} field_reader;
+
+static const char *skip_spaces(const char *at, const char *end)
+{
+    while (at < end && *at == ' ')
+        at++;
+    return at;
+}
+
+static field_reader open_field(const char *text, int64_t length, char separator)
+{
+    field_reader reader = {.at = text, .end = text + length, .separator = separator};
+    const char *begin = skip_spaces(text, reader.end), *end = reader.end;
+
+    while (end > begin && end[-1] == ' ')
+        end--;
+    reader.is_list = end - begin >= 2 && *begin == '[' && end[-1] == ']';
+    if (reader.is_list) {
+        reader.at = skip_spaces(begin + 1, end - 1);
+        reader.end = end - 1;
+        if (reader.at == reader.end) reader.at++; /* an empty list has no numbers */
+    }
+    return reader;
+}
+
+/* Take the text up to the next separator; false if all were taken. In a list, one comma, spaces, or
+ * both end a number. */
+static bool next_number(field_reader *reader, const char **number, int64_t *length)
+{
+    const char *stop = reader->at;
+
+    if (stop > reader->end) return false;
+    while (stop < reader->end && *stop != (reader->is_list ? ',' : reader->separator) &&
+           !(reader->is_list && *stop == ' '))
+        stop++;
+    *number = reader->at;
+    *length = stop - reader->at;
+    reader->at = stop + 1;
+    if (reader->is_list && stop < reader->end) {
+        stop = skip_spaces(stop, reader->end);
+        if (stop < reader->end && *stop == ',') stop = skip_spaces(stop + 1, reader->end);
+        reader->at = stop < reader->end ? stop : stop + 1;
+    }
+    return true;
+}
+
+/* ---- The column ------------------------------------------------------------------------------ */
+
 /* Local: count the numbers of the vector on a line. */
 static cf_status count_numbers(const ingest_vectors *in, int64_t line, int64_t *out)
 {
     const int64_t length = in->column->embedding[line].length;
     char *text = NULL;
+    const char *number;
+    int64_t number_length;
+    field_reader reader;
     cf_status status;
 
-    CF_TRY(CF_ALLOC(text, length));
+    CF_TRY(CF_ALLOC(text, length + 1));
     CF_TRY(read_field(in, line, text));
-    *out = 1;
-    for (int64_t k = 0; k < length; k++)
-        *out += text[k] == in->separator;
+    reader = open_field(text, length, in->separator);
+    for (*out = 0; next_number(&reader, &number, &number_length);)
+        ++*out;
 done:
     cf_free(&text);
     return status;
@@ -84,25 +143,23 @@ static cf_status refuse_field(const ingest_vectors *in, int64_t item, const char
                    in->matrix.dim);
 }
 
-/* Numbers are separated by one separator each; an empty one is malformed. */
+/* Every number must be one, and there must be as many as in the first vector. */
 cf_status ingest_read_column(ingest_vectors *in, int64_t item, float *out)
 {
     const int64_t line = in->line[item], length = in->column->embedding[line].length;
-    char *at, *end;
-    int64_t n = 0;
+    const char *number;
+    int64_t n = 0, number_length;
+    field_reader reader;
     cf_status status;
 
     CF_TRY(CF_GROW(in->raw, in->raw_capacity, length + 1));
     CF_TRY(read_field(in, line, in->raw));
-    at = in->raw;
-    end = in->raw + length;
-    *end = in->separator; /* so that every number has one after it */
-    for (char *stop; at <= end; at = stop + 1) {
+    reader = open_field(in->raw, length, in->separator);
+    while (next_number(&reader, &number, &number_length)) {
         double value;
 
-        stop = memchr(at, in->separator, (size_t)(end + 1 - at));
         if (n == in->matrix.dim) return refuse_field(in, item, "too many numbers");
-        if (!ingest_parse_number(at, stop - at, &value))
+        if (!ingest_parse_number(number, number_length, &value))
             return refuse_field(in, item, "something that is not a number");
         out[n++] = (float)value;
     }

@@ -3,39 +3,25 @@
  *
  * The source is n_rows x dim in float16, float32 or float64, or a column of text. It is written as
  * float16 if every number is exactly representable, else as float32. Row k belongs to line k of an
- * item file or id file; in LightGCN's format, to item k. Consecutive items of consecutive rows are
- * read by one call. */
+ * item file or id file; in LightGCN's format, to item k, as if an id file had these. Consecutive
+ * items of consecutive rows are read by one call. */
 #include "vectors.h"
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- Which row ------------------------------------------------------------------------------- */
 
-/* Find the row of an item: -1 if it has no vector. An empty field of an embedding column is none.
- */
-static void find_row(const ingest_items *rows, int64_t item, ingest_vectors *in)
+int64_t ingest_find_vector(const ingest_vectors *in, const ingest_items *rows, const char *id)
 {
-    const char *id = ingest_vector_id(in, item);
-    int64_t line;
+    const int64_t line = ingest_find_id(&rows->ids, id, (int64_t)strlen(id));
 
-    if (rows == NULL) { /* LightGCN: the id is the row */
-        in->row[item] = strtoll(id, NULL, 10);
-        if (in->row[item] >= in->matrix.n_rows) in->row[item] = -1;
-        return;
-    }
-    line = ingest_find_id(&rows->ids, id, (int64_t)strlen(id));
-    in->line[item] = line;
-    in->row[item] = line >= 0 ? rows->row[line] : -1;
-    if (in->column != NULL && line >= 0 && in->column->embedding[line].length == 0)
-        in->row[item] = -1;
+    return line >= 0 && in->column != NULL && in->column->embedding[line].length == 0 ? -1 : line;
 }
 
-/* Find the rows of all my items, count missing and unused vectors, and refuse missing ones unless
- * the options keep them. */
-static cf_status find_rows(const cf_par *world, const cf_ingest_options *options,
+/* Count missing and unused vectors too, and refuse missing ones unless the options keep them. */
+cf_status ingest_find_rows(const cf_par *world, const cf_ingest_options *options,
                            const ingest_items *rows, ingest_vectors *in)
 {
     const int64_t count = in->item_ids->count;
@@ -45,7 +31,8 @@ static cf_status find_rows(const cf_par *world, const cf_ingest_options *options
     if (status == CF_OK) status = CF_ALLOC(in->line, count);
     CF_TRY(cf_par_agree(world, status));
     for (int64_t k = 0; k < count; k++) {
-        find_row(rows, k, in);
+        in->line[k] = ingest_find_vector(in, rows, ingest_vector_id(in, k));
+        in->row[k] = in->line[k] >= 0 ? rows->row[in->line[k]] : -1;
         if (in->row[k] < 0 && in->n_missing++ == 0) first_missing = k;
     }
     for (int64_t k = 0; in->column != NULL && k < in->column->ids.count; k++)
@@ -55,10 +42,12 @@ static cf_status find_rows(const cf_par *world, const cf_ingest_options *options
     cf_par_exscan(world, n_empty, &before, &n_empty);
     in->n_unused = in->matrix.n_rows - n_empty - (n_items - n_missing);
     if (in->n_missing > 0 && options->missing_is_error)
-        status = CF_FAIL(CF_ERR_FORMAT,
-                         "%s: %" PRId64 " of %" PRId64 " items have no vector, the first is item "
-                         "\"%.100s\": set missing_embedding to zero, mean or random to keep them",
-                         in->name, n_missing, n_items, ingest_vector_id(in, first_missing));
+        status =
+            CF_FAIL(CF_ERR_FORMAT,
+                    "%s: %" PRId64 " of %" PRId64 " items have no vector, the first is item "
+                    "\"%.100s\": set missing_embedding to zero, mean or random to keep them, or to "
+                    "drop",
+                    in->name, n_missing, n_items, ingest_vector_id(in, first_missing));
     CF_TRY(cf_par_agree_on_input(world, status));
 done:
     return status;
@@ -141,7 +130,6 @@ cf_status ingest_open_vectors(const cf_par *world, const cf_ingest_options *opti
         CF_TRY(open_matrix(world, embedding, rows, out));
     else
         CF_TRY(ingest_open_column(world, options, rows, out));
-    CF_TRY(find_rows(world, options, rows, out));
 done:
     return status;
 }

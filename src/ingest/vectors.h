@@ -26,8 +26,10 @@ typedef struct ingest_items {
     int64_t *row;            /* of each line: its number in the file, from 0 */
     cf_strings titles;       /* of each line, if has_titles */
     ingest_span *embedding;  /* of each line, if has_embeddings: the embedding column */
+    uint8_t *outside;        /* of each line, if `filters`: val_interval rejects it */
+    unsigned filters; /* bit k: column k of val_interval is in this file; set by the caller */
     bool has_titles, has_embeddings;
-    int64_t row_capacity, start_capacity, title_capacity, embedding_capacity;
+    int64_t row_capacity, start_capacity, title_capacity, embedding_capacity, outside_capacity;
 } ingest_items;
 
 /** Read an item file, and move its lines to the owners of their ids. Errors: IO, FORMAT, MEMORY. */
@@ -37,6 +39,9 @@ cf_status ingest_read_items(const cf_par *world, const cf_ingest_options *option
 /** The same for a file with one id a line. */
 cf_status ingest_read_id_file(const cf_par *world, const ingest_file *file,
                               const ingest_id_partition *partition, ingest_items *out);
+/** For vectors whose row k belongs to item k: as of an id file with the lines 0 to n_rows - 1. */
+cf_status ingest_number_rows(const cf_par *world, const char *name, int64_t n_rows,
+                             const ingest_id_partition *partition, ingest_items *out);
 /** Move lines to the owners of their ids, and refuse the first line of the file that repeats an id,
  * if it is before `bad_line`. Errors: FORMAT, MEMORY. */
 cf_status ingest_move_items(const cf_par *world, const ingest_id_partition *partition,
@@ -88,10 +93,17 @@ typedef struct ingest_vectors {
     int64_t raw_capacity;
 } ingest_vectors;
 
-/** `rows` says whose each row is: an item file, an id file, or NULL (LightGCN: the id is the row).
- * Errors: IO, FORMAT, MEMORY. Close in every case. */
+/** Open a matrix, or the embedding column of an item file if `embedding` is NULL; `rows` says whose
+ * each row is: an item file, an id file, or NULL if item k has row k. Errors: IO, FORMAT, MEMORY.
+ * Close in every case. */
 cf_status ingest_open_vectors(const cf_par *world, const cf_ingest_options *options,
                               const char *embedding, const ingest_items *rows, ingest_vectors *out);
+/** Find the row of each of in->item_ids. Errors: FORMAT (items without a vector), MEMORY. */
+cf_status ingest_find_rows(const cf_par *world, const cf_ingest_options *options,
+                           const ingest_items *rows, ingest_vectors *in);
+/** The line of an item in `rows` that has a vector; -1 if there is none. An empty field of an
+ * embedding column is none. */
+int64_t ingest_find_vector(const ingest_vectors *in, const ingest_items *rows, const char *id);
 /** The read_vectors() of a cf_dataset_content; `context` is the ingest_vectors. */
 cf_status ingest_read_vectors(void *context, int64_t first, int64_t count, void *rows,
                               uint8_t *present);

@@ -99,6 +99,8 @@ static void check_vectors(const cf_ingest_options *options, const ingest_items *
     ingest_vectors in = {.item_ids = &partition->ids, .matrix = {.fd = -1}};
     cf_status status = ingest_open_vectors(&fuzz_world, options, NULL, items, &in);
 
+    if (status == CF_OK) status = ingest_find_rows(&fuzz_world, options, items, &in);
+
     if (status == CF_OK) {
         float *row = malloc((size_t)in.matrix.dim * sizeof *row);
         uint8_t present;
@@ -148,7 +150,7 @@ void fuzz_input(const uint8_t *data, size_t size)
     const cf_ingest_options options = {.field_separator = "\t",
                                        .seq_separator = size > 1 ? (char)data[1] : 0,
                                        .item_field = "item_id",
-                                       .title_field = "title",
+                                       .title_field = "",
                                        .embedding_field = "e"};
     const bool of_items = size > 0 && data[0] == 'm';
     ingest_id_table table = {0};

@@ -396,7 +396,7 @@ static void other_columns_may_hold_anything(void **state)
                         "u: a b | |\n");
     assert_string_equal(dump_of("user_id:token\titem_id:token\trating:token\ttimestamp:token\n"
                                 "u\ta\t\tyesterday\n",
-                                ALL "|time_field=none"),
+                                ALL),
                         "u: a | |\n");
     assert_ok(prepare(&given, "order=time", NULL));
 }

@@ -8,7 +8,9 @@ static const char *const settings[] = {
     "missing_embedding=zero|split=RS|user_inter_num_interval=[5,inf)|"
     "item_inter_num_interval=[3,inf)",
     "missing_embedding=zero|item_inter_num_interval=[2,9]|split=RS|split_ratios=[1,0,0]",
-    "missing_embedding=zero|user_inter_num_interval=[500,inf)"};
+    "missing_embedding=zero|user_inter_num_interval=[500,inf)",
+    "missing_embedding=drop|rm_dup_inter=last|order=time|item_inter_num_interval=[2,inf)",
+    "missing_embedding=zero|filter_inter_by_user_or_item=no|user_inter_num_interval=[3,inf)"};
 enum { N_SETTINGS = sizeof settings / sizeof *settings };
 
 /* All kinds of ids, settings and vectors; some datasets are written, the others are refused. */
@@ -18,7 +20,7 @@ static void tables(void **state)
     int written = 0;
 
     (void)state;
-    for (uint64_t seed = 0; seed < 12; seed++) {
+    for (uint64_t seed = 0; seed < 2 * N_SETTINGS; seed++) {
         cf_ingest_paths paths = {.out = file_path("r.h5")};
         char options[300];
 
@@ -29,7 +31,7 @@ static void tables(void **state)
         if (paths.item && below(w, 2)) strcat(options, "|embedding_field=v");
         written += compare_with_one_rank(&paths, options) == CF_OK;
     }
-    assert_in_range(written, 4, 11);
+    assert_in_range(written, 4, 2 * N_SETTINGS - 1);
     free(w);
 }
 
@@ -51,7 +53,8 @@ static void matrices(void **state)
         paths.embedding = put_npy("r.npy", 1, "<f4", shape, rows);
         if (below(w, 2)) paths.item = write_items(w);
         if (!paths.item || below(w, 2)) paths.embedding_ids = write_ids(w);
-        compare_with_one_rank(&paths, "split=RS");
+        compare_with_one_rank(&paths, seed < 3 ? "split=RS"
+                                               : "split=RS|missing_embedding=drop|keep_items=all");
     }
     free(w);
 }
@@ -70,7 +73,10 @@ static void lightgcn_files(void **state)
         if (below(w, 2)) paths.test = write_lightgcn(w, "r.test", 1 + below(w, 9));
         if (below(w, 2)) paths.valid = write_lightgcn(w, "r.valid", 1 + below(w, 9));
         if (below(w, 2)) paths.embedding = vectors;
-        assert_int_equal(compare_with_one_rank(&paths, settings[0]), CF_OK);
+        assert_int_equal(compare_with_one_rank(&paths, paths.embedding && seed % 2
+                                                           ? "missing_embedding=zero|keep_items=all"
+                                                           : settings[0]),
+                         CF_OK);
     }
     free(w);
 }

@@ -176,8 +176,8 @@ static const refusal items[] = {
     {"item_id:token\te:float_seq\n", NULL, CF_ERR_FORMAT, "x.item: no items"},
     {"id:token\te:float_seq\na\t1\n", NULL, CF_ERR_FORMAT, "x.item:1: no column \"item_id\""},
     {"item_id:token\tf:float_seq\na\t1\n", NULL, CF_ERR_FORMAT, "x.item:1: no column \"e\""},
-    {"item_id:token\te:token_seq\na\t1\n", NULL, CF_ERR_FORMAT,
-     "e has type \"token_seq\", expected"},
+    {"item_id:token\te:token\na\t1\n", NULL, CF_ERR_FORMAT,
+     "e has type \"token\", expected float_seq or token_seq"},
     {"item_id:token\te:float_seq\na\t1 2\n\t1 2\n", NULL, CF_ERR_FORMAT,
      "x.item:3: item_id: is empty"},
     {"item_id:token\te:float_seq\na\t1\nb\t1\na\t1\n", NULL, CF_ERR_FORMAT,
@@ -211,7 +211,7 @@ static void damaged_items(void **state)
                                        .item = put_file("x.item", row.text),
                                        .out = file_path("none.h5")};
 
-        row.settings = "embedding_field=e";
+        row.settings = "embedding_field=e|filter_inter_by_user_or_item=no";
         check(&row, &paths);
     }
 }
