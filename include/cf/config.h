@@ -49,17 +49,20 @@ typedef struct cf_config cf_config;
 cf_status cf_config_create(const cf_setting *const *tables, int n_tables, cf_config **out);
 /** NULL is fine. */
 void cf_config_destroy(cf_config **config);
-/** Ignore the names of `table` in files, with a warning: they are settings of another command. The
- * table is borrowed; at most 8 of them. */
+/** Pass over the names of `table` in files: they are settings of another command. A line of the log
+ * names them. The table is borrowed; at most 8 of them. */
 void cf_config_ignore(cf_config *config, const cf_setting *table);
 
 /**
- * Read the values of a YAML file (one mapping). RecBole's nested `eval_args: {split: {RS: [0.8,
- * 0.1, 0.1]}, order: RO}` is understood as split, split_ratios and order, USER_ID_FIELD as
- * user_field (ITEM_ID, RATING, TIME alike). RecBole's keys without a meaning here (gpu_id, worker,
- * show_progress, ...) are listed in one warning; any other unknown key is an error that suggests
- * the nearest name. On error nothing has changed. Errors: IO (cannot read), USAGE ("FILE:LINE:
- * name: "abc" is not a whole number from 1 to ..."), MEMORY.
+ * Read the values of a YAML file (one mapping) into the config: those of a later file count. Null
+ * (`~`, empty) is "not set": the default. RecBole's keys are understood: eval_args as split,
+ * split_ratios and order; train_neg_sample_args as neg_distribution and neg_sample_num; repeatable
+ * as mask_history and neg_exclude; USER_ID_FIELD as user_field (ITEM_ID, RATING, TIME alike). Of
+ * its other keys a value that would give other numbers is an error, or a warning that says what is
+ * done instead; values that are not its defaults of what has no meaning here (gpu_id, worker, ...)
+ * are listed in one warning. All other names are an error that suggests the nearest. On error
+ * nothing has changed. Errors: IO (cannot read), USAGE ("FILE:LINE: name: "abc" is not a whole
+ * number from 1 to ..."), MEMORY.
  */
 cf_status cf_config_load(cf_config *config, const char *path);
 /** The two halves of it: the bytes of the file, new, freed with cf_free(), for one rank to read and
@@ -73,6 +76,11 @@ cf_status cf_config_load_text(cf_config *config, const char *text, const char *o
 /** Read one "name=value" of the command line; "model.name=value" is accepted too. Errors: USAGE,
  * MEMORY. */
 cf_status cf_config_set(cf_config *config, const char *assignment);
+
+/** After the last file and --set: what depends on several of them. LLMInit's emb_selection: False
+ * becomes `full` (model: ContGCN, ContSGL or ContSGCL, or llm_embedding_size, says that it is
+ * LLMInit's). Errors: USAGE, MEMORY. */
+cf_status cf_config_settle(cf_config *config);
 
 /**
  * Values. An unknown name or another kind is a bug (CF_ASSERT). Texts and lists are owned by the
@@ -91,6 +99,9 @@ const double *cf_config_reals(const cf_config *config, const char *name, int *co
 /** Entry `index` of a MAP; false past the last. */
 bool cf_config_entry(const cf_config *config, const char *name, int index, const char **key,
                      const char **value);
+/** The model that RecBole or LLMInit calls `name`, as the setting `model` spells it; NULL if the
+ * setting is not there or does not list it. */
+const char *cf_config_model_name(const cf_config *config, const char *name);
 /** True if a file or --set gave the value (it is not the default). */
 bool cf_config_given(const cf_config *config, const char *name);
 

@@ -35,7 +35,7 @@ typedef enum cli_kind {
     CLI_VALUE,         /* a number, a word */
     CLI_WORDS,         /* a word; the option may be repeated */
     CLI_INPUT,         /* a file to read, or FILE.h5:/ARRAY */
-    CLI_SETTINGS_FILE, /* a file of settings to read */
+    CLI_SETTINGS_FILE, /* a file of settings to read; may be repeated, and a later one counts */
     CLI_OUTPUT,        /* a file to write */
     CLI_FOLDER         /* a folder, in which the files of the command are written */
 } cli_kind;
@@ -69,8 +69,11 @@ typedef struct cli_arguments {
     const struct cli_command *command;
     const char *value[CLI_MAX_OPTIONS]; /* by the option's index in its table; "" for a flag; NULL
                                            if not given */
-    const char *positional[1];
+    const char *positional[1];          /* the operand, unless it is a file of settings */
     int n_positional;
+    const char **files; /* n_files files of settings, in order; owned */
+    int64_t files_capacity;
+    int n_files;
     const char **sets; /* n_sets texts of --set, in order; owned */
     int64_t sets_capacity;
     int n_sets;
@@ -131,9 +134,9 @@ cf_status cli_duration(const cli_arguments *arguments, const char *name, double 
 cf_status cli_check_files(const cf_par *world, const cli_arguments *arguments);
 
 /* cli_config.c */
-/** Settings from the file `path` (may be NULL) and --set. Collective. Errors: those of config. */
-cf_status cli_create_config(const cf_par *world, const cli_arguments *arguments, const char *path,
-                            cf_config **out);
+/** Settings from the files of the command line, and then --set. Collective. Errors: those of
+ * config. */
+cf_status cli_create_config(const cf_par *world, const cli_arguments *arguments, cf_config **out);
 /** The tables of settings. */
 const cf_setting *const *cli_tables(cli_settings settings, int *count);
 /** Print the table of settings as plain text or Markdown; nothing on error. Local. Errors: MEMORY.

@@ -56,12 +56,25 @@ static cf_status fail_unknown_option(const cli_command *command, const char *giv
                    command->name, given, command->name);
 }
 
-/* Note one option that getopt has found; its value is in optarg. */
+static cf_status note_file(const char *path, cli_arguments *out)
+{
+    cf_status status;
+
+    CF_TRY(CF_GROW(out->files, out->files_capacity, out->n_files + 1));
+    out->files[out->n_files++] = path;
+done:
+    return status;
+}
+
+/* Note one option that getopt has found; its value is in optarg. Only --set and files of settings
+ * may be repeated. */
 static cf_status note_option(int option, cli_arguments *out)
 {
+    const cli_option *own = option < SET ? &out->command->options[option] : NULL;
     cf_status status = CF_OK;
 
-    if (option == SET) { /* the only option that may be repeated */
+    if (own != NULL && own->kind == CLI_SETTINGS_FILE) return note_file(optarg, out);
+    if (option == SET) {
         CF_TRY(CF_GROW(out->sets, out->sets_capacity, out->n_sets + 1));
         out->sets[out->n_sets++] = optarg;
     } else if (option == JSON) {
@@ -75,13 +88,25 @@ static cf_status note_option(int option, cli_arguments *out)
     } else if (option == HELP || option == 'h') {
         out->help = true;
     } else if (out->value[option] != NULL) {
-        status = CF_FAIL(CF_ERR_USAGE, "%s: --%s is given twice", out->command->name,
-                         out->command->options[option].name);
+        status = CF_FAIL(CF_ERR_USAGE, "%s: --%s is given twice", out->command->name, own->name);
     } else {
         out->value[option] = optarg != NULL ? optarg : "";
     }
 done:
     return status;
+}
+
+/* A command has one operand, or any number of files of settings. */
+static cf_status note_operand(const char *text, cli_arguments *out)
+{
+    const cli_command *command = out->command;
+
+    if (command->operand != NULL && command->operand_kind == CLI_SETTINGS_FILE)
+        return note_file(text, out);
+    if (command->operand == NULL || out->n_positional > 0)
+        return CF_FAIL(CF_ERR_USAGE, "%s: unexpected \"%.60s\"", command->name, text);
+    out->positional[out->n_positional++] = text;
+    return CF_OK;
 }
 
 /* The operand and the required options; a request for help needs neither. */
@@ -118,11 +143,8 @@ cf_status cli_parse(const cli_command *command, int argc, char **argv, cli_argum
         CF_REQUIRE(option != ':', CF_ERR_USAGE, "%s: %.60s needs a value", command->name, given);
         CF_TRY(note_option(option, &arguments));
     }
-    for (; optind < argc; optind++) {
-        CF_REQUIRE(command->operand != NULL && arguments.n_positional == 0, CF_ERR_USAGE,
-                   "%s: unexpected \"%.60s\"", command->name, argv[optind]);
-        arguments.positional[arguments.n_positional++] = argv[optind];
-    }
+    for (; optind < argc; optind++)
+        CF_TRY(note_operand(argv[optind], &arguments));
     CF_TRY(check_complete(&arguments));
     *out = arguments;
     arguments = (cli_arguments){0};
@@ -136,6 +158,7 @@ void cli_free_arguments(cli_arguments *arguments)
 {
     cf_free(&arguments->words);
     cf_free(&arguments->sets);
+    cf_free(&arguments->files);
 }
 
 /* By name, so that a command need not know the order of its table; an unknown name is a bug. */

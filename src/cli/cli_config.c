@@ -1,10 +1,13 @@
-/* Settings of a command: from its file, then from --set, on every rank alike.
+/* Settings of a command: from its files, then from --set, on every rank alike.
  *
- * Rank 0 reads the file and tells the others its bytes, so that all have the same settings. */
+ * Rank 0 reads the files and tells the others their bytes, so that all have the same settings. */
 #include "cli.h"
 
 #include "cf/ingest.h"
 #include "cf/synth.h"
+
+#include <string.h>
+#include <strings.h>
 
 /* Tables of the settings that a command takes: those of train unless they are its own. */
 const cf_setting *const *cli_tables(cli_settings settings, int *count)
@@ -33,7 +36,7 @@ static void ignore_others(cf_config *config, cli_settings settings)
 
 /* The bytes of a file of settings. */
 typedef struct settings_file {
-    const char *path; /* NULL: none */
+    const char *path;
     char *bytes;
     int64_t size;
 } settings_file;
@@ -53,26 +56,46 @@ done:
     return status;
 }
 
-/* Local. Defaults that depend on other settings (reg_weight of a closed form) come last: they must
- * see what was given. */
-static cf_status create_config(const cli_arguments *arguments, const settings_file *file,
+/* RecBole's file of a model is named after it and does not say so within: another model would be
+ * trained with its settings. */
+static void check_model(const cf_config *config, const char *path)
+{
+    const char *base = strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
+    const char *model;
+    char stem[64];
+
+    snprintf(stem, sizeof stem, "%s", base);
+    stem[strcspn(stem, ".")] = '\0';
+    model = cf_config_model_name(config, stem);
+    if (model != NULL && !cf_config_given(config, "model") &&
+        strcasecmp(model, cf_config_text(config, "model")) != 0)
+        cf_warn("%s: model is not set, %s is trained; for the model of the file's name add --set "
+                "model=%s",
+                path, cf_config_text(config, "model"), stem);
+}
+
+/* Local. What depends on several settings comes last (LLMInit's names, reg_weight of a closed
+ * form): it must see what was given. */
+static cf_status create_config(const cli_arguments *arguments, const settings_file *files,
                                cf_config **out)
 {
     cli_settings settings = arguments->command->settings;
+    const bool trains = settings == CLI_SETTINGS_TRAIN || settings == CLI_SETTINGS_MACHINE;
     cf_config *config = NULL;
     int n = 0;
     const cf_setting *const *tables = cli_tables(settings, &n);
     cf_status status = CF_OK;
 
     CF_TRY(cf_config_create(tables, n, &config));
-    if (file->path != NULL) {
-        ignore_others(config, settings);
-        CF_TRY(cf_config_load_bytes(config, file->bytes, file->size, file->path));
-    }
+    ignore_others(config, settings);
+    for (int k = 0; k < arguments->n_files; k++)
+        CF_TRY(cf_config_load_bytes(config, files[k].bytes, files[k].size, files[k].path));
     for (int k = 0; k < arguments->n_sets; k++)
         CF_TRY(cf_config_set(config, arguments->sets[k]));
-    if (settings == CLI_SETTINGS_TRAIN || settings == CLI_SETTINGS_MACHINE)
-        CF_TRY(cf_closed_set_defaults(config));
+    CF_TRY(cf_config_settle(config));
+    for (int k = 0; k < arguments->n_files && trains; k++)
+        check_model(config, files[k].path);
+    if (trains) CF_TRY(cf_closed_set_defaults(config));
     *out = config;
     config = NULL;
 done:
@@ -80,21 +103,26 @@ done:
     return status;
 }
 
-cf_status cli_create_config(const cf_par *world, const cli_arguments *arguments, const char *path,
-                            cf_config **out)
+cf_status cli_create_config(const cf_par *world, const cli_arguments *arguments, cf_config **out)
 {
-    settings_file file = {.path = path};
+    settings_file *files = NULL;
     cf_config *config = NULL;
     cf_status status;
 
-    if (path != NULL) CF_TRY(read_file(world, &file));
-    CF_TRY(cf_par_agree(world, create_config(arguments, &file, &config)));
+    CF_TRY(cf_par_agree(world, CF_ALLOC(files, arguments->n_files)));
+    for (int k = 0; k < arguments->n_files; k++) {
+        files[k].path = arguments->files[k];
+        CF_TRY(read_file(world, &files[k]));
+    }
+    CF_TRY(cf_par_agree(world, create_config(arguments, files, &config)));
     cf_par_set_hang_timeout((double)cf_config_int(config, "hang_timeout"));
     *out = config;
     config = NULL;
 done:
+    for (int k = 0; k < arguments->n_files && files != NULL; k++)
+        cf_free(&files[k].bytes);
+    cf_free(&files);
     cf_config_destroy(&config);
-    cf_free(&file.bytes);
     return status;
 }
 

@@ -211,7 +211,7 @@ static cf_status load_recs(const cf_par *world, const cli_arguments *arguments, 
     int n_rows = world->size;
     cf_status status;
 
-    CF_TRY(cli_create_config(world, arguments, NULL, &out->config));
+    CF_TRY(cli_create_config(world, arguments, &out->config));
     CF_TRY(cf_dataset_open(world, cli_value(arguments, "data"), &out->dataset));
     if (n_rows > cf_min(out->dataset->n_users, out->dataset->n_items)) n_rows = 1;
     CF_TRY(cf_par_create_grid(world, n_rows, world->size / n_rows, &out->grid));

@@ -155,6 +155,8 @@ static cf_status check_files(const cli_arguments *arguments)
 
     if (arguments->n_positional > 0)
         CF_TRY(add_value(&all, NULL, command->operand_kind, arguments->positional[0], NULL));
+    for (int k = 0; k < arguments->n_files; k++)
+        CF_TRY(add_value(&all, NULL, CLI_SETTINGS_FILE, arguments->files[k], NULL));
     for (int k = 0; options[k].name != NULL; k++)
         if (arguments->value[k] != NULL)
             CF_TRY(add_value(&all, options[k].name, options[k].kind, arguments->value[k],

@@ -61,7 +61,7 @@ static cf_status run_prepare(const cf_par *world, const cli_arguments *arguments
     cf_config *config = NULL;
     cf_status status;
 
-    CF_TRY(cli_create_config(world, arguments, cli_value(arguments, "settings"), &config));
+    CF_TRY(cli_create_config(world, arguments, &config));
     CF_TRY(cf_ingest_read_options(config, &options));
     CF_TRY(cf_ingest_prepare(world, &options, &paths, &report));
     if (arguments->json)
@@ -88,7 +88,8 @@ static const cli_option prepare_options[] = {
      "vectors, in the order of --item or --embedding-ids: .npy, HDF5, or FILE.h5:/DATASET", false,
      CLI_INPUT},
     {"embedding-ids", "FILE", "item ids of the vectors, one a line", false, CLI_INPUT},
-    {"settings", "FILE.yaml", "settings of prepare", false, CLI_SETTINGS_FILE},
+    {"settings", "FILE.yaml", "settings of prepare; may be repeated, a later file counts", false,
+     CLI_SETTINGS_FILE},
     {0}};
 
 const cli_command cli_prepare = {

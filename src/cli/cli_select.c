@@ -65,7 +65,7 @@ static cf_status run_select(const cf_par *world, const cli_arguments *arguments)
     cf_select_options select;
     cf_status status;
 
-    CF_TRY(cli_create_config(world, arguments, cli_value(arguments, "settings"), &config));
+    CF_TRY(cli_create_config(world, arguments, &config));
     cf_select_read_options(config, &select);
     CF_REQUIRE(select.method != CF_SELECT_NOISE, CF_ERR_USAGE,
                "select: emb_selection is False: there is nothing to select");
@@ -83,7 +83,8 @@ done:
 }
 
 static const cli_option select_options[] = {
-    {"settings", "FILE.yaml", "settings of train", false, CLI_SETTINGS_FILE},
+    {"settings", "FILE.yaml", "settings of train; may be repeated, a later file counts", false,
+     CLI_SETTINGS_FILE},
     {"out", "FILE.h5", "write the dimensions, or the map (mean, components, scales)", false,
      CLI_OUTPUT},
     {0}};

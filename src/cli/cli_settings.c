@@ -222,7 +222,7 @@ static cf_status print_yaml(const cf_par *world, const cli_arguments *arguments)
     char *text = NULL;
     cf_status status;
 
-    CF_TRY(cli_create_config(world, arguments, arguments->positional[0], &config));
+    CF_TRY(cli_create_config(world, arguments, &config));
     CF_TRY(cf_par_agree(world, cf_config_to_yaml(config, &text)));
     if (world->rank == 0) fputs(text, stdout);
 done:
@@ -241,7 +241,7 @@ static cf_status run_settings(const cf_par *world, const cli_arguments *argument
     if (markdown + yaml + arguments->json > 1)
         return CF_FAIL(CF_ERR_USAGE, "settings: --markdown, --yaml and --json exclude each other");
     if (yaml) return print_yaml(world, arguments);
-    if (arguments->n_positional > 0 || arguments->n_sets > 0)
+    if (arguments->n_files > 0 || arguments->n_sets > 0)
         return CF_FAIL(CF_ERR_USAGE, "settings: a file and --set go with --yaml");
     if (arguments->json) return print_json(world);
     return cf_par_agree(world, world->rank == 0 ? print_groups(markdown) : CF_OK);
@@ -256,7 +256,7 @@ static const cli_option settings_options[] = {
 const cli_command cli_print_settings = {
     .name = "settings",
     .summary = "list all settings with their ranges and defaults",
-    .operand = "[SETTINGS.yaml]",
+    .operand = "[SETTINGS.yaml]...",
     .operand_kind = CLI_SETTINGS_FILE,
     .settings = CLI_SETTINGS_TRAIN,
     .has_json = true,

@@ -124,8 +124,7 @@ static cf_status add_selected(spectra *s, const cf_dataset *dataset)
     cf_status status = CF_OK;
 
     if (!is_requested(s, SELECTED)) return CF_OK;
-    if (!cli_value(a, "table") && (noise || (a->n_sets == 0 && !cli_value(a, "settings"))))
-        return CF_OK;
+    if (!cli_value(a, "table") && (noise || (a->n_sets == 0 && a->n_files == 0))) return CF_OK;
     if (noise)
         CF_TRY(
             CF_FAIL(CF_ERR_USAGE, "spectrum: emb_selection is False: there is nothing to select"));
@@ -152,7 +151,7 @@ static cf_status add_of_dataset(spectra *s)
     if (cli_value(a, "data"))
         CF_TRY(CF_FAIL(CF_ERR_USAGE, "spectrum: %s is a dataset: --data is for a checkpoint",
                        a->positional[0]));
-    CF_TRY(cli_create_config(s->world, a, cli_value(a, "settings"), &config));
+    CF_TRY(cli_create_config(s->world, a, &config));
     cf_select_read_options(config, &s->options);
     CF_TRY(cf_dataset_open(s->world, a->positional[0], &dataset));
     CF_TRY(add_vectors(s, dataset));
@@ -339,7 +338,7 @@ static cf_status add_all(spectra *s)
 
     CF_TRY(find_kind(s->world, s->arguments->positional[0], &of_ckpt));
     CF_TRY(check_table(s->arguments, of_ckpt));
-    if (of_ckpt && cli_value(s->arguments, "settings"))
+    if (of_ckpt && s->arguments->n_files > 0)
         CF_TRY(CF_FAIL(CF_ERR_USAGE, "spectrum: --settings is for a dataset: a checkpoint has its "
                                      "own"));
     if (!of_ckpt)

@@ -36,7 +36,7 @@ static cf_status run_synthesize(const cf_par *world, const cli_arguments *argume
     cf_config *config = NULL;
     cf_status status;
 
-    CF_TRY(cli_create_config(world, arguments, NULL, &config));
+    CF_TRY(cli_create_config(world, arguments, &config));
     cf_synth_read_options(config, &options);
     CF_TRY(cf_synth_make(world, &options, path, &report));
     if (arguments->json)

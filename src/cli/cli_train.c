@@ -61,7 +61,7 @@ static cf_status run_train(const cf_par *world, const cli_arguments *arguments)
 
     CF_TRY(read_resume(arguments, &job.resume));
     CF_TRY(cli_duration(arguments, "time-limit", &job.time_limit));
-    CF_TRY(cli_create_config(world, arguments, arguments->positional[0], &config));
+    CF_TRY(cli_create_config(world, arguments, &config));
     /* the log names the versions that wrote the checkpoints */
     cf_log("llminit %s, %s", CF_VERSION, cf_store_library());
     CF_TRY(cf_train_run(world, config, &job, &result));
@@ -89,7 +89,7 @@ static const cli_option train_options[] = {
 const cli_command cli_train = {
     .name = "train",
     .summary = "train a model",
-    .operand = "[SETTINGS.yaml]",
+    .operand = "[SETTINGS.yaml]...",
     .operand_kind = CLI_SETTINGS_FILE,
     .files = cf_train_files,
     .remarks = "SIGTERM, SIGINT, SIGUSR1 and --time-limit stop the run between two steps, after a "

@@ -31,12 +31,6 @@ static bool has_flag(const cf_setting *row, int flags)
            ((flags & CF_SETTING_CHANGEABLE) != 0 && row->changeable);
 }
 
-/* Append `name` to a list with ", " between its elements. */
-static cf_status append_name(config_buffer *list, const char *name)
-{
-    return config_append(list, "%s%s", list->length > 0 ? ", " : "", name);
-}
-
 const char *cf_config_differs(const cf_config *config, const cf_config *other)
 {
     CF_ASSERT(config->count == other->count);
@@ -55,22 +49,19 @@ const char *cf_config_differs(const cf_config *config, const cf_config *other)
 cf_status cf_config_changed(const cf_config *config, const char *except, char **out)
 {
     config_buffer text = {0};
-    cf_config *initial = NULL;
     cf_status status;
 
-    CF_TRY(config_create_like(config, &initial));
     CF_TRY(config_append(&text, "%s", "")); /* a text, even of no names */
     for (int k = 0; k < config->count; k++) {
         const cf_setting *row = config->rows[k];
 
         if (!row->machine && !is_listed(except, row->name) &&
-            !config_equal_values(row, &config->values[k], &initial->values[k]))
-            CF_TRY(append_name(&text, row->name));
+            !config_equal_values(row, &config->values[k], &config->initial[k]))
+            CF_TRY(config_append_name(&text, row->name));
     }
     *out = text.text;
     text.text = NULL;
 done:
-    cf_config_destroy(&initial);
     cf_free(&text.text);
     return status;
 }
@@ -82,7 +73,8 @@ cf_status cf_config_list(const cf_config *config, int flags, char **out)
 
     CF_TRY(config_append(&text, "%s", "")); /* a text, even of no names */
     for (int k = 0; k < config->count; k++)
-        if (has_flag(config->rows[k], flags)) CF_TRY(append_name(&text, config->rows[k]->name));
+        if (has_flag(config->rows[k], flags))
+            CF_TRY(config_append_name(&text, config->rows[k]->name));
     *out = text.text;
     text.text = NULL;
 done:

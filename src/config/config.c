@@ -19,9 +19,9 @@ const cf_setting cf_config_settings[] = {
     {0},
 };
 
-/* Set every value to its default. A USAGE error here is a bug in a table; the warning says which
- * row before the assertion ends the program. */
-static cf_status set_defaults(cf_config *config)
+/* Read the defaults. A USAGE error here is a bug in a table; the warning says which row before the
+ * assertion ends the program. */
+static cf_status read_defaults(cf_config *config)
 {
     config_buffer text = {0};
     cf_status status = CF_OK;
@@ -35,11 +35,26 @@ static cf_status set_defaults(cf_config *config)
     status = cf_config_load_text(config, text.text, "defaults");
     if (status == CF_ERR_USAGE) cf_warn("%s", cf_error_message()); /* names the wrong default */
     CF_ASSERT(status == CF_OK || status == CF_ERR_MEMORY);
-    if (status != CF_OK) goto done;
-    for (int k = 0; k < config->count; k++)
-        config->values[k].given = false;
 done:
     cf_free(&text.text);
+    return status;
+}
+
+/* The values that were read become the defaults, and the values are copies of them. */
+static cf_status set_defaults(cf_config *config)
+{
+    config_value *values = NULL;
+    cf_status status;
+
+    CF_TRY(read_defaults(config));
+    CF_TRY(CF_ALLOC(values, config->count));
+    config->initial = config->values;
+    config->values = values;
+    for (int k = 0; k < config->count; k++) {
+        config->initial[k].given = false;
+        CF_TRY(config_copy_value(&config->initial[k], &config->values[k]));
+    }
+done:
     return status;
 }
 
@@ -84,20 +99,11 @@ done:
     return status;
 }
 
-cf_status config_create_like(const cf_config *config, cf_config **out)
+static void destroy_values(config_value **values, int count)
 {
-    cf_config *like = NULL;
-    cf_status status = CF_OK;
-
-    CF_TRY(create_empty(config->count, &like));
-    for (int k = 0; k < config->count; k++)
-        like->rows[like->count++] = config->rows[k];
-    CF_TRY(set_defaults(like));
-    *out = like;
-    like = NULL;
-done:
-    cf_config_destroy(&like);
-    return status;
+    for (int k = 0; k < count && *values != NULL; k++)
+        config_clear_value(&(*values)[k]);
+    cf_free(values);
 }
 
 void cf_config_destroy(cf_config **config)
@@ -105,9 +111,8 @@ void cf_config_destroy(cf_config **config)
     cf_config *c = *config;
 
     if (c == NULL) return;
-    for (int k = 0; k < c->count; k++)
-        config_clear_value(&c->values[k]);
-    cf_free(&c->values);
+    destroy_values(&c->values, c->count);
+    destroy_values(&c->initial, c->count);
     cf_free(&c->rows);
     cf_free(config);
 }

@@ -3,10 +3,12 @@
  * Files, each of which calls only those above it:
  *   text     text that grows, quoted scalars, excerpts for messages
  *   nearest  the nearest name, for "did you mean"
- *   value    one value: from a YAML node, equality, what a setting may be
+ *   value    one value: from a YAML node, copies, equality, what a setting may be
  *   lookup   rows and values by name
  *   update   values on their way into a config: all of a document, or none of it
- *   recbole  RecBole's names
+ *   args     RecBole's keys that hold several values
+ *   recbole  RecBole's and LLMInit's names
+ *   unknown  names that are neither
  *   load     documents, files, --set
  *   config   create and destroy
  *   write    a config as YAML text
@@ -35,10 +37,18 @@ typedef struct config_value {
 
 enum { CONFIG_MAX_IGNORED = 8 };
 
+/** What LLMInit's files say that is no setting: with either, its emb_selection: False is `full`. */
+typedef struct config_llminit {
+    const char *model; /* ContGCN, ContSGL or ContSGCL, where one of them was given; else NULL */
+    int64_t width;     /* llm_embedding_size, where it was given; else 0 */
+} config_llminit;
+
 struct cf_config {
     const cf_setting **rows; /* count rows of the tables; borrowed */
     config_value *values;    /* count */
+    config_value *initial;   /* count: the defaults; NULL while they are read */
     int count;
+    config_llminit llminit;
     const cf_setting *ignored[CONFIG_MAX_IGNORED]; /* tables of other commands; borrowed */
     int n_ignored;
 };
@@ -62,9 +72,14 @@ typedef struct config_source {
 typedef struct config_update {
     const cf_config *config;
     config_source source;
-    config_value *values;  /* one per setting; valid if line[k] > 0 */
-    int *line;             /* from 1: where the setting is given; 0: it is not */
+    config_value *values; /* one per setting; valid if line[k] > 0 */
+    int *line;            /* from 1: where the setting is given; 0: it is not */
+    config_llminit llminit;
     config_buffer ignored; /* names without a meaning here, ", " between them */
+    config_buffer others;  /* names of settings of another command */
+    config_buffer unknown; /* the first names that are neither, with lines and nearest names */
+    const yaml_node_t *first_unknown;
+    int n_unknown;
 } config_update;
 
 /* text.c */
@@ -74,6 +89,8 @@ cf_status config_append(config_buffer *buffer, const char *format, ...)
 /** Append `text` as a YAML double-quoted scalar: ASCII only, every other character is escaped. */
 cf_status config_append_quoted(config_buffer *buffer, const char *text);
 cf_status config_copy_text(const char *text, char **out);
+/** Append `name` to a list with ", " between its elements. */
+cf_status config_append_name(config_buffer *list, const char *name);
 /** `text` made fit for a message: one line, cut after 60 bytes. */
 const char *config_excerpt(const char *text, char out[80]);
 
@@ -87,6 +104,12 @@ const char *config_hint(const char *name, const char *const *names, int n, char 
 cf_status config_read_value(const config_source *source, const yaml_node_t *node,
                             const cf_setting *row, config_value *value);
 void config_clear_value(config_value *value);
+/** A copy, as a value that was not given. Errors: MEMORY. */
+cf_status config_copy_value(const config_value *value, config_value *out);
+/** A whole number, however it is written (1e3, 64.0); false if the text is none. */
+bool config_parse_int(const char *text, int64_t *out);
+/** 0 or 1, of YAML 1.1's words; false if the text is none of them. */
+bool config_parse_bool(const char *text, int64_t *out);
 bool config_equal_values(const cf_setting *row, const config_value *a, const config_value *b);
 /** What the setting may be: "a whole number from 1 to 9", "one of a, b". `out` has 400 bytes. */
 const char *config_describe(const cf_setting *row, char *out);
@@ -100,6 +123,10 @@ bool config_is_null(const yaml_node_t *node);
 cf_status config_fail(const config_source *source, const yaml_node_t *node, const char *name,
                       const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/** A warning "FILE:LINE: name: ...". */
+void config_warn(const config_source *source, const yaml_node_t *node, const char *name,
+                 const char *format, ...) __attribute__((format(printf, 4, 5)));
+
 /* lookup.c */
 int config_find(const cf_config *config, const char *name); /* index of its row, or -1 */
 /** The row of the setting that `assignment` ("name=value") names, and that name without its module;
@@ -107,22 +134,43 @@ int config_find(const cf_config *config, const char *name); /* index of its row,
 int config_parse_name(const cf_config *config, const char *assignment, char name[80]);
 
 /* update.c */
-/** Read the value of `node` for the setting `name`, which exists. Errors: USAGE (also: given
- * twice), MEMORY. */
+/** Read the value of `node` for the setting `name`, which exists; null is its default. Errors:
+ * USAGE (also: given twice), MEMORY. */
 cf_status config_update_value(config_update *update, const char *name, const yaml_node_t *node);
+/** The same with `text` in place of what the scalar `node` says: an error names the file's line. */
+cf_status config_update_text(config_update *update, const char *name, const yaml_node_t *node,
+                             const char *text);
 /** Move all values of the update into `config`, which it was made for. */
 void config_update_apply(config_update *update, cf_config *config);
 void config_update_clear(config_update *update);
 
-/* recbole.c */
-/** True for keys of RecBole without a meaning here. */
-bool config_recbole_ignores(const char *name);
-/** The setting that a column's key of RecBole names ("user_field" for USER_ID_FIELD); NULL if
- * none. */
-const char *config_recbole_field(const char *name);
-/** Translate RecBole's `eval_args`. */
-cf_status config_recbole_eval_args(config_update *update, const yaml_node_t *node);
+/* args.c */
+/** A reader of a key's value. Errors: USAGE, MEMORY. */
+typedef cf_status config_reader(config_update *update, const yaml_node_t *node);
+/** split, order, group_by and mode. */
+config_reader config_read_eval_args;
+/** The distribution and the number of negatives. */
+config_reader config_read_negatives;
+/** The same in files of RecBole 1.0: {uniform: 1}. */
+config_reader config_read_old_negatives;
+/** Names of metrics: a warning names those that are not computed. */
+config_reader config_read_metrics;
+/** True if the node is one of `words`, "|" between them; of true and false any spelling. */
+bool config_says(const yaml_node_t *node, const char *words);
 
-/* config.c */
-/** A config with the same rows, all at their defaults. Errors: MEMORY. */
-cf_status config_create_like(const cf_config *config, cf_config **out);
+/* recbole.c */
+/** Read an entry that is no setting by its own name but RecBole's or LLMInit's; `*known` is false
+ * if it is neither, and nothing was done. Errors: USAGE, MEMORY. */
+cf_status config_recbole_read(config_update *update, const char *name, const yaml_node_t *node,
+                              bool *known);
+/** Read the value of the setting `model`, which may be LLMInit's name of it. Errors: USAGE, MEMORY.
+ */
+cf_status config_recbole_model(config_update *update, const yaml_node_t *node);
+
+/* unknown.c */
+/** True for a setting of another command. */
+bool config_is_ignored(const cf_config *config, const char *name);
+/** Note the name of an entry that is not known. Errors: MEMORY. */
+cf_status config_note_unknown(config_update *update, const yaml_node_t *key);
+/** OK if none was noted; else an error that names all. Errors: USAGE. */
+cf_status config_check_unknown(const config_update *update);

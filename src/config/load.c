@@ -1,7 +1,7 @@
 /* Settings from YAML: documents, files, and --set.
  *
  * libyaml parses the text into a document, which must be one mapping. Each of its entries goes to a
- * setting, to RecBole's translation (recbole.c), or to the list of names without a meaning here.
+ * setting, to RecBole's translation (recbole.c), or to the list of unknown names (unknown.c).
  * One "name=value" of --set becomes a document of one line, so that it is read like a file.
  *
  * libyaml takes time quadratic in the depth of its input, and names are compared with each other,
@@ -22,60 +22,28 @@ enum { PIPE_SECONDS = 5 }; /* that a pipe may leave its reader without anything 
 
 /* ---- A document ----------------------------------------------------------------------------- */
 
-/* True for the settings of another command. */
-static bool is_ignored(const cf_config *config, const char *name)
-{
-    for (int t = 0; t < config->n_ignored; t++)
-        for (const cf_setting *row = config->ignored[t]; row->name != NULL; row++)
-            if (strcmp(row->name, name) == 0) return true;
-    return false;
-}
-
-/* The hint may name a setting of another command too: both may be in one file. */
-static cf_status fail_unknown(config_update *update, const char *name, const yaml_node_t *key)
-{
-    const cf_config *config = update->config;
-    const char **names = NULL;
-    int64_t capacity = 0;
-    int count = 0;
-    char hint[120], excerpt[80];
-    cf_status status = CF_OK;
-
-    CF_TRY(CF_GROW(names, capacity, config->count + 1));
-    for (int k = 0; k < config->count; k++)
-        names[count++] = config->rows[k]->name;
-    for (int t = 0; t < config->n_ignored; t++)
-        for (const cf_setting *row = config->ignored[t]; row->name != NULL; row++) {
-            CF_TRY(CF_GROW(names, capacity, count + 1));
-            names[count++] = row->name;
-        }
-    status = config_fail(&update->source, key, config_excerpt(name, excerpt), "unknown setting%s",
-                         config_hint(name, names, count, hint));
-done:
-    cf_free(&names);
-    return status;
-}
-
 /* A setting's own name comes before RecBole's meaning of it. */
 static cf_status read_entry(config_update *update, const yaml_node_t *key, const yaml_node_t *node)
 {
-    const char *name = config_scalar(key), *field;
+    const char *name = config_scalar(key);
+    bool known = false;
+    cf_status status;
 
     if (name == NULL)
         return config_fail(&update->source, key, "key", "expected the name of a setting");
-    field = config_recbole_field(name);
-    if (config_find(update->config, name) >= 0) return config_update_value(update, name, node);
-    if (field != NULL && config_find(update->config, field) >= 0)
-        return config_update_value(update, field, node);
-    if (strcmp(name, "eval_args") == 0 && config_find(update->config, "split") >= 0)
-        return config_recbole_eval_args(update, node);
-    if (config_recbole_ignores(name) || is_ignored(update->config, name))
-        return config_append(&update->ignored, "%s%s", update->ignored.length > 0 ? ", " : "",
-                             name);
-    return fail_unknown(update, name, key);
+    if (config_find(update->config, name) >= 0)
+        return strcmp(name, "model") == 0 ? config_recbole_model(update, node)
+                                          : config_update_value(update, name, node);
+    if (config_is_ignored(update->config, name) && !update->source.line_numbers)
+        return config_fail(&update->source, key, name, "a setting of another command");
+    if (config_is_ignored(update->config, name)) return config_append_name(&update->others, name);
+    CF_TRY(config_recbole_read(update, name, node, &known));
+    if (!known) CF_TRY(config_note_unknown(update, key));
+done:
+    return status;
 }
 
-/* The entries of the document, in order, until one is refused. */
+/* The entries of the document, in order, until a value is refused; then all unknown names. */
 static cf_status read_mapping(config_update *update, const yaml_node_t *root)
 {
     cf_status status = CF_OK;
@@ -87,6 +55,7 @@ static cf_status read_mapping(config_update *update, const yaml_node_t *root)
 
         CF_TRY(read_entry(update, key, node));
     }
+    CF_TRY(config_check_unknown(update));
 done:
     return status;
 }
@@ -111,7 +80,7 @@ static cf_status check_texts(const config_source *source)
 /* Read all of the document, then change `config`; on error nothing has changed. */
 static cf_status read_document(cf_config *config, const config_source *source)
 {
-    config_update update = {.config = config, .source = *source};
+    config_update update = {.config = config, .source = *source, .llminit = config->llminit};
     const yaml_node_t *root = yaml_document_get_root_node(source->document);
     cf_status status = CF_OK;
 
@@ -124,6 +93,8 @@ static cf_status read_document(cf_config *config, const config_source *source)
     CF_TRY(CF_ALLOC(update.line, config->count));
     CF_TRY(read_mapping(&update, root));
     config_update_apply(&update, config);
+    if (update.others.length > 0)
+        cf_log("%s: settings of another command: %s", source->origin, update.others.text);
     if (update.ignored.length > 0)
         cf_warn("%s: ignored, without a meaning here: %s", source->origin, update.ignored.text);
 done:

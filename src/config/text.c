@@ -94,6 +94,11 @@ done:
     return status;
 }
 
+cf_status config_append_name(config_buffer *list, const char *name)
+{
+    return config_append(list, "%s%s", list->length > 0 ? ", " : "", name);
+}
+
 /* Control characters would break the one line of an error, or the terminal. */
 const char *config_excerpt(const char *text, char out[80])
 {

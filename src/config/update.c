@@ -2,8 +2,11 @@
  *
  * The values of a document are collected beside those of the config and moved into it at the end,
  * so that a document with an error changes nothing. A name may be given once in a document, whether
- * as itself or through one of RecBole's keys (eval_args). */
+ * as itself or through one of RecBole's keys (eval_args). YAML's null is "not set": the default,
+ * whatever an earlier file said. */
 #include "internal.h"
+
+#include <string.h>
 
 cf_status config_update_value(config_update *update, const char *name, const yaml_node_t *node)
 {
@@ -15,7 +18,23 @@ cf_status config_update_value(config_update *update, const char *name, const yam
                            update->line[k]);
     if (update->line[k] > 0) return config_fail(&update->source, node, name, "given twice");
     update->line[k] = (int)node->start_mark.line + 1;
+    if (config_is_null(node) && update->config->initial != NULL)
+        return config_copy_value(&update->config->initial[k], &update->values[k]);
     return config_read_value(&update->source, node, update->config->rows[k], &update->values[k]);
+}
+
+/* A copy of the node with another text: libyaml frees only its own. */
+cf_status config_update_text(config_update *update, const char *name, const yaml_node_t *node,
+                             const char *text)
+{
+    char copy[64];
+    yaml_node_t other = *node;
+
+    CF_ASSERT(strlen(text) < sizeof copy);
+    strcpy(copy, text);
+    other.data.scalar.value = (yaml_char_t *)copy;
+    other.data.scalar.length = strlen(copy);
+    return config_update_value(update, name, &other);
 }
 
 /* The old values move into the update, which frees them. */
@@ -29,6 +48,7 @@ void config_update_apply(config_update *update, cf_config *config)
             config->values[k] = update->values[k];
             update->values[k] = old;
         }
+    config->llminit = update->llminit;
 }
 
 void config_update_clear(config_update *update)
@@ -38,4 +58,6 @@ void config_update_clear(config_update *update)
     cf_free(&update->values);
     cf_free(&update->line);
     cf_free(&update->ignored.text);
+    cf_free(&update->others.text);
+    cf_free(&update->unknown.text);
 }

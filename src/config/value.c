@@ -15,18 +15,38 @@
 
 /* ---- Nodes ---------------------------------------------------------------------------------- */
 
-/* The line is that of the node, so an element of a list over several lines is found. */
+/* ":LINE" of a node, where the origin has lines; an element of a list over several lines has its
+ * own line. */
+static const char *place(const config_source *source, const yaml_node_t *node, char out[24])
+{
+    out[0] = '\0';
+    if (source->line_numbers) snprintf(out, 24, ":%zu", node->start_mark.line + 1);
+    return out;
+}
+
 cf_status config_fail(const config_source *source, const yaml_node_t *node, const char *name,
                       const char *format, ...)
 {
-    char message[CF_LINE_SIZE], line[24] = "";
+    char message[CF_LINE_SIZE], line[24];
     va_list arguments;
 
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    if (source->line_numbers) snprintf(line, sizeof line, ":%zu", node->start_mark.line + 1);
-    return CF_FAIL(CF_ERR_USAGE, "%s%s: %s: %s", source->origin, line, name, message);
+    return CF_FAIL(CF_ERR_USAGE, "%s%s: %s: %s", source->origin, place(source, node, line), name,
+                   message);
+}
+
+void config_warn(const config_source *source, const yaml_node_t *node, const char *name,
+                 const char *format, ...)
+{
+    char message[CF_LINE_SIZE], line[24];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    cf_warn("%s%s: %s: %s", source->origin, place(source, node, line), name, message);
 }
 
 /* libyaml ends the text with a zero byte. */
@@ -64,20 +84,32 @@ const char *config_choice(const cf_setting *row, int index, char *out)
 
 /* ---- What a setting may be ------------------------------------------------------------------ */
 
-/* " from 1 to 9", " of at least 1", or nothing. A limit beyond 9e15, where a double no longer
- * counts exactly, is not worth a word. */
+/* A limit as it would be written. What no int64_t reaches is no limit of whole numbers. */
+static bool write_limit(const cf_setting *row, double limit, char out[40])
+{
+    const bool whole = row->kind == CF_SETTING_INT || row->kind == CF_SETTING_INT_LIST;
+
+    if (!isfinite(limit) || (whole && fabs(limit) > 9.2e18)) return false;
+    if (whole)
+        snprintf(out, 40, "%lld", (long long)limit);
+    else
+        snprintf(out, 40, "%.15g", limit);
+    return true;
+}
+
+/* " from 1 to 9", " of at least 1", or nothing. */
 static void describe_range(const cf_setting *row, char *out, size_t size)
 {
-    bool low = row->min > -9e15, high = row->max < 9e15;
+    char least[40], greatest[40];
+    const bool low = write_limit(row, row->min, least), high = write_limit(row, row->max, greatest);
 
+    out[0] = '\0';
     if (low && high)
-        snprintf(out, size, " from %.15g to %.15g", row->min, row->max);
+        snprintf(out, size, " from %s to %s", least, greatest);
     else if (low)
-        snprintf(out, size, " of at least %.15g", row->min);
+        snprintf(out, size, " of at least %s", least);
     else if (high)
-        snprintf(out, size, " of at most %.15g", row->max);
-    else
-        out[0] = '\0';
+        snprintf(out, size, " of at most %s", greatest);
 }
 
 /* In the words of an error ("is not a whole number from 1 to 9") and of the table of settings. */
@@ -93,7 +125,7 @@ const char *config_describe(const cf_setting *row, char *out)
         [CF_SETTING_REAL_LIST] = "a list of numbers",
         [CF_SETTING_MAP] = "a mapping of names to texts",
     };
-    char range[80] = "", choice[64];
+    char range[120] = "", choice[64];
 
     if (row->kind == CF_SETTING_INT || row->kind == CF_SETTING_REAL ||
         row->kind == CF_SETTING_INT_LIST || row->kind == CF_SETTING_REAL_LIST)
@@ -130,7 +162,7 @@ static bool parse_real(const char *text, double *out)
 
 /* Digits, or a whole number like 1e3 that is small enough to be exact. 010 is refused: YAML 1.1
  * reads it as octal, most people do not. */
-static bool parse_int(const char *text, int64_t *out)
+bool config_parse_int(const char *text, int64_t *out)
 {
     const char *digits = text + (*text == '-' || *text == '+');
     double real;
@@ -151,7 +183,7 @@ static bool parse_int(const char *text, int64_t *out)
 }
 
 /* The words of YAML 1.1, in any case. */
-static bool parse_bool(const char *text, int64_t *out)
+bool config_parse_bool(const char *text, int64_t *out)
 {
     static const char *const words[2][4] = {{"false", "no", "off", "n"},
                                             {"true", "yes", "on", "y"}};
@@ -189,12 +221,12 @@ static cf_status read_number(const config_source *source, const yaml_node_t *nod
     const char *text = config_scalar(node);
     cf_setting one = *row; /* the row as that of a single number, for the error */
     bool fine = text != NULL;
-    double number = 0;
+    long double number = 0; /* counts every int64_t exactly */
 
     one.kind = whole ? CF_SETTING_INT : CF_SETTING_REAL;
     if (fine && whole) {
-        fine = parse_int(text, &value->ints[index]);
-        number = (double)value->ints[index];
+        fine = config_parse_int(text, &value->ints[index]);
+        number = value->ints[index];
     } else if (fine) {
         fine = parse_real(text, &value->reals[index]);
         number = value->reals[index];
@@ -235,7 +267,7 @@ static cf_status read_scalar(const config_source *source, const yaml_node_t *nod
     if (row->kind == CF_SETTING_INT || row->kind == CF_SETTING_REAL)
         return read_number(source, node, row, value, 0);
     if (row->kind == CF_SETTING_CHOICE) return read_choice(source, node, row, value);
-    if (row->kind == CF_SETTING_BOOL && text != NULL && parse_bool(text, &value->ints[0]))
+    if (row->kind == CF_SETTING_BOOL && text != NULL && config_parse_bool(text, &value->ints[0]))
         return CF_OK;
     if (row->kind == CF_SETTING_TEXT && text != NULL)
         return config_copy_text(config_is_null(node) ? "" : text, &value->texts[0]);
@@ -338,6 +370,28 @@ cf_status config_read_value(const config_source *source, const yaml_node_t *node
     read = (config_value){0};
 done:
     config_clear_value(&read);
+    return status;
+}
+
+/* The three arrays have one length. */
+cf_status config_copy_value(const config_value *value, config_value *out)
+{
+    config_value copy = {.count = value->count};
+    const size_t n = (size_t)value->n_texts;
+    cf_status status;
+
+    CF_TRY(CF_ALLOC(copy.ints, value->n_texts));
+    CF_TRY(CF_ALLOC(copy.reals, value->n_texts));
+    CF_TRY(CF_ALLOC(copy.texts, value->n_texts));
+    copy.n_texts = value->n_texts;
+    memcpy(copy.ints, value->ints, n * sizeof *copy.ints);
+    memcpy(copy.reals, value->reals, n * sizeof *copy.reals);
+    for (size_t k = 0; k < n; k++)
+        if (value->texts[k] != NULL) CF_TRY(config_copy_text(value->texts[k], &copy.texts[k]));
+    *out = copy;
+    copy = (config_value){0};
+done:
+    config_clear_value(&copy);
     return status;
 }
 

@@ -11,7 +11,7 @@ static const char *const bad[][2] = {
     {"llminit train --data x --dta y", "train: unknown option --dta (did you mean --data?)"},
     {"llminit train --data=x --jsn=y", "train: unknown option --jsn=y (did you mean --json?)"},
     {"llminit train -x", "train: unknown option -x"},
-    {"llminit train a.yaml b.yaml --data x --out y", "train: unexpected \"b.yaml\""},
+    {"llminit prepare a.yaml --inter x --out y", "prepare: unexpected \"a.yaml\""},
     {"llminit train --data x --out y --resume maybe", "--resume: \"maybe\" is not auto or no"},
     {"llminit train --data x --out y --time-limit soon",
      "--time-limit: \"soon\" is not a duration"},
@@ -232,16 +232,16 @@ static void shipped_settings_are_accepted(void **state)
     static const char *const files[] = {
         "lightgcn.yaml",      "bpr.yaml",  "debian-noise.yaml", "debian-var.yaml", "gowalla.yaml",
         "amazon-beauty.yaml", "ease.yaml", "l3ae.yaml",         "itemknn.yaml",    "pop.yaml"};
-    const cli_arguments train = {.command = &cli_train};
 
     (void)state;
     for (size_t k = 0; k < sizeof files / sizeof *files; k++) {
-        cf_config *config = NULL;
         char path[1024];
+        const char *given[] = {path};
+        const cli_arguments train = {.command = &cli_train, .files = given, .n_files = 1};
+        cf_config *config = NULL;
 
         snprintf(path, sizeof path, CF_TEST_DATA "/../../configs/%s", files[k]);
-        if (cli_create_config(&world, &train, path, &config) != CF_OK)
-            fail_msg("%s", cf_error_message());
+        if (cli_create_config(&world, &train, &config) != CF_OK) fail_msg("%s", cf_error_message());
         cf_config_destroy(&config);
     }
 }

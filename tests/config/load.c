@@ -71,10 +71,18 @@ static const accepted fine[] = {
     {"topk: [5]\n", "topk", "[5]"},
     {"topk:\n- 5\n- 1e2\n", "topk", "[5, 100]"},
     {"topk: []\n", "topk", "[]"},
-    {"topk: ~\n", "topk", "[]"},
+    /* null is "not set": the default */
+    {"topk: ~\n", "topk", "[10, 20]"},
+    {"embedding_size:\n", "embedding_size", "64"},
+    {"emb_selection: null\n", "emb_selection", "var"},
+    {"require_pow: ~\n", "require_pow", "false"},
+    {"TIME_FIELD: ~\n", "time_field", "\"timestamp\""},
+    {"eval_args: ~\ntrain_neg_sample_args: ~\nrepeatable: ~\nmetrics: ~\n", "split", "RS"},
+    {"clip_grad_norm: ~\npreload_weight: ~\nthreshold: ~\n", "split", "RS"},
     {"split_ratios: [0.5, 0.25, .25]\n", "split_ratios", "[0.5, 0.25, 0.25]"},
     {"valid_metric: Recall@20 # best\n", "valid_metric", "\"Recall@20\""},
-    {"valid_metric: null\n", "valid_metric", "\"\""},
+    {"valid_metric: null\n", "valid_metric", "\"NDCG@10\""},
+    {"valid_metric: ''\n", "valid_metric", "\"\""},
     {"valid_metric: 'null'\n", "valid_metric", "\"null\""},
     {"valid_metric: \"a\\\"b\\\\c\\n\\td\"\n", "valid_metric", "\"a\\\"b\\\\c\\n\\td\""},
     {"valid_metric: \xC3\xA9\xF0\x9F\x98\x80\n", "valid_metric", "\"\\U000000E9\\U0001F600\""},
@@ -89,7 +97,25 @@ static const accepted fine[] = {
     {"eval_args: {order: TO}\n", "order", "time"},
     {"eval_args: {order: RO}\n", "order", "random"},
     {"eval_args: {split: {LS: valid_and_test}, mode: {valid: full, test: full}}\n", "split", "LS"},
+    {"eval_args: {split: {TS: [10, 2e1]}, group_by: user}\n", "split", "TS"},
+    {"eval_args: {split: {TS: [10, 2e1]}}\n", "split_times", "[1e+01, 2e+01]"},
     {"TIME_FIELD: when\n", "time_field", "\"when\""},
+    {"title: name\n", "title_field", "\"name\""},
+    {"emb_init: vector\n", "embedding_field", "\"vector\""},
+    {"repeatable: True\n", "mask_history", "false"},
+    {"repeatable: True\n", "neg_exclude", "current"},
+    {"repeatable: False\n", "mask_history", "true"},
+    {"repeatable: no\n", "neg_exclude", "train"},
+    {"train_neg_sample_args: {distribution: popularity, sample_num: 5, alpha: 1.0, dynamic: False, "
+     "candidate_num: 0}\n",
+     "neg_distribution", "popularity"},
+    {"train_neg_sample_args: {distribution: uniform, sample_num: 5, alpha: 0.5}\n",
+     "neg_sample_num", "5"},
+    {"neg_sampling: {popularity: 3}\n", "neg_sample_num", "3"},
+    {"neg_sampling: {popularity: 3}\n", "neg_distribution", "popularity"},
+    {"model: ContGCN\n", "model", "LightGCN"},
+    {"model: contsgl\n", "model", "SGL"},
+    {"model: ContSGCL\n", "model", "SGCL"},
     {"gpu_id: 0\nworker: 4\nUSER_ID_FIELD: user_id\nNEG_PREFIX: neg_\nload_col: {inter: [a]}\n"
      "embedding_size: 9\nmetrics: [Recall]\neval_batch_size: 4096\nbenchmark_filename: [a, b]\n",
      "embedding_size", "9"},
@@ -151,7 +177,7 @@ static const refused bad[] = {
     {"embedding_size: 1e999\n", "\"1e999\" is not"},
     {"embedding_size: [64]\n",
      "f:1: embedding_size: expected a whole number from 1 to 4096, found"},
-    {"embedding_size:\n", "\"\" is not a whole number"},
+    {"embedding_size: ''\n", "\"\" is not a whole number"},
     {"embedding_size: {a: 1}\n", "found a list or mapping"},
     {"embedding_size: .nan\n", "\".nan\" is not a whole number"},
     {"embedding_size: .inf\n", "\".inf\" is not a whole number"},
@@ -161,7 +187,10 @@ static const refused bad[] = {
     {"val_interval: {rating: \"[3,inf)\\0(0,1)\"}\n", "f:1: [3,inf): the text has a zero byte"},
     {"val_interval: {\"rating\\0x\": \"[3,inf)\"}\n", "f:1: rating: the text has a zero byte"},
     {"\"seed\\0x\": 1\n", "f:1: seed: the text has a zero byte"},
-    {"seed: -1\n", "\"-1\" is not a whole number of at least 0"},
+    {"seed: -1\n", "\"-1\" is not a whole number from 0 to 9000000000000000000"},
+    {"seed: 9000000000000000001\n", "is not a whole number from 0 to 9000000000000000000"},
+    {"seed: 18446744073709551615\n", "is not a whole number from 0 to 9000000000000000000"},
+    {"limit: -1e301\n", "\"-1e301\" is not a number of at least -1e+300"},
     {"seed: 9223372036854775808\n", "is not a whole number"},
     {"seed: 9100000000000000000\n", "is not a whole number"},
     {"learning_rate: nan\n", "\"nan\" is not a number from 0 to 10"},
@@ -187,7 +216,11 @@ static const refused bad[] = {
     {"val_interval: {a: 1, a: 2}\n", "\"a\" is given twice"},
     {"seed: 1\nembeding_size: 64\n",
      "f:2: embeding_size: unknown setting (did you mean \"embedding_size\"?)"},
-    {"completely_else: 1\n", "completely_else: unknown setting"},
+    {"completely_else: 1\n", "f:1: completely_else: unknown setting"},
+    {"sed: 1\nseed: 3\n\nwhatever: 1\nepoch: ~\n",
+     "f: unknown settings: sed (line 1, did you mean \"seed\"?), whatever (line 4), epoch (line 5, "
+     "did you mean \"epochs\"?)"},
+    {"sed: 1\nseed: x\n", "f:2: seed: \"x\" is not"}, /* a value before an unknown name */
     {"seed: 1\ntopk: 5\nseed: 1\n", "f:3: seed: given twice, first on line 1"},
     {"eval_args: {order: TO}\norder: time\n", "f:2: order: given twice"},
     {"[1, 2]: 3\n", "expected the name of a setting"},
@@ -210,7 +243,22 @@ static const refused bad[] = {
     {"eval_args: {split: RS}\n", "eval_args: split: expected {RS"},
     {"eval_args: {split: {LS: valid_only}}\n", "eval_args: split: LS: expected valid_and_test"},
     {"eval_args: {split: {RS: [0.8, 2]}}\n", "split_ratios: \"2\" is not a number from 0 to 1"},
-    {"eval_args: {split: {XS: 1}}\n", "\"XS\" is not one of RS, LS"},
+    {"eval_args: {split: {XS: 1}}\n", "\"XS\" is not one of RS, LS, TS"},
+    {"eval_args: {split: {TS: [0.8, 0.1, 0.1]}}\n", "TS: expected two times, [t1, t2]"},
+    {"repeatable: maybe\n", "f:1: repeatable: expected true or false"},
+    {"mask_history: true\nrepeatable: True\n", "f:2: mask_history: given twice, first on line 1"},
+    {"train_neg_sample_args: {distribution: gaussian}\n", "not one of uniform, popularity"},
+    {"train_neg_sample_args: {alpha: 0.5, distribution: popularity}\n",
+     "train_neg_sample_args: alpha: expected 1.0"},
+    {"train_neg_sample_args: {dynamic: True}\n", "train_neg_sample_args: dynamic: expected False"},
+    {"train_neg_sample_args: {sample_num: 0}\n", "neg_sample_num: \"0\" is not"},
+    {"train_neg_sample_args: {num: 1}\n", "train_neg_sample_args: expected only distribution"},
+    {"train_neg_sample_args: none\n", "train_neg_sample_args: expected a mapping"},
+    {"neg_sampling: 1\n", "f:1: neg_sampling: expected {uniform: 1}"},
+    {"llm_embedding_size: 0\n", "f:1: llm_embedding_size: expected a whole number"},
+    {"clip_grad_norm: {max_norm: 5}\n", "f:1: clip_grad_norm: gradients are not clipped"},
+    {"preload_weight: {iid: vector}\n", "f:1: preload_weight: vectors of items are given by"},
+    {"model: NGCF\n", "f:1: model: \"NGCF\" is not one of BPR, LightGCN, SGL, SGCL"},
     {"eval_args: {splits: 1}\n", "expected only split, order, group_by and mode"},
 };
 
@@ -279,14 +327,124 @@ static void settings_of_another_command_are_passed_over(void **state)
     assert_int_equal(cf_config_create(own, 1, &config), CF_OK);
     assert_int_equal(cf_config_load_text(config, "split: LS\nseed: 3\n", "f"), CF_ERR_USAGE);
     cf_config_ignore(config, data_table);
-    assert_int_equal(cf_config_load_text(config, "split: LS\nseed: 3\neval_args: x\n", "f"), CF_OK);
+    assert_int_equal(
+        cf_config_load_text(
+            config, "split: LS\nseed: 3\neval_args: {split: x, order: y, mode: full}\n", "f"),
+        CF_OK);
     assert_int_equal(cf_config_int(config, "seed"), 3);
     assert_int_equal(cf_config_load_text(config, "splits: LS\n", "f"), CF_ERR_USAGE);
     assert_message_has("did you mean \"split\"?");
+    /* of the command line nothing is passed over, and a mode that is not there is for no command */
+    assert_int_equal(cf_config_set(config, "split=LS"), CF_ERR_USAGE);
+    assert_string_equal(cf_error_message(), "--set: split: a setting of another command");
+    assert_int_equal(cf_config_load_text(config, "eval_args: {mode: uni100}\n", "f"), CF_ERR_USAGE);
     assert_int_equal(cf_config_to_yaml(config, &yaml), CF_OK);
     assert_null(strstr(yaml, "split"));
     cf_free(&yaml);
     cf_config_destroy(&config);
+}
+
+/* Of two files the later counts, null too; each of them may use RecBole's key or the setting. */
+static void a_later_file_counts(void **state)
+{
+    cf_config *config = new_config();
+
+    (void)state;
+    assert_int_equal(cf_config_load_text(config, "topk: 5\nseed: 1\norder: time\n", "a"), CF_OK);
+    assert_int_equal(cf_config_load_text(config, "topk: ~\nseed: 2\neval_args: {order: RO}\n", "b"),
+                     CF_OK);
+    assert_saved(config, "topk", "[10, 20]");
+    assert_false(cf_config_given(config, "topk"));
+    assert_int_equal(cf_config_int(config, "seed"), 2);
+    assert_true(cf_config_is(config, "order", "random"));
+    assert_int_equal(cf_config_load_text(config, "repeatable: True\n", "c"), CF_OK);
+    assert_int_equal(cf_config_set(config, "mask_history=true"), CF_OK);
+    assert_true(cf_config_bool(config, "mask_history"));
+    assert_true(cf_config_is(config, "neg_exclude", "current"));
+    cf_config_destroy(&config);
+}
+
+/* In LLMInit `emb_selection: False` is the whole vector. */
+static void false_of_llminit_is_the_whole_vector(void **state)
+{
+    static const struct {
+        const char *first, *second, *selection;
+        int64_t size;
+    } cases[] = {
+        {"emb_selection: False\nembedding_size: 16\n", "", "False", 16},
+        {"emb_selection: False\nembedding_size: 16\n", "model: ContGCN\n", "full", 16},
+        {"model: ContSGL\n", "emb_selection: False\n", "full", 64},
+        {"model: ContSGL\n", "emb_selection: uni\n", "uni", 64},
+        {"model: ContSGL\n", "", "var", 64},
+        {"model: ContSGL\nemb_selection: False\n", "model: SGL\n", "False", 64},
+        {"embedding_size: 16\nllm_embedding_size: 32\nemb_selection: False\n", "", "full", 32},
+        {"embedding_size: 16\nllm_embedding_size: 32\n", "emb_selection: rand\n", "rand", 16},
+    };
+
+    (void)state;
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        cf_config *config = new_config();
+
+        assert_int_equal(cf_config_load_text(config, cases[k].first, "a"), CF_OK);
+        assert_int_equal(cf_config_load_text(config, cases[k].second, "b"), CF_OK);
+        assert_int_equal(cf_config_settle(config), CF_OK);
+        assert_saved(config, "emb_selection", cases[k].selection);
+        assert_int_equal(cf_config_int(config, "embedding_size"), cases[k].size);
+        cf_config_destroy(&config);
+    }
+}
+
+/* What loading a text writes to stderr. */
+static const char *log_of(const char *yaml)
+{
+    cf_config *config = new_config();
+    cf_status status;
+    const char *text;
+
+    cf_test_begin_stderr();
+    status = cf_config_load_text(config, yaml, "f");
+    text = cf_test_end_stderr();
+    if (status != CF_OK) fail_msg("%s: %s", yaml, cf_error_message());
+    cf_config_destroy(&config);
+    return text;
+}
+
+/* Values that are RecBole's own, or say what is done anyway, need no word. */
+static const char silent[] =
+    "gpu_id: '0'\nworker: 0\nuse_gpu: True\nstate: INFO\nreproducibility: yes\n"
+    "data_path: 'dataset/'\nshow_progress: True\ndataset_save_path: ~\nlog_wandb: False\n"
+    "shuffle: true\nclip_grad_norm: ~\nloss_decimal_place: 7\nenable_amp: False\ntransform: ~\n"
+    "train_neg_sample_args: {distribution: uniform, sample_num: 1, alpha: 1.0, dynamic: False, "
+    "candidate_num: 0}\n"
+    "eval_args:\n  split: {'RS':[0.8,0.1,0.1]}\n  group_by: user\n  order: RO\n  mode: full\n"
+    "repeatable: False\nmetrics: [\"Recall\",\"MRR\",NDCG, Hit, Precision]\nthreshold: ~\n"
+    "valid_metric_bigger: True\neval_batch_size: 4096\nUSER_ID_FIELD: u\nLABEL_FIELD: label\n"
+    "NEG_PREFIX: neg_\nMAX_ITEM_LIST_LENGTH: 50\nkg_reverse_r: False\nnormalize_all: True\n"
+    "load_col: {inter: [user_id, item_id]}\nalias_of_item_id: ~\nseq_len: ~\ncontext: False\n";
+
+static void only_other_values_are_told_of(void **state)
+{
+    static const struct {
+        const char *yaml, *told;
+    } told[] = {
+        {"gpu_id: 1\nworker: 4\nuse_gpu: True\n",
+         "f: ignored, without a meaning here: gpu_id, worker"},
+        {"metrics: [Recall, AUC, GAUC]\n", "f:1: metrics: not computed: AUC, GAUC; Recall, NDCG"},
+        {"metrics: AUC\n", "f:1: metrics: not computed: AUC; Recall"},
+        {"shuffle: False\n", "f:1: shuffle: each epoch has a random order of its own"},
+        {"seed: 1\nthreshold: {rating: 3}\n", "f:2: threshold: interactions have no labels"},
+        {"normalize_field: [rating]\n", "f:1: normalize_field: columns are taken as they are"},
+        {"benchmark_filename: [a, b]\n", "f:1: benchmark_filename: the parts of a split"},
+    };
+
+    (void)state;
+    if (world.rank != 0) return; /* which writes nothing */
+    assert_string_equal(log_of(silent), "");
+    for (size_t k = 0; k < sizeof told / sizeof *told; k++) {
+        const char *text = log_of(told[k].yaml);
+
+        if (strstr(text, told[k].told) == NULL) fail_msg("%s: %s", told[k].yaml, text);
+    }
 }
 
 static void files_that_are_not_settings_are_named(void **state)
@@ -354,7 +512,9 @@ static void an_empty_pipe_does_not_hold_the_program(void **state)
 
 static void no_memory_is_an_error_at_every_allocation(void **state)
 {
-    static const char yaml[] = "topk: [1, 2]\ngpu_id: 0\nval_interval: {a: b}\nvalid_metric: x\n";
+    static const char yaml[] =
+        "topk: [1, 2]\ngpu_id: 1\nval_interval: {a: b}\nvalid_metric: x\nseed: ~\n"
+        "metrics: [AUC]\nrepeatable: True\nmodel: ContGCN\nemb_selection: False\n";
     int64_t n = 1;
 
     (void)state;
@@ -368,6 +528,7 @@ static void no_memory_is_an_error_at_every_allocation(void **state)
         status = cf_config_create(tables, N_TABLES, &config);
         if (status == CF_OK) status = cf_config_load_text(config, yaml, "f");
         if (status == CF_OK) status = cf_config_set(config, "topk=7");
+        if (status == CF_OK) status = cf_config_settle(config);
         if (status == CF_OK) status = cf_config_to_yaml(config, &text);
         cf_alloc_fail_at(0);
         cf_free(&text);
@@ -385,6 +546,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(bad_values_are_refused_and_change_nothing),
     cmocka_unit_test(cut_and_damaged_files_end_in_a_message),
     cmocka_unit_test(settings_of_another_command_are_passed_over),
+    cmocka_unit_test(a_later_file_counts),
+    cmocka_unit_test(false_of_llminit_is_the_whole_vector),
+    cmocka_unit_test(only_other_values_are_told_of),
     cmocka_unit_test(files_that_are_not_settings_are_named),
     cmocka_unit_test(deep_and_long_texts_are_refused_at_once),
     cmocka_unit_test(an_empty_pipe_does_not_hold_the_program),

@@ -159,6 +159,40 @@ double *cf_test_npy(const char *path, int64_t dims[2])
     return values;
 }
 
+static int caught_stderr = -1; /* the real one meanwhile */
+
+/* The file is each rank's own. */
+static const char *stderr_path(void)
+{
+    char name[40];
+
+    snprintf(name, sizeof name, "stderr.%d", world.rank);
+    return cf_test_scratch(name);
+}
+
+void cf_test_begin_stderr(void)
+{
+    assert_true(caught_stderr < 0);
+    fflush(stderr);
+    caught_stderr = dup(STDERR_FILENO);
+    assert_non_null(freopen(stderr_path(), "w", stderr));
+}
+
+const char *cf_test_end_stderr(void)
+{
+    static char text[4096];
+    FILE *file = fopen(stderr_path(), "r");
+
+    fflush(stderr);
+    dup2(caught_stderr, STDERR_FILENO);
+    close(caught_stderr);
+    caught_stderr = -1;
+    assert_non_null(file);
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    fclose(file);
+    return text;
+}
+
 static int real_stderr = -1;
 
 int cf_test_end_group(void **state)

@@ -24,6 +24,11 @@ extern const cf_par cf_test_self;
  * exists. `name` without '/'. Static buffer. */
 const char *cf_test_scratch(const char *name);
 
+/** From here on what this rank writes to stderr goes to a file; cf_test_end_stderr() returns it
+ * (static buffer), and puts stderr back. Local. */
+void cf_test_begin_stderr(void);
+const char *cf_test_end_stderr(void);
+
 /** Fail with the message of an error unless `call` is CF_OK. */
 #define assert_ok(call)                                                                            \
     do {                                                                                           \
