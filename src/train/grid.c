@@ -30,7 +30,7 @@ static double predict_steps(const cf_dataset *dataset, const run_options *option
     const double moments = options->optim.learner == CF_ADAM ? 2 : 0;
     const double rows = (double)(dataset->n_users + dataset->n_items);
     const double width = CF_LANES * (double)segments_of(dataset, options);
-    const int64_t batch = cf_min(options->sampler.batch_size, dataset->n_train);
+    const int64_t batch = sampler_batch_size(&options->sampler, dataset->n_train);
     const cf_model_size size = {.n_users = dataset->n_users,
                                 .n_items = dataset->n_items,
                                 .n_train = dataset->n_train,
@@ -39,7 +39,8 @@ static double predict_steps(const cf_dataset *dataset, const run_options *option
                                 .n_columns = n_columns};
 
     return cf_model_predict_memory(&options->model, &size) +
-           4 * moments * rows * width / n_rows / n_columns + sampler_bytes(batch);
+           4 * moments * rows * width / n_rows / n_columns +
+           sampler_bytes(&options->sampler, dataset->n_train, n_rows);
 }
 
 /* Lists: train from both sides, valid, test, and their starts, 8 bytes a number. */

@@ -13,16 +13,36 @@
 typedef struct sampler_options {
     int64_t batch_size; /* train_batch_size, over all ranks */
     uint64_t seed;
-    bool exclude_all; /* negatives avoid all of the user's train items, not the positive alone */
+    bool exclude_all;    /* negatives avoid all of the user's train items, not the positive alone */
+    bool by_popularity;  /* negatives are drawn by their train interactions, not uniformly */
+    int64_t n_negatives; /* of a positive, each a sample of its own */
 } sampler_options;
 /** Local. */
 void sampler_read_options(const cf_config *config, sampler_options *out);
 
+/** The largest batch: whole positives with all their negatives, at most all of an epoch. Local. */
+int64_t sampler_batch_size(const sampler_options *options, int64_t n_train);
+
+/** Draws negatives by popularity. */
+typedef struct popular {
+    cf_plan plan;   /* within the grid column */
+    int64_t *start; /* ranks + 1: the first train interaction of each; once `knows_starts` */
+    bool knows_starts;
+    int *next;        /* ranks: places in `asked`, as they are filled */
+    int32_t *waiting; /* n_waiting samples that have no negative yet */
+    int64_t n_waiting;
+    int32_t *place;       /* of each draw of theirs, in `asked` */
+    int64_t *asked, *got; /* interactions, then their items: mine, and those of other ranks */
+} popular;
+
 /** Draws the batches of an epoch; everything is a function of (seed, epoch, position). */
 typedef struct sampler {
-    sampler_options options; /* the batch size at most n_train */
+    sampler_options options; /* the batch size is that of sampler_batch_size() */
     bool negatives;          /* the model reads them */
     const cf_shard *shard;   /* borrowed */
+    int64_t first;           /* of the batch: its first positive's place in the epoch */
+    int64_t n_positives;     /* of the batch, on all ranks */
+    popular popular;
     int64_t n_train, n_items;
     int64_t epoch;
     cf_permutation order;
@@ -31,20 +51,45 @@ typedef struct sampler {
     cf_batch batch;
 } sampler;
 
+/** What is sampled from: a dataset, this rank's part of it, and the ranks of its grid column. */
+typedef struct sampler_place {
+    const cf_dataset *dataset;
+    const cf_shard *shard;
+    const cf_par *column;
+} sampler_place;
+
 /** The first of my users who has every item, so that no negative is left for them; INT64_MAX if
  * there is none. Local. */
 int64_t sampler_find_full_user(const sampler_options *options, const cf_dataset *dataset,
                                const cf_shard *shard);
-/** Local. Errors: MEMORY; FORMAT (one item alone: no negative is left). */
-cf_status sampler_create(const sampler_options *options, bool negatives, const cf_dataset *dataset,
-                         const cf_shard *shard, sampler *out);
+/** Local. Errors: MEMORY; FORMAT (one item alone: no negative is left); USAGE (neg_sample_num above
+ * train_batch_size, or of a model without negatives). What the place names is borrowed. */
+cf_status sampler_create(const sampler_options *options, bool negatives, const sampler_place *place,
+                         sampler *out);
 void sampler_destroy(sampler *s);
-/** Bytes that a sampler of this batch size holds. */
-double sampler_bytes(int64_t batch_size);
+/** Bytes that a sampler holds, on a grid of so many rows. */
+double sampler_bytes(const sampler_options *options, int64_t n_train, int n_rows);
 int64_t sampler_n_batches(const sampler *s);
+/** Samples of all batches before batch `index` of an epoch, or of all batches. */
+int64_t sampler_n_samples(const sampler *s, int64_t index);
 void sampler_start_epoch(sampler *s, int64_t epoch);
-/** Batch `index` of the epoch. Valid until the next call. */
+/** Batch `index` of the epoch. Valid until the next call. Collective within the grid column if
+ * negatives are drawn by popularity, else Local. */
 const cf_batch *sampler_draw(sampler *s, int64_t index);
+
+/* For popular.c: of sample n of the batch, its number in the epoch; whether the item is no negative
+ * of it; and a uniform negative, from draw number `trial` on. */
+int64_t sampler_number(const sampler *s, int64_t n);
+bool sampler_excludes(const sampler *s, int64_t n, int64_t item);
+int64_t sampler_draw_uniform(const sampler *s, int64_t n, uint64_t trial);
+
+/** Local. `out` is zero. Errors: MEMORY. */
+cf_status popular_create(const cf_par *column, int64_t max_samples, popular *out);
+/** Takes all zero bytes too. */
+void popular_destroy(popular *p);
+double popular_bytes(double max_samples, double ranks);
+/** Draw the negatives of the batch of `s`. Collective within the grid column. */
+void popular_draw(popular *p, sampler *s);
 
 /* ---- Settings ---- */
 

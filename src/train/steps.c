@@ -37,10 +37,11 @@ static cf_status create_sampler(steps *s)
 {
     run *r = s->run;
     const bool negatives = cf_model_needs_negatives(&r->options.model);
+    const sampler_place place = {r->dataset, r->shard, &r->grid->column};
     cf_status status = negatives && r->dataset->n_items > 1 ? refuse_full_users(r) : CF_OK;
 
     if (status != CF_OK) return status;
-    status = sampler_create(&r->options.sampler, negatives, r->dataset, r->shard, &s->sampler);
+    status = sampler_create(&r->options.sampler, negatives, &place, &s->sampler);
 
     if (status == CF_ERR_FORMAT)
         status = CF_FAIL(status, "%s: %s", r->job->data, cf_error_message());
@@ -222,7 +223,7 @@ done:
 static cf_status train_epoch(steps *s)
 {
     run *r = s->run;
-    const int64_t done = r->progress.batch * s->sampler.options.batch_size;
+    const int64_t done = sampler_n_samples(&s->sampler, r->progress.batch);
     const double started = cf_clock_now();
     cf_status status = CF_OK;
 
@@ -241,7 +242,7 @@ static cf_status train_epoch(steps *s)
     r->progress.batch = 0;
     r->progress.loss_sum = 0;
     run_log_epoch(&r->log, &r->progress, r->loss, cf_clock_now() - started,
-                  cf_max(r->dataset->n_train - done, 0));
+                  sampler_n_samples(&s->sampler, r->n_batches) - done);
 done:
     return status;
 }
@@ -276,8 +277,9 @@ static cf_status train(steps *s)
     cf_status status = CF_OK;
 
     cf_progress_begin(&s->bar, "train", "samples",
-                      (options->epochs - r->progress.epoch) * r->dataset->n_train -
-                          r->progress.batch * s->sampler.options.batch_size);
+                      (options->epochs - r->progress.epoch) *
+                              sampler_n_samples(&s->sampler, r->n_batches) -
+                          sampler_n_samples(&s->sampler, r->progress.batch));
     while (r->progress.epoch < options->epochs && !stops_early(r)) {
         CF_TRY(train_epoch(s));
         if (run_validates(r) && r->progress.epoch % options->eval_step == 0)

@@ -18,6 +18,9 @@ static const run_spec variants[] = {
      .folder = "run",
      .sets = {"emb_selection=whiten", "whiten_power=0.5", "emb_norm=1.5", "epochs=1"}},
     {.data = "data.h5", .folder = "run", .sets = {"model=SGCL", "epochs=2", "n_layers=1"}},
+    {.data = "data.h5",
+     .folder = "run",
+     .sets = {"neg_distribution=popularity", "neg_sample_num=3", "epochs=2", "n_layers=1"}},
 };
 enum { N_VARIANTS = sizeof variants / sizeof *variants };
 

@@ -9,31 +9,32 @@ typedef struct epoch {
     int64_t (*sample)[3]; /* user, positive, negative */
 } epoch;
 
-static cf_config *new_config(const char *neg_exclude)
+/* `rule`: settings as lines of YAML. */
+static cf_config *new_config(const char *rule)
 {
     cf_config *config = NULL;
 
     assert_ok(cf_config_create(cf_train_tables, cf_train_n_tables, &config));
     assert_ok(cf_config_set(config, "train_batch_size=50"));
-    assert_ok(cf_config_set(config, neg_exclude));
+    assert_ok(cf_config_load_text(config, rule, "rule"));
     return config;
 }
 
 /* With the settings of `config`, negatives included. */
 static cf_status create_sampler(const cf_config *config, const cf_dataset *dataset,
-                                const cf_shard *shard, sampler *out)
+                                const cf_shard *shard, const cf_grid *grid, sampler *out)
 {
+    const sampler_place place = {dataset, shard, &grid->column};
     run_options options;
 
     run_read_options(config, &options);
-    return sampler_create(&options.sampler, cf_model_needs_negatives(&options.model), dataset,
-                          shard, out);
+    return sampler_create(&options.sampler, cf_model_needs_negatives(&options.model), &place, out);
 }
 
 /* All batches of epoch `number`; each place comes from one block alone. */
 static epoch draw_epoch(sampler *draws, const cf_grid *grid, int64_t number)
 {
-    epoch out = {.n = draws->n_train};
+    epoch out = {.n = sampler_n_samples(draws, sampler_n_batches(draws))};
     int64_t(*seen)[3] = calloc((size_t)out.n, sizeof *seen);
     int64_t at = 0;
 
@@ -52,6 +53,7 @@ static epoch draw_epoch(sampler *draws, const cf_grid *grid, int64_t number)
             sample[1] = 1 + batch->positive[k];
             sample[2] = 1 + batch->negative[k];
         }
+        assert_int_equal(at, sampler_n_samples(draws, b));
         at += batch->size;
     }
     assert_int_equal(at, out.n);
@@ -64,17 +66,17 @@ static epoch draw_epoch(sampler *draws, const cf_grid *grid, int64_t number)
 }
 
 /* The epoch as the blocks of a grid draw it. */
-static epoch draw_on(const cf_test_graph *graph, const cf_grid *grid, const char *neg_exclude,
+static epoch draw_on(const cf_test_graph *graph, const cf_grid *grid, const char *rule,
                      int64_t number)
 {
     const cf_dataset dataset = {
         .n_users = graph->n_users, .n_items = graph->n_items, .n_train = graph->n_pairs};
-    cf_config *config = new_config(neg_exclude);
+    cf_config *config = new_config(rule);
     cf_shard shard = cf_test_graph_cut(graph, grid);
     sampler draws;
     epoch out;
 
-    assert_ok(create_sampler(config, &dataset, &shard, &draws));
+    assert_ok(create_sampler(config, &dataset, &shard, grid, &draws));
     out = draw_epoch(&draws, grid, number);
     sampler_destroy(&draws);
     cf_test_shard_destroy(&shard);
@@ -82,13 +84,13 @@ static epoch draw_on(const cf_test_graph *graph, const cf_grid *grid, const char
     return out;
 }
 
-static epoch draw_alone(const cf_test_graph *graph, const char *neg_exclude, int64_t number)
+static epoch draw_alone(const cf_test_graph *graph, const char *rule, int64_t number)
 {
     cf_grid *grid = NULL;
     epoch out;
 
     assert_ok(cf_par_create_grid(&cf_test_self, 1, 1, &grid));
-    out = draw_on(graph, grid, neg_exclude, number);
+    out = draw_on(graph, grid, rule, number);
     cf_par_destroy_grid(&grid);
     return out;
 }
@@ -104,11 +106,11 @@ static int64_t find_pair(const cf_test_graph *graph, int64_t user, int64_t item)
 static void each_interaction_comes_once_an_epoch(void **state)
 {
     cf_test_graph graph = all_pairs();
-    epoch first = draw_alone(&graph, "neg_exclude=train", 0);
+    epoch first = draw_alone(&graph, "neg_exclude: train", 0);
 
     (void)state;
     for (int64_t number = 0; number < EPOCHS; number++) {
-        epoch e = draw_alone(&graph, "neg_exclude=train", number);
+        epoch e = draw_alone(&graph, "neg_exclude: train", number);
         bool *seen = calloc((size_t)e.n, sizeof *seen);
         int64_t same_place = 0;
 
@@ -131,12 +133,19 @@ static void each_interaction_comes_once_an_epoch(void **state)
 
 static void every_grid_draws_the_batches_of_one_rank(void **state)
 {
-    static const char *const rules[] = {"neg_exclude=train", "neg_exclude=current"};
+    static const char *const rules[] = {
+        "neg_exclude: train",
+        "neg_exclude: current",
+        "neg_sample_num: 3",
+        "neg_distribution: popularity",
+        "{neg_distribution: popularity, neg_exclude: current, neg_sample_num: 7}",
+    };
+    enum { N_RULES = sizeof rules / sizeof *rules };
     cf_test_graph graph = all_pairs();
     cf_grid *grid = NULL;
 
     (void)state;
-    for (int rule = 0; rule < 2; rule++)
+    for (int rule = 0; rule < N_RULES; rule++)
         for (int64_t number = 0; number < EPOCHS; number++) {
             epoch want = draw_alone(&graph, rules[rule], number);
 
@@ -178,12 +187,110 @@ static void negatives_avoid_what_they_should(void **state)
     const int64_t n = 20 * graph.n_pairs;
 
     (void)state;
-    assert_int_equal(count_negatives(&graph, "neg_exclude=train", all), 0);
-    assert_true(count_negatives(&graph, "neg_exclude=current", current) > n / 10);
+    assert_int_equal(count_negatives(&graph, "neg_exclude: train", all), 0);
+    assert_true(count_negatives(&graph, "neg_exclude: current", current) > n / 10);
     for (int64_t i = 0; i < ITEMS;
          i++) /* uniform: some 190 each, deviation 14; hubs a little less */
         if (i != ITEMS - 1) assert_in_range(current[i], n / ITEMS / 2, n / ITEMS * 3 / 2);
     cf_test_graph_destroy(&graph);
+}
+
+/* By popularity: items come as often as they have train interactions, which is counted here for
+ * one user after the other, over those that the user does not have. */
+static void popular_items_are_drawn_by_their_interactions(void **state)
+{
+    enum { N_EPOCHS = 300 };
+    cf_test_graph graph = all_pairs();
+    double degree[ITEMS] = {0}, want[ITEMS] = {0}, got[ITEMS] = {0}, n = 0, chi = 0;
+
+    (void)state;
+    if (world.rank != 0) goto done; /* one rank alone draws */
+    for (int64_t e = 0; e < graph.n_pairs; e++)
+        degree[graph.pairs[e][1]]++;
+    for (int64_t number = 0; number < N_EPOCHS; number++) {
+        epoch drawn = draw_alone(&graph, "neg_distribution: popularity", number);
+
+        for (int64_t k = 0; k < drawn.n; k++) {
+            assert_true(find_pair(&graph, drawn.sample[k][0], drawn.sample[k][2]) < 0);
+            got[drawn.sample[k][2]]++;
+        }
+        free(drawn.sample);
+    }
+    for (int64_t e = 0; e < graph.n_pairs; e++) {
+        const int64_t user = graph.pairs[e][0];
+        double all = 0, free_items = 0;
+
+        for (int64_t i = 0; i < ITEMS; i++) {
+            const bool is_free = find_pair(&graph, user, i) < 0;
+
+            all += is_free ? degree[i] : 0;
+            free_items += is_free;
+        }
+        for (int64_t i = 0; i < ITEMS; i++) /* one user has all items that have interactions */
+            if (find_pair(&graph, user, i) < 0)
+                want[i] += N_EPOCHS * (all > 0 ? degree[i] / all : 1 / free_items);
+    }
+    for (int64_t i = 0; i < ITEMS; i++) {
+        n += got[i];
+        chi += want[i] > 0 ? (got[i] - want[i]) * (got[i] - want[i]) / want[i] : got[i];
+    }
+    assert_true(n == (double)(N_EPOCHS * graph.n_pairs));
+    /* a statistic of mean 49 and deviation 10; uniform draws reach thousands */
+    if (chi > 100) fail_msg("chi square %g", chi);
+done:
+    cf_test_graph_destroy(&graph);
+}
+
+/* Each positive stands there as often as it has negatives, of which each is drawn anew. */
+static void each_negative_makes_a_sample(void **state)
+{
+    enum { TIMES = 4 };
+    static const char *const rules[] = {"neg_sample_num: 4",
+                                        "{neg_sample_num: 4, neg_distribution: popularity}"};
+    cf_test_graph graph = all_pairs();
+
+    (void)state;
+    for (int rule = 0; rule < 2; rule++) {
+        epoch e = draw_alone(&graph, rules[rule], 0), once = draw_alone(&graph, "{}", 0);
+        int *seen = calloc((size_t)graph.n_pairs, sizeof *seen);
+        int64_t same = 0;
+
+        assert_non_null(seen);
+        assert_int_equal(e.n, TIMES * graph.n_pairs);
+        for (int64_t k = 0; k < e.n; k++) {
+            const int64_t pair = find_pair(&graph, e.sample[k][0], e.sample[k][1]);
+
+            assert_in_range(pair, 0, graph.n_pairs - 1);
+            seen[pair]++;
+        }
+        for (int64_t p = 0; p < graph.n_pairs; p++)
+            assert_int_equal(seen[p], TIMES);
+        /* 50 samples a batch are 12 positives, 4 times one after the other */
+        for (int64_t k = 0; k < 12; k++)
+            for (int64_t c = 0; c < TIMES; c++) {
+                assert_memory_equal(e.sample[c * 12 + k], once.sample[k], 2 * sizeof(int64_t));
+                same += c > 0 && e.sample[c * 12 + k][2] == e.sample[k][2];
+            }
+        assert_true(same < 12);
+        free(seen);
+        free(once.sample);
+        free(e.sample);
+    }
+    cf_test_graph_destroy(&graph);
+}
+
+/* The only item with interactions is the positive: the negative is drawn from all others, as after
+ * many draws in vain. */
+static void a_user_of_all_popular_items_gets_another(void **state)
+{
+    int64_t pairs[][2] = {{0, 0}, {1, 0}};
+    cf_test_graph graph = {.n_users = 2, .n_items = 5, .n_pairs = 2, .pairs = pairs};
+    epoch e = draw_alone(&graph, "neg_distribution: popularity", 0);
+
+    (void)state;
+    for (int64_t k = 0; k < e.n; k++)
+        assert_in_range(e.sample[k][2], 1, 4);
+    free(e.sample);
 }
 
 /* What the sampler says to a user who has all items; `*full`: who has them. */
@@ -205,7 +312,7 @@ static cf_status sample_full_user(const char *rule, const char *model, int64_t n
     shard = cf_test_graph_cut(&graph, grid);
     sampler_read_options(config, &draws.options);
     *full = sampler_find_full_user(&draws.options, &dataset, &shard);
-    status = create_sampler(config, &dataset, &shard, &draws);
+    status = create_sampler(config, &dataset, &shard, grid, &draws);
     sampler_destroy(&draws);
     cf_test_shard_destroy(&shard);
     cf_par_destroy_grid(&grid);
@@ -218,16 +325,32 @@ static void a_user_without_a_negative_is_found(void **state)
     int64_t full;
 
     (void)state;
-    assert_ok(sample_full_user("neg_exclude=train", "model=SGL", 3, &full));
+    assert_ok(sample_full_user("neg_exclude: train", "model=SGL", 3, &full));
     assert_int_equal(full, 1);
-    assert_ok(sample_full_user("neg_exclude=current", "model=SGL", 3, &full));
+    assert_ok(sample_full_user("neg_exclude: current", "model=SGL", 3, &full));
     assert_true(full == INT64_MAX);
-    assert_int_equal(sample_full_user("neg_exclude=current", "model=BPR", 1, &full), CF_ERR_FORMAT);
+    assert_int_equal(sample_full_user("neg_exclude: current", "model=BPR", 1, &full),
+                     CF_ERR_FORMAT);
     assert_non_null(strstr(cf_error_message(), "one item alone"));
-    assert_ok(sample_full_user("neg_exclude=train", "model=SGCL", 3, &full)); /* reads none */
+    assert_ok(sample_full_user("neg_exclude: train", "model=SGCL", 3, &full)); /* reads none */
+}
+
+static void numbers_of_negatives_that_make_no_batch_are_refused(void **state)
+{
+    int64_t full;
+
+    (void)state;
+    assert_int_equal(sample_full_user("neg_sample_num: 51", "model=SGL", 3, &full), CF_ERR_USAGE);
+    assert_non_null(strstr(cf_error_message(), "neg_sample_num is 51, above train_batch_size 50"));
+    assert_int_equal(sample_full_user("neg_sample_num: 2", "model=SGCL", 3, &full), CF_ERR_USAGE);
+    assert_non_null(strstr(cf_error_message(), "draws no negatives"));
 }
 
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(popular_items_are_drawn_by_their_interactions),
+    cmocka_unit_test(each_negative_makes_a_sample),
+    cmocka_unit_test(a_user_of_all_popular_items_gets_another),
+    cmocka_unit_test(numbers_of_negatives_that_make_no_batch_are_refused),
     cmocka_unit_test(each_interaction_comes_once_an_epoch),
     cmocka_unit_test(every_grid_draws_the_batches_of_one_rank),
     cmocka_unit_test(negatives_avoid_what_they_should),

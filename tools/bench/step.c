@@ -108,8 +108,8 @@ static cf_status set_up(const cf_par *world, int argc, char **argv, bench *b)
     CF_TRY(cf_dataset_load_shard(b->dataset, b->grid, &b->shard));
     cf_model_read_options(b->config, &options);
     sampler_read_options(b->config, &draws);
-    CF_TRY(sampler_create(&draws, cf_model_needs_negatives(&options), b->dataset, b->shard,
-                          &b->sampler));
+    CF_TRY(sampler_create(&draws, cf_model_needs_negatives(&options),
+                          &(sampler_place){b->dataset, b->shard, &b->grid->column}, &b->sampler));
     place = (cf_model_place){b->grid, b->shard, b->sampler.options.batch_size};
     CF_TRY(cf_model_create(&options, &place, &b->model));
     cf_optim_read_options(b->config, &optim_options);

@@ -150,8 +150,8 @@ static cf_status set_up(loop *l, const cf_par *world, char **argv, int argc)
     dataset.n_train = l->lists.size.n_train;
     cf_model_read_options(l->config, &options);
     sampler_read_options(l->config, &draws);
-    CF_TRY(sampler_create(&draws, cf_model_needs_negatives(&options), &dataset, &l->shard,
-                          &l->sampler));
+    CF_TRY(sampler_create(&draws, cf_model_needs_negatives(&options),
+                          &(sampler_place){&dataset, &l->shard, &l->grid->column}, &l->sampler));
     place = (cf_model_place){l->grid, &l->shard, l->sampler.options.batch_size};
     CF_TRY(cf_model_create(&options, &place, &l->model));
     cf_optim_read_options(l->config, &optim_options);
