@@ -144,7 +144,6 @@ static const key_rule rules[] = {
      "vectors of items are given by embedding_field, or by --embedding"},
     {"benchmark_filename", "split", "", WARNED,
      "the parts of a split are given by --train, --valid and --test"},
-    {"filter_inter_by_user_or_item", NULL, NULL, LISTED, NULL},
     /* ids and graphs that the models here do not have */
     {"alias_of_user_id", "split", "", WARNED, "ids of other columns are not added to the users"},
     {"alias_of_item_id", "split", "", WARNED, "ids of other columns are not added to the items"},
