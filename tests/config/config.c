@@ -5,14 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static cf_config *new_config(void)
-{
-    cf_config *config = NULL;
-
-    assert_int_equal(cf_config_create(tables, N_TABLES, &config), CF_OK);
-    return config;
-}
-
 static void set(cf_config *config, const char *assignment)
 {
     if (cf_config_set(config, assignment) != CF_OK)

@@ -1,9 +1,12 @@
-/** Two tables with settings of every kind, for the tests of config. */
+/** Two tables with settings of every kind, and what the tests of config share. */
 #pragma once
 
 #include "cf/config.h"
+#include "cf_test.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 static const cf_setting model_table[] = {
     {.name = "embedding_size",
@@ -120,3 +123,22 @@ static const cf_setting data_table[] = {
 };
 static const cf_setting *const tables[] = {model_table, data_table};
 enum { N_TABLES = 2 };
+
+static inline cf_config *new_config(void)
+{
+    cf_config *config = NULL;
+
+    assert_int_equal(cf_config_create(tables, N_TABLES, &config), CF_OK);
+    return config;
+}
+
+/* The value of a setting as it would be saved. */
+static inline void assert_saved(const cf_config *config, const char *name, const char *value)
+{
+    char *yaml = NULL, line[200];
+
+    assert_int_equal(cf_config_to_yaml(config, &yaml), CF_OK);
+    snprintf(line, sizeof line, "%s: %s\n", name, value);
+    if (!strstr(yaml, line)) fail_msg("\"%s\" is not in\n%s", line, yaml);
+    cf_free(&yaml);
+}
