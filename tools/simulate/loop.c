@@ -32,6 +32,11 @@ static const cf_setting own_settings[] = {
      .kind = CF_SETTING_CHOICE,
      .initial = "train",
      .choices = "train|current"},
+    {.name = "neg_distribution",
+     .kind = CF_SETTING_CHOICE,
+     .initial = "uniform",
+     .choices = "uniform|popularity"},
+    {.name = "neg_sample_num", .kind = CF_SETTING_INT, .initial = "1", .min = 1, .max = 33554431},
     {.name = "delay_seed", .kind = CF_SETTING_INT, .initial = "0", .min = 0, .max = 1e9},
     {0},
 };
