@@ -125,10 +125,13 @@ static cf_status read_separator(const cf_config *config, const char *name, size_
                    most == 1 ? "one character" : "1 to 8 characters");
 }
 
-/* True if a name other than the default one was given: a file must then have the column. */
+/* True if a name other than the default one was given: a file must then have the column. "none"
+ * names none. */
 static bool names_column(const cf_config *config, const char *setting, const char *usual)
 {
-    return strcmp(cf_config_text(config, setting), usual) != 0;
+    const char *name = cf_config_text(config, setting);
+
+    return strcmp(name, usual) != 0 && strcmp(name, "none") != 0;
 }
 
 /* Ratios of sum 1. Every user needs interactions to train with, so the first must not be 0. */
