@@ -1,4 +1,5 @@
-/* Saving and loading when a rank has no memory or no folder: the old file stays whole. */
+/* Saving and loading when a rank has no memory, or there can be no folder: the old file stays
+ * whole. */
 #include "run.h"
 
 #include <unistd.h>
@@ -28,17 +29,21 @@ static void assert_whole(const char *before, int64_t size)
     assert_int_equal(cf_test_count_temporary(good), 0);
 }
 
-static void a_missing_folder_is_an_error_on_every_rank(void **state)
+static void a_file_in_place_of_a_folder_is_an_error_on_every_rank(void **state)
 {
-    char path[1100];
+    char path[1100], *before;
     test_run run;
     cf_ckpt saved;
+    int64_t size;
 
     (void)state;
     make_good(&run);
     saved = test_state(&run);
-    snprintf(path, sizeof path, "%s/run.h5", cf_test_scratch("no_such_folder"));
-    assert_refused(cf_ckpt_save(&world, path, &saved), CF_ERR_IO, "run.h5: cannot create");
+    before = test_read_file(good, &size);
+    snprintf(path, sizeof path, "%s/run.h5", good);
+    assert_refused(cf_ckpt_save(&world, path, &saved), CF_ERR_IO, "good.h5");
+    assert_whole(before, size);
+    free(before);
     test_destroy(&run);
 }
 
@@ -117,7 +122,7 @@ static void saving_without_memory_on_one_rank_leaves_the_old_file(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(a_missing_folder_is_an_error_on_every_rank),
+    cmocka_unit_test(a_file_in_place_of_a_folder_is_an_error_on_every_rank),
     cmocka_unit_test(loading_without_memory_on_one_rank_stops_every_rank),
     cmocka_unit_test(saving_without_memory_on_one_rank_leaves_the_old_file),
 };
