@@ -18,6 +18,7 @@ typedef enum cf_setting_kind {
     CF_SETTING_TEXT,      /* any text */
     CF_SETTING_INT_LIST,  /* [10, 20]; a single number is a list of one */
     CF_SETTING_REAL_LIST, /* [0.8, 0.1, 0.1] */
+    CF_SETTING_TEXT_LIST, /* [2022-03-01, 2022-04-01] */
     /* one level of {key: text}, as RecBole's val_interval: {rating: "[3,inf)"} */
     CF_SETTING_MAP
 } cf_setting_kind;
@@ -96,6 +97,7 @@ bool cf_config_is(const cf_config *config, const char *name, const char *choice)
 /** Lists: `*count` elements. */
 const int64_t *cf_config_ints(const cf_config *config, const char *name, int *count);
 const double *cf_config_reals(const cf_config *config, const char *name, int *count);
+const char *const *cf_config_texts(const cf_config *config, const char *name, int *count);
 /** Entry `index` of a MAP; false past the last. */
 bool cf_config_entry(const cf_config *config, const char *name, int index, const char **key,
                      const char **value);

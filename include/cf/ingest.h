@@ -39,6 +39,9 @@ typedef struct cf_ingest_options {
     bool names_time, names_rating;             /* not the usual names: the column must be there */
     cf_ingest_lines headerless;
     bool by_time;                /* order interactions by time before the split; else at random */
+    bool by_dates;               /* split at two times, the same for all users */
+    double split_times[2];       /* valid begins at the first, test at the second */
+    const char *time_texts[2];   /* the same, as they were given */
     bool by_ratio;               /* split by ratios; else leave one out */
     double ratios[3];            /* train, valid, test; sum 1 */
     bool keeps_last;             /* of repeats keep the last; else the first */

@@ -47,6 +47,7 @@ static const char *const kind_names[] = {
     [CF_SETTING_TEXT] = "text",
     [CF_SETTING_INT_LIST] = "int_list",
     [CF_SETTING_REAL_LIST] = "real_list",
+    [CF_SETTING_TEXT_LIST] = "text_list",
     [CF_SETTING_MAP] = "map",
 };
 
@@ -103,7 +104,7 @@ static json_t *choices_json(const cf_setting *row)
     return array;
 }
 
-/* Numbers of a list, of either kind. */
+/* The elements of a list, of any kind. */
 static json_t *list_json(const cf_config *config, const cf_setting *row)
 {
     json_t *array = json_array();
@@ -114,11 +115,16 @@ static json_t *list_json(const cf_config *config, const cf_setting *row)
 
         for (int k = 0; k < count; k++)
             cf_train_json_append(&array, json_integer((json_int_t)values[k]));
-    } else {
+    } else if (row->kind == CF_SETTING_REAL_LIST) {
         const double *values = cf_config_reals(config, row->name, &count);
 
         for (int k = 0; k < count; k++)
             cf_train_json_append(&array, json_real(values[k]));
+    } else {
+        const char *const *values = cf_config_texts(config, row->name, &count);
+
+        for (int k = 0; k < count; k++)
+            cf_train_json_append(&array, cf_train_json_text(values[k]));
     }
     return array;
 }
@@ -149,6 +155,7 @@ static json_t *value_json(const cf_config *config, const cf_setting *row)
         return cf_train_json_text(cf_config_text(config, row->name));
     case CF_SETTING_INT_LIST:
     case CF_SETTING_REAL_LIST:
+    case CF_SETTING_TEXT_LIST:
         return list_json(config, row);
     case CF_SETTING_MAP:
         return pairs_json(config, row->name);

@@ -126,12 +126,13 @@ static cf_status read_split(config_update *update, const yaml_node_t *node)
         node->data.mapping.pairs.top - node->data.mapping.pairs.start != 1 ||
         !next_entry(update, node, 0, &kind, &part))
         return config_fail(&update->source, node, "eval_args: split",
-                           "expected {RS: [0.8, 0.1, 0.1]} or {LS: valid_and_test}");
+                           "expected {RS: [0.8, 0.1, 0.1]}, {TS: [t1, t2]} or "
+                           "{LS: valid_and_test}");
     if (strcmp(kind, "LS") == 0 && !config_says(part, "valid_and_test"))
         return config_fail(&update->source, part, "eval_args: split: LS",
                            "expected valid_and_test");
     if (strcmp(kind, "RS") == 0) CF_TRY(config_update_value(update, "split_ratios", part));
-    if (strcmp(kind, "TS") == 0 && has(update, "split_times")) CF_TRY(read_times(update, part));
+    if (strcmp(kind, "TS") == 0) CF_TRY(read_times(update, part));
     status = config_update_value(
         update, "split",
         yaml_document_get_node(update->source.document, node->data.mapping.pairs.start->key));

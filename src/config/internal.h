@@ -23,8 +23,8 @@
 
 /**
  * The value of one setting. By kind: INT and BOOL in ints[0], REAL in reals[0], TEXT and CHOICE in
- * texts[0], the lists in ints or reals [0..count), a MAP in texts[2 k] (key) and texts[2 k + 1]
- * (text) for k in 0..count-1.
+ * texts[0], the lists in ints, reals or texts [0..count), a MAP in texts[2 k] (key) and
+ * texts[2 k + 1] (text) for k in 0..count-1.
  */
 typedef struct config_value {
     int64_t *ints;
@@ -115,6 +115,8 @@ bool config_equal_values(const cf_setting *row, const config_value *a, const con
 const char *config_describe(const cf_setting *row, char *out);
 /** Choice number `index` of a row, copied to `out` (64 bytes); NULL past the last. */
 const char *config_choice(const cf_setting *row, int index, char *out);
+/** True for a list of numbers or texts. */
+bool config_is_list(const cf_setting *row);
 /** The text of a scalar node, NULL for a list or a mapping. */
 const char *config_scalar(const yaml_node_t *node);
 /** True for what YAML reads as null: an empty plain scalar, ~, null. */

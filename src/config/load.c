@@ -281,8 +281,7 @@ static cf_status append_assigned(config_buffer *text, const cf_setting *row, con
 
     if (row == NULL || row->kind == CF_SETTING_MAP || (row->kind == CF_SETTING_TEXT && quoted))
         return config_append(text, "%s\n", value);
-    if (row->kind == CF_SETTING_INT_LIST || row->kind == CF_SETTING_REAL_LIST)
-        return config_append(text, *value == '[' ? "%s\n" : "[%s]\n", value);
+    if (config_is_list(row)) return config_append(text, *value == '[' ? "%s\n" : "[%s]\n", value);
     return config_append_quoted(text, value);
 }
 

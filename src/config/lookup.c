@@ -95,6 +95,14 @@ const double *cf_config_reals(const cf_config *config, const char *name, int *co
     return value->reals;
 }
 
+const char *const *cf_config_texts(const cf_config *config, const char *name, int *count)
+{
+    const config_value *value = value_of(config, name, CF_SETTING_TEXT_LIST, CF_SETTING_TEXT_LIST);
+
+    *count = value->count;
+    return (const char *const *)value->texts;
+}
+
 /* Entries are in the order of the file. */
 bool cf_config_entry(const cf_config *config, const char *name, int index, const char **key,
                      const char **value)

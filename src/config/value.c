@@ -123,6 +123,7 @@ const char *config_describe(const cf_setting *row, char *out)
         [CF_SETTING_TEXT] = "a text",
         [CF_SETTING_INT_LIST] = "a list of whole numbers",
         [CF_SETTING_REAL_LIST] = "a list of numbers",
+        [CF_SETTING_TEXT_LIST] = "a list of texts",
         [CF_SETTING_MAP] = "a mapping of names to texts",
     };
     char range[120] = "", choice[64];
@@ -274,7 +275,27 @@ static cf_status read_scalar(const config_source *source, const yaml_node_t *nod
     return fail_value(source, node, row);
 }
 
-/* A sequence of numbers, or one number alone. `value` has room for all elements. */
+bool config_is_list(const cf_setting *row)
+{
+    return row->kind == CF_SETTING_INT_LIST || row->kind == CF_SETTING_REAL_LIST ||
+           row->kind == CF_SETTING_TEXT_LIST;
+}
+
+/* The next element of a list. */
+static cf_status read_element(const config_source *source, const yaml_node_t *node,
+                              const cf_setting *row, config_value *value)
+{
+    const char *text = config_scalar(node);
+    cf_setting one = *row; /* the row as that of a single text, for the error */
+
+    if (row->kind != CF_SETTING_TEXT_LIST)
+        return read_number(source, node, row, value, value->count++);
+    one.kind = CF_SETTING_TEXT;
+    if (text == NULL) return fail_value(source, node, &one);
+    return config_copy_text(text, &value->texts[value->count++]);
+}
+
+/* A sequence, or one element alone. `value` has room for all elements. */
 static cf_status read_list(const config_source *source, const yaml_node_t *node,
                            const cf_setting *row, config_value *value)
 {
@@ -282,7 +303,7 @@ static cf_status read_list(const config_source *source, const yaml_node_t *node,
     cf_status status = CF_OK;
 
     if (node->type == YAML_SCALAR_NODE) {
-        if (!config_is_null(node)) CF_TRY(read_number(source, node, row, value, value->count++));
+        if (!config_is_null(node)) CF_TRY(read_element(source, node, row, value));
         goto done;
     }
     if (node->type != YAML_SEQUENCE_NODE) {
@@ -291,11 +312,9 @@ static cf_status read_list(const config_source *source, const yaml_node_t *node,
                              config_describe(row, expected));
         goto done;
     }
-    while (items + value->count < node->data.sequence.items.top) {
-        CF_TRY(read_number(source, yaml_document_get_node(source->document, items[value->count]),
-                           row, value, value->count));
-        value->count++;
-    }
+    while (items + value->count < node->data.sequence.items.top)
+        CF_TRY(read_element(source, yaml_document_get_node(source->document, items[value->count]),
+                            row, value));
 done:
     return status;
 }
@@ -357,7 +376,7 @@ cf_status config_read_value(const config_source *source, const yaml_node_t *node
     CF_TRY(CF_ALLOC(read.texts, capacity));
     read.n_texts = (int)capacity;
 
-    if (row->kind == CF_SETTING_INT_LIST || row->kind == CF_SETTING_REAL_LIST)
+    if (config_is_list(row))
         status = read_list(source, node, row, &read);
     else if (row->kind == CF_SETTING_MAP)
         status = read_map(source, node, row, &read);
@@ -410,7 +429,7 @@ void config_clear_value(config_value *value)
 bool config_equal_values(const cf_setting *row, const config_value *a, const config_value *b)
 {
     bool texts = row->kind == CF_SETTING_TEXT || row->kind == CF_SETTING_CHOICE ||
-                 row->kind == CF_SETTING_MAP;
+                 row->kind == CF_SETTING_MAP || row->kind == CF_SETTING_TEXT_LIST;
     int n = row->kind == CF_SETTING_MAP ? 2 * a->count : a->count;
 
     if (a->count != b->count) return false;

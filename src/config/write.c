@@ -30,11 +30,15 @@ static cf_status append_list(config_buffer *out, const cf_setting *row, const co
     char number[40];
 
     CF_TRY(config_append(out, "["));
-    for (int k = 0; k < value->count; k++)
+    for (int k = 0; k < value->count; k++) {
+        if (k > 0) CF_TRY(config_append(out, ", "));
         if (row->kind == CF_SETTING_INT_LIST)
-            CF_TRY(config_append(out, "%s%lld", k ? ", " : "", (long long)value->ints[k]));
+            CF_TRY(config_append(out, "%lld", (long long)value->ints[k]));
+        else if (row->kind == CF_SETTING_REAL_LIST)
+            CF_TRY(config_append(out, "%s", write_real(value->reals[k], number)));
         else
-            CF_TRY(config_append(out, "%s%s", k ? ", " : "", write_real(value->reals[k], number)));
+            CF_TRY(config_append_quoted(out, value->texts[k]));
+    }
     CF_TRY(config_append(out, "]"));
 done:
     return status;
@@ -75,6 +79,7 @@ static cf_status append_value(config_buffer *out, const cf_setting *row, const c
         return config_append_quoted(out, value->texts[0]);
     case CF_SETTING_INT_LIST:
     case CF_SETTING_REAL_LIST:
+    case CF_SETTING_TEXT_LIST:
         return append_list(out, row, value);
     case CF_SETTING_MAP:
         return append_map(out, value);

@@ -146,3 +146,5 @@ cf_status ingest_read_interactions(const cf_par *world, const cf_ingest_options 
 /** The bits of a time, changed so that their unsigned order is the order of times: invert negative
  * ones, set the top bit of the others. Adding 0 turns -0 into 0. */
 uint64_t ingest_time_bits(double time);
+/** The time that has these bits. */
+double ingest_time_of_bits(uint64_t bits);

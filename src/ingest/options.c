@@ -30,8 +30,8 @@ const cf_setting cf_ingest_settings[] = {
     {.name = "time_field",
      .kind = CF_SETTING_TEXT,
      .initial = "timestamp",
-     .help =
-         "column of times (RecBole's TIME_FIELD): numbers or dates; read if order: time needs it"},
+     .help = "column of times (RecBole's TIME_FIELD): numbers or dates; read if order: time or "
+             "split: TS needs it"},
     {.name = "rating_field",
      .kind = CF_SETTING_TEXT,
      .initial = "rating",
@@ -53,14 +53,21 @@ const cf_setting cf_ingest_settings[] = {
     {.name = "split",
      .kind = CF_SETTING_CHOICE,
      .initial = "LS",
-     .choices = "LS|RS",
-     .help = "split within each user: LS leaves one out for valid and test, RS uses ratios"},
+     .choices = "LS|RS|TS",
+     .help =
+         "LS leaves one out for valid and test, RS uses ratios within each user, TS cuts at two "
+         "times"},
     {.name = "split_ratios",
      .kind = CF_SETTING_REAL_LIST,
      .initial = "[0.8, 0.1, 0.1]",
      .min = 0,
      .max = 1e9,
      .help = "RS: ratios of train, valid and test, of any sum"},
+    {.name = "split_times",
+     .kind = CF_SETTING_TEXT_LIST,
+     .initial = "",
+     .help =
+         "TS: when valid and test begin, for all users: [t1, t2], numbers or dates of ISO 8601"},
     {.name = "order",
      .kind = CF_SETTING_CHOICE,
      .initial = "random",
@@ -152,6 +159,31 @@ static cf_status read_ratios(const cf_config *config, cf_ingest_options *out)
     return CF_OK;
 }
 
+/* Two ascending times, for TS alone. */
+static cf_status read_times(const cf_config *config, cf_ingest_options *out)
+{
+    int count;
+    const char *const *times = cf_config_texts(config, "split_times", &count);
+    cf_status status = CF_OK;
+
+    out->by_dates = cf_config_is(config, "split", "TS");
+    CF_REQUIRE(out->by_dates || count == 0, CF_ERR_USAGE, "split_times: needs split: TS");
+    CF_REQUIRE(!out->by_dates || count == 2, CF_ERR_USAGE,
+               "split_times: expected two times for split: TS, when valid and test begin, such as "
+               "[2022-03-01, 2022-04-01]");
+    for (int k = 0; k < count; k++) {
+        out->time_texts[k] = times[k];
+        CF_REQUIRE(ingest_parse_time(times[k], (int64_t)strlen(times[k]), &out->split_times[k]),
+                   CF_ERR_USAGE, "split_times: \"%s\" is neither a number nor a date of ISO 8601",
+                   ingest_excerpt(times[k], (int64_t)strlen(times[k])));
+    }
+    CF_REQUIRE(!out->by_dates || out->split_times[0] < out->split_times[1], CF_ERR_USAGE,
+               "split_times: the first time, %s, must be before the second, %s", out->time_texts[0],
+               out->time_texts[1]);
+done:
+    return status;
+}
+
 /* The intervals of values and of counts. */
 static cf_status read_filters(const cf_config *config, cf_ingest_options *out)
 {
@@ -204,6 +236,7 @@ cf_status cf_ingest_read_options(const cf_config *config, cf_ingest_options *out
     CF_TRY(read_separator(config, "seq_separator", 1, &seq_separator));
     options.seq_separator = seq_separator[0];
     CF_TRY(read_ratios(config, &options));
+    CF_TRY(read_times(config, &options));
     CF_TRY(read_filters(config, &options));
     *out = options;
 done:

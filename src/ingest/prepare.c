@@ -160,12 +160,37 @@ static int64_t count_part(const prepare_job *job, int part)
     return sum_all(job, job->parts[part].start[job->parts[part].count]);
 }
 
-/* Note the error of a part without interactions. */
+/* The first and the last time, over all ranks; there are interactions. Collective. */
+static void find_times(const prepare_job *job, double *first, double *last)
+{
+    uint64_t ends[2] = {0, 0}; /* the largest of ~time and of time */
+
+    for (int64_t e = 0; e < job->inter.count; e++) {
+        const uint64_t time = ingest_time_of(&job->inter, e);
+
+        if (~time > ends[0]) ends[0] = ~time;
+        if (time > ends[1]) ends[1] = time;
+    }
+    MPI_Allreduce(MPI_IN_PLACE, ends, 2, MPI_UINT64_T, MPI_MAX, job->world->comm);
+    *first = ingest_time_of_bits(~ends[0]);
+    *last = ingest_time_of_bits(ends[1]);
+}
+
+/* Note the error of a part without interactions. Collective. */
 static cf_status refuse_part(const prepare_job *job, int part)
 {
     static const char *const names[] = {"train", "valid", "test"};
     const bool is_given = job->paths->inter == NULL;
+    const double *times = job->options->split_times;
+    double first, last;
 
+    if (!is_given && job->options->by_dates) {
+        find_times(job, &first, &last);
+        return CF_FAIL(CF_ERR_FORMAT,
+                       "%s: no interactions are left for %s: their times are from %.15g to %.15g, "
+                       "and split_times are %.15g and %.15g",
+                       interactions_path(job), names[part], first, last, times[0], times[1]);
+    }
     if (!is_given || part == INGEST_TRAIN)
         return CF_FAIL(CF_ERR_FORMAT, "%s: no interactions are left for %s", interactions_path(job),
                        names[part]);
@@ -182,7 +207,7 @@ static cf_status check_parts(const prepare_job *job)
     bool required[3] = {true, paths->valid != NULL, paths->test != NULL};
     cf_status status = CF_OK;
 
-    /* Leave-one-out fills valid and test; ratios of 0 ask for an empty part. */
+    /* Leave-one-out and times fill valid and test; ratios of 0 ask for an empty part. */
     for (int k = 1; k < 3; k++)
         if (paths->inter != NULL)
             required[k] = !job->options->by_ratio || job->options->ratios[k] > 0;
@@ -262,6 +287,23 @@ static void append_text(char *out, const char *name, const char *value)
         snprintf(out + used, TEXT_SIZE - used, "%s%s%s", used > 0 ? "; " : "", name, value);
 }
 
+/* The split, for people. The order counts where a user's interactions are ordered. */
+static void describe_split(prepare_job *job)
+{
+    const cf_ingest_options *o = job->options;
+
+    if (job->paths->inter == NULL)
+        append_text(job->split, "as the files give it", "");
+    else if (o->by_dates)
+        snprintf(job->split, TEXT_SIZE, "TS %s %s", o->time_texts[0], o->time_texts[1]);
+    else if (o->by_ratio)
+        snprintf(job->split, TEXT_SIZE, "RS %g %g %g", o->ratios[0], o->ratios[1], o->ratios[2]);
+    else
+        append_text(job->split, "LS valid_and_test", "");
+    if (job->paths->inter != NULL && !o->by_dates)
+        append_text(job->split, "order ", o->by_time ? "time" : "random");
+}
+
 /* Fill the attributes that tell people how the dataset was made. */
 static void describe_dataset(prepare_job *job)
 {
@@ -281,13 +323,7 @@ static void describe_dataset(prepare_job *job)
     }
     append_text(job->filters, "user_inter_num_interval ", o->user_count.text);
     append_text(job->filters, "item_inter_num_interval ", o->item_count.text);
-    if (paths->inter == NULL)
-        append_text(job->split, "as the files give it", "");
-    else if (o->by_ratio)
-        snprintf(job->split, TEXT_SIZE, "RS %g %g %g", o->ratios[0], o->ratios[1], o->ratios[2]);
-    else
-        append_text(job->split, "LS valid_and_test", "");
-    if (paths->inter != NULL) append_text(job->split, "order ", o->by_time ? "time" : "random");
+    describe_split(job);
     job->content.source = job->source;
     job->content.filters = job->filters;
     job->content.split = job->split;

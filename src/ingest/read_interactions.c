@@ -33,7 +33,13 @@ typedef struct interaction_columns {
 /* Whether the times of a file are used: a split that is given needs none. */
 static bool needs_time(const interaction_source *from)
 {
-    return from->options->by_time && from->part == INGEST_NO_PART;
+    return (from->options->by_time || from->options->by_dates) && from->part == INGEST_NO_PART;
+}
+
+/* What needs the times, for messages. */
+static const char *time_user(const cf_ingest_options *options)
+{
+    return options->by_dates ? "split: TS" : "order: time";
 }
 
 /* The column of labels; -1 if there is none, or a filter says what to do with them. */
@@ -82,7 +88,7 @@ static cf_status find_columns(const interaction_source *from, const ingest_recor
     CF_TRY(ingest_require_column(records, options->item_field, "token", "item_field", &out->item));
     out->time = -1;
     if (needs_time(from))
-        CF_TRY(ingest_require_column(records, options->time_field, "float", "order: time",
+        CF_TRY(ingest_require_column(records, options->time_field, "float", time_user(options),
                                      &out->time));
     else if (from->inter->key_words == 2) /* repeats are compared by time, if there are times */
         CF_TRY(ingest_find_column(records, options->time_field, "float", &out->time));
@@ -107,6 +113,15 @@ uint64_t ingest_time_bits(double time)
     time += 0.0;
     memcpy(&bits, &time, sizeof bits);
     return bits >> 63 ? ~bits : bits | UINT64_C(1) << 63;
+}
+
+double ingest_time_of_bits(uint64_t bits)
+{
+    double time;
+
+    bits = bits >> 63 ? bits & ~(UINT64_C(1) << 63) : ~bits;
+    memcpy(&time, &bits, sizeof time);
+    return time;
 }
 
 /* Parse the numbers of a record: its time, and whether val_interval rejects it. */
@@ -258,8 +273,8 @@ done:
 static cf_status check_lightgcn(const interaction_source *from)
 {
     if (needs_time(from))
-        return CF_FAIL(CF_ERR_FORMAT, "%s:1: LightGCN lines have no times, required by order: time",
-                       from->file->name);
+        return CF_FAIL(CF_ERR_FORMAT, "%s:1: LightGCN lines have no times, required by %s",
+                       from->file->name, time_user(from->options));
     if (from->options->n_filters > 0 && !from->inter->has_item_file)
         return CF_FAIL(CF_ERR_FORMAT,
                        "%s:1: LightGCN lines have no column \"%s\", required by val_interval",
@@ -302,9 +317,9 @@ cf_status ingest_read_interactions(const cf_par *world, const cf_ingest_options 
 
     cf_par_exscan(world, inter->n_lines, &before, &total_before);
     inter->keeps_last = options->keeps_last;
-    inter->key_words = part != INGEST_NO_PART                       ? 1
-                       : options->by_time || options->n_filters > 0 ? 2
-                                                                    : 0;
+    inter->key_words = part != INGEST_NO_PART                                            ? 1
+                       : options->by_time || options->by_dates || options->n_filters > 0 ? 2
+                                                                                         : 0;
     CF_TRY(ingest_find_format(world, options, file, &inter->lines, &format));
     if (format.is_lightgcn) CF_TRY(check_lightgcn(&from));
     CF_TRY(ingest_read_ranges(world, file, format.is_lightgcn ? read_lightgcn : read_records,

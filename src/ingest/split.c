@@ -2,9 +2,10 @@
  *
  * A user's interactions are ordered by a key: the time, equal times by the order of the file; or a
  * random number that is a function of (seed, user id, item id). The last ones go to test, those
- * before to valid, the others to train. How many is RecBole's rule, by ratios or leave-one-out. A
- * split given by the files is taken over. The result does not depend on the number of ranks; a
- * random order does not depend on the order of lines either. */
+ * before to valid, the others to train. How many is RecBole's rule, by ratios or leave-one-out. TS
+ * cuts at two times, the same for all users. A split given by the files is taken over. The result
+ * does not depend on the number of ranks; a random order does not depend on the order of lines
+ * either. */
 #include "split.h"
 
 #include <stdlib.h>
@@ -82,6 +83,7 @@ typedef struct splitter {
     const cf_ingest_options *options;
     const ingest_interactions *inter;
     bool given;            /* the places have the parts */
+    uint64_t times[2];     /* of split: TS, as keys have them */
     uint64_t *user_hashes; /* of the ids of my users; NULL unless the order is random */
     uint64_t *item_hashes; /* of the ids of the listed items */
     split_entry *entries;  /* of one user, with room for the longest list */
@@ -148,6 +150,21 @@ static int64_t end_of_user(const ingest_interactions *inter, int64_t first)
     return end;
 }
 
+/* True if each interaction has its part, whatever the user's others are. */
+static bool is_fixed(const splitter *s)
+{
+    return s->given || s->options->by_dates;
+}
+
+/* The part of interaction e, if they are fixed: that of its file, or by the two times. */
+static int fixed_part(const splitter *s, int64_t e)
+{
+    if (s->given) return ingest_part_of_place(*ingest_place_of(s->inter, e));
+    return ingest_time_of(s->inter, e) < s->times[0]   ? INGEST_TRAIN
+           : ingest_time_of(s->inter, e) < s->times[1] ? INGEST_VALID
+                                                       : INGEST_TEST;
+}
+
 /* Allocate the lists of each part. `*most`: the most interactions of a user. */
 static cf_status allocate_parts(const splitter *s, int64_t n_users, cf_lists parts[3],
                                 int64_t *most)
@@ -166,9 +183,9 @@ static cf_status allocate_parts(const splitter *s, int64_t n_users, cf_lists par
         counts[INGEST_TEST] += test;
         counts[INGEST_TRAIN] += end - first - valid - test;
     }
-    if (s->given) memset(counts, 0, sizeof counts);
-    for (int64_t e = 0; s->given && e < s->inter->count; e++)
-        counts[ingest_part_of_place(*ingest_place_of(s->inter, e))]++;
+    if (is_fixed(s)) memset(counts, 0, sizeof counts);
+    for (int64_t e = 0; is_fixed(s) && e < s->inter->count; e++)
+        counts[fixed_part(s, e)]++;
     for (int k = 0; k < 3; k++) {
         parts[k].count = n_users;
         CF_TRY(CF_ALLOC(parts[k].start, n_users + 1));
@@ -186,10 +203,10 @@ static void split_user(const splitter *s, int64_t first, int64_t n, cf_lists par
     int64_t sizes[2];
 
     part_sizes(s->options, n, &sizes[0], &sizes[1]);
-    if (!s->given) fill_entries(s, first, n);
-    if (s->given)
+    if (!is_fixed(s)) fill_entries(s, first, n);
+    if (is_fixed(s))
         for (int64_t k = 0; k < n; k++)
-            s->part[k] = (uint8_t)ingest_part_of_place(*ingest_place_of(s->inter, first + k));
+            s->part[k] = (uint8_t)fixed_part(s, first + k);
     else if (s->options->by_ratio)
         split_by_ratio(s->entries, n, sizes, s->part);
     else
@@ -228,7 +245,9 @@ cf_status ingest_split(const cf_par *world, const cf_ingest_options *options, bo
     splitter s = {.options = options, .inter = inter, .given = given};
     cf_status status;
 
-    if (!given && !options->by_time) CF_TRY(create_hashes(world, inter, &s));
+    for (int k = 0; k < 2; k++)
+        s.times[k] = ingest_time_bits(options->split_times[k]);
+    if (!is_fixed(&s) && !options->by_time) CF_TRY(create_hashes(world, inter, &s));
     CF_TRY(cf_par_agree(world, split_users(&s, parts)));
 done:
     cf_free(&s.user_hashes);

@@ -125,6 +125,9 @@ static const char *const hard[] = {
     "seed=9000000000000000000",
     "split_ratios=[0.1, 0.7, 0.2]",
     "split_ratios=0.30000000000000004",
+    "split_times=[]",
+    "split_times=2022-03-01T12:34:56Z, 1e9",
+    "split_times=['', ~, \"a, b\\n\"]",
     "val_interval={a: 'x: y', \"b c\": \"\", 5: \"[3,inf)\"}",
     "order=time",
 };

@@ -5,7 +5,7 @@
     tests/data/make_golden.py --check tests/data/golden    compares instead, and fails if one differs by more than 1e-9
 
 The problems are given (drawn once at random) and never written: tiny/{train,llm,batch,traj_batches,sgl_view?_edges}.npy
-and metrics/{scores,train_mask,test_positives}.npy. The formulas are in the README beside them. Needs NumPy.
+and metrics/{scores,train_mask,test_positives}.npy, times/interactions.npy. The formulas are in the README beside them. Needs NumPy.
 """
 import argparse
 import json
@@ -25,6 +25,7 @@ BOOTSTRAP_USERS = 200
 CUTOFFS = (10, 20, 50)
 WHITEN_POWERS = (0.5, 1.0)  # 0 is pca
 UNI_CASES = ((48, 16), (100, 64), (384, 128), (512, 64), (512, 100), (512, 128), (768, 128), (1024, 128))
+SPLIT_TIMES = (15, 30)
 WORST_ALLOWED = 1e-9
 
 
@@ -484,6 +485,16 @@ def answers_bootstrap():
     return {"mean": mean, "low": low, "high": high, "p": p}
 
 
+def answers_times(folder):
+    """split: TS. Of each pair the first by time, then by line; its part is the number of times that are not after it."""
+    user, item, time = np.load(folder / "interactions.npy").T
+    order = np.argsort(time, kind="stable")
+    kept = order[np.unique(np.stack([user, item])[:, order], axis=1, return_index=True)[1]]
+    part = np.searchsorted(SPLIT_TIMES, time[kept], side="right")
+    table = np.stack([user[kept], part, item[kept]], axis=1)
+    return table[np.lexsort(table.T[::-1])].astype(np.int64)
+
+
 def answers(folder):
     """All files: {path under `folder`: array, or dictionary of scalars}."""
     out = {}
@@ -493,6 +504,7 @@ def answers(folder):
         out |= {f"{part}/{name}.npy": array for name, array in arrays.items()}
         out[f"{part}/scalars.json"] = scalars
     out["bootstrap/scalars.json"] = answers_bootstrap()
+    out["times/parts.npy"] = answers_times(folder / "times")
     return out | {f"uni/uni_{width}_{dim}.npy": uni_dims(width, dim) for width, dim in UNI_CASES}
 
 

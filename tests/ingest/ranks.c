@@ -4,6 +4,7 @@
 static const char *const settings[] = {
     "missing_embedding=zero",
     "missing_embedding=zero|order=time",
+    "missing_embedding=zero|split=TS|split_times=[15, 35]",
     "missing_embedding=zero|order=time|split=RS|val_interval={rating: \"[2,4]\"}",
     "missing_embedding=zero|split=RS|user_inter_num_interval=[5,inf)|"
     "item_inter_num_interval=[3,inf)",

@@ -7,6 +7,7 @@
 #define HEADER "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
 #define RATING "val_interval={rating: \"[0,9]\"}"
 #define GOOD HEADER "u\ta\t1\t1\nu\tb\t1\t2\nu\tc\t1\t3\n"
+#define TIMES HEADER "u\ta\t1\t-2.5\nv\tb\t1\t7\nw\tc\t1\t2022-03-01\nw\tc\t1\t2029-01-01\n"
 
 typedef struct refusal {
     const char *text, *settings;
@@ -120,6 +121,29 @@ static const refusal interactions[] = {
     {GOOD, "val_interval={rating: \"[2,1]\"}", CF_ERR_USAGE, "val_interval: \"[2,1]\" is not"},
     {GOOD, "item_inter_num_interval=5", CF_ERR_USAGE, "item_inter_num_interval: \"5\" is not an"},
     {GOOD, "split_ratios=[0.8, 0.2]", CF_ERR_USAGE, "split_ratios: expected three numbers"},
+    {GOOD, "split=TS", CF_ERR_USAGE,
+     "split_times: expected two times for split: TS, when valid and test begin, such as"},
+    {GOOD, "split=TS|split_times=5", CF_ERR_USAGE, "split_times: expected two times"},
+    {GOOD, "split=TS|split_times=[1, 2, 3]", CF_ERR_USAGE, "split_times: expected two times"},
+    {GOOD, "split_times=[1, 2]", CF_ERR_USAGE, "split_times: needs split: TS"},
+    {GOOD, "split=TS|split_times=[2, 1]", CF_ERR_USAGE,
+     "split_times: the first time, 2, must be before the second, 1"},
+    {GOOD, "split=TS|split_times=[2022-03-01, 1646092800]", CF_ERR_USAGE,
+     "split_times: the first time, 2022-03-01, must be before the second, 1646092800"},
+    {GOOD, "split=TS|split_times=[2022-02-29, 2022-04-01]", CF_ERR_USAGE,
+     "split_times: \"2022-02-29\" is neither a number nor a date of ISO 8601"},
+    {"user_id\titem_id\nu\ta\n", "split=TS|split_times=[1, 2]", CF_ERR_FORMAT,
+     "x.inter:1: no column \"timestamp\", required by split: TS; the columns are"},
+    {"0 1 2 3 4\n", "split=TS|split_times=[1, 2]", CF_ERR_FORMAT,
+     "x.inter:1: LightGCN lines have no times, required by split: TS"},
+    {TIMES, "split=TS|split_times=[-5, 2]", CF_ERR_FORMAT,
+     "x.inter: no interactions are left for train: their times are from -2.5 to 1646092800, and "
+     "split_times are -5 and 2"},
+    {TIMES, "split=TS|split_times=[10, 11]", CF_ERR_FORMAT,
+     "x.inter: no interactions are left for valid: their times are from -2.5 to 1646092800, and "},
+    {TIMES, "split=TS|split_times=[7, 2022-03-01T00:00:01]", CF_ERR_FORMAT,
+     "x.inter: no interactions are left for test: their times are from -2.5 to 1646092800, and "
+     "split_times are 7 and 1646092801"},
     {GOOD, "split_ratios=[0, 1, 1]", CF_ERR_USAGE, "split_ratios: expected three numbers"},
     {GOOD, "field_separator=abcdefghi", CF_ERR_USAGE,
      "field_separator: \"abcdefghi\" is not a separator, expected 1 to 8 characters"},

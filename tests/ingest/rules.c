@@ -81,6 +81,61 @@ static void ratios_by_time(void **state)
                         "u: d e f | c | a b\n");
 }
 
+/* The answer as dump() writes it. `parts`: rows of user, part, item, ascending; users from 0 on. */
+static void expected_parts(const double *parts, int64_t n, char *out)
+{
+    int64_t e = 0;
+
+    out[0] = 0;
+    for (int user = 0; e < n; user++) {
+        sprintf(out + strlen(out), "%d:", user);
+        for (int part = 0; part < 3; part++) {
+            if (part > 0) strcat(out, " |");
+            for (; e < n && parts[3 * e] == user && parts[3 * e + 1] == part; e++)
+                sprintf(out + strlen(out), " %.0f", parts[3 * e + 2]);
+        }
+        strcat(out, "\n");
+    }
+}
+
+/* One pair of times for all users, as numbers or as dates, whatever the order. */
+static void two_times_for_all_users(void **state)
+{
+    static const char *const settings[] = {
+        "split=TS|split_times=[15, 30]", "split=TS|split_times=1.5e1,30|order=time|seed=7",
+        "split=TS|split_times=[1970-01-01T00:00:15Z, 1970-01-01 01:00:30+01:00]",
+        "eval_args={split: {TS: [15, 30]}, group_by: user}"};
+    static char text[8192], want[4096];
+    int64_t shape[2], n[2];
+    double *rows = cf_test_npy(CF_TEST_DATA "/golden/times/interactions.npy", shape),
+           *parts = cf_test_npy(CF_TEST_DATA "/golden/times/parts.npy", n);
+
+    (void)state;
+    strcpy(text, "user_id\titem_id\ttimestamp\n");
+    for (int64_t e = 0; e < shape[0]; e++)
+        sprintf(text + strlen(text), "%.0f\t%.0f\t%.1f\n", rows[3 * e], rows[3 * e + 1],
+                rows[3 * e + 2]);
+    expected_parts(parts, n[0], want);
+    for (size_t k = 0; k < sizeof settings / sizeof *settings; k++)
+        assert_string_equal(dump_of(text, settings[k]), want);
+    free(rows);
+    free(parts);
+}
+
+static void the_file_says_which_times(void **state)
+{
+    cf_store *store = NULL;
+    char *split = NULL;
+
+    (void)state;
+    dump_of(by_time, "split=TS|split_times=[2, 1970-01-01T00:00:20]");
+    assert_int_equal(cf_store_open(&world, file_path("data.h5"), "dataset", &store), CF_OK);
+    assert_int_equal(cf_store_read_text(store, "split", &split), CF_OK);
+    assert_string_equal(split, "TS 2 1970-01-01T00:00:20");
+    cf_free(&split);
+    cf_store_close(&store);
+}
+
 /* The random split is a function of seed and ids: these lines are from the first run, for ever. */
 static void random_order_is_a_function_of_seed_and_ids(void **state)
 {
@@ -393,6 +448,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(equal_times_keep_the_order_of_the_file),
     cmocka_unit_test(ratios_round_as_recbole),
     cmocka_unit_test(ratios_by_time),
+    cmocka_unit_test(two_times_for_all_users),
+    cmocka_unit_test(the_file_says_which_times),
     cmocka_unit_test(random_order_is_a_function_of_seed_and_ids),
     cmocka_unit_test(repeats_keep_the_earliest),
     cmocka_unit_test(repeats_keep_the_latest),
