@@ -5,7 +5,8 @@
     tests/data/make_golden.py --check tests/data/golden    compares instead, and fails if one differs by more than 1e-9
 
 The problems are given (drawn once at random) and never written: tiny/{train,llm,batch,traj_batches,sgl_view?_edges}.npy
-and metrics/{scores,train_mask,test_positives}.npy, times/interactions.npy. The formulas are in the README beside them. Needs NumPy.
+and metrics/{scores,train_mask,test_positives}.npy, times/interactions.npy. The formulas are in the README beside
+them. Needs NumPy.
 """
 import argparse
 import json
@@ -486,7 +487,7 @@ def answers_bootstrap():
 
 
 def answers_times(folder):
-    """split: TS. Of each pair the first by time, then by line; its part is the number of times that are not after it."""
+    """split: TS. Of each pair the first by time, then by line; its part is how many of the times are not after it."""
     user, item, time = np.load(folder / "interactions.npy").T
     order = np.argsort(time, kind="stable")
     kept = order[np.unique(np.stack([user, item])[:, order], axis=1, return_index=True)[1]]
