@@ -64,22 +64,21 @@ cf_status eval_measure_begin(const eval_measure_plan *plan, eval_measure *out)
                           .positives = plan->split == CF_SPLIT_TEST ? &shard->test : &shard->valid,
                           .lengths = eval_empty_metrics(plan->options),
                           .n_threads = omp_get_max_threads(),
+                          .has_groups = has_groups,
                           .n_sums = has_groups ? 1 + CF_EVAL_GROUPS : 1};
     for (int t = 0; t < out->lengths.n_topk; t++)
         out->longest = cf_max(out->longest, out->lengths.topk[t]);
     CF_TRY(cf_par_agree(&plan->grid->world, create_arrays(out, keeps_values)));
-    if (has_groups) {
-        out->groups = &out->groups_room;
+    if (has_groups)
         CF_TRY(eval_create_groups(plan->grid, shard, out->positives, out->lengths.n_topk,
-                                  out->groups));
-    }
+                                  &out->groups));
 done:
     return status;
 }
 
 void eval_measure_destroy(eval_measure *m)
 {
-    eval_destroy_groups(&m->groups_room);
+    eval_destroy_groups(&m->groups);
     cf_arrays_destroy(m, measure_arrays, N_MEASURE_ARRAYS);
 }
 
@@ -112,13 +111,13 @@ static void add_user(const eval_measure *m, eval_sums *sums, int64_t n_positives
 static void add_to_groups(const eval_measure *m, eval_sums *sums, int64_t user,
                           const eval_list *list, const user_metrics *all)
 {
-    eval_count_items(m->groups, list->items, &m->lengths);
+    eval_count_items(&m->groups, list->items, &m->lengths);
     add_user(m, &sums[eval_user_group(length_of(&m->shard->train, user))], list->count, all);
     for (int g = 0; g < CF_EVAL_ITEM_GROUPS; g++) {
         eval_list part = *list;
         user_metrics metrics = {0};
 
-        part.count = eval_choose_positives(m->groups, list, g, &part.positives);
+        part.count = eval_choose_positives(&m->groups, list, g, &part.positives);
         if (part.count == 0) continue;
         measure_lengths(m, &part, &metrics);
         add_user(m, &sums[CF_EVAL_USER_GROUPS + g], part.count, &metrics);
@@ -140,7 +139,7 @@ void eval_measure_user(void *context, int64_t k, const int64_t *items, const flo
     (void)scores;
     measure_lengths(m, &list, &metrics);
     add_user(m, &sums[0], list.count, &metrics);
-    if (m->groups != NULL) add_to_groups(m, sums + 1, user, &list, &metrics);
+    if (m->has_groups) add_to_groups(m, sums + 1, user, &list, &metrics);
     for (int64_t v = 0; v < CF_N_METRICS * n_topk && m->values != NULL; v++)
         m->values[k * CF_N_METRICS * n_topk + v] = metrics.value[v % n_topk][v / n_topk];
 }
@@ -189,9 +188,9 @@ cf_status eval_measure_end(eval_measure *m, cf_eval_detail *detail, cf_metrics *
 {
     cf_status status = CF_OK;
 
-    if (m->groups != NULL)
-        CF_TRY(eval_measure_catalogue(m->groups, &m->grid->world, detail->catalogue));
-    for (int g = 0; g < CF_EVAL_GROUPS && m->groups != NULL; g++)
+    if (m->has_groups)
+        CF_TRY(eval_measure_catalogue(&m->groups, &m->grid->world, detail->catalogue));
+    for (int g = 0; g < CF_EVAL_GROUPS && m->has_groups; g++)
         find_means(m, 1 + g, &detail->group[g]);
     find_means(m, 0, out);
     out->n_cold = count_cold(m);

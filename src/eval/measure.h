@@ -23,8 +23,8 @@ typedef struct eval_measure {
     int64_t *users;            /* n_users: local numbers, ascending */
     double *discount, *ideal;  /* as of eval_list */
     double *values;            /* n_users x CF_N_METRICS x n_topk; NULL: not kept */
-    eval_groups *groups;       /* NULL: not asked for */
-    eval_groups groups_room;   /* to which `groups` points */
+    bool has_groups;           /* they are asked for */
+    eval_groups groups;        /* empty without */
     int n_threads, n_sums;     /* n_sums: 1, or 1 + CF_EVAL_GROUPS */
     eval_sums *sums;           /* n_threads x n_sums: all users, then each of cf_eval_groups */
 } eval_measure;
