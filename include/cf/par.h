@@ -47,6 +47,9 @@ cf_status cf_par_agree(const cf_par *par, cf_status status);
  * came upon it. */
 cf_status cf_par_agree_on_input(const cf_par *par, cf_status status);
 
+/** True on every rank if `mine` is true on any. Collective. */
+bool cf_par_any(const cf_par *par, bool mine);
+
 /** An MPI count from a 64-bit number; a number that does not fit an int is a bug of the caller.
  * Local. */
 int cf_par_count(int64_t count);

@@ -119,12 +119,13 @@ static bool is_cold(const cf_eval_scorer *scorer, int64_t user)
 static cf_status gather_counts(ranking *r)
 {
     const cf_grid *grid = r->scorer->items->grid;
-    int any = 0;
+    bool any = false;
 
     for (int64_t k = 0; k < r->request->count && !any; k++)
         any = is_cold(r->scorer, r->request->users[k]);
-    MPI_Allreduce(MPI_IN_PLACE, &any, 1, MPI_INT, MPI_MAX, grid->world.comm);
-    return any ? eval_gather_item_counts(grid, r->scorer->shard, &r->item_counts) : CF_OK;
+    return cf_par_any(&grid->world, any)
+               ? eval_gather_item_counts(grid, r->scorer->shard, &r->item_counts)
+               : CF_OK;
 }
 
 /*

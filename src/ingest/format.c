@@ -100,25 +100,17 @@ done:
     return status;
 }
 
-static bool any_rank(const cf_par *world, bool mine)
-{
-    int any = mine;
-
-    MPI_Allreduce(MPI_IN_PLACE, &any, 1, MPI_INT, MPI_MAX, world->comm);
-    return any != 0;
-}
-
 /* Whether a user is on two lines of the file. */
 static cf_status find_repeat_on_all(const cf_par *world, line_users *users, bool *out)
 {
     cf_status status = users->repeated ? CF_OK : find_repeat(users);
 
     CF_TRY(cf_par_agree(world, status));
-    if (!any_rank(world, users->repeated)) {
+    if (!cf_par_any(world, users->repeated)) {
         CF_TRY(exchange_users(world, users));
         CF_TRY(cf_par_agree(world, find_repeat(users)));
     }
-    *out = any_rank(world, users->repeated);
+    *out = cf_par_any(world, users->repeated);
 done:
     return status;
 }
@@ -248,8 +240,8 @@ static cf_status tell_by_lines(const cf_par *world, const ingest_file *file, int
     cf_status status;
 
     CF_TRY(cf_par_agree_on_input(world, scan_lines(file, &range, &scan)));
-    varies = any_rank(world, scan.varies);
-    has_other = any_rank(world, scan.has_other);
+    varies = cf_par_any(world, scan.varies);
+    has_other = cf_par_any(world, scan.has_other);
     if (!varies && !has_other) CF_TRY(find_repeat_on_all(world, &scan.users, &repeated));
     CF_REQUIRE(
         varies || n_words <= MAX_COLUMNS || !(has_other || repeated), CF_ERR_FORMAT,

@@ -75,6 +75,14 @@ cf_status cf_par_agree_on_input(const cf_par *par, cf_status status)
     return agree(par, status, false);
 }
 
+bool cf_par_any(const cf_par *par, bool mine)
+{
+    int any = mine;
+
+    MPI_Allreduce(MPI_IN_PLACE, &any, 1, MPI_INT, MPI_MAX, par->comm);
+    return any != 0;
+}
+
 int cf_par_count(int64_t count)
 {
     CF_ASSERT(count >= 0 && count <= INT_MAX);

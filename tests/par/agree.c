@@ -38,6 +38,14 @@ static void the_lowest_failing_rank_speaks(void **state)
     assert_string_equal(cf_error_message(), "rank 1: one");
 }
 
+static void any_rank_makes_it_true_on_all(void **state)
+{
+    (void)state;
+    assert_false(cf_par_any(&world, false));
+    for (int one = 0; one < world.size; one++)
+        assert_true(cf_par_any(&world, world.rank == one));
+}
+
 static void a_part_of_the_ranks_agrees_alone_and_names_the_world_rank(void **state)
 {
     cf_par part = {0};
@@ -134,6 +142,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(all_well_costs_nothing),
     cmocka_unit_test(one_failing_rank_stops_all),
     cmocka_unit_test(the_lowest_failing_rank_speaks),
+    cmocka_unit_test(any_rank_makes_it_true_on_all),
     cmocka_unit_test(a_part_of_the_ranks_agrees_alone_and_names_the_world_rank),
     cmocka_unit_test(what_is_wrong_with_the_input_has_no_prefix),
     cmocka_unit_test(what_all_ranks_say_has_no_prefix),
