@@ -131,11 +131,11 @@ static int64_t gather_round(const job *r, const round_buffers *b, int64_t count)
     int64_t all = 0;
 
     MPI_Gather(&n_users, 1, MPI_INT, b->counts, 1, MPI_INT, 0, world->comm);
-    for (int rank = 0; rank < world->size && world->rank == 0; rank++) {
-        b->starts[rank] = cf_par_count(all);
-        b->item_starts[rank] = cf_par_count(all * r->k);
-        b->item_counts[rank] = cf_par_count(b->counts[rank] * r->k);
-        all += b->counts[rank];
+    if (world->rank == 0) {
+        for (int rank = 0; rank < world->size; rank++)
+            b->item_counts[rank] = cf_par_count(b->counts[rank] * r->k);
+        all = cf_par_displacements(b->counts, b->starts, world->size);
+        cf_par_displacements(b->item_counts, b->item_starts, world->size);
     }
     MPI_Gatherv(b->position, n_users, MPI_INT64_T, b->all_positions, b->counts, b->starts,
                 MPI_INT64_T, 0, world->comm);
