@@ -1,12 +1,11 @@
 /* Metrics of groups, of the catalogue, of each user, and of lists that are given: golden numbers;
  * problems that have the group's positives alone; the same bits on all grids; lack of memory. */
-#include "problem.h"
+#include "golden.h"
 
 #include <math.h>
 #include <omp.h>
 #include <string.h>
 
-#define GOLDEN CF_TEST_DATA "/golden/metrics/"
 enum { N_TOPK = 3, WIDTH = CF_N_METRICS * N_TOPK };
 static const cf_eval_options options = {
     .n_topk = N_TOPK, .topk = {10, 20, 50}, .mask_history = true, .memory = 64 << 20};
@@ -25,21 +24,6 @@ static measured measure(const problem *p)
 }
 
 /* ---- Golden numbers ---- */
-
-static double *golden_scores, *golden_train, *golden_test;
-enum { GOLDEN_USERS = 50, GOLDEN_ITEMS = 200 };
-
-static float golden_value(bool is_item, int64_t row, int64_t k)
-{
-    return is_item ? (float)(row == k) : (float)golden_scores[row * GOLDEN_ITEMS + k];
-}
-
-static int golden_parts(int64_t user, int64_t item)
-{
-    int64_t at = user * GOLDEN_ITEMS + item;
-
-    return (golden_train[at] != 0 ? IN_TRAIN : 0) | (golden_test[at] != 0 ? IN_TEST : 0);
-}
 
 /* The value that "users/4-7/recall@10" or "catalogue/giniindex@20" names. */
 static double value_of(const cf_eval_detail *detail, const char *key)
@@ -107,12 +91,8 @@ static void check_golden_users(const cf_eval_detail *detail)
 static void agrees_with_golden_numbers(void **state)
 {
     (void)state;
-    int64_t dims[2];
-    shape of = {GOLDEN_USERS, GOLDEN_ITEMS, GOLDEN_ITEMS, golden_value, golden_parts, false};
+    const shape of = load_golden();
 
-    golden_scores = cf_test_npy(GOLDEN "scores.npy", dims);
-    golden_train = cf_test_npy(GOLDEN "train_mask.npy", dims);
-    golden_test = cf_test_npy(GOLDEN "test_positives.npy", dims);
     for (int rows = next_grid(0); rows > 0; rows = next_grid(rows)) {
         problem p;
 
@@ -123,9 +103,7 @@ static void agrees_with_golden_numbers(void **state)
         cf_eval_destroy_detail(&got.detail);
         destroy_problem(&p);
     }
-    free(golden_scores);
-    free(golden_train);
-    free(golden_test);
+    free_golden();
 }
 
 /* ---- A group is a problem of its own ---- */

@@ -1,11 +1,10 @@
 /* Metrics: golden numbers, a plain loop, the same bits on all grids, errors, names. */
-#include "problem.h"
+#include "golden.h"
 
 #include <math.h>
 #include <omp.h>
 #include <string.h>
 
-#define GOLDEN CF_TEST_DATA "/golden/metrics/"
 enum { N_TOPK = 3 };
 static const int64_t topk[N_TOPK] = {10, 20, 50};
 static const shape whole_shape = {300, 1200, 56, whole, some_parts, false};
@@ -28,22 +27,6 @@ static cf_metrics evaluate(const problem *p, cf_split split, bool mask)
 }
 
 /* ---- Golden numbers ---- */
-
-static double *golden_scores, *golden_train, *golden_test;
-enum { GOLDEN_USERS = 50, GOLDEN_ITEMS = 200 };
-
-/* Users are rows of scores, items unit vectors: the dot products are the scores, exactly. */
-static float golden_value(bool is_item, int64_t row, int64_t k)
-{
-    return is_item ? (float)(row == k) : (float)golden_scores[row * GOLDEN_ITEMS + k];
-}
-
-static int golden_parts(int64_t user, int64_t item)
-{
-    int64_t at = user * GOLDEN_ITEMS + item;
-
-    return (golden_train[at] != 0 ? IN_TRAIN : 0) | (golden_test[at] != 0 ? IN_TEST : 0);
-}
 
 static double golden_mean(const char *metric, int t)
 {
@@ -81,12 +64,8 @@ static void check_golden_items(const problem *p)
 static void agrees_with_golden_numbers(void **state)
 {
     (void)state;
-    int64_t dims[2];
-    shape of = {GOLDEN_USERS, GOLDEN_ITEMS, GOLDEN_ITEMS, golden_value, golden_parts, false};
+    const shape of = load_golden();
 
-    golden_scores = cf_test_npy(GOLDEN "scores.npy", dims);
-    golden_train = cf_test_npy(GOLDEN "train_mask.npy", dims);
-    golden_test = cf_test_npy(GOLDEN "test_positives.npy", dims);
     for (int rows = next_grid(0); rows > 0; rows = next_grid(rows)) {
         problem p;
 
@@ -99,9 +78,7 @@ static void agrees_with_golden_numbers(void **state)
         check_golden_items(&p);
         destroy_problem(&p);
     }
-    free(golden_scores);
-    free(golden_train);
-    free(golden_test);
+    free_golden();
 }
 
 /* ---- A plain loop ---- */
