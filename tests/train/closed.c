@@ -160,28 +160,15 @@ static void a_finished_run_has_nothing_left_to_solve(void **state)
 /* A checkpoint is used on other ranks and grids than it was made on: the same metrics. */
 static void a_checkpoint_is_evaluated_on_one_rank_as_on_all(void **state)
 {
-    static const char *const no_sets[] = {NULL};
-    char checkpoint[1100], data[1024];
     cf_train_result result;
-    cf_trained *trained = NULL;
-    cf_eval_options options;
-    cf_metrics metrics;
+    cf_trained *trained;
 
     (void)state;
     write_dataset(cf_test_scratch("data.h5"), true);
     clear_folder("run");
     assert_ok(run_train(&world, 1, &closed[1], &result));
-    snprintf(checkpoint, sizeof checkpoint, "%s/best.h5", cf_test_scratch("run"));
-    scratch_path("data.h5", data);
-    MPI_Barrier(world.comm);
-    assert_ok(
-        cf_train_load(&cf_test_self, &(cf_train_source){checkpoint, data, no_sets, 0}, &trained));
-    assert_ok(cf_eval_read_options(trained->config, &options));
-    assert_true(options.mask_history);
-    assert_ok(cf_eval_run(&trained->scorer, CF_SPLIT_TEST, &options, &metrics));
-    for (int m = 0; m < CF_N_METRICS; m++)
-        for (int t = 0; t < metrics.n_topk; t++)
-            assert_true(metrics.mean[m][t] == result.test.mean[m][t]);
+    trained = load_alone();
+    check_same_test(trained, &result);
     cf_train_unload(&trained);
 }
 

@@ -114,31 +114,19 @@ static void pop_is_counted_saved_and_not_counted_again(void **state)
 /* One rank loads what all made: the same metrics, from tables that are raw and final at once. */
 static void pop_is_loaded_with_both_tables(void **state)
 {
-    static const char *const no_sets[] = {NULL};
-    char checkpoint[1100], data[1024];
     cf_train_result result;
-    cf_trained *trained = NULL;
-    cf_eval_options options;
-    cf_metrics metrics;
+    cf_trained *trained;
 
     (void)state;
     clear_folder("run");
     assert_ok(run_train(&world, 1, &pop, &result));
-    snprintf(checkpoint, sizeof checkpoint, "%s/best.h5", cf_test_scratch("run"));
-    scratch_path("data.h5", data);
-    MPI_Barrier(world.comm);
-    assert_ok(
-        cf_train_load(&cf_test_self, &(cf_train_source){checkpoint, data, no_sets, 0}, &trained));
+    trained = load_alone();
     assert_false(trained->file->closed);
     for (int side = 0; side < 2; side++) {
         assert_ptr_equal(trained->raw[side], trained->final[side]);
         assert_int_equal(trained->final[side]->dim, 1);
     }
-    assert_ok(cf_eval_read_options(trained->config, &options));
-    assert_ok(cf_eval_run(&trained->scorer, CF_SPLIT_TEST, &options, &metrics));
-    for (int m = 0; m < CF_N_METRICS; m++)
-        for (int t = 0; t < metrics.n_topk; t++)
-            assert_true(metrics.mean[m][t] == result.test.mean[m][t]);
+    check_same_test(trained, &result);
     cf_train_unload(&trained);
 }
 

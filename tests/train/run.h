@@ -290,3 +290,32 @@ static inline void drop_outcome(outcome *o)
     drop_saved(&o->latest);
     drop_saved(&o->best);
 }
+
+/* One rank alone loads what all made in "run", from "data.h5". Collective. */
+static inline cf_trained *load_alone(void)
+{
+    static const char *const no_sets[] = {NULL};
+    char checkpoint[1100], data[1024];
+    cf_trained *trained = NULL;
+
+    snprintf(checkpoint, sizeof checkpoint, "%s/best.h5", cf_test_scratch("run"));
+    scratch_path("data.h5", data);
+    MPI_Barrier(world.comm);
+    assert_ok(
+        cf_train_load(&cf_test_self, &(cf_train_source){checkpoint, data, no_sets, 0}, &trained));
+    return trained;
+}
+
+/* Its test metrics are those of the run, to the bit. */
+static inline void check_same_test(const cf_trained *trained, const cf_train_result *result)
+{
+    cf_eval_options options;
+    cf_metrics metrics;
+
+    assert_ok(cf_eval_read_options(trained->config, &options));
+    assert_true(options.mask_history);
+    assert_ok(cf_eval_run(&trained->scorer, CF_SPLIT_TEST, &options, &metrics));
+    for (int m = 0; m < CF_N_METRICS; m++)
+        for (int t = 0; t < metrics.n_topk; t++)
+            assert_true(metrics.mean[m][t] == result->test.mean[m][t]);
+}
