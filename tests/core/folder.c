@@ -109,7 +109,8 @@ static void a_folder_that_cannot_be_made_is_named(void **state)
     assert_refused(cf_folder_make(file, &folders), CF_ERR_IO, "file: is not a folder");
     assert_refused(cf_folder_make(in_base(2, "file/a/b"), &folders), CF_ERR_IO,
                    "file/a: cannot make the folder: Not a directory");
-    assert_refused(cf_folder_make(link, &folders), CF_ERR_IO, "link: cannot make the folder: No such file");
+    assert_refused(cf_folder_make(link, &folders), CF_ERR_IO,
+                   "link: cannot make the folder: No such file");
     assert_refused(cf_folder_make("/proc/nowhere/a", &folders), CF_ERR_IO,
                    "/proc/nowhere: cannot make the folder: No such file or directory");
     assert_refused(cf_folder_make("", &folders), CF_ERR_IO, "cannot make the folder");
