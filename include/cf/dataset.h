@@ -9,6 +9,10 @@
 #include "cf/par.h"
 #include "cf/store.h"
 
+/** What marks a cold item, one without train interactions that the dataset keeps for the question
+ * how new items fare: the parts in which it is a candidate. No mark: a warm item. */
+typedef enum cf_cold_mark { CF_COLD_VALID = 1, CF_COLD_TEST = 2 } cf_cold_mark;
+
 /** An open dataset file: its counts, not its data. */
 typedef struct cf_dataset {
     const cf_par *world; /* borrowed */
@@ -17,6 +21,8 @@ typedef struct cf_dataset {
     int64_t n_train, n_valid, n_test; /* interactions of each split */
     int64_t embedding_dim;            /* D, numbers of a vector; 0: the file has no vectors */
     int64_t n_missing;                /* items without a vector; their rows are zero */
+    int64_t n_cold;                   /* items that are marked as cold */
+    uint8_t *cold;   /* n_items, of all items: cf_cold_mark; NULL: none is marked */
     uint64_t digest; /* cf_store_digest(): checkpoints keep it, and are refused elsewhere */
 } cf_dataset;
 
@@ -38,6 +44,7 @@ typedef struct cf_shard {
     cf_lists train;            /* my users: items */
     cf_lists train_by_item;    /* my items: users */
     cf_lists valid, test;      /* my users: items */
+    uint8_t *cold; /* of all items, not mine alone: cf_cold_mark; NULL: none is marked */
 } cf_shard;
 
 /** The work of a row itself (optimizer, buffers), in interactions: for the balance of blocks. */
@@ -66,6 +73,7 @@ typedef struct cf_dataset_content {
     cf_strings user_ids, item_ids; /* of my part; distinct over all ranks, none empty */
     cf_strings titles;             /* of my items; count 0 on all ranks: no titles */
     cf_lists train, valid, test;   /* by my users: items, ascending and distinct within a user */
+    const uint8_t *cold;           /* of my items: cf_cold_mark; NULL: none of them is marked */
     int64_t n_missing;             /* my items without a vector */
     int64_t embedding_dim;         /* D; 0: no vectors */
     cf_type embedding_type;        /* CF_F16 or CF_F32 */

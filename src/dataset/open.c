@@ -1,5 +1,6 @@
 /* Opening a dataset file: its counts are read, and its arrays must have the shapes that follow from
- * them, so that no later read can leave an array. Nothing else is read but the checksums. */
+ * them, so that no later read can leave an array. Nothing else is read but the checksums and the
+ * marks of cold items. */
 #include "internal.h"
 
 #include <inttypes.h>
@@ -94,6 +95,28 @@ done:
     return status;
 }
 
+/* The marks of cold items, a byte an item, on every rank. A file without them has none. */
+static cf_status read_marks(cf_dataset *dataset)
+{
+    cf_store *store = dataset->store;
+    int64_t count = 0;
+    bool has = false;
+    cf_status status;
+
+    CF_TRY(cf_store_has(store, "/items/cold", &has));
+    if (!has) return CF_OK;
+    CF_TRY(expect_shape(store, "/items/cold", CF_U8, dataset->n_items));
+    CF_TRY(cf_store_read_whole(store, "/items/cold", CF_U8, &count, &dataset->cold));
+    for (int64_t i = 0; i < count; i++) {
+        CF_REQUIRE(dataset->cold[i] <= (CF_COLD_VALID | CF_COLD_TEST), CF_ERR_FORMAT,
+                   "%s: /items/cold is damaged: %d, expected 0 to %d", cf_store_path(store),
+                   dataset->cold[i], CF_COLD_VALID | CF_COLD_TEST);
+        dataset->n_cold += dataset->cold[i] != 0;
+    }
+done:
+    return status;
+}
+
 /* The digest is computed from the checksums alone, so opening stays cheap. */
 cf_status cf_dataset_open(const cf_par *world, const char *path, cf_dataset **out)
 {
@@ -105,6 +128,7 @@ cf_status cf_dataset_open(const cf_par *world, const char *path, cf_dataset **ou
     CF_TRY(cf_store_open(world, path, "dataset", &dataset->store));
     CF_TRY(read_counts(dataset));
     CF_TRY(check_arrays(dataset));
+    CF_TRY(read_marks(dataset));
     CF_TRY(cf_store_digest(dataset->store, &dataset->digest));
     *out = dataset;
     dataset = NULL;
@@ -117,6 +141,7 @@ void cf_dataset_close(cf_dataset **dataset)
 {
     if (*dataset == NULL) return;
     cf_store_close(&(*dataset)->store);
+    cf_free(&(*dataset)->cold);
     cf_free(dataset);
 }
 

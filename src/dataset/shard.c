@@ -190,6 +190,24 @@ done:
     return status;
 }
 
+/* The dataset's marks. A cold item of my block must have no train interaction. Local. */
+static cf_status copy_marks(const cf_dataset *dataset, cf_shard *shard)
+{
+    const int64_t *start = shard->train_by_item.start;
+    cf_status status;
+
+    if (dataset->cold == NULL) return CF_OK;
+    CF_TRY(CF_ALLOC(shard->cold, dataset->n_items));
+    memcpy(shard->cold, dataset->cold, (size_t)dataset->n_items);
+    for (int64_t i = 0; i < shard->n_items; i++)
+        CF_REQUIRE(
+            start[i + 1] == start[i] || shard->cold[shard->first_item + i] == 0, CF_ERR_FORMAT,
+            "%s: /items/cold is damaged: it marks item %" PRId64 ", which has train interactions",
+            cf_dataset_path(dataset), shard->first_item + i);
+done:
+    return status;
+}
+
 /* Pointers are read twice, for the boundaries and for the lists, and verified each time. A handle
  * of its own leaves no half-read array behind in the dataset's. */
 static cf_status fill_shard(const cf_dataset *dataset, const cf_grid *grid, cf_shard *shard)
@@ -205,6 +223,7 @@ static cf_status fill_shard(const cf_dataset *dataset, const cf_grid *grid, cf_s
     shard->first_item = shard->items.start[grid->my_row];
     shard->n_items = shard->items.start[grid->my_row + 1] - shard->first_item;
     CF_TRY(read_all_lists(&in, shard));
+    CF_TRY(cf_par_agree(dataset->world, copy_marks(dataset, shard)));
 done:
     cf_store_close(&in.store);
     return status;
@@ -243,5 +262,6 @@ void cf_dataset_destroy_shard(cf_shard **shard)
     destroy_lists(&(*shard)->train_by_item);
     destroy_lists(&(*shard)->valid);
     destroy_lists(&(*shard)->test);
+    cf_free(&(*shard)->cold);
     cf_free(shard);
 }

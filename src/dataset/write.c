@@ -79,6 +79,25 @@ static cf_status write_lists(const writer *out, const char *starts, const char *
     return write_array(out, index, CF_I64, dataset_list_size(lists), lists->index);
 }
 
+/* The marks of cold items, unless no rank has one. Collective. */
+static cf_status write_marks(const writer *out)
+{
+    const int64_t count = out->content->item_ids.count;
+    uint8_t *marks = NULL;
+    bool any = false;
+    cf_status status;
+
+    for (int64_t k = 0; k < count && out->content->cold != NULL && !any; k++)
+        any = out->content->cold[k] != 0;
+    if (!cf_par_any(out->world, any)) return CF_OK;
+    CF_TRY(cf_par_agree(out->world, CF_ALLOC(marks, count)));
+    if (out->content->cold != NULL) memcpy(marks, out->content->cold, (size_t)count);
+    CF_TRY(write_array(out, "/items/cold", CF_U8, count, marks));
+done:
+    cf_free(&marks);
+    return status;
+}
+
 /* All arrays but the vectors. Titles are left out where no rank has any. Collective. */
 static cf_status write_arrays(writer *out)
 {
@@ -96,6 +115,7 @@ static cf_status write_arrays(writer *out)
     CF_TRY(write_lists(out, "/train/item_ptr", "/train/user", &out->by_item));
     CF_TRY(write_lists(out, "/valid/user_ptr", "/valid/item", &from->valid));
     CF_TRY(write_lists(out, "/test/user_ptr", "/test/item", &from->test));
+    CF_TRY(write_marks(out));
 done:
     return status;
 }

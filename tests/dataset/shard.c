@@ -1,6 +1,8 @@
 /* Shards of any grid hold what the whole file holds, in blocks of about equal work. */
 #include "fixture.h"
 
+#include <string.h>
+
 static void check_lists(const cf_lists *got, int part, bool by_item, int64_t first, int64_t count)
 {
     cf_lists want = make_lists(part, by_item, first, count);
@@ -106,6 +108,48 @@ static void few_users_are_refused_or_leave_a_block_empty(void **state)
     assert_null(shard);
     cf_par_destroy_grid(&grid);
     cf_dataset_close(&dataset);
+}
+
+/* Marks are on every rank as they were written, and a file without them has none. One of an item
+ * with train interactions, or of a part that there is not, is refused. */
+static void marks_of_cold_items_come_back(void **state)
+{
+    const uint8_t marks[][5] = {{0, 0, 0, 0, 0}, {0, 0, 0, 3, 1}, {0, 0, 2, 0, 0}, {0, 0, 0, 4, 0}};
+    int64_t train_start[] = {0, 3, 3, 3, 3}, none[] = {0, 0, 0, 0, 0}, items[] = {0, 1, 2};
+    int64_t id_start[] = {0, 2, 4, 6, 8, 10};
+    char ids[] = "a\0b\0c\0d\0e";
+
+    (void)state;
+    for (int k = 0; k < 4; k++) {
+        const char *path = cf_test_scratch("marks.h5");
+        const cf_dataset_content content = {.user_ids = {4, id_start, ids},
+                                            .item_ids = {5, id_start, ids},
+                                            .train = {4, train_start, items},
+                                            .valid = {4, none, items},
+                                            .test = {4, none, items},
+                                            .cold = marks[k],
+                                            .source = "",
+                                            .filters = "",
+                                            .split = "",
+                                            .embedding_model = ""};
+        cf_dataset *dataset = NULL;
+        cf_grid *grid = NULL;
+        cf_shard *shard = NULL;
+
+        assert_int_equal(cf_dataset_write(&world, path, world.rank == 0 ? &content : NULL), CF_OK);
+        assert_int_equal(cf_dataset_open(&world, path, &dataset), k < 3 ? CF_OK : CF_ERR_FORMAT);
+        if (k == 3) break;
+        assert_int_equal(dataset->n_cold, 2 * (k == 1) + (k == 2));
+        assert_int_equal(cf_par_create_grid(&world, world.size, 1, &grid), CF_OK);
+        assert_int_equal(cf_dataset_load_shard(dataset, grid, &shard),
+                         k < 2 ? CF_OK : CF_ERR_FORMAT);
+        if (k == 0) assert_null(shard->cold);
+        if (k == 1) assert_memory_equal(shard->cold, marks[k], sizeof marks[k]);
+        cf_dataset_destroy_shard(&shard);
+        cf_par_destroy_grid(&grid);
+        cf_dataset_close(&dataset);
+    }
+    assert_non_null(strstr(cf_error_message(), "/items/cold is damaged: 4, expected 0 to 3"));
 }
 
 /* Make the first list of two or more wrong. */
@@ -283,6 +327,7 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_grid_gives_the_same_content),
     cmocka_unit_test(few_users_are_refused_or_leave_a_block_empty),
+    cmocka_unit_test(marks_of_cold_items_come_back),
     cmocka_unit_test(wrong_lists_are_refused),
     cmocka_unit_test(a_flipped_byte_is_noticed),
     cmocka_unit_test(a_flipped_byte_of_a_name_is_noticed),
