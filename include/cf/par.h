@@ -74,6 +74,14 @@ cf_status cf_par_exchange(const cf_par *par, size_t size, const int64_t *counts,
  * that over all ranks. Collective. */
 void cf_par_exscan(const cf_par *par, int64_t count, int64_t *before, int64_t *total);
 
+/**
+ * Mark the `n` elements of smallest keys, ties to the first of them; those of rank 0 come first.
+ * `keys`: the `count` elements of this rank; all ranks together have at least n. `marks`: count
+ * flags. Needs no room. Collective.
+ */
+void cf_par_mark_first(const cf_par *par, const uint64_t *keys, int64_t count, int64_t n,
+                       uint8_t *marks);
+
 /** Sum `count` exact sums over the ranks, in place: the same bits for any number of ranks.
  * Collective. */
 void cf_par_sum_exact(const cf_par *par, cf_exact *sums, int64_t count);
