@@ -36,7 +36,7 @@ typedef struct cf_run_progress {
 typedef struct cf_ckpt {
     cf_table *table[2];            /* raw user and item tables; of a closed form NULL and its
                                       item-item matrix */
-    cf_optim *optim;               /* its moments and steps are saved; NULL: none */
+    cf_optim *optim;               /* its steps, moments and start are saved; NULL: none */
     const cf_selection *selection; /* how the item table was started; NULL: at random */
     cf_run_progress progress;
     const char *settings;    /* YAML text of all settings */
@@ -74,9 +74,9 @@ void cf_ckpt_close(cf_ckpt_file **file);
 cf_status cf_ckpt_check_dataset(const cf_ckpt_file *file, const char *dataset_path, uint64_t digest,
                                 const int64_t counts[2]);
 
-/** Read the tables, and moments and steps unless `optim` is NULL, into tables of any grid and
- * verify their checksums. table[CF_USERS] is NULL if and only if the file is `closed`. Collective.
- * Errors: FORMAT (damaged; another shape; no optimizer state, or another number of moments, found
+/** Read the tables, and what `optim` keeps unless it is NULL, into tables of any grid and verify
+ * their checksums. table[CF_USERS] is NULL if and only if the file is `closed`. Collective.
+ * Errors: FORMAT (damaged; another shape; no optimizer state, or other moments or starts, found
  * before any table is touched), IO, MEMORY, NUMERIC. After another error the contents of the tables
  * are undefined. */
 cf_status cf_ckpt_read(cf_ckpt_file *file, cf_table *const table[2], cf_optim *optim);

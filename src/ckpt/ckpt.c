@@ -7,6 +7,7 @@
  *     /user_embedding        n_users x dim, float32
  *     /item_embedding        n_items x dim
  *     /optimizer/..._moment1 the moments of Adam, each as its table
+ *     /start/user_embedding  with start_decay: the tables before the first step
  *     /item_similarity       n_items x n_items: of a closed form, in place of all tables
  *
  * The file does not depend on the grid: a reader takes the rows and columns of its own grid.
@@ -18,8 +19,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Moments of a table: Adam has two. Digits of a digest of 64 bits in hexadecimal. */
-enum { MAX_MOMENTS = 2, DIGEST_DIGITS = 16 };
+/* Digits of a digest of 64 bits in hexadecimal. */
+enum { DIGEST_DIGITS = 16 };
 
 static const char file_kind[] = "checkpoint";
 /* Paths of the arrays, and the names of their dimensions, which the file keeps for other readers.
@@ -27,9 +28,9 @@ static const char file_kind[] = "checkpoint";
 static const char *const table_name[2] = {"/" CF_CKPT_USER_TABLE, "/" CF_CKPT_ITEM_TABLE};
 static const char *const table_dims[2] = {"users, embedding_size", "items, embedding_size"};
 static const char similarity_name[] = "/item_similarity", similarity_dims[] = "items, items";
-static const char *const moment_name[2][MAX_MOMENTS] = {
-    {"/optimizer/user_moment1", "/optimizer/user_moment2"},
-    {"/optimizer/item_moment1", "/optimizer/item_moment2"},
+static const char *const kept_name[2][CF_N_KEPT] = {
+    {"/optimizer/user_moment1", "/optimizer/user_moment2", "/start/" CF_CKPT_USER_TABLE},
+    {"/optimizer/item_moment1", "/optimizer/item_moment2", "/start/" CF_CKPT_ITEM_TABLE},
 };
 
 static const char most_bad_name[] = "most_stale";
@@ -91,18 +92,19 @@ done:
     return status;
 }
 
-/* Steps and moments of the optimizer; SGD has no moments. Collective. */
+/* Steps of the optimizer, and the tables that it keeps. Collective. */
 static cf_status write_optim(cf_store *store, const cf_optim *optim)
 {
-    const int n_moments = cf_optim_n_moments(optim);
     cf_status status;
 
-    CF_ASSERT(n_moments <= MAX_MOMENTS);
     CF_TRY(cf_store_write_int(store, "optimizer_steps", cf_optim_steps(optim)));
     for (int side = 0; side < 2; side++)
-        for (int k = 0; k < n_moments; k++)
-            CF_TRY(cf_table_write(cf_optim_moment(optim, (cf_side)side, k), store,
-                                  moment_name[side][k], table_dims[side]));
+        for (int k = 0; k < CF_N_KEPT; k++) {
+            const cf_table *table = cf_optim_table(optim, (cf_side)side, (cf_kept)k);
+
+            if (table != NULL)
+                CF_TRY(cf_table_write(table, store, kept_name[side][k], table_dims[side]));
+        }
 done:
     return status;
 }
@@ -336,36 +338,38 @@ cf_status cf_ckpt_check_dataset(const cf_ckpt_file *file, const char *dataset_pa
 
 /* ---- Reading tables ---- */
 
-/* Check that the file has as many moments as `optim`, before any table is overwritten, and read the
- * steps. Collective. */
+/* Check that the file has what `optim` keeps, and no more, before any table is overwritten, and
+ * read the steps. Collective. */
 static cf_status check_optim(cf_store *store, const cf_optim *optim, int64_t *steps)
 {
-    const int needed = cf_optim_n_moments(optim);
-    int found = 0;
-    bool has_steps = false;
+    bool has = false;
     cf_status status;
 
-    CF_TRY(cf_store_has_attribute(store, "optimizer_steps", &has_steps));
+    CF_TRY(cf_store_has_attribute(store, "optimizer_steps", &has));
     /* A missing attribute is a file of the best epoch, which is saved without an optimizer. */
-    CF_REQUIRE(has_steps, CF_ERR_FORMAT,
+    CF_REQUIRE(has, CF_ERR_FORMAT,
                "%s: has no optimizer state, so that training cannot go on from it",
                cf_store_path(store));
     CF_TRY(cf_store_read_int(store, "optimizer_steps", steps));
     CF_REQUIRE(*steps >= 0, CF_ERR_FORMAT, "%s: optimizer_steps is %" PRId64 ", expected 0 or more",
                cf_store_path(store), *steps);
-    /* Moments are counted by their names; both tables have equally many. */
-    for (bool has = true; has && found < MAX_MOMENTS; found += has)
-        CF_TRY(cf_store_has(store, moment_name[CF_USERS][found], &has));
-    CF_REQUIRE(found == needed, CF_ERR_FORMAT,
-               "%s: has %d moments of each table, expected %d: it comes from another learner",
-               cf_store_path(store), found, needed);
+    for (int k = 0; k < 2 * CF_N_KEPT; k++) {
+        const char *name = kept_name[k / CF_N_KEPT][k % CF_N_KEPT];
+        const bool needed =
+            cf_optim_table(optim, (cf_side)(k / CF_N_KEPT), (cf_kept)(k % CF_N_KEPT)) != NULL;
+
+        CF_TRY(cf_store_has(store, name, &has));
+        CF_REQUIRE(has == needed, CF_ERR_FORMAT,
+                   "%s: has %s %s, expected %s: it comes from another learner, start_decay or "
+                   "freeze_items",
+                   cf_store_path(store), has ? "a" : "no", name, needed ? "one" : "none");
+    }
 done:
     return status;
 }
 
 cf_status cf_ckpt_read(cf_ckpt_file *file, cf_table *const table[2], cf_optim *optim)
 {
-    const int n_moments = optim != NULL ? cf_optim_n_moments(optim) : 0;
     int64_t steps = 0;
     cf_status status = CF_OK;
 
@@ -377,12 +381,13 @@ cf_status cf_ckpt_read(cf_ckpt_file *file, cf_table *const table[2], cf_optim *o
 
     for (int side = 0; side < 2; side++) {
         CF_TRY(cf_table_read(table[side], file->store, table_name[side]));
-        for (int k = 0; k < n_moments; k++)
-            CF_TRY(cf_table_read(cf_optim_moment(optim, (cf_side)side, k), file->store,
-                                 moment_name[side][k]));
+        for (int k = 0; optim != NULL && k < CF_N_KEPT; k++) {
+            cf_table *kept = cf_optim_table(optim, (cf_side)side, (cf_kept)k);
+
+            if (kept != NULL) CF_TRY(cf_table_read(kept, file->store, kept_name[side][k]));
+        }
     }
-    if (optim != NULL)
-        cf_optim_set_steps(optim, steps); /* only now: all moments are of this step */
+    if (optim != NULL) cf_optim_set_steps(optim, steps); /* only now: all tables are of this step */
 done:
     return status;
 }

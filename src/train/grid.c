@@ -1,10 +1,10 @@
 /* The grid of a run, and the memory that it needs.
  *
- * A rank is predicted to hold its share of the lists of interactions (1 / rows), of the tables and
- * moments (1 / rows / columns), and what the model or the closed form says of itself. `grid: auto`
- * takes the divisor of the number of ranks with the most slices, up to one segment of 16 dimensions
- * each, and then more blocks until the prediction fits. tests/train/profile.c compares predicted
- * with counted. */
+ * A rank is predicted to hold its share of the lists of interactions (1 / rows), of the tables,
+ * moments and starts (1 / rows / columns), and what the model or the closed form says of itself.
+ * `grid: auto` takes the divisor of the number of ranks with the most slices, up to one segment of
+ * 16 dimensions each, and then more blocks until the prediction fits. tests/train/profile.c
+ * compares predicted with counted. */
 #include "internal.h"
 
 #include <stdlib.h>
@@ -23,12 +23,12 @@ static int64_t segments_of(const cf_dataset *dataset, const run_options *options
     return cf_table_segments(dim_of(dataset, options));
 }
 
-/* The tables of the model are its own to predict; the optimizer's moments are as large. */
+/* The tables of the model are its own to predict; those of the optimizer are as large. */
 static double predict_steps(const cf_dataset *dataset, const run_options *options, int n_rows,
                             int n_columns)
 {
-    const double moments = options->optim.learner == CF_ADAM ? 2 : 0;
-    const double rows = (double)(dataset->n_users + dataset->n_items);
+    const int64_t rows[2] = {dataset->n_users, dataset->n_items};
+    double kept = 0; /* rows of the optimizer's tables */
     const double width = CF_LANES * (double)segments_of(dataset, options);
     const int64_t batch = sampler_batch_size(&options->sampler, dataset->n_train);
     const cf_model_size size = {.n_users = dataset->n_users,
@@ -38,8 +38,10 @@ static double predict_steps(const cf_dataset *dataset, const run_options *option
                                 .n_rows = n_rows,
                                 .n_columns = n_columns};
 
-    return cf_model_predict_memory(&options->model, &size) +
-           4 * moments * rows * width / n_rows / n_columns +
+    for (int k = 0; k < 2 * CF_N_KEPT; k++)
+        if (cf_optim_keeps(&options->optim, (cf_side)(k / CF_N_KEPT), (cf_kept)(k % CF_N_KEPT)))
+            kept += (double)rows[k / CF_N_KEPT];
+    return cf_model_predict_memory(&options->model, &size) + 4 * kept * width / n_rows / n_columns +
            sampler_bytes(&options->sampler, dataset->n_train, n_rows);
 }
 

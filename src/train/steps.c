@@ -124,8 +124,8 @@ static void log_collapse_cost(const run *r)
                cost.bytes / 1048576, 1e-9 * cost.flops);
 }
 
-/* Start the tables from noise, or from the language-model vectors (LLMInit). Collective. */
-static cf_status start_tables(run *r)
+/* Fill the tables with noise, or from the language-model vectors (LLMInit). Collective. */
+static cf_status fill_tables(run *r)
 {
     steps *s = r->impl;
     const cf_select_options *options = &r->options.select;
@@ -138,6 +138,17 @@ static cf_status start_tables(run *r)
     CF_TRY(cf_select_create(r->dataset, options, &r->selection));
     CF_TRY(cf_select_fill_items(r->dataset, r->selection, options, r->table[CF_ITEMS]));
     CF_TRY(cf_model_pool_users(s->model));
+done:
+    return status;
+}
+
+/* Collective. */
+static cf_status start_tables(run *r)
+{
+    cf_status status;
+
+    CF_TRY(fill_tables(r));
+    cf_optim_keep_start(r->optim);
 done:
     return status;
 }

@@ -72,7 +72,7 @@ static void loading_without_memory_on_one_rank_stops_every_rank(void **state)
             if (n <= 10) assert_refused(status, CF_ERR_MEMORY, "out of memory");
         }
         assert_ok(status);
-        test_check(&run, 3);
+        test_check(&run, ALL_TABLES);
     }
     test_destroy(&run);
 }

@@ -45,15 +45,13 @@ typedef struct test_run {
     cf_optim *optim;
 } test_run;
 
-/* The tables of a side: the raw one, then its moments. */
+/* The tables of a side: the raw one, then those that the optimizer keeps; NULL: not kept. */
+enum { ALL_TABLES = 1 + CF_N_KEPT };
+
 static inline cf_table *test_table(const test_run *run, int side, int which)
 {
-    return which == 0 ? run->table[side] : cf_optim_moment(run->optim, (cf_side)side, which - 1);
-}
-
-static inline int test_n_tables(const test_run *run)
-{
-    return 1 + cf_optim_n_moments(run->optim);
+    return which == 0 ? run->table[side]
+                      : cf_optim_table(run->optim, (cf_side)side, (cf_kept)(which - 1));
 }
 
 static inline float test_value(int side, int which, int64_t row, int64_t k)
@@ -64,7 +62,7 @@ static inline float test_value(int side, int which, int64_t row, int64_t k)
 }
 
 /* Tables and optimizer of zeros on n_rows x (size / n_rows) ranks; with more than one block, the
- * last has no users. */
+ * last has no users. `learner`: its name, and maybe " start", " frozen" behind it. */
 static inline void test_create(int n_rows, const char *learner, test_run *run)
 {
     const cf_setting *const settings_of_optim[] = {cf_optim_settings};
@@ -73,9 +71,11 @@ static inline void test_create(int n_rows, const char *learner, test_run *run)
     char assignment[32];
 
     memset(run, 0, sizeof *run);
-    snprintf(assignment, sizeof assignment, "learner=%s", learner);
+    snprintf(assignment, sizeof assignment, "learner=%.*s", (int)strcspn(learner, " "), learner);
     assert_ok(cf_config_create(settings_of_optim, 1, &run->config));
     assert_ok(cf_config_set(run->config, assignment));
+    if (strstr(learner, " start")) assert_ok(cf_config_set(run->config, "start_decay=0.1"));
+    if (strstr(learner, " frozen")) assert_ok(cf_config_set(run->config, "freeze_items=true"));
     assert_ok(cf_par_create_grid(&world, n_rows, world.size / n_rows, &run->grid));
     cf_optim_read_options(run->config, &options);
     for (int side = 0; side < 2; side++) {
@@ -92,10 +92,10 @@ static inline void test_create(int n_rows, const char *learner, test_run *run)
 static inline void test_fill(const test_run *run)
 {
     for (int side = 0; side < 2; side++)
-        for (int which = 0; which < test_n_tables(run); which++) {
+        for (int which = 0; which < ALL_TABLES; which++) {
             cf_table *table = test_table(run, side, which);
 
-            for (int64_t r = 0; r < table->local_rows; r++)
+            for (int64_t r = 0; table != NULL && r < table->local_rows; r++)
                 for (int64_t k = 0; k < table->local_dim; k++)
                     table->data[r * table->width + k] =
                         test_value(side, which, table->first_row + r, table->first_dim + k);
@@ -110,7 +110,7 @@ static inline void test_check(const test_run *run, int n_tables)
         for (int which = 0; which < n_tables; which++) {
             const cf_table *table = test_table(run, side, which);
 
-            for (int64_t r = 0; r < table->local_rows; r++)
+            for (int64_t r = 0; table != NULL && r < table->local_rows; r++)
                 for (int64_t k = 0; k < table->width; k++) {
                     float want =
                         k < table->local_dim

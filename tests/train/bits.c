@@ -21,6 +21,12 @@ static const run_spec variants[] = {
     {.data = "data.h5",
      .folder = "run",
      .sets = {"neg_distribution=popularity", "neg_sample_num=3", "epochs=2", "n_layers=1"}},
+    {.data = "data.h5",
+     .folder = "run",
+     .sets = {"emb_selection=pca", "start_decay=0.05", "weight_decay=0.001", "epochs=2"}},
+    {.data = "data.h5",
+     .folder = "run",
+     .sets = {"emb_selection=pca", "freeze_items=true", "start_decay=0.05", "epochs=2"}},
 };
 enum { N_VARIANTS = sizeof variants / sizeof *variants };
 
@@ -46,7 +52,33 @@ static void every_grid_ends_with_the_bits_of_one_rank(void **state)
     }
 }
 
+/* Users learn, items stay where they started. */
+static void frozen_items_keep_their_start(void **state)
+{
+    run_spec spec = {.data = "data.h5",
+                     .folder = "run",
+                     .sets = {"emb_selection=pca", "freeze_items=true", "epochs=0"}};
+    cf_train_result result;
+    saved start, end;
+
+    (void)state;
+    write_dataset(cf_test_scratch("data.h5"), true);
+    clear_folder("run");
+    assert_ok(run_train(&world, 1, &spec, &result));
+    start = read_saved("run", "latest.h5");
+    clear_folder("run");
+    spec.sets[2] = "epochs=2";
+    assert_ok(run_train(&world, 1, &spec, &result));
+    end = read_saved("run", "latest.h5");
+    cf_test_same_bits(end.table[CF_ITEMS], start.table[CF_ITEMS], ITEMS * DIM, "item table");
+    assert_true(memcmp(end.table[CF_USERS], start.table[CF_USERS],
+                       USERS * DIM * sizeof *end.table[CF_USERS]) != 0);
+    drop_saved(&start);
+    drop_saved(&end);
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(frozen_items_keep_their_start),
     cmocka_unit_test(every_grid_ends_with_the_bits_of_one_rank),
 };
 CF_TEST_MAIN(tests)

@@ -5,7 +5,8 @@
 static const run_spec llm_run = {
     .data = "data.h5",
     .folder = "run",
-    .sets = {"emb_selection=pca", "epochs=2", "n_layers=2", "train_batch_size=100"}};
+    .sets = {"emb_selection=pca", "epochs=2", "n_layers=2", "train_batch_size=100",
+             "start_decay=0.05"}}; /* what a run needs of its start comes back too */
 
 /* A run that a rank breaks off at one of its allocations goes on where the last checkpoint was,
  * on the k-th grid. True if it was broken off. */
@@ -18,7 +19,7 @@ static bool break_off_and_resume(int64_t n, int k, const outcome *want)
     outcome got;
 
     clear_folder("run");
-    spec.sets[4] = "checkpoint_interval=1e-9"; /* as often as it may be */
+    spec.sets[5] = "checkpoint_interval=1e-9"; /* as often as it may be */
     spec.fail_at = world.rank == n % world.size ? n : 0;
     status = run_train(&world, 1, &spec, &result);
     spec.fail_at = 0;

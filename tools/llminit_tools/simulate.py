@@ -34,6 +34,7 @@ NETWORKS = {  # as tools/simulate/network.h reads them
 SETTINGS = """
 embedding_size train_batch_size seed neg_exclude neg_distribution neg_sample_num model n_layers reg_weight require_pow
 type drop_ratio ssl_tau ssl_weight temperature contrast_memory reach_share learner learning_rate weight_decay
+start_decay freeze_items
 """.split()
 SMPI_OPTIONS = """
 --log=root.thres:critical --cfg=smpi/simulate-computation:no --cfg=smpi/host-speed:100Gf --cfg=smpi/coll-selector:ompi

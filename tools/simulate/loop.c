@@ -165,6 +165,7 @@ static cf_status set_up(loop *l, const cf_par *world, char **argv, int argc)
         (cf_table *[]){cf_model_table(l->model, CF_USERS), cf_model_table(l->model, CF_ITEMS)},
         &l->optim));
     cf_model_fill_noise(l->model, l->sampler.options.seed);
+    cf_optim_keep_start(l->optim);
     sampler_start_epoch(&l->sampler, 0);
     cf_model_start_epoch(l->model, l->sampler.options.seed, 0);
 done:
