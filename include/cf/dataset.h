@@ -13,17 +13,29 @@
  * how new items fare: the parts in which it is a candidate. No mark: a warm item. */
 typedef enum cf_cold_mark { CF_COLD_VALID = 1, CF_COLD_TEST = 2 } cf_cold_mark;
 
+/** The dataset that a file was prepared as, before items, users and interactions were appended to
+ * it: a model is trained with this. Its users and items have the first numbers. */
+typedef struct cf_dataset_base {
+    uint64_t digest;
+    int64_t n_users, n_items;
+} cf_dataset_base;
+
 /** An open dataset file: its counts, not its data. */
 typedef struct cf_dataset {
     const cf_par *world; /* borrowed */
     cf_store *store;     /* private to dataset */
     int64_t n_users, n_items;
     int64_t n_train, n_valid, n_test; /* interactions of each split */
+    int64_t n_added;                  /* interactions that were appended; 0 in a prepared file */
     int64_t embedding_dim;            /* D, numbers of a vector; 0: the file has no vectors */
+    cf_type embedding_type;           /* CF_F16 or CF_F32, if there are vectors */
     int64_t n_missing;                /* items without a vector; their rows are zero */
+    bool has_titles;                  /* else all titles are "" */
     int64_t n_cold;                   /* items that are marked as cold */
-    uint8_t *cold;   /* n_items, of all items: cf_cold_mark; NULL: none is marked */
-    uint64_t digest; /* cf_store_digest(): checkpoints keep it, and are refused elsewhere */
+    uint8_t *cold;        /* n_items, of all items: cf_cold_mark; NULL: none is marked */
+    uint64_t digest;      /* cf_store_digest(): checkpoints keep it, and are refused elsewhere */
+    bool is_appended;     /* the file is appended to another one: */
+    cf_dataset_base base; /* that one; of a prepared file, itself */
 } cf_dataset;
 
 /** Ascending lists, one a user or item: list k is index[start[k]] .. index[start[k + 1] - 1]. */
@@ -44,7 +56,10 @@ typedef struct cf_shard {
     cf_lists train;            /* my users: items */
     cf_lists train_by_item;    /* my items: users */
     cf_lists valid, test;      /* my users: items */
-    uint8_t *cold; /* of all items, not mine alone: cf_cold_mark; NULL: none is marked */
+    cf_lists added;       /* my users: items that were appended, which no model was trained with;
+                             in none of the other lists. All empty in a prepared dataset */
+    int64_t n_base_items; /* items from this number on were appended */
+    uint8_t *cold;        /* of all items, not mine alone: cf_cold_mark; NULL: none is marked */
 } cf_shard;
 
 /** The work of a row itself (optimizer, buffers), in interactions: for the balance of blocks. */
@@ -67,13 +82,15 @@ typedef struct cf_strings {
  * The content of a new dataset file. Each rank has consecutive users and consecutive items, rank 0
  * the first ones; its part may be empty, and has fewer than 2^32 - 1 of either. Everything is
  * borrowed. Vectors come in blocks from a function, so that they are never held whole. Texts, seed,
- * D and type are rank 0's.
+ * base, D and type are rank 0's.
  */
 typedef struct cf_dataset_content {
     cf_strings user_ids, item_ids; /* of my part; distinct over all ranks, none empty */
     cf_strings titles;             /* of my items; count 0 on all ranks: no titles */
     cf_lists train, valid, test;   /* by my users: items, ascending and distinct within a user */
     const uint8_t *cold;           /* of my items: cf_cold_mark; NULL: none of them is marked */
+    cf_dataset_base base;          /* what this content is appended to; zeros: it is prepared */
+    cf_lists added;                /* as train; only if there is a base */
     int64_t n_missing;             /* my items without a vector */
     int64_t embedding_dim;         /* D; 0: no vectors */
     cf_type embedding_type;        /* CF_F16 or CF_F32 */
@@ -119,6 +136,13 @@ cf_status cf_dataset_create_user_shard(const cf_grid *grid, const cf_shard *like
 /** The shard whose users are the items of `like`, in its blocks of items; the train items of each
  * are itself alone. Collective over the grid. `*out` is new. Errors: MEMORY. */
 cf_status cf_dataset_create_item_shard(const cf_grid *grid, const cf_shard *like, cf_shard **out);
+/** Does a model know something of a user of my block: is there a train item, or an added one that
+ * is not itself appended? Local. */
+bool cf_dataset_knows_user(const cf_shard *shard, int64_t user);
+/** The shard of the same users and items as `like`, where those users of whom a model knows added
+ * items alone have these in train, and the others have none. Collective over the grid. `*out` is
+ * new. Errors: MEMORY. */
+cf_status cf_dataset_create_added_shard(const cf_grid *grid, const cf_shard *like, cf_shard **out);
 /** `*shard` may be NULL, and becomes NULL. Local. */
 void cf_dataset_destroy_shard(cf_shard **shard);
 
@@ -135,6 +159,9 @@ cf_status cf_dataset_read_item_counts(const cf_dataset *dataset, int64_t first, 
  */
 cf_status cf_dataset_read_embedding(const cf_dataset *dataset, int64_t first, int64_t count,
                                     float *out, uint8_t *present);
+/** The same in the type of the file, not checked for NaN and infinity. */
+cf_status cf_dataset_read_vectors(const cf_dataset *dataset, int64_t first, int64_t count,
+                                  void *out, uint8_t *present);
 /** Verify the vectors' checksums after all ranks together have read each vector exactly once.
  * Collective. Errors: FORMAT (damaged), MEMORY. */
 cf_status cf_dataset_verify_embedding(const cf_dataset *dataset);
@@ -149,6 +176,15 @@ cf_status cf_dataset_read_names(const cf_dataset *dataset, cf_name_kind which, i
                                 int64_t count, cf_strings *out);
 /** Takes all zero bytes too. Local. */
 void cf_dataset_destroy_strings(cf_strings *strings);
+/** How a dataset was made, for people, and its seed: the attributes of cf_dataset_content. */
+typedef struct cf_dataset_origin {
+    char *source, *filters, *split, *embedding_model;
+    int64_t seed;
+} cf_dataset_origin;
+/** Collective. `*out` is new, also in part after an error. Errors: FORMAT, IO, MEMORY. */
+cf_status cf_dataset_read_origin(const cf_dataset *dataset, cf_dataset_origin *out);
+/** Takes all zero bytes too. Local. */
+void cf_dataset_destroy_origin(cf_dataset_origin *origin);
 /** The numbers of ids, into `out` (ids->count), -1 of an id that the dataset does not have, by one
  * pass over the file in bounded memory. Collective, with the same ids on all ranks. Errors: FORMAT,
  * IO, MEMORY. */

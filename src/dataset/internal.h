@@ -6,6 +6,8 @@
 
 #include "cf/dataset.h"
 
+enum { DATASET_DIGEST_DIGITS = 16 }; /* of a digest of 64 bits in hexadecimal */
+
 /** Where names of one kind lie in the file: all bytes, a NUL after each name, and count + 1
  * offsets.
  */
@@ -30,8 +32,15 @@ cf_status dataset_read_verified(cf_store *store, const char *name, cf_type type,
 cf_status dataset_check_offsets(cf_store *store, const char *name, const int64_t *values,
                                 int64_t count, const int64_t bounds[2]);
 
+/** `count` lists without entries; freed with dataset_destroy_lists(), which takes all zero bytes
+ * too. Local. Errors: MEMORY. */
+cf_status dataset_empty_lists(int64_t count, cf_lists *out);
+void dataset_destroy_lists(cf_lists *lists);
+/** Blocks like others. Local. Errors: MEMORY. */
+cf_status dataset_copy_blocks(const cf_blocks *from, cf_blocks *out);
 /** Elements of all lists together. Local. */
 int64_t dataset_list_size(const cf_lists *lists);
-/** The train interactions of this rank's items, from those of the ranks' users. Collective. `*out`
- * is new: its arrays are freed with cf_free(). Errors: MEMORY. */
+/** The train interactions of this rank's items, from those of the ranks' users: of `content` only
+ * train and the counts of users and items are used. Collective. `*out` is new: its arrays are freed
+ * with cf_free(). Errors: MEMORY. */
 cf_status dataset_transpose(const cf_par *world, const cf_dataset_content *content, cf_lists *out);

@@ -4,27 +4,11 @@
  * Lists of all new users are on every rank, as people who write them have few; each rank takes
  * those of its block. The lists by item come of one pass that counts and one that writes: users
  * ascend, so each list does. tests/dataset/made.c compares with plain loops. */
-#include "cf/dataset.h"
+#include "internal.h"
 
 #include <string.h>
 
 /* ---- Parts ---------------------------------------------------------------------------------- */
-
-static cf_status copy_blocks(const cf_blocks *from, cf_blocks *out)
-{
-    const cf_status status = cf_par_create_blocks(0, from->count, out);
-
-    if (status == CF_OK)
-        memcpy(out->start, from->start, ((size_t)from->count + 1) * sizeof *from->start);
-    return status;
-}
-
-/* Lists without entries. */
-static cf_status create_empty_lists(int64_t count, cf_lists *out)
-{
-    out->count = count;
-    return CF_ALLOC(out->start, count + 1);
-}
 
 /* Lists first .. first + count - 1 of `all`. */
 static cf_status copy_lists(const cf_lists *all, int64_t first, int64_t count, cf_lists *out)
@@ -32,7 +16,7 @@ static cf_status copy_lists(const cf_lists *all, int64_t first, int64_t count, c
     const int64_t begin = all->start[first], size = all->start[first + count] - begin;
     cf_status status;
 
-    CF_TRY(create_empty_lists(count, out));
+    CF_TRY(dataset_empty_lists(count, out));
     for (int64_t k = 0; k <= count; k++)
         out->start[k] = all->start[first + k] - begin;
     CF_TRY(CF_ALLOC(out->index, size));
@@ -47,7 +31,7 @@ static cf_status transpose_lists(const cf_lists *all, int64_t first, int64_t cou
     int64_t *next = NULL;
     cf_status status;
 
-    CF_TRY(create_empty_lists(count, out));
+    CF_TRY(dataset_empty_lists(count, out));
     CF_TRY(CF_ALLOC(next, count));
     for (int64_t e = 0; e < all->start[all->count]; e++)
         if (all->index[e] >= first && all->index[e] < first + count)
@@ -71,7 +55,7 @@ static cf_status create_own_numbers(int64_t first, int64_t count, cf_lists *out)
 {
     cf_status status;
 
-    CF_TRY(create_empty_lists(count, out));
+    CF_TRY(dataset_empty_lists(count, out));
     CF_TRY(CF_ALLOC(out->index, count));
     for (int64_t k = 0; k < count; k++) {
         out->start[k + 1] = k + 1;
@@ -83,14 +67,23 @@ done:
 
 /* ---- Shards --------------------------------------------------------------------------------- */
 
-/* The block of this rank, whose blocks of users are there, on the items of `like`. */
+/* The block of this rank, whose blocks of users are there, on the items of `like`: without valid,
+ * test and added items. */
 static cf_status place_shard(const cf_grid *grid, const cf_shard *like, cf_shard *shard)
 {
+    cf_status status;
+
     shard->first_user = shard->users.start[grid->my_row];
     shard->n_users = shard->users.start[grid->my_row + 1] - shard->first_user;
     shard->first_item = like->first_item;
     shard->n_items = like->n_items;
-    return copy_blocks(&like->items, &shard->items);
+    shard->n_base_items = like->n_base_items;
+    CF_TRY(dataset_copy_blocks(&like->items, &shard->items));
+    CF_TRY(dataset_empty_lists(shard->n_users, &shard->valid));
+    CF_TRY(dataset_empty_lists(shard->n_users, &shard->test));
+    CF_TRY(dataset_empty_lists(shard->n_users, &shard->added));
+done:
+    return status;
 }
 
 static cf_status fill_user_shard(const cf_grid *grid, const cf_shard *like, const cf_lists *train,
@@ -103,8 +96,6 @@ static cf_status fill_user_shard(const cf_grid *grid, const cf_shard *like, cons
     shard->first_interaction = train->start[shard->first_user];
     CF_TRY(copy_lists(train, shard->first_user, shard->n_users, &shard->train));
     CF_TRY(transpose_lists(train, shard->first_item, shard->n_items, &shard->train_by_item));
-    CF_TRY(create_empty_lists(shard->n_users, &shard->valid));
-    CF_TRY(create_empty_lists(shard->n_users, &shard->test));
 done:
     return status;
 }
@@ -128,13 +119,11 @@ static cf_status fill_item_shard(const cf_grid *grid, const cf_shard *like, cf_s
 {
     cf_status status;
 
-    CF_TRY(copy_blocks(&like->items, &shard->users));
+    CF_TRY(dataset_copy_blocks(&like->items, &shard->users));
     CF_TRY(place_shard(grid, like, shard));
     shard->first_interaction = shard->first_item;
     CF_TRY(create_own_numbers(shard->first_item, shard->n_items, &shard->train));
     CF_TRY(create_own_numbers(shard->first_item, shard->n_items, &shard->train_by_item));
-    CF_TRY(create_empty_lists(shard->n_items, &shard->valid));
-    CF_TRY(create_empty_lists(shard->n_items, &shard->test));
 done:
     return status;
 }

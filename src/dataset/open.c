@@ -4,6 +4,8 @@
 #include "internal.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
 static const int64_t max_count = (int64_t)1 << 48; /* far above any file: no sum can overflow */
 
@@ -54,7 +56,7 @@ static cf_status read_counts(cf_dataset *dataset)
 
 /* Every array must have the shape that follows from the counts: offsets one more than rows. Titles
  * and vectors may be absent. */
-static cf_status check_arrays(const cf_dataset *dataset)
+static cf_status check_arrays(cf_dataset *dataset)
 {
     const struct {
         const char *name;
@@ -74,12 +76,12 @@ static cf_status check_arrays(const cf_dataset *dataset)
     cf_status status = CF_OK;
     cf_type type;
     int64_t shape[2];
-    bool titles = false;
 
     for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++)
         CF_TRY(expect_shape(store, arrays[k].name, arrays[k].type, arrays[k].rows));
-    CF_TRY(cf_store_has(store, "/items/title_start", &titles));
-    if (titles) CF_TRY(expect_shape(store, "/items/title_start", CF_I64, dataset->n_items + 1));
+    CF_TRY(cf_store_has(store, "/items/title_start", &dataset->has_titles));
+    if (dataset->has_titles)
+        CF_TRY(expect_shape(store, "/items/title_start", CF_I64, dataset->n_items + 1));
     /* without vectors neither array exists; the type of the vectors is the file's choice */
     if (dataset->embedding_dim == 0) goto done;
     CF_TRY(expect_shape(store, "/items/embedding_present", CF_U8, dataset->n_items));
@@ -91,6 +93,7 @@ static cf_status check_arrays(const cf_dataset *dataset)
                          " x %" PRId64 " of float16 or float32",
                          cf_store_path(store), shape[0], shape[1], dataset->n_items,
                          dataset->embedding_dim);
+    dataset->embedding_type = type;
 done:
     return status;
 }
@@ -117,6 +120,40 @@ done:
     return status;
 }
 
+/* What the file is appended to. Its digest is text, as messages print it. Collective. */
+static cf_status read_base(cf_dataset *dataset)
+{
+    cf_store *store = dataset->store;
+    cf_dataset_base *base = &dataset->base;
+    char *digest = NULL;
+    cf_status status;
+
+    CF_TRY(cf_store_read_text(store, "base_digest", &digest));
+    CF_TRY(cf_store_read_int(store, "base_users", &base->n_users));
+    CF_TRY(cf_store_read_int(store, "base_items", &base->n_items));
+    CF_TRY(cf_store_read_int(store, "n_added", &dataset->n_added));
+    CF_REQUIRE(strlen(digest) == DATASET_DIGEST_DIGITS &&
+                   strspn(digest, "0123456789abcdef") == DATASET_DIGEST_DIGITS &&
+                   sscanf(digest, "%" SCNx64, &base->digest) == 1,
+               CF_ERR_FORMAT, "%s: attribute base_digest is not %d hexadecimal digits",
+               cf_store_path(store), DATASET_DIGEST_DIGITS);
+    CF_REQUIRE(base->n_users >= 1 && base->n_users <= dataset->n_users && base->n_items >= 1 &&
+                   base->n_items <= dataset->n_items,
+               CF_ERR_FORMAT,
+               "%s: base_users and base_items are %" PRId64 " and %" PRId64
+               ", expected 1 to %" PRId64 " and 1 to %" PRId64,
+               cf_store_path(store), base->n_users, base->n_items, dataset->n_users,
+               dataset->n_items);
+    CF_REQUIRE(dataset->n_added >= 0 && dataset->n_added <= max_count, CF_ERR_FORMAT,
+               "%s: n_added is %" PRId64 ", expected 0 to %" PRId64, cf_store_path(store),
+               dataset->n_added, max_count);
+    CF_TRY(expect_shape(store, "/added/user_ptr", CF_I64, dataset->n_users + 1));
+    CF_TRY(expect_shape(store, "/added/item", CF_I64, dataset->n_added));
+done:
+    cf_free(&digest);
+    return status;
+}
+
 /* The digest is computed from the checksums alone, so opening stays cheap. */
 cf_status cf_dataset_open(const cf_par *world, const char *path, cf_dataset **out)
 {
@@ -130,6 +167,9 @@ cf_status cf_dataset_open(const cf_par *world, const char *path, cf_dataset **ou
     CF_TRY(check_arrays(dataset));
     CF_TRY(read_marks(dataset));
     CF_TRY(cf_store_digest(dataset->store, &dataset->digest));
+    dataset->base = (cf_dataset_base){dataset->digest, dataset->n_users, dataset->n_items};
+    CF_TRY(cf_store_has_attribute(dataset->store, "base_digest", &dataset->is_appended));
+    if (dataset->is_appended) CF_TRY(read_base(dataset));
     *out = dataset;
     dataset = NULL;
 done:

@@ -128,12 +128,6 @@ static cf_status check_lists(const reader *in, const list_arrays *arrays, const 
     return CF_OK;
 }
 
-static void destroy_lists(cf_lists *lists)
-{
-    cf_free(&lists->start);
-    cf_free(&lists->index);
-}
-
 /* The lists of my block; `*first`, if not NULL, is the global number of their first entry.
  * Collective. */
 static cf_status read_lists(const reader *in, const list_arrays *arrays, const cf_blocks *blocks,
@@ -163,29 +157,36 @@ static cf_status read_lists(const reader *in, const list_arrays *arrays, const c
     *out = lists;
     lists = (cf_lists){0};
 done:
-    destroy_lists(&lists);
+    dataset_destroy_lists(&lists);
     return status;
 }
 
 /* ---- Shard ---- */
 
-/* All four pairs of arrays: train by user and by item, valid and test by user. */
+/* Train by user and by item, valid, test and added by user. Only users and items of the base are in
+ * train: nothing was trained with the others. */
 static cf_status read_all_lists(const reader *in, cf_shard *shard)
 {
     const cf_dataset *dataset = in->dataset;
     const list_arrays train = {"/train/user_ptr", "/train/item", dataset->n_train,
-                               dataset->n_items};
+                               dataset->base.n_items};
     const list_arrays by_item = {"/train/item_ptr", "/train/user", dataset->n_train,
-                                 dataset->n_users};
+                                 dataset->base.n_users};
     const list_arrays valid = {"/valid/user_ptr", "/valid/item", dataset->n_valid,
                                dataset->n_items};
     const list_arrays test = {"/test/user_ptr", "/test/item", dataset->n_test, dataset->n_items};
+    const list_arrays added = {"/added/user_ptr", "/added/item", dataset->n_added,
+                               dataset->n_items};
     cf_status status;
 
     CF_TRY(read_lists(in, &train, &shard->users, &shard->train, &shard->first_interaction));
     CF_TRY(read_lists(in, &by_item, &shard->items, &shard->train_by_item, NULL));
     CF_TRY(read_lists(in, &valid, &shard->users, &shard->valid, NULL));
     CF_TRY(read_lists(in, &test, &shard->users, &shard->test, NULL));
+    if (dataset->is_appended)
+        CF_TRY(read_lists(in, &added, &shard->users, &shard->added, NULL));
+    else
+        CF_TRY(cf_par_agree(dataset->world, dataset_empty_lists(shard->n_users, &shard->added)));
 done:
     return status;
 }
@@ -222,6 +223,7 @@ static cf_status fill_shard(const cf_dataset *dataset, const cf_grid *grid, cf_s
     shard->n_users = shard->users.start[grid->my_row + 1] - shard->first_user;
     shard->first_item = shard->items.start[grid->my_row];
     shard->n_items = shard->items.start[grid->my_row + 1] - shard->first_item;
+    shard->n_base_items = dataset->base.n_items;
     CF_TRY(read_all_lists(&in, shard));
     CF_TRY(cf_par_agree(dataset->world, copy_marks(dataset, shard)));
 done:
@@ -258,10 +260,11 @@ void cf_dataset_destroy_shard(cf_shard **shard)
     if (*shard == NULL) return;
     cf_par_destroy_blocks(&(*shard)->users);
     cf_par_destroy_blocks(&(*shard)->items);
-    destroy_lists(&(*shard)->train);
-    destroy_lists(&(*shard)->train_by_item);
-    destroy_lists(&(*shard)->valid);
-    destroy_lists(&(*shard)->test);
+    dataset_destroy_lists(&(*shard)->train);
+    dataset_destroy_lists(&(*shard)->train_by_item);
+    dataset_destroy_lists(&(*shard)->valid);
+    dataset_destroy_lists(&(*shard)->test);
+    dataset_destroy_lists(&(*shard)->added);
     cf_free(&(*shard)->cold);
     cf_free(shard);
 }

@@ -22,11 +22,31 @@ static int64_t first_not_finite(const cf_dataset *dataset, int64_t first, int64_
     return bad;
 }
 
+/* Rows as `type`, and flags: verification wants every element read once. Collective. */
+static cf_status read_rows(const cf_dataset *dataset, cf_type type, const int64_t range[2],
+                           void *out, uint8_t *present)
+{
+    const cf_slab slab = {range[0], range[1], 0, dataset->embedding_dim, dataset->embedding_dim};
+    cf_status status;
+
+    CF_TRY(cf_store_read(dataset->store, "/items/embedding", type, &slab, out));
+    CF_TRY(dataset_read_part(dataset->store, "/items/embedding_present", CF_U8, range[0], range[1],
+                             present));
+done:
+    return status;
+}
+
+cf_status cf_dataset_read_vectors(const cf_dataset *dataset, int64_t first, int64_t count,
+                                  void *out, uint8_t *present)
+{
+    CF_ASSERT(dataset->embedding_dim > 0);
+    return read_rows(dataset, dataset->embedding_type, (int64_t[]){first, count}, out, present);
+}
+
 /* The flags are read even if the caller needs none: verification wants every element read once. */
 cf_status cf_dataset_read_embedding(const cf_dataset *dataset, int64_t first, int64_t count,
                                     float *out, uint8_t *present)
 {
-    const cf_slab slab = {first, count, 0, dataset->embedding_dim, dataset->embedding_dim};
     uint8_t *flags = NULL;
     int64_t bad;
     cf_status status = CF_OK;
@@ -35,9 +55,8 @@ cf_status cf_dataset_read_embedding(const cf_dataset *dataset, int64_t first, in
         return CF_FAIL(CF_ERR_FORMAT, "%s: has no language-model vectors",
                        cf_dataset_path(dataset));
     CF_TRY(cf_par_agree(dataset->world, CF_ALLOC(flags, count)));
-    CF_TRY(cf_store_read(dataset->store, "/items/embedding", CF_F32, &slab, out));
-    CF_TRY(dataset_read_part(dataset->store, "/items/embedding_present", CF_U8, first, count,
-                             present != NULL ? present : flags));
+    CF_TRY(read_rows(dataset, CF_F32, (int64_t[]){first, count}, out,
+                     present != NULL ? present : flags));
     bad = first_not_finite(dataset, first, count, out);
     if (bad < dataset->n_items) {
         char name[256];

@@ -5,6 +5,8 @@
  */
 #include "internal.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { VECTOR_BLOCK = 8 << 20 }; /* bytes of vectors in memory at once */
@@ -98,8 +100,9 @@ done:
     return status;
 }
 
-/* All arrays but the vectors. Titles are left out where no rank has any. Collective. */
-static cf_status write_arrays(writer *out)
+/* All arrays but the vectors. Titles are left out where no rank has any, added items where there is
+ * no base. Collective. */
+static cf_status write_arrays(writer *out, bool has_base)
 {
     const cf_dataset_content *from = out->content;
     int64_t before, n_titles;
@@ -115,6 +118,7 @@ static cf_status write_arrays(writer *out)
     CF_TRY(write_lists(out, "/train/item_ptr", "/train/user", &out->by_item));
     CF_TRY(write_lists(out, "/valid/user_ptr", "/valid/item", &from->valid));
     CF_TRY(write_lists(out, "/test/user_ptr", "/test/item", &from->test));
+    if (has_base) CF_TRY(write_lists(out, "/added/user_ptr", "/added/item", &from->added));
     CF_TRY(write_marks(out));
 done:
     return status;
@@ -209,7 +213,25 @@ done:
 /* Rank 0's numbers, broadcast to all: other ranks may have no content. */
 typedef struct facts {
     int64_t dim, type, seed;
+    cf_dataset_base base;
 } facts;
+
+/* What the dataset is appended to, if it is. Collective. */
+static cf_status write_base(const writer *out, const cf_dataset_base *base)
+{
+    char digest[DATASET_DIGEST_DIGITS + 1];
+    int64_t before, n_added;
+    cf_status status;
+
+    snprintf(digest, sizeof digest, "%016" PRIx64, base->digest);
+    cf_par_exscan(out->world, dataset_list_size(&out->content->added), &before, &n_added);
+    CF_TRY(cf_store_write_text(out->store, "base_digest", digest));
+    CF_TRY(cf_store_write_int(out->store, "base_users", base->n_users));
+    CF_TRY(cf_store_write_int(out->store, "base_items", base->n_items));
+    CF_TRY(cf_store_write_int(out->store, "n_added", n_added));
+done:
+    return status;
+}
 
 /* Counts are sums over the ranks; everything else is rank 0's. Collective. */
 static cf_status write_attributes(const writer *out, const facts *given)
@@ -239,6 +261,7 @@ static cf_status write_attributes(const writer *out, const facts *given)
     CF_TRY(write_text(out, "split", from->split));
     CF_TRY(write_text(out, "embedding_model", from->embedding_model));
     CF_TRY(cf_store_write_text(out->store, "program", "llminit " CF_VERSION));
+    if (given->base.n_items > 0) CF_TRY(write_base(out, &given->base));
 done:
     return status;
 }
@@ -248,13 +271,14 @@ cf_status cf_dataset_write(const cf_par *world, const char *path, const cf_datas
 {
     static const cf_dataset_content nothing;
     writer out = {.world = world, .content = content != NULL ? content : &nothing};
-    facts given = {out.content->embedding_dim, out.content->embedding_type, out.content->seed};
+    facts given = {out.content->embedding_dim, out.content->embedding_type, out.content->seed,
+                   out.content->base};
     cf_status status;
 
     cf_par_broadcast(world, &given, sizeof given, 0);
     CF_TRY(cf_store_create(world, path, "dataset", &out.store));
     CF_TRY(write_attributes(&out, &given));
-    CF_TRY(write_arrays(&out));
+    CF_TRY(write_arrays(&out, given.base.n_items > 0));
     if (given.dim > 0) CF_TRY(write_vectors(&out, given.dim, (cf_type)given.type));
     CF_TRY(cf_store_commit(&out.store));
 done:
