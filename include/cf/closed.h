@@ -72,8 +72,8 @@ cf_status cf_closed_create(const cf_closed_options *options, const cf_grid *grid
 void cf_closed_destroy(cf_closed **closed);
 
 /** The table of a side, to be filled by cf_closed_solve() or from a checkpoint; owned by the closed
- * form. Of an item-item matrix that of items, items x items: row j has what each train item of a
- * user adds to the score of item j; its table of users is NULL. */
+ * form. Of an item-item matrix that of items, items x items of the base: row j has what each train
+ * item of a user adds to the score of item j; its table of users is NULL. */
 cf_table *cf_closed_table(const cf_closed *closed, cf_side side);
 
 /** Rows and columns of a block of the matrices that are solved with; last bits depend on it. 128 is

@@ -48,9 +48,9 @@ typedef struct cf_eval_tile {
 typedef struct cf_eval_scorer {
     const cf_table *items; /* its rows are gathered for the tiles */
     const cf_shard *shard; /* of the users; also has the history that is masked */
-    /** A user without train items, of whom a model knows nothing, gets the most popular items:
-     * its score of an item is the number of train interactions of the item (as a float), which are
-     * those of shard->train_by_item. False: such a user is scored like the others. */
+    /** A user of whom no model knows anything (cf_dataset_knows_user()) gets the most popular
+     * items: its score of an item is the number of train interactions of the item (as a float),
+     * which are those of shard->train_by_item. False: such a user is scored like the others. */
     bool popular;
     int64_t user_width;  /* floats that prepare() writes for a user; 0 without prepare() */
     const void *context; /* for the two functions */
@@ -68,8 +68,9 @@ typedef struct cf_eval_scorer {
  * CF_EVAL_ITEMS x full_width. */
 cf_eval_scorer cf_eval_products(const cf_table *users, const cf_table *items,
                                 const cf_shard *shard);
-/** `matrix` is items x items. The score of an item is the sum, in double, of the elements of its
- * row at the user's train items, in ascending order of the train items. */
+/** `matrix` is items x items of the base. The score of an item is the sum, in double, of the
+ * elements of its row at the user's train items, in ascending order, and the same sum at the added
+ * ones; it has no columns of appended items. */
 cf_eval_scorer cf_eval_item_sums(const cf_table *matrix, const cf_shard *shard);
 /** The score is the cosine of two items' rows, 0 where one is all zeros. The users of `shard` are
  * the items: cf_dataset_create_item_shard(). */
@@ -94,7 +95,7 @@ extern const char *const cf_eval_metric_names[CF_N_METRICS]; /* "recall", "ndcg"
  * one. */
 typedef struct cf_metrics {
     int64_t n_users;           /* users with a positive */
-    int64_t n_cold;            /* of these, users without train items: see cf_eval_warn_cold() */
+    int64_t n_cold;            /* of these, users of whom no model knows: cf_eval_warn_cold() */
     int64_t n_positives;       /* positives of all n_users */
     int n_topk;                /* lengths of lists */
     int64_t topk[CF_MAX_TOPK]; /* n_topk, as in the options */
@@ -104,7 +105,7 @@ typedef struct cf_metrics {
 /**
  * Metrics of a split. Collective over the grid; the same bits on every rank, for any number of
  * ranks, threads and any memory. Ties rank the lower item first. options->mask_history:
- * train items, for test also valid items, are not ranked. Each rank of a
+ * train and added items, for test also valid items, are not ranked. Each rank of a
  * grid row ranks a part of the users of its block. All items pass by each rank, once for as many
  * users as options->memory holds. Errors: MEMORY, USAGE (memory too small for one tile), NUMERIC (a
  * score is NaN or +infinity; names user and item). Not shown where it is of no consequence: the
@@ -113,8 +114,8 @@ typedef struct cf_metrics {
 cf_status cf_eval_run(const cf_eval_scorer *scorer, cf_split split, const cf_eval_options *options,
                       cf_metrics *out);
 
-/** Warn, if `n_cold` is not 0, that so many of `n_users` users have no train items and get the most
- * popular items. Once a command: it is for the caller to say, who knows when. Local. */
+/** Warn, if `n_cold` is not 0, that so many of `n_users` users are known by nothing and get the
+ * most popular items. Once a command: it is for the caller to say, who knows when. Local. */
 void cf_eval_warn_cold(int64_t n_cold, int64_t n_users);
 
 /** The value of a metric named as RecBole writes it: "NDCG@10", "recall@20". Local. Errors: USAGE
@@ -197,7 +198,7 @@ typedef struct cf_eval_request {
     const int64_t *users; /* count local numbers in the block */
     int64_t count;        /* may differ by rank; the other members but users and memory may not */
     int64_t k;            /* at least 1 */
-    bool mask_train;      /* do not rank the user's train items */
+    bool mask_train;      /* do not rank the user's train and added items */
     bool mask_valid;      /* do not rank the user's valid items */
     int64_t memory;       /* bytes that this rank may use */
     const uint8_t *excluded; /* n_items: not 0 where no user is to get the item; NULL: none */

@@ -94,11 +94,10 @@ done:
 /* Say how many users get the most popular items. Collective. */
 static void warn_cold(const job *r)
 {
-    const int64_t *train = r->lists->scorer.shard->train.start;
     int64_t n_cold = 0;
 
     for (int64_t n = 0; n < r->n_local; n++)
-        n_cold += train[r->users[n] + 1] == train[r->users[n]];
+        n_cold += !cf_dataset_knows_user(r->lists->scorer.shard, r->users[n]);
     MPI_Allreduce(MPI_IN_PLACE, &n_cold, 1, MPI_INT64_T, MPI_SUM, r->world->comm);
     cf_eval_warn_cold(n_cold, r->lists->count);
 }

@@ -166,7 +166,7 @@ done:
 cf_status cf_closed_create(const cf_closed_options *options, const cf_grid *grid,
                            const cf_shard *shard, cf_closed **out)
 {
-    const int64_t dim = cf_closed_dim(options, shard->items.start[shard->items.count]);
+    const int64_t dim = cf_closed_dim(options, shard->n_base_items);
     cf_closed *closed = NULL;
     cf_status status = cf_par_agree(&grid->world, CF_ALLOC(closed, 1));
 

@@ -7,13 +7,13 @@
 
 /* The history of one user. */
 typedef struct user_history {
-    const cf_lists *parts[2]; /* NULL: not masked */
+    const cf_lists *parts[3]; /* NULL: not masked */
     int64_t user;             /* local number */
 } user_history;
 
 static bool is_masked(const user_history *history, int64_t item)
 {
-    for (int part = 0; part < 2; part++) {
+    for (int part = 0; part < 3; part++) {
         const cf_lists *lists = history->parts[part];
 
         if (lists == NULL) continue;
@@ -59,7 +59,7 @@ cf_status cf_eval_run_lists(const cf_eval_lists *from, cf_split split,
 {
     const cf_par *world = &from->grid->world;
     const bool mask = options->mask_history;
-    user_history history = {{mask ? &from->shard->train : NULL,
+    user_history history = {{mask ? &from->shard->train : NULL, mask ? &from->shard->added : NULL,
                              mask && split == CF_SPLIT_TEST ? &from->shard->valid : NULL},
                             0};
     int64_t *list = NULL;

@@ -173,13 +173,13 @@ static void find_means(const eval_measure *m, int set, cf_metrics *out)
             out->mean[k][t] = cf_exact_value(&all->metric[k][t]) / (double)out->n_users;
 }
 
-/* Users without train items, of all ranks. Collective. */
+/* Users of whom no model knows anything, of all ranks. Collective. */
 static int64_t count_cold(const eval_measure *m)
 {
     int64_t n_cold = 0;
 
     for (int64_t k = 0; k < m->n_users; k++)
-        n_cold += length_of(&m->shard->train, m->users[k]) == 0;
+        n_cold += !cf_dataset_knows_user(m->shard, m->users[k]);
     MPI_Allreduce(MPI_IN_PLACE, &n_cold, 1, MPI_INT64_T, MPI_SUM, m->grid->world.comm);
     return n_cold;
 }

@@ -10,8 +10,8 @@
  * score in its tile is a function of the global numbers of its user and item alone, and the bits do
  * not depend on ranks, threads or memory. tests/eval sorts all scores of a user instead.
  *
- * A user without train items is ranked in the same way, by the train interactions of the items in
- * place of its scores; these counts are gathered only if some rank has such a user. */
+ * A user of whom no model knows anything is ranked in the same way, by the train interactions of
+ * the items in place of its scores; these counts are gathered only if some rank has such a user. */
 #include "ranking.h"
 
 #include "counts.h"
@@ -23,6 +23,8 @@
 /* GROUP scores are compared at once with the k-th best. */
 enum { USERS = CF_EVAL_USERS, ITEMS = CF_EVAL_ITEMS, TILE = USERS * ITEMS, GROUP = 64 };
 
+enum { N_HISTORY = 3 }; /* lists of a user's history */
+
 /* The rest of an ascending list of items, as the tiles pass over it. */
 typedef struct item_span {
     const int64_t *next, *end;
@@ -30,12 +32,12 @@ typedef struct item_span {
 
 /* A row of a user tile: the user whose scores it has, and the best of them so far. */
 typedef struct tile_row {
-    int64_t request;      /* index in the request; -1: unused */
-    int64_t bad_item;     /* the first item whose score is not finite; -1: none */
-    bool is_cold;         /* no train items: gets the most popular items */
-    item_span history[2]; /* masked: train, valid */
-    int64_t *items;       /* request->k, best first; -1 past the last */
-    float *scores;        /* request->k; -infinity past the last */
+    int64_t request;              /* index in the request; -1: unused */
+    int64_t bad_item;             /* the first item whose score is not finite; -1: none */
+    bool is_cold;                 /* no model knows the user: gets the most popular items */
+    item_span history[N_HISTORY]; /* masked: train, added, valid */
+    int64_t *items;               /* request->k, best first; -1 past the last */
+    float *scores;                /* request->k; -infinity past the last */
 } tile_row;
 
 typedef struct ranking {
@@ -110,9 +112,7 @@ done:
 /* Whether a user gets the most popular items. */
 static bool is_cold(const cf_eval_scorer *scorer, int64_t user)
 {
-    const cf_lists *train = &scorer->shard->train;
-
-    return scorer->popular && train->start[user + 1] == train->start[user];
+    return scorer->popular && !cf_dataset_knows_user(scorer->shard, user);
 }
 
 /* Get the counts of items, if a user of any rank is cold. Collective. */
@@ -225,6 +225,8 @@ static void start_row(const ranking *r, tile_row *row, int64_t request)
     row->history[0] =
         span_of_user(&shard->train, r->request->users[request], r->request->mask_train);
     row->history[1] =
+        span_of_user(&shard->added, r->request->users[request], r->request->mask_train);
+    row->history[2] =
         span_of_user(&shard->valid, r->request->users[request], r->request->mask_valid);
     for (int64_t k = 0; k < r->request->k; k++) {
         row->items[k] = -1;
@@ -352,8 +354,8 @@ static void score_tile(ranking *r, int64_t user_tile, int64_t item_tile, int64_t
         for (int64_t i = n_left; i < ITEMS; i++)
             scores[u * ITEMS + i] = -INFINITY;
         if (excluded != NULL) mask_excluded(scores + u * ITEMS, excluded + first, n_items);
-        mask_items(scores + u * ITEMS, &row->history[0], first);
-        mask_items(scores + u * ITEMS, &row->history[1], first);
+        for (int part = 0; part < N_HISTORY; part++)
+            mask_items(scores + u * ITEMS, &row->history[part], first);
         keep_best(row, r->request->k, scores + u * ITEMS, first);
     }
 }

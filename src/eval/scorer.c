@@ -2,7 +2,7 @@
  * users and items in it:
  *
  *     products    s(u, i) = <user row u, item row i>: one sgemm
- *     item sums   s(u, i) = sum over train items j of u of matrix[i][j], in double
+ *     item sums   s(u, i) = sum over train and added items j of u of matrix[i][j], in double
  *     cosines     s(j, i) = <item row j, item row i> / (|item row j| |item row i|)
  *
  * All give a pair the same bits whatever other users are in the tile. tests/eval ranks by plain
@@ -40,29 +40,37 @@ cf_eval_scorer cf_eval_products(const cf_table *users, const cf_table *items, co
                             .scores = score_products};
 }
 
+/* The weights of a user's items that the matrix has columns of; numbers ascend. */
+static double sum_weights(const cf_lists *items, int64_t user, const float *weights, int64_t dim)
+{
+    double sum = 0;
+
+    for (int64_t k = items->start[user]; k < items->start[user + 1] && items->index[k] < dim; k++)
+        sum += (double)weights[items->index[k]];
+    return sum;
+}
+
 /* The outer loop is over items: an item's row stays in cache for all users of the tile. */
 static void score_item_sums(const cf_eval_scorer *scorer, const cf_eval_tile *tile, float *scores)
 {
-    const int64_t width = scorer->items->full_width;
-    const cf_lists *train = &scorer->shard->train;
+    const int64_t width = scorer->items->full_width, dim = scorer->items->dim;
+    const cf_shard *shard = scorer->shard;
 
     for (int64_t i = 0; i < CF_EVAL_ITEMS; i++) {
         const float *weights = tile->item_rows + i * width;
 
         for (int64_t u = 0; u < CF_EVAL_USERS; u++) {
             const int64_t user = tile->users[u];
-            double sum = 0;
 
-            for (int64_t k = train->start[user]; k < train->start[user + 1]; k++)
-                sum += (double)weights[train->index[k]];
-            scores[u * CF_EVAL_ITEMS + i] = (float)sum;
+            scores[u * CF_EVAL_ITEMS + i] = (float)(sum_weights(&shard->train, user, weights, dim) +
+                                                    sum_weights(&shard->added, user, weights, dim));
         }
     }
 }
 
 cf_eval_scorer cf_eval_item_sums(const cf_table *matrix, const cf_shard *shard)
 {
-    CF_ASSERT(matrix->n_rows == matrix->dim);
+    CF_ASSERT(matrix->dim == shard->n_base_items);
     return (cf_eval_scorer){
         .items = matrix, .shard = shard, .popular = true, .scores = score_item_sums};
 }

@@ -10,7 +10,7 @@
 
 #include <stdlib.h>
 
-enum { IN_TRAIN = 1, IN_VALID = 2, IN_TEST = 4 };
+enum { IN_TRAIN = 1, IN_VALID = 2, IN_TEST = 4, IN_ADDED = 8 };
 
 typedef struct shape {
     int64_t n_users, n_items, dim;
@@ -46,20 +46,20 @@ static inline void fill_table(const shape *of, bool is_item, cf_table *table)
 
 static inline void fill_lists(const shape *of, cf_shard *shard)
 {
-    cf_lists *lists[] = {&shard->train, &shard->valid, &shard->test};
-    int64_t capacity[3] = {0};
+    cf_lists *lists[] = {&shard->train, &shard->valid, &shard->test, &shard->added};
+    int64_t capacity[4] = {0};
 
-    for (int k = 0; k < 3; k++) {
+    for (int k = 0; k < 4; k++) {
         lists[k]->count = shard->n_users;
         assert_int_equal(CF_ALLOC(lists[k]->start, shard->n_users + 1), CF_OK);
     }
     for (int64_t u = 0; u < shard->n_users; u++) {
-        for (int k = 0; k < 3; k++)
+        for (int k = 0; k < 4; k++)
             lists[k]->start[u + 1] = lists[k]->start[u];
         for (int64_t i = 0; i < of->n_items; i++) {
             int parts = of->parts(shard->first_user + u, i);
 
-            for (int k = 0; k < 3; k++) {
+            for (int k = 0; k < 4; k++) {
                 if (!(parts >> k & 1)) continue;
                 int64_t at = lists[k]->start[u + 1]++;
                 assert_int_equal(CF_GROW(lists[k]->index, capacity[k], at + 1), CF_OK);
@@ -100,6 +100,7 @@ static inline void create_problem(const shape *of, const cf_par *par, int n_rows
     shard->n_users = shard->users.start[p->grid->my_row + 1] - shard->first_user;
     shard->first_item = shard->items.start[p->grid->my_row];
     shard->n_items = shard->items.start[p->grid->my_row + 1] - shard->first_item;
+    shard->n_base_items = of->history ? of->dim : of->n_items;
     fill_lists(of, shard);
     fill_lists_by_item(of, shard);
     assert_int_equal(cf_table_create(p->grid, &shard->users, of->dim, &p->users), CF_OK);
@@ -112,9 +113,10 @@ static inline void create_problem(const shape *of, const cf_par *par, int n_rows
 
 static inline void destroy_problem(problem *p)
 {
-    cf_lists *lists[] = {&p->shard.train, &p->shard.train_by_item, &p->shard.valid, &p->shard.test};
+    cf_lists *lists[] = {&p->shard.train, &p->shard.train_by_item, &p->shard.valid, &p->shard.test,
+                         &p->shard.added};
 
-    for (int k = 0; k < 4; k++) {
+    for (int k = 0; k < 5; k++) {
         cf_free(&lists[k]->start);
         cf_free(&lists[k]->index);
     }

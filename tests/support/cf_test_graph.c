@@ -117,6 +117,7 @@ cf_shard cf_test_graph_cut(const cf_test_graph *graph, const cf_grid *grid)
     s.n_users = s.users.start[grid->my_row + 1] - s.first_user;
     s.first_item = s.items.start[grid->my_row];
     s.n_items = s.items.start[grid->my_row + 1] - s.first_item;
+    s.n_base_items = graph->n_items;
     while (s.first_interaction < graph->n_pairs &&
            graph->pairs[s.first_interaction][0] < s.first_user)
         s.first_interaction++;

@@ -63,6 +63,8 @@ static cf_status create(bench *b, int n_rows)
     CF_TRY(make_lists(b, TRAIN_ITEMS, &shard->train));
     CF_TRY(make_lists(b, TEST_ITEMS - 1, &shard->valid));
     CF_TRY(make_lists(b, TEST_ITEMS, &shard->test));
+    CF_TRY(make_lists(b, 0, &shard->added));
+    shard->n_base_items = b->n_items;
     CF_TRY(cf_table_create(b->grid, &shard->users, b->dim, &b->users));
     CF_TRY(cf_table_create(b->grid, &shard->items, b->dim, &b->items));
     cf_table_fill_uniform(b->users, 1, 0, 1);
@@ -75,9 +77,9 @@ done:
 
 static void destroy(bench *b)
 {
-    cf_lists *lists[] = {&b->shard.train, &b->shard.valid, &b->shard.test};
+    cf_lists *lists[] = {&b->shard.train, &b->shard.valid, &b->shard.test, &b->shard.added};
 
-    for (int k = 0; k < 3; k++) {
+    for (int k = 0; k < 4; k++) {
         cf_free(&lists[k]->start);
         cf_free(&lists[k]->index);
     }
@@ -113,7 +115,7 @@ static cf_status check(const bench *b)
     if (count > b->shard.n_users || b->grid->my_column > 0) count = 0;
     for (int64_t u = 0; u < count; u++)
         users[u] = u;
-    cf_eval_request request = {users, count, 1, false, false, 256 << 20};
+    cf_eval_request request = {users, count, 1, false, false, 256 << 20, NULL};
     CF_TRY(cf_eval_topk(&b->scorer, &request, items, scores));
     CF_TRY(cf_par_agree(&b->world, CF_ALLOC(rows, CHECKED * width)));
     CF_TRY(cf_par_agree(&b->world, CF_ALLOC(all, b->n_items * width)));
