@@ -190,6 +190,24 @@ void cf_dataset_destroy_origin(cf_dataset_origin *origin);
  * IO, MEMORY. */
 cf_status cf_dataset_find(const cf_dataset *dataset, cf_name_kind which, const cf_strings *ids,
                           int64_t *out);
+
+/** A hash table of ids, which are borrowed. Zeroed, there is none. Local, as its functions. */
+typedef struct cf_id_index {
+    const cf_strings *ids;
+    int64_t *slot; /* mask + 1, a power of two: number + 1 of an id; 0: empty */
+    uint64_t mask;
+} cf_id_index;
+/** Errors: MEMORY. Free with cf_dataset_destroy_id_index(). */
+cf_status cf_dataset_create_id_index(const cf_strings *ids, cf_id_index *out);
+/** The number of an id; -1 if it is not there. */
+int64_t cf_dataset_find_id(const cf_id_index *index, const char *id, int64_t length);
+void cf_dataset_destroy_id_index(cf_id_index *index);
+/** As cf_dataset_find(), but each rank has ids of its own, any number, all distinct: all ranks read
+ * all names of the file, in bounded memory. Collective. `out`: ids->count numbers. Errors: FORMAT,
+ * IO, MEMORY. */
+cf_status cf_dataset_match(const cf_dataset *dataset, cf_name_kind which, const cf_strings *ids,
+                           int64_t *out);
+
 /** A user or item for a message, e.g. `item "B001" (number 17)`, into `out` of `size` bytes (256
  * are enough). Collective. */
 void cf_dataset_describe(const cf_dataset *dataset, cf_name_kind which, int64_t number, char *out,

@@ -8,7 +8,6 @@
  *   cli_groups     metrics of groups
  *   cli_per_user   metrics of each user
  *   cli_ids        lists of ids that people write
- *   cli_id_index   numbers of ids
  *   cli_lines      lines of a text, on every rank
  *   cli_recs       recommendations that somebody made
  *   cli_new_users  users who are not in the dataset
@@ -202,19 +201,6 @@ cf_status cli_find_ids(const cf_dataset *dataset, cf_name_kind which, const cli_
 /** Errors: those of cli_find_ids() if two ids have the same number, naming one such id; MEMORY.
  * Local. */
 cf_status cli_check_distinct(const cli_ids *ids, const int64_t *numbers);
-
-/* cli_id_index.c */
-/** A hash table of ids, which are borrowed. Zeroed, there is none. Local, as all here. */
-typedef struct cli_id_index {
-    const cf_strings *ids;
-    int64_t *slot; /* mask + 1, a power of two: number + 1 of an id; 0: empty */
-    uint64_t mask;
-} cli_id_index;
-/** Errors: MEMORY. Free with cli_destroy_id_index(). */
-cf_status cli_create_id_index(const cf_strings *ids, cli_id_index *out);
-/** The number of an id; -1 if it is not there. */
-int64_t cli_find_id(const cli_id_index *index, const char *id, int64_t length);
-void cli_destroy_id_index(cli_id_index *index);
 
 /* cli_lines.c */
 /** A text that rank 0 reads, once and in order, for all ranks. */

@@ -38,7 +38,7 @@ typedef struct recs {
     const cf_shard *shard;
     cli_lines lines;
     cf_strings user_ids, item_ids; /* of the block; all */
-    cli_id_index user_index, item_index;
+    cf_id_index user_index, item_index;
     char separator;
     int n_columns;              /* of each line; 0: the first line is not read yet */
     int column[N_RECS_COLUMNS]; /* where they are; -1: nowhere */
@@ -141,14 +141,14 @@ static cf_status keep_line(recs *r, const char *line, double key, uint8_t *flags
     const recs_field user = field_of(r, line, r->column[COLUMN_USER]);
     const recs_field item = field_of(r, line, r->column[COLUMN_ITEM]);
     const bool has_score = r->column[COLUMN_RANK] < 0 && r->column[COLUMN_SCORE] >= 0;
-    recs_entry entry = {.user = cli_find_id(&r->user_index, user.text, user.length),
+    recs_entry entry = {.user = cf_dataset_find_id(&r->user_index, user.text, user.length),
                         .line = r->lines.line,
                         .key = key};
     cf_status status = CF_OK;
 
     *flags = 0;
     if (entry.user < 0) return CF_OK; /* unless another rank has the user, it is unknown */
-    entry.item = cli_find_id(&r->item_index, item.text, item.length);
+    entry.item = cf_dataset_find_id(&r->item_index, item.text, item.length);
     *flags = entry.item < 0 ? HAS_USER | LACKS_ITEM : HAS_USER;
     if (entry.item < 0) entry.item = CF_EVAL_UNKNOWN_ITEM;
     entry.tie = has_score ? entry.item : entry.line;
@@ -246,8 +246,8 @@ static cf_status read_ids(recs *r)
     CF_TRY(cf_dataset_read_names(r->dataset, CF_USER_IDS, r->shard->first_user, r->shard->n_users,
                                  &r->user_ids));
     CF_TRY(cf_dataset_read_names(r->dataset, CF_ITEM_IDS, 0, r->dataset->n_items, &r->item_ids));
-    status = cli_create_id_index(&r->user_ids, &r->user_index);
-    if (status == CF_OK) status = cli_create_id_index(&r->item_ids, &r->item_index);
+    status = cf_dataset_create_id_index(&r->user_ids, &r->user_index);
+    if (status == CF_OK) status = cf_dataset_create_id_index(&r->item_ids, &r->item_index);
     CF_TRY(cf_par_agree(r->dataset->world, status));
 done:
     return status;
@@ -353,8 +353,8 @@ cf_status cli_read_recs(const cf_dataset *dataset, const cf_grid *grid, const cf
     warn(&r);
 done:
     cli_close_lines(&r.lines);
-    cli_destroy_id_index(&r.user_index);
-    cli_destroy_id_index(&r.item_index);
+    cf_dataset_destroy_id_index(&r.user_index);
+    cf_dataset_destroy_id_index(&r.item_index);
     cf_dataset_destroy_strings(&r.user_ids);
     cf_dataset_destroy_strings(&r.item_ids);
     cf_free(&r.entries);
