@@ -44,6 +44,8 @@ typedef struct cf_ingest_options {
     const char *time_texts[2];   /* the same, as they were given */
     bool by_ratio;               /* split by ratios; else leave one out */
     double ratios[3];            /* train, valid, test; sum 1 */
+    double cold_share;           /* of the items, half for valid and half for test; 0 to 0.9 */
+    int64_t max_train_items;     /* of a user; 0: all */
     bool keeps_last;             /* of repeats keep the last; else the first */
     bool drops_unknown;          /* drop interactions of items that the item file lacks */
     bool keeps_all;              /* keep items without interactions */
@@ -78,6 +80,13 @@ typedef struct cf_ingest_paths {
  * `*dataset` points into `source`, or is NULL. Local. Errors: MEMORY. */
 cf_status cf_ingest_split_source(const char *source, char **file, const char **dataset);
 
+/** Items that are marked as cold, and what they have. */
+typedef struct cf_ingest_cold {
+    int64_t n_items;
+    int64_t n_candidates[2];   /* of these, in valid and in test; one may be in both */
+    int64_t n_interactions[2]; /* of all of these, in valid and in test */
+} cf_ingest_cold;
+
 /** Counts for the report, of all ranks together. */
 typedef struct cf_ingest_report {
     int64_t lines;      /* interactions read */
@@ -86,11 +95,14 @@ typedef struct cf_ingest_report {
     int64_t unknown;    /* of these, dropped because the item file lacks the item */
     int64_t no_vector;  /* of these, dropped because the item has no vector */
     int64_t n_users, n_items, n_train, n_valid, n_test; /* of the dataset */
-    int64_t n_cold;                                     /* its items without interactions */
-    int64_t embedding_dim;                              /* 0: no vectors */
-    int64_t n_missing;                                  /* items without a vector */
-    int64_t unused_vectors;                             /* vectors of no item of the dataset */
-    double seconds, bytes;                              /* bytes: of the files of interactions */
+    int64_t n_no_interactions;                          /* its items without any */
+    int64_t n_no_train;                                 /* its users without train interactions */
+    int64_t n_above_most; /* train interactions dropped by max_train_items */
+    cf_ingest_cold cold;
+    int64_t embedding_dim;  /* 0: no vectors */
+    int64_t n_missing;      /* items without a vector */
+    int64_t unused_vectors; /* vectors of no item of the dataset */
+    double seconds, bytes;  /* bytes: of the files of interactions */
 } cf_ingest_report;
 
 /**

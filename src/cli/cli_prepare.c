@@ -17,9 +17,33 @@ static json_t *report_json(const cf_ingest_report *r)
         {"embedding_dim", json_integer(r->embedding_dim)},
         {"not_in_item_file", json_integer(r->unknown)},
         {"without_vector", json_integer(r->no_vector)},
-        {"items_without_interactions", json_integer(r->n_cold)},
+        {"items_without_interactions", json_integer(r->n_no_interactions)},
+        {"cold_items", json_integer(r->cold.n_items)},
+        {"cold_valid_items", json_integer(r->cold.n_candidates[0])},
+        {"cold_test_items", json_integer(r->cold.n_candidates[1])},
+        {"cold_valid", json_integer(r->cold.n_interactions[0])},
+        {"cold_test", json_integer(r->cold.n_interactions[1])},
+        {"users_without_train", json_integer(r->n_no_train)},
+        {"above_max_train_items", json_integer(r->n_above_most)},
         {"missing_vectors", json_integer(r->n_missing)},
         {"unused_vectors", json_integer(r->unused_vectors)}, {"seconds", json_real(r->seconds)});
+}
+
+/* What train lacks: cold items, users without any item, and what was dropped of it. */
+static void print_cold(const cf_ingest_report *r)
+{
+    const cf_ingest_cold *cold = &r->cold;
+
+    if (r->n_above_most > 0)
+        printf("dropped %lld train interactions (max_train_items)\n", (long long)r->n_above_most);
+    if (cold->n_items > 0)
+        printf("%lld items are cold: %lld are candidates in valid, with %lld interactions; %lld in "
+               "test, with %lld\n",
+               (long long)cold->n_items, (long long)cold->n_candidates[0],
+               (long long)cold->n_interactions[0], (long long)cold->n_candidates[1],
+               (long long)cold->n_interactions[1]);
+    if (r->n_no_train > 0)
+        printf("%lld users have no train interactions\n", (long long)r->n_no_train);
 }
 
 /* Counts of the dataset, of what was read and dropped, and the speed of reading. */
@@ -36,7 +60,9 @@ static void print_prepared(const cf_ingest_report *r, const char *path)
                (long long)r->unknown);
     if (r->no_vector > 0)
         printf("dropped %lld interactions of items without a vector\n", (long long)r->no_vector);
-    if (r->n_cold > 0) printf("%lld items have no interactions\n", (long long)r->n_cold);
+    if (r->n_no_interactions > 0)
+        printf("%lld items have no interactions\n", (long long)r->n_no_interactions);
+    print_cold(r);
     if (r->embedding_dim > 0)
         printf("vectors of %lld numbers; %lld items without one, %lld vectors not used\n",
                (long long)r->embedding_dim, (long long)r->n_missing, (long long)r->unused_vectors);

@@ -172,7 +172,7 @@ cf_status ingest_filter(const cf_par *world, const cf_ingest_options *options,
     if (dropped == 0 && !options->keeps_all) goto done;
     n_interacted = count_interacted(world, &counts, inter->items.ids.count);
     CF_TRY(renumber_remaining(world, options, catalogue, &counts, inter));
-    inter->n_cold = inter->items.blocks.start[world->size] - n_interacted;
+    inter->n_no_interactions = inter->items.blocks.start[world->size] - n_interacted;
     *renumbered = true;
 done:
     destroy_counts(&counts);

@@ -13,6 +13,7 @@ void ingest_destroy_interactions(ingest_interactions *inter)
     ingest_destroy_id_partition(&inter->users);
     ingest_destroy_id_partition(&inter->items);
     ingest_destroy_item_index(&inter->index);
+    cf_free(&inter->cold);
     cf_free(&inter->pairs);
     cf_free(&inter->keys);
 }

@@ -46,6 +46,8 @@ typedef struct ingest_interactions {
     ingest_id_table user_ids, item_ids; /* before; then empty */
     ingest_id_partition users, items;   /* afterwards */
     ingest_item_index index;            /* afterwards */
+    uint8_t *cold;                      /* of the items of my block: cf_cold_mark; NULL: no item is
+                                           cold; see cold.c */
     uint64_t *pairs;                    /* count */
     uint64_t *keys;                     /* count x key_words: see ingest_key; NULL if count is 0 */
     int key_words;   /* 2: time and place; 1: place alone; 0: their order is irrelevant */
@@ -56,7 +58,7 @@ typedef struct ingest_interactions {
     int64_t n_zero_labels;                     /* of this rank: read, not dropped by intervals, with
                                                   a label of 0 */
     int64_t n_unknown, n_no_vector;            /* of this rank: dropped because of their items */
-    int64_t n_cold;                            /* items without interactions, over all ranks */
+    int64_t n_no_interactions;                 /* items without any, over all ranks */
     bool has_item_file;    /* columns of val_interval that are not here may be there */
     unsigned item_filters; /* bit k: column k of val_interval is not here, but in the item file */
     const ingest_text *source; /* the file that is read now */

@@ -68,6 +68,22 @@ const cf_setting cf_ingest_settings[] = {
      .initial = "",
      .help =
          "TS: when valid and test begin, for all users: [t1, t2], numbers or dates of ISO 8601"},
+    {.name = "cold_share",
+     .kind = CF_SETTING_REAL,
+     .initial = "0",
+     .min = 0,
+     .max = 0.9,
+     .help =
+         "LS, RS: share of the items, drawn with the seed, that train lacks: cold items, half of "
+         "them in valid, half in test"},
+    {.name = "max_train_items",
+     .kind = CF_SETTING_INT,
+     .initial = "0",
+     .min = 0,
+     .max = 9007199254740992.0,
+     .help =
+         "keep only so many of each user's train items, the first in the order of the split (0: "
+         "all)"},
     {.name = "order",
      .kind = CF_SETTING_CHOICE,
      .initial = "random",
@@ -159,7 +175,7 @@ static cf_status read_ratios(const cf_config *config, cf_ingest_options *out)
     return CF_OK;
 }
 
-/* Two ascending times, for TS alone. */
+/* Two ascending times, for TS alone, which needs no draw of cold items. */
 static cf_status read_times(const cf_config *config, cf_ingest_options *out)
 {
     int count;
@@ -168,6 +184,8 @@ static cf_status read_times(const cf_config *config, cf_ingest_options *out)
 
     out->by_dates = cf_config_is(config, "split", "TS");
     CF_REQUIRE(out->by_dates || count == 0, CF_ERR_USAGE, "split_times: needs split: TS");
+    CF_REQUIRE(!out->by_dates || out->cold_share == 0, CF_ERR_USAGE,
+               "cold_share: goes with split: LS or RS; with split: TS the times make items cold");
     CF_REQUIRE(!out->by_dates || count == 2, CF_ERR_USAGE,
                "split_times: expected two times for split: TS, when valid and test begin, such as "
                "[2022-03-01, 2022-04-01]");
@@ -221,6 +239,8 @@ cf_status cf_ingest_read_options(const cf_config *config, cf_ingest_options *out
         .names_rating = names_column(config, "rating_field", "rating"),
         .by_time = cf_config_is(config, "order", "time"),
         .by_ratio = cf_config_is(config, "split", "RS"),
+        .cold_share = cf_config_real(config, "cold_share"),
+        .max_train_items = cf_config_int(config, "max_train_items"),
         .keeps_last = cf_config_is(config, "rm_dup_inter", "last"),
         .drops_unknown = cf_config_bool(config, "filter_inter_by_user_or_item"),
         .keeps_all = cf_config_is(config, "keep_items", "all"),

@@ -12,6 +12,12 @@ cf_status ingest_check_paths(const cf_ingest_paths *paths, const cf_ingest_optio
                "prepare: expected either --inter FILE or --train FILE");
     CF_REQUIRE(paths->inter == NULL || (paths->valid == NULL && paths->test == NULL), CF_ERR_USAGE,
                "prepare: --valid and --test go with --train, not with --inter");
+    CF_REQUIRE(paths->inter != NULL || options->cold_share == 0, CF_ERR_USAGE,
+               "prepare: cold_share goes with --inter; with --train the files make items cold");
+    CF_REQUIRE(paths->inter != NULL || options->max_train_items == 0 || !options->by_time,
+               CF_ERR_USAGE,
+               "prepare: max_train_items with --train takes items in random order, since times are "
+               "read with --inter alone: leave out order: time");
     CF_REQUIRE(!has_column || paths->embedding == NULL, CF_ERR_USAGE,
                "prepare: expected vectors either in --embedding or in embedding_field, not both");
     CF_REQUIRE(!has_column || paths->item != NULL, CF_ERR_USAGE,

@@ -191,6 +191,11 @@ static cf_status refuse_part(const prepare_job *job, int part)
                        "and split_times are %.15g and %.15g",
                        interactions_path(job), names[part], first, last, times[0], times[1]);
     }
+    if (job->options->cold_share > 0)
+        return CF_FAIL(CF_ERR_FORMAT,
+                       "%s: no interactions are left for %s with cold_share %g: give another seed "
+                       "or share",
+                       interactions_path(job), names[part], job->options->cold_share);
     if (!is_given || part == INGEST_TRAIN)
         return CF_FAIL(CF_ERR_FORMAT, "%s: no interactions are left for %s", interactions_path(job),
                        names[part]);
@@ -217,6 +222,25 @@ done:
     return status;
 }
 
+/* Split, and find the cold items: those that cold_share draws, and all that train lacks where the
+ * times, the files or the catalogue make them so. With LS and RS alone, an item that lost all its
+ * interactions to valid or test by chance is no new item. */
+static cf_status split_interactions(prepare_job *job)
+{
+    const cf_ingest_options *options = job->options;
+    const bool is_given = job->paths->inter == NULL;
+    ingest_interactions *inter = &job->inter;
+    cf_status status;
+
+    if (options->cold_share > 0) CF_TRY(ingest_draw_cold(job->world, options, inter));
+    CF_TRY(ingest_split(job->world, options, is_given, inter, job->parts));
+    CF_TRY(check_parts(job));
+    if (options->cold_share > 0 || options->by_dates || is_given || options->keeps_all)
+        CF_TRY(ingest_mark_cold(job->world, job->parts, inter, &job->report.cold));
+done:
+    return status;
+}
+
 /* Filter and split. The arrays of interactions are freed here: writing needs the lists alone. */
 static cf_status arrange_interactions(prepare_job *job)
 {
@@ -234,8 +258,8 @@ static cf_status arrange_interactions(prepare_job *job)
         if (job->ids.path != NULL)
             CF_TRY(ingest_move_items(job->world, &inter->items, INT64_MAX, &job->ids));
     }
-    CF_TRY(ingest_split(job->world, job->options, job->paths->inter == NULL, inter, job->parts));
-    CF_TRY(check_parts(job));
+    CF_TRY(split_interactions(job));
+    job->content.cold = inter->cold;
     job->content.user_ids = inter->users.ids;
     job->content.item_ids = inter->items.ids;
     job->content.train = job->parts[INGEST_TRAIN];
@@ -287,6 +311,15 @@ static void append_text(char *out, const char *name, const char *value)
         snprintf(out + used, TEXT_SIZE - used, "%s%s%s", used > 0 ? "; " : "", name, value);
 }
 
+/* Append "name number", after "; ", unless the number is 0. */
+static void append_number(char *out, const char *name, double number)
+{
+    char text[32];
+
+    snprintf(text, sizeof text, "%.15g", number);
+    append_text(out, name, number != 0 ? text : NULL);
+}
+
 /* The split, for people. The order counts where a user's interactions are ordered. */
 static void describe_split(prepare_job *job)
 {
@@ -300,6 +333,8 @@ static void describe_split(prepare_job *job)
         snprintf(job->split, TEXT_SIZE, "RS %g %g %g", o->ratios[0], o->ratios[1], o->ratios[2]);
     else
         append_text(job->split, "LS valid_and_test", "");
+    append_number(job->split, "cold_share ", o->cold_share);
+    append_number(job->split, "max_train_items ", (double)o->max_train_items);
     if (job->paths->inter != NULL && !o->by_dates)
         append_text(job->split, "order ", o->by_time ? "time" : "random");
 }
@@ -331,24 +366,39 @@ static void describe_dataset(prepare_job *job)
     job->content.seed = o->seed;
 }
 
-/* Sums over all ranks. The arrays of interactions are gone, the lists and counts are not. */
+/* Users of mine without train interactions. */
+static int64_t count_untrained(const cf_lists *train)
+{
+    int64_t n = 0;
+
+    for (int64_t u = 0; u < train->count; u++)
+        n += train->start[u + 1] == train->start[u];
+    return n;
+}
+
+/* Sums over all ranks; those of cold items are there. The arrays of interactions are gone, the
+ * lists and counts are not. */
 static void fill_report(prepare_job *job)
 {
-    job->report = (cf_ingest_report){.lines = sum_all(job, job->inter.n_lines),
-                                     .duplicates = sum_all(job, job->inter.n_duplicates),
-                                     .filtered = sum_all(job, job->inter.n_filtered),
-                                     .unknown = sum_all(job, job->inter.n_unknown),
-                                     .no_vector = sum_all(job, job->inter.n_no_vector),
-                                     .n_cold = job->inter.n_cold,
-                                     .n_users = sum_all(job, job->content.user_ids.count),
-                                     .n_items = sum_all(job, job->content.item_ids.count),
-                                     .n_train = count_part(job, INGEST_TRAIN),
-                                     .n_valid = count_part(job, INGEST_VALID),
-                                     .n_test = count_part(job, INGEST_TEST),
-                                     .embedding_dim = job->content.embedding_dim,
-                                     .n_missing = sum_all(job, job->content.n_missing),
-                                     .unused_vectors = job->vectors.n_unused,
-                                     .bytes = job->inter.bytes};
+    cf_ingest_report *r = &job->report;
+
+    r->lines = sum_all(job, job->inter.n_lines);
+    r->duplicates = sum_all(job, job->inter.n_duplicates);
+    r->filtered = sum_all(job, job->inter.n_filtered);
+    r->unknown = sum_all(job, job->inter.n_unknown);
+    r->no_vector = sum_all(job, job->inter.n_no_vector);
+    r->n_no_interactions = job->inter.n_no_interactions;
+    r->n_no_train = sum_all(job, count_untrained(&job->parts[INGEST_TRAIN]));
+    r->n_users = sum_all(job, job->content.user_ids.count);
+    r->n_items = sum_all(job, job->content.item_ids.count);
+    r->n_train = count_part(job, INGEST_TRAIN);
+    r->n_valid = count_part(job, INGEST_VALID);
+    r->n_test = count_part(job, INGEST_TEST);
+    r->n_above_most = sum_all(job, job->inter.count) - r->n_train - r->n_valid - r->n_test;
+    r->embedding_dim = job->content.embedding_dim;
+    r->n_missing = sum_all(job, job->content.n_missing);
+    r->unused_vectors = job->vectors.n_unused;
+    r->bytes = job->inter.bytes;
 }
 
 /* All steps before writing. */

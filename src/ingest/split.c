@@ -3,9 +3,11 @@
  * A user's interactions are ordered by a key: the time, equal times by the order of the file; or a
  * random number that is a function of (seed, user id, item id). The last ones go to test, those
  * before to valid, the others to train. How many is RecBole's rule, by ratios or leave-one-out. TS
- * cuts at two times, the same for all users. A split given by the files is taken over. The result
- * does not depend on the number of ranks; a random order does not depend on the order of lines
- * either. */
+ * cuts at two times, the same for all users. A split given by the files is taken over. Interactions
+ * of cold items all go to valid or to test, and a user's others are split as if they were not
+ * there. max_train_items then drops the last train interactions in the same order. The result does
+ * not depend on the number of ranks; a random order does not depend on the order of lines either.
+ */
 #include "split.h"
 
 #include <stdlib.h>
@@ -48,9 +50,9 @@ static int compare_entries(const void *a, const void *b)
 }
 
 /* Leave-one-out needs no sort, only the last two entries of a user. `sizes`: of valid and test, 0
- * or 1 each. `part` (n): the part of each interaction, by position. */
+ * or 1 each. `part`: of each interaction, by position; those of all entries are set. */
 static void leave_one_out(const split_entry *entries, int64_t n, const int64_t sizes[2],
-                          uint8_t *part)
+                          int8_t *part)
 {
     int64_t last = 0, before_last = -1;
 
@@ -61,13 +63,14 @@ static void leave_one_out(const split_entry *entries, int64_t n, const int64_t s
         } else if (before_last < 0 || compare_entries(&entries[k], &entries[before_last]) > 0)
             before_last = k;
     }
-    memset(part, INGEST_TRAIN, (size_t)n);
-    if (sizes[0] > 0) part[before_last] = INGEST_VALID;
-    if (sizes[1] > 0) part[last] = INGEST_TEST;
+    for (int64_t k = 0; k < n; k++)
+        part[entries[k].position] = INGEST_TRAIN;
+    if (sizes[0] > 0) part[entries[before_last].position] = INGEST_VALID;
+    if (sizes[1] > 0) part[entries[last].position] = INGEST_TEST;
 }
 
 /* Sort the entries and cut them: train, then sizes[0] of valid, then sizes[1] of test. */
-static void split_by_ratio(split_entry *entries, int64_t n, const int64_t sizes[2], uint8_t *part)
+static void split_by_ratio(split_entry *entries, int64_t n, const int64_t sizes[2], int8_t *part)
 {
     qsort(entries, (size_t)n, sizeof *entries, compare_entries);
     for (int64_t k = 0; k < n; k++)
@@ -85,10 +88,23 @@ typedef struct splitter {
     bool given;            /* the places have the parts */
     uint64_t times[2];     /* of split: TS, as keys have them */
     uint64_t *user_hashes; /* of the ids of my users; NULL unless the order is random */
-    uint64_t *item_hashes; /* of the ids of the listed items */
+    uint64_t *item_hashes; /* of the ids of the listed items; likewise */
+    uint64_t *cold;        /* of the listed items: cf_cold_mark; NULL: none is cold */
     split_entry *entries;  /* of one user, with room for the longest list */
-    uint8_t *part;         /* of each of its interactions */
+    int8_t *part;          /* of each interaction; INGEST_NO_PART: it is dropped */
 } splitter;
+
+/* True if times order a user's interactions, else random numbers do. */
+static bool is_by_time(const splitter *s)
+{
+    return !s->given && (s->options->by_time || s->options->by_dates);
+}
+
+/* True if a user's interactions are to be ordered at all. */
+static bool needs_order(const splitter *s)
+{
+    return (!s->given && !s->options->by_dates) || s->options->max_train_items > 0;
+}
 
 /* Hash each id, into a new array. */
 static cf_status hash_ids(const cf_strings *ids, uint64_t **out)
@@ -118,27 +134,40 @@ done:
     return status;
 }
 
-/* The keys of a user's n interactions from `first` on. Random keys are a function of seed and ids,
- * not of numbers: another user or item in the data changes nobody else's split. */
-static void fill_entries(const splitter *s, int64_t first, int64_t n)
+/* The marks of the listed items, from their owners. */
+static cf_status fetch_cold(const cf_par *world, const ingest_interactions *inter, splitter *s)
 {
-    const cf_random random = {(uint64_t)s->options->seed, CF_STREAM_SPLIT};
+    const int64_t n_items = inter->items.ids.count;
+    uint64_t *wide = NULL;
+    cf_status status;
 
-    for (int64_t k = 0; k < n; k++) {
-        const uint64_t pair = s->inter->pairs[first + k];
-        const uint32_t item = ingest_item(pair);
-
-        s->entries[k] =
-            s->options->by_time
-                ? (split_entry){ingest_time_of(s->inter, first + k),
-                                *ingest_place_of(s->inter, first + k), (uint32_t)k}
-                : (split_entry){cf_random_bits(random, s->user_hashes[ingest_user(pair)],
-                                               s->item_hashes[item], 0),
-                                item, (uint32_t)k};
-    }
+    CF_TRY(cf_par_agree(world, CF_ALLOC(wide, n_items)));
+    for (int64_t k = 0; k < n_items; k++)
+        wide[k] = inter->cold[k];
+    CF_TRY(ingest_fetch_item_values(&inter->index, wide, &s->cold));
+done:
+    cf_free(&wide);
+    return status;
 }
 
-/* ---- Lists ----------------------------------------------------------------------------------- */
+/* The key of interaction k of a user, whose interactions begin at `first`. Random keys are a
+ * function of seed and ids, not of numbers: another user or item in the data changes nobody else's
+ * split. */
+static split_entry make_entry(const splitter *s, int64_t first, int64_t k)
+{
+    const cf_random random = {(uint64_t)s->options->seed, CF_STREAM_SPLIT};
+    const uint64_t pair = s->inter->pairs[first + k];
+    const uint32_t item = ingest_item(pair);
+
+    if (is_by_time(s))
+        return (split_entry){ingest_time_of(s->inter, first + k),
+                             *ingest_place_of(s->inter, first + k), (uint32_t)k};
+    return (split_entry){
+        cf_random_bits(random, s->user_hashes[ingest_user(pair)], s->item_hashes[item], 0), item,
+        (uint32_t)k};
+}
+
+/* ---- Parts ----------------------------------------------------------------------------------- */
 
 /* The end of the interactions of the user that interaction `first` is of. */
 static int64_t end_of_user(const ingest_interactions *inter, int64_t first)
@@ -150,108 +179,131 @@ static int64_t end_of_user(const ingest_interactions *inter, int64_t first)
     return end;
 }
 
-/* True if each interaction has its part, whatever the user's others are. */
-static bool is_fixed(const splitter *s)
+/* The most interactions of a user. */
+static int64_t longest_list(const ingest_interactions *inter)
 {
-    return s->given || s->options->by_dates;
+    int64_t most = 0;
+
+    for (int64_t first = 0, end; first < inter->count; first = end) {
+        end = end_of_user(inter, first);
+        most = cf_max(most, end - first);
+    }
+    return most;
 }
 
-/* The part of interaction e, if they are fixed: that of its file, or by the two times. */
+/* The part of interaction e, where it does not depend on the user's others: that of its file, by
+ * the two times, or of a cold item. Else INGEST_NO_PART. */
 static int fixed_part(const splitter *s, int64_t e)
 {
+    const uint64_t mark = s->cold != NULL ? s->cold[ingest_item(s->inter->pairs[e])] : 0;
+
     if (s->given) return ingest_part_of_place(*ingest_place_of(s->inter, e));
-    return ingest_time_of(s->inter, e) < s->times[0]   ? INGEST_TRAIN
-           : ingest_time_of(s->inter, e) < s->times[1] ? INGEST_VALID
-                                                       : INGEST_TEST;
+    if (s->options->by_dates)
+        return ingest_time_of(s->inter, e) < s->times[0]   ? INGEST_TRAIN
+               : ingest_time_of(s->inter, e) < s->times[1] ? INGEST_VALID
+                                                           : INGEST_TEST;
+    return mark == CF_COLD_VALID  ? INGEST_VALID
+           : mark == CF_COLD_TEST ? INGEST_TEST
+                                  : INGEST_NO_PART;
 }
 
-/* Allocate the lists of each part. `*most`: the most interactions of a user. */
-static cf_status allocate_parts(const splitter *s, int64_t n_users, cf_lists parts[3],
-                                int64_t *most)
+/* Drop the last train interactions of a user, where there are more than max_train_items. */
+static void limit_train(const splitter *s, int64_t first, int64_t n)
 {
-    int64_t counts[3] = {0};
-    cf_status status = CF_OK;
+    const int64_t most = s->options->max_train_items;
+    int8_t *part = s->part + first;
+    int64_t count = 0;
 
-    *most = 0;
-    for (int64_t first = 0, end; first < s->inter->count; first = end) {
-        int64_t valid, test;
+    if (most == 0) return;
+    for (int64_t k = 0; k < n; k++)
+        if (part[k] == INGEST_TRAIN) s->entries[count++] = make_entry(s, first, k);
+    qsort(s->entries, (size_t)count, sizeof *s->entries, compare_entries);
+    for (int64_t k = most; k < count; k++)
+        part[s->entries[k].position] = INGEST_NO_PART;
+}
 
-        end = end_of_user(s->inter, first);
-        *most = cf_max(*most, end - first);
-        part_sizes(s->options, end - first, &valid, &test);
-        counts[INGEST_VALID] += valid;
-        counts[INGEST_TEST] += test;
-        counts[INGEST_TRAIN] += end - first - valid - test;
+/* The parts of the n interactions of a user. */
+static void split_user(const splitter *s, int64_t first, int64_t n)
+{
+    int8_t *part = s->part + first;
+    int64_t sizes[2], count = 0;
+
+    for (int64_t k = 0; k < n; k++) {
+        part[k] = (int8_t)fixed_part(s, first + k);
+        if (part[k] == INGEST_NO_PART) s->entries[count++] = make_entry(s, first, k);
     }
-    if (is_fixed(s)) memset(counts, 0, sizeof counts);
-    for (int64_t e = 0; is_fixed(s) && e < s->inter->count; e++)
-        counts[fixed_part(s, e)]++;
+    part_sizes(s->options, count, &sizes[0], &sizes[1]);
+    if (s->options->by_ratio)
+        split_by_ratio(s->entries, count, sizes, part);
+    else
+        leave_one_out(s->entries, count, sizes, part);
+    limit_train(s, first, n);
+}
+
+/* ---- Lists ----------------------------------------------------------------------------------- */
+
+/* The lists of each part, once all parts are known: interactions are sorted by user and item. */
+static cf_status fill_lists(const splitter *s, cf_lists parts[3])
+{
+    const ingest_interactions *inter = s->inter;
+    const int64_t n_users = inter->users.ids.count;
+    int64_t counts[3] = {0}, at[3] = {0};
+    cf_status status;
+
+    for (int64_t e = 0; e < inter->count; e++)
+        if (s->part[e] != INGEST_NO_PART) counts[s->part[e]]++;
     for (int k = 0; k < 3; k++) {
         parts[k].count = n_users;
         CF_TRY(CF_ALLOC(parts[k].start, n_users + 1));
         CF_TRY(CF_ALLOC(parts[k].index, counts[k]));
     }
+    for (int64_t e = 0; e < inter->count; e++) {
+        const int k = s->part[e];
+
+        if (k == INGEST_NO_PART) continue;
+        parts[k].index[at[k]++] = inter->index.item[ingest_item(inter->pairs[e])];
+        parts[k].start[ingest_user(inter->pairs[e]) + 1]++;
+    }
+    for (int k = 0; k < 3; k++)
+        for (int64_t u = 0; u < n_users; u++)
+            parts[k].start[u + 1] += parts[k].start[u];
 done:
     return status;
-}
-
-/* Split the n interactions of a user, and append them to the lists, ascending by item. Every user
- * of the block has some, so each start is set from the one before. */
-static void split_user(const splitter *s, int64_t first, int64_t n, cf_lists parts[3])
-{
-    const uint32_t user = ingest_user(s->inter->pairs[first]);
-    int64_t sizes[2];
-
-    part_sizes(s->options, n, &sizes[0], &sizes[1]);
-    if (!is_fixed(s)) fill_entries(s, first, n);
-    if (is_fixed(s))
-        for (int64_t k = 0; k < n; k++)
-            s->part[k] = (uint8_t)fixed_part(s, first + k);
-    else if (s->options->by_ratio)
-        split_by_ratio(s->entries, n, sizes, s->part);
-    else
-        leave_one_out(s->entries, n, sizes, s->part);
-    for (int k = 0; k < 3; k++)
-        parts[k].start[user + 1] = parts[k].start[user];
-    for (int64_t k = 0; k < n; k++) {
-        cf_lists *list = &parts[s->part[k]];
-        const uint32_t item = ingest_item(s->inter->pairs[first + k]);
-
-        list->index[list->start[user + 1]++] = s->inter->index.item[item];
-    }
 }
 
 /* Local: all users, once there are hashes. */
 static cf_status split_users(splitter *s, cf_lists parts[3])
 {
-    int64_t most;
     cf_status status;
 
-    CF_TRY(allocate_parts(s, s->inter->users.ids.count, parts, &most));
-    CF_TRY(CF_ALLOC(s->entries, most));
-    CF_TRY(CF_ALLOC(s->part, most));
+    CF_TRY(CF_ALLOC(s->entries, longest_list(s->inter)));
+    CF_TRY(CF_ALLOC(s->part, s->inter->count));
     for (int64_t first = 0, end; first < s->inter->count; first = end) {
         end = end_of_user(s->inter, first);
-        split_user(s, first, end - first, parts);
+        split_user(s, first, end - first);
     }
+    CF_TRY(fill_lists(s, parts));
 done:
     return status;
 }
 
-/* The fetch of hashes is collective; the split itself is local, for a rank has all of a user. */
+/* The fetch of hashes and marks is collective; the split itself is local, for a rank has all of a
+ * user. */
 cf_status ingest_split(const cf_par *world, const cf_ingest_options *options, bool given,
                        const ingest_interactions *inter, cf_lists parts[3])
 {
     splitter s = {.options = options, .inter = inter, .given = given};
-    cf_status status;
+    cf_status status = CF_OK;
 
     for (int k = 0; k < 2; k++)
         s.times[k] = ingest_time_bits(options->split_times[k]);
-    if (!is_fixed(&s) && !options->by_time) CF_TRY(create_hashes(world, inter, &s));
+    if (needs_order(&s) && !is_by_time(&s)) CF_TRY(create_hashes(world, inter, &s));
+    if (inter->cold != NULL) CF_TRY(fetch_cold(world, inter, &s));
     CF_TRY(cf_par_agree(world, split_users(&s, parts)));
 done:
     cf_free(&s.user_hashes);
     cf_free(&s.item_hashes);
+    cf_free(&s.cold);
     cf_free(&s.entries);
     cf_free(&s.part);
     return status;

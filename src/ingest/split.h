@@ -36,6 +36,18 @@ cf_status ingest_sort_interactions(ingest_interactions *inter);
 /* ---- Split (split.c) ------------------------------------------------------------------------- */
 
 /** Split the interactions of my users into train, valid and test; `given`: their places have the
- * parts. The lists are new, to be freed with cf_free(), also on errors. Errors: MEMORY. */
+ * parts. Those of cold items go where inter->cold says. What max_train_items drops is in no part.
+ * The lists are new, to be freed with cf_free(), also on errors. Errors: MEMORY. */
 cf_status ingest_split(const cf_par *world, const cf_ingest_options *options, bool given,
                        const ingest_interactions *inter, cf_lists parts[3]);
+
+/* ---- Cold items (cold.c) --------------------------------------------------------------------- */
+
+/** Before the split: draw the cold items of cold_share, which is above 0, into a new inter->cold.
+ * Errors: MEMORY, USAGE (the share is less than one item for valid and for test). */
+cf_status ingest_draw_cold(const cf_par *world, const cf_ingest_options *options,
+                           ingest_interactions *inter);
+/** After it: mark all other items without train interactions too, in inter->cold, which is new if
+ * it was NULL. `*counts`: of all ranks. Errors: MEMORY. */
+cf_status ingest_mark_cold(const cf_par *world, const cf_lists parts[3], ingest_interactions *inter,
+                           cf_ingest_cold *counts);

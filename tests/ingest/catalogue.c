@@ -74,7 +74,7 @@ static void intervals_of_the_item_file(void **state)
                                 "|filter_inter_by_user_or_item=no",
                              &report),
                         "1: 2 | |\n2: 2 | |\n2= 8=eight 9=nine ");
-    assert_int_equal(report.n_cold, 2);
+    assert_int_equal(report.n_no_interactions, 2);
     assert_refused(prepare(&paths, "val_interval={cost: \"[1,inf)\"}", NULL), CF_ERR_FORMAT,
                    "c.item:1: no column \"cost\", required by val_interval");
 }
@@ -92,19 +92,19 @@ static void items_without_interactions_are_kept(void **state)
     (void)state;
     assert_string_equal(made(&paths, RS "|keep_items=all", &report),
                         "1: 1 | |\n2: 3 5 | |\n3: 3 5 | |\n4: 4 | |\n1=a 3=b 4=c 5=d 8=e 9=f ");
-    assert_int_equal(report.n_cold, 2);
+    assert_int_equal(report.n_no_interactions, 2);
     assert_int_equal(report.n_items, 6);
     /* Users are dropped, items keep. */
     assert_string_equal(made(&paths, RS "|keep_items=all|user_inter_num_interval=[2,inf)", &report),
                         "2: 3 5 | |\n3: 3 5 | |\n1=a 3=b 4=c 5=d 8=e 9=f ");
-    assert_int_equal(report.n_cold, 4);
+    assert_int_equal(report.n_no_interactions, 4);
     /* Items that had interactions are dropped by their number, those that never had any are not. */
     assert_string_equal(made(&paths, RS "|keep_items=all|item_inter_num_interval=[2,inf)", &report),
                         "2: 3 5 | |\n3: 3 5 | |\n3=b 5=d 8=e 9=f ");
-    assert_int_equal(report.n_cold, 2);
+    assert_int_equal(report.n_no_interactions, 2);
     assert_string_equal(made(&paths, RS, &report),
                         "1: 1 | |\n2: 3 5 | |\n3: 3 5 | |\n4: 4 | |\n1=a 3=b 4=c 5=d ");
-    assert_int_equal(report.n_cold, 0);
+    assert_int_equal(report.n_no_interactions, 0);
     assert_refused(
         prepare(&(cf_ingest_paths){.inter = paths.inter, .out = paths.out}, "keep_items=all", NULL),
         CF_ERR_USAGE, "keep_items: all needs --item or --embedding");
@@ -130,7 +130,7 @@ static void items_without_a_vector_are_dropped(void **state)
     check_vectors(paths.out, 2, want, "111");
     assert_string_equal(made(&paths, RS "|missing_embedding=drop|keep_items=all", &report),
                         "u: 2 7 10 | |\nv: 2 7 | |\n2= 7= 10= 99= ");
-    assert_int_equal(report.n_cold, 1);
+    assert_int_equal(report.n_no_interactions, 1);
     assert_int_equal(report.unused_vectors, 0);
 }
 
@@ -150,7 +150,7 @@ static void rows_of_numbered_items(void **state)
         made(&paths, "headerless=lists|missing_embedding=drop|keep_items=all", &report),
         "0: 0 2 | |\n1: 2 | |\n0= 1= 2= ");
     assert_int_equal(report.no_vector, 1);
-    assert_int_equal(report.n_cold, 1);
+    assert_int_equal(report.n_no_interactions, 1);
     check_vectors(paths.out, 2, want, "111");
 }
 

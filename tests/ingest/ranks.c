@@ -11,7 +11,9 @@ static const char *const settings[] = {
     "missing_embedding=zero|item_inter_num_interval=[2,9]|split=RS|split_ratios=[1,0,0]",
     "missing_embedding=zero|user_inter_num_interval=[500,inf)",
     "missing_embedding=drop|rm_dup_inter=last|order=time|item_inter_num_interval=[2,inf)",
-    "missing_embedding=zero|filter_inter_by_user_or_item=no|user_inter_num_interval=[3,inf)"};
+    "missing_embedding=zero|filter_inter_by_user_or_item=no|user_inter_num_interval=[3,inf)",
+    "missing_embedding=zero|cold_share=0.3|keep_items=all",
+    "missing_embedding=zero|cold_share=0.5|split=RS|order=time|max_train_items=2"};
 enum { N_SETTINGS = sizeof settings / sizeof *settings };
 
 /* All kinds of ids, settings and vectors; some datasets are written, the others are refused. */
@@ -74,10 +76,12 @@ static void lightgcn_files(void **state)
         if (below(w, 2)) paths.test = write_lightgcn(w, "r.test", 1 + below(w, 9));
         if (below(w, 2)) paths.valid = write_lightgcn(w, "r.valid", 1 + below(w, 9));
         if (below(w, 2)) paths.embedding = vectors;
-        assert_int_equal(compare_with_one_rank(&paths, paths.embedding && seed % 2
-                                                           ? "missing_embedding=zero|keep_items=all"
-                                                           : settings[0]),
-                         CF_OK);
+        assert_int_equal(
+            compare_with_one_rank(&paths, paths.embedding && seed % 2
+                                              ? "missing_embedding=zero|keep_items=all|"
+                                                "max_train_items=2"
+                                              : settings[0]),
+            CF_OK);
     }
     free(w);
 }
