@@ -75,7 +75,8 @@ cf_status cf_ckpt_check_dataset(const cf_ckpt_file *file, const char *dataset_pa
                                 const int64_t counts[2]);
 
 /** Read the tables, and what `optim` keeps unless it is NULL, into tables of any grid and verify
- * their checksums. table[CF_USERS] is NULL if and only if the file is `closed`. Collective.
+ * their checksums. Tables may have rows behind those of the file, which are left as they are.
+ * table[CF_USERS] is NULL if and only if the file is `closed`. Collective.
  * Errors: FORMAT (damaged; another shape; no optimizer state, or other moments or starts, found
  * before any table is touched), IO, MEMORY, NUMERIC. After another error the contents of the tables
  * are undefined. */

@@ -48,11 +48,17 @@ void cf_table_fill_uniform(cf_table *table, uint64_t seed, int64_t row_offset,
                            double limit); /* uniform in [-limit, limit) */
 void cf_table_fill_normal(cf_table *table, uint64_t seed, int64_t row_offset, double std);
 
-/** Add the table to a file being written and write it; read it back, verified. Collective. Errors:
- * those of store, FORMAT (another shape: names both), NUMERIC (NaN or infinity, names the row). */
+/** Add the table to a file being written and write it. Collective. Errors: those of store. */
 cf_status cf_table_write(const cf_table *table, cf_store *store, const char *name,
                          const char *dims);
-cf_status cf_table_read(cf_table *table, cf_store *store, const char *name);
+/** Read an array of `n_rows` rows, verified, into the first rows of a table: all of them, or fewer.
+ * Collective. Errors: those of store, FORMAT (another shape, or more rows than the table: names
+ * both), NUMERIC (NaN or infinity,
+ * names the row). */
+cf_status cf_table_read(cf_table *table, int64_t n_rows, cf_store *store, const char *name);
+/** Rows `first` and all behind become row `row` of `from`, which has the same dimensions.
+ * Collective over the grid. Errors: MEMORY. */
+cf_status cf_table_repeat_row(cf_table *table, int64_t first, const cf_table *from, int64_t row);
 
 /** Errors: NUMERIC, the same on every rank, naming `what` and the first global row with a NaN or an
  * infinity. Collective over the grid. */

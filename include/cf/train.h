@@ -81,7 +81,7 @@ cf_status cf_train_write_profile(const cf_report_context *context, const char *p
  * of its parts. */
 typedef struct cf_trained {
     cf_config *config;        /* the run's settings; those of the machine as given on loading */
-    cf_dataset *dataset;      /* the one that the model was trained on */
+    cf_dataset *dataset;      /* the one that the model was trained on, or is appended to it */
     cf_grid *grid;            /* of the ranks that loaded it, not of the run */
     cf_shard *shard;          /* this rank's users, items and interactions */
     cf_model *model;          /* with the checkpoint's tables; NULL: a closed form */
@@ -90,13 +90,15 @@ typedef struct cf_trained {
     const cf_table *raw[2];   /* the checkpoint's, users and items; of an item-item matrix NULL and
                                  the matrix; borrowed from model or closed */
     const cf_table *final[2]; /* the same of those from which scores are computed */
+    cf_table *owned[2];       /* `final` of a model, where rows were written into it; else NULL */
     cf_eval_scorer scorer;    /* of these tables */
 } cf_trained;
 
 /** What to load. All pointers are borrowed. */
 typedef struct cf_train_source {
     const char *checkpoint;  /* path of the checkpoint */
-    const char *data;        /* path of the dataset that the model was trained on */
+    const char *data;        /* path of the dataset that the model was trained on, or that is
+                                appended to it */
     const char *const *sets; /* n_sets texts "name=value": settings of the machine (grid,
                                 eval_memory) */
     int n_sets;

@@ -370,21 +370,24 @@ done:
 
 cf_status cf_ckpt_read(cf_ckpt_file *file, cf_table *const table[2], cf_optim *optim)
 {
+    const int64_t n_rows[2] = {file->n_users, file->n_items};
     int64_t steps = 0;
     cf_status status = CF_OK;
 
     CF_REQUIRE(file->closed == (table[CF_USERS] == NULL), CF_ERR_FORMAT,
                "%s: has %s, which its model does not have", file->path,
                file->closed ? similarity_name : table_name[CF_USERS]);
-    if (file->closed) return cf_table_read(table[CF_ITEMS], file->store, similarity_name);
+    if (file->closed)
+        return cf_table_read(table[CF_ITEMS], file->n_items, file->store, similarity_name);
     if (optim != NULL) CF_TRY(check_optim(file->store, optim, &steps));
 
     for (int side = 0; side < 2; side++) {
-        CF_TRY(cf_table_read(table[side], file->store, table_name[side]));
+        CF_TRY(cf_table_read(table[side], n_rows[side], file->store, table_name[side]));
         for (int k = 0; optim != NULL && k < CF_N_KEPT; k++) {
             cf_table *kept = cf_optim_table(optim, (cf_side)side, (cf_kept)k);
 
-            if (kept != NULL) CF_TRY(cf_table_read(kept, file->store, kept_name[side][k]));
+            if (kept != NULL)
+                CF_TRY(cf_table_read(kept, n_rows[side], file->store, kept_name[side][k]));
         }
     }
     if (optim != NULL) cf_optim_set_steps(optim, steps); /* only now: all tables are of this step */

@@ -165,7 +165,8 @@ static void print_exported(const cf_trained *t, const char *folder)
                     n_items = (long long)t->dataset->n_items;
 
     if (t->final[CF_USERS] == NULL)
-        cli_print_line("%s: %s %lld x %lld, items.txt", folder, similarity_name, n_items, n_items);
+        cli_print_line("%s: %s %lld x %lld, items.txt", folder, similarity_name, n_items,
+                       (long long)t->final[CF_ITEMS]->dim);
     else
         cli_print_line("%s: users.npy %lld x %lld, items.npy %lld x %lld, users.txt, items.txt",
                        folder, n_users, (long long)t->final[CF_USERS]->dim, n_items,

@@ -58,21 +58,14 @@ done:
 /* A closed form with tables has one row for all users (Pop): new users get it too. Collective. */
 static cf_status copy_row(const cf_table *users, const cf_shard *shard, cf_table **out)
 {
-    const cf_par *world = &users->grid->world;
     cf_table *table = NULL;
-    float *row = NULL;
     cf_status status;
 
     CF_TRY(cf_table_create(users->grid, &shard->users, users->dim, &table));
-    CF_TRY(cf_par_agree(world, CF_ALLOC(row, users->full_width)));
-    CF_TRY(cf_table_gather(users, 0, 1, row));
-    for (int64_t n = 0; n < table->local_rows; n++)
-        memcpy(table->data + n * table->width, row + table->first_dim,
-               (size_t)table->width * sizeof *row);
+    CF_TRY(cf_table_repeat_row(table, 0, users, 0));
     *out = table;
     table = NULL;
 done:
-    cf_free(&row);
     cf_table_destroy(&table);
     return status;
 }
@@ -112,6 +105,19 @@ done:
     return status;
 }
 
+/* A matrix says what the items of the training add to scores, and nothing of others. Local. */
+static cf_status check_has_columns(const recommendation *r)
+{
+    for (int64_t k = 0; k < r->ids.text.count; k++)
+        if (r->numbers[k] >= r->trained->shard->n_base_items)
+            return CF_FAIL(CF_ERR_USAGE,
+                           "recommend: --similar: \"%.100s\" was appended, and %s knows only what "
+                           "items of the training add to scores",
+                           r->ids.text.bytes + r->ids.text.start[k],
+                           cf_config_text(r->trained->config, "model"));
+    return CF_OK;
+}
+
 /* Items, for which those that are most like them are listed. Pop's rows have one number.
  * Collective. */
 static cf_status find_items(recommendation *r)
@@ -127,6 +133,7 @@ static cf_status find_items(recommendation *r)
     CF_TRY(cf_par_agree(t->dataset->world, cli_take_words(r->arguments, "similar", &r->ids)));
     CF_TRY(cli_find_ids(t->dataset, CF_ITEM_IDS, &r->ids, &r->numbers));
     CF_TRY(cf_par_agree(t->dataset->world, cli_check_distinct(&r->ids, r->numbers)));
+    if (is_matrix) CF_TRY(check_has_columns(r));
     CF_TRY(cf_dataset_create_item_shard(t->grid, t->shard, &r->shard));
     r->lists.scorer =
         is_matrix ? cf_eval_item_sums(items, r->shard) : cf_eval_cosines(items, r->shard);

@@ -212,6 +212,10 @@ static cf_status add_of_trained(spectra *s)
 
     CF_TRY(cli_load(s->world, s->arguments, &t));
     CF_TRY(check_has_tables(t->file, s->arguments->positional[0]));
+    CF_REQUIRE(!t->dataset->is_appended, CF_ERR_USAGE,
+               "spectrum: %s is appended to the dataset of the training: give that one, whose "
+               "tables these are",
+               cf_dataset_path(t->dataset));
     cf_select_read_options(t->config, &s->options);
     CF_TRY(add_table(s, USER_RAW, t->raw[CF_USERS]));
     CF_TRY(add_table(s, ITEM_RAW, t->raw[CF_ITEMS]));

@@ -25,19 +25,21 @@ done:
     return status;
 }
 
-cf_status cf_table_read(cf_table *table, cf_store *store, const char *name)
+cf_status cf_table_read(cf_table *table, int64_t n_rows, cf_store *store, const char *name)
 {
-    const cf_slab slab = local_slab(table);
+    cf_slab slab = local_slab(table);
     char *what = NULL;
     int64_t shape[2];
     cf_type type;
     cf_status status;
 
+    n_rows = cf_min(n_rows, table->n_rows);
+    slab.first_row = cf_min(slab.first_row, n_rows);
+    slab.n_rows = cf_min(slab.n_rows, n_rows - slab.first_row);
     CF_TRY(cf_store_shape(store, name, &type, shape));
-    CF_REQUIRE(shape[0] == table->n_rows && shape[1] == table->dim, CF_ERR_FORMAT,
+    CF_REQUIRE(shape[0] == n_rows && shape[1] == table->dim, CF_ERR_FORMAT,
                "%s: %s is %lld x %lld, expected %lld x %lld", cf_store_path(store), name,
-               (long long)shape[0], (long long)shape[1], (long long)table->n_rows,
-               (long long)table->dim);
+               (long long)shape[0], (long long)shape[1], (long long)n_rows, (long long)table->dim);
     CF_TRY(cf_store_read(store, name, CF_F32, &slab, table->data));
     CF_TRY(cf_store_verify(store, name)); /* before the numbers are judged: damage comes first */
     CF_TRY(cf_par_agree(&table->grid->world,

@@ -199,3 +199,19 @@ done:
     exchange_destroy(&e);
     return status;
 }
+
+cf_status cf_table_repeat_row(cf_table *table, int64_t first, const cf_table *from, int64_t row)
+{
+    float *whole = NULL;
+    cf_status status;
+
+    CF_ASSERT(table->full_width == from->full_width);
+    CF_TRY(cf_par_agree(&table->grid->world, CF_ALLOC(whole, from->full_width)));
+    CF_TRY(cf_table_gather(from, row, 1, whole));
+    for (int64_t n = cf_max(first - table->first_row, 0); n < table->local_rows; n++)
+        memcpy(table->data + n * table->width, whole + table->first_dim,
+               (size_t)table->width * sizeof *whole);
+done:
+    cf_free(&whole);
+    return status;
+}

@@ -1,7 +1,14 @@
 /* A trained model, loaded for evaluate, recommend, export and spectrum: the checkpoint, the dataset
  * that it was trained on, and the tables on a grid of these ranks. Settings are the run's; only
- * those of the machine may differ. */
+ * those of the machine may differ.
+ *
+ * The dataset may also be appended to the one of the training. The tables then have rows of all its
+ * users and items: the first are those of the file, and those of new users are made of the items
+ * that were added for them, as of users that no dataset has. tests/cli/append.c compares the two.
+ */
 #include "internal.h"
+
+#include <string.h>
 
 /* In a file of settings an error is the user's; in a checkpoint it is the file's. */
 cf_status cf_train_read_settings(const cf_ckpt_file *file, cf_config **out)
@@ -93,6 +100,63 @@ done:
     return status;
 }
 
+/* Final rows that may be written: a copy, as a model computes its own anew; a closed form's are its
+ * own. From now on scores are made of them. Collective. */
+static cf_status own_final(cf_trained *t, cf_side side, cf_table **out)
+{
+    const cf_table *from = t->final[side];
+    cf_status status = CF_OK;
+
+    if (t->closed != NULL) {
+        *out = cf_closed_table(t->closed, side);
+        return CF_OK;
+    }
+    if (t->owned[side] == NULL) {
+        CF_TRY(cf_table_create(t->grid, &from->blocks, from->dim, &t->owned[side]));
+        memcpy(t->owned[side]->data, from->data,
+               (size_t)(from->local_rows * from->width) * sizeof *from->data);
+        t->final[side] = t->owned[side];
+    }
+    *out = t->owned[side];
+done:
+    return status;
+}
+
+/* Rows of the users of whom the model knows added items alone. Collective. */
+static cf_status fold_in_users(cf_trained *t)
+{
+    cf_shard *shard = NULL;
+    cf_table *folded = NULL, *final;
+    cf_status status;
+
+    CF_TRY(own_final(t, CF_USERS, &final));
+    CF_TRY(cf_dataset_create_added_shard(t->grid, t->shard, &shard));
+    CF_TRY(cf_model_fold_in(t->model, shard, &folded));
+    for (int64_t u = 0; u < shard->n_users; u++)
+        if (shard->train.start[u + 1] > shard->train.start[u])
+            memcpy(final->data + u * final->width, folded->data + u * folded->width,
+                   (size_t) final->width * sizeof *final->data);
+done:
+    cf_table_destroy(&folded);
+    cf_dataset_destroy_shard(&shard);
+    return status;
+}
+
+/* Rows that are not in the file, since their users were appended. A matrix scores users by their
+ * items; the other closed forms have one row for all users (Pop). Collective. */
+static cf_status fill_users(cf_trained *t)
+{
+    cf_table *users;
+    cf_status status = CF_OK;
+
+    if (t->final[CF_USERS] == NULL) return CF_OK;
+    if (t->model != NULL) return t->dataset->n_added > 0 ? fold_in_users(t) : CF_OK;
+    CF_TRY(own_final(t, CF_USERS, &users));
+    CF_TRY(cf_table_repeat_row(users, t->dataset->base.n_users, users, 0));
+done:
+    return status;
+}
+
 cf_status cf_train_load(const cf_par *world, const cf_train_source *source, cf_trained **out)
 {
     cf_trained *t = NULL;
@@ -102,14 +166,15 @@ cf_status cf_train_load(const cf_par *world, const cf_train_source *source, cf_t
     CF_TRY(status);
     CF_TRY(cf_ckpt_open(world, source->checkpoint, &t->file));
     CF_TRY(cf_dataset_open(world, source->data, &t->dataset));
-    CF_TRY(cf_ckpt_check_dataset(t->file, source->data, t->dataset->digest,
-                                 (int64_t[]){t->dataset->n_users, t->dataset->n_items}));
+    CF_TRY(cf_ckpt_check_dataset(t->file, source->data, t->dataset->base.digest,
+                                 (int64_t[]){t->dataset->base.n_users, t->dataset->base.n_items}));
     CF_TRY(cf_par_agree(world, load_settings(t->file, source->sets, source->n_sets, &t->config)));
     cf_par_set_hang_timeout((double)cf_config_int(t->config, "hang_timeout"));
     run_read_options(t->config, &options);
     CF_TRY(grid_create(t->dataset, &options, &t->grid));
     CF_TRY(cf_dataset_load_shard(t->dataset, t->grid, &t->shard));
     CF_TRY(options.is_closed ? load_closed(t, &options.closed) : load_model(t, &options.model));
+    if (t->dataset->is_appended) CF_TRY(fill_users(t));
     t->scorer = train_scorer(t->final, t->shard);
     *out = t;
     t = NULL;
@@ -123,6 +188,8 @@ void cf_train_unload(cf_trained **trained)
     cf_trained *t = *trained;
 
     if (t == NULL) return;
+    for (int side = 0; side < 2; side++)
+        cf_table_destroy(&t->owned[side]);
     cf_model_destroy(&t->model);
     cf_closed_destroy(&t->closed);
     cf_dataset_destroy_shard(&t->shard);

@@ -30,6 +30,10 @@ cf_status run_open(run *r)
 
     CF_TRY(cf_par_agree(r->world, cf_config_to_yaml(r->config, &r->settings)));
     CF_TRY(cf_dataset_open(r->world, r->job->data, &r->dataset));
+    CF_REQUIRE(!r->dataset->is_appended, CF_ERR_USAGE,
+               "train: %s was appended to: a training takes a dataset that was prepared from all "
+               "files",
+               r->job->data);
     CF_TRY(cf_eval_read_options(r->config, &r->eval));
     if (run_validates(r)) CF_TRY(cf_eval_check_metric(&r->eval));
     CF_TRY(grid_create(r->dataset, &r->options, &r->grid));

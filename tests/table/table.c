@@ -189,11 +189,70 @@ static void a_table_written_on_one_grid_is_read_on_another(void **state)
             cf_table *table = new_table(to, DIM);
             assert_int_equal(cf_store_open(&world, cf_test_scratch("table.h5"), "test", &store),
                              CF_OK);
-            assert_int_equal(cf_table_read(table, store, "/table"), CF_OK);
+            assert_int_equal(cf_table_read(table, table->n_rows, store, "/table"), CF_OK);
             check_noise(table, normal_at, 0.1);
             cf_store_close(&store);
             drop(&table);
         }
+}
+
+/* An array of the table's first rows. */
+static void write_first_rows(const cf_table *table, int64_t n_rows, cf_store *store)
+{
+    const int64_t first = cf_min(table->first_row, n_rows), shape[2] = {n_rows, DIM};
+    const cf_slab slab = {.first_row = first,
+                          .n_rows = cf_min(table->local_rows, n_rows - first),
+                          .first_column = table->first_dim,
+                          .n_columns = table->local_dim,
+                          .stride = table->width};
+
+    assert_ok(cf_store_add(store, "/table", CF_F32, shape, "items, embedding_size"));
+    assert_ok(cf_store_write(store, "/table", &slab, table->data));
+}
+
+/* Rows below `fewer` are noise, the two behind are all 5, and the others too unless they are row
+ * `repeated`. */
+static void check_rows(const cf_table *table, int64_t fewer, int64_t repeated)
+{
+    for (int64_t r = 0; r < table->local_rows; r++)
+        for (int64_t k = 0; k < table->local_dim; k++) {
+            const int64_t row = table->first_row + r;
+            const bool copied = row >= fewer + 2 && repeated >= 0;
+            const double noise =
+                normal_at(OFFSET + (copied ? repeated : row), table->first_dim + k);
+
+            assert_true(table->data[r * table->width + k] ==
+                        (row < fewer || copied ? (float)(noise * 0.1) : 5));
+        }
+}
+
+/* The rows behind those of the file stay, and a row can be repeated in them, on any grid. */
+static void a_file_of_fewer_rows_fills_the_first_ones(void **state)
+{
+    (void)state;
+    for (int to = 1; to <= world.size; to++) {
+        enum { FEWER = 17 };
+        cf_store *store = NULL;
+        cf_table *table;
+
+        if (world.size % to) continue;
+        table = new_table(to, DIM);
+        cf_table_fill_normal(table, 7, OFFSET, 0.1);
+        assert_ok(cf_store_create(&world, cf_test_scratch("fewer.h5"), "test", &store));
+        write_first_rows(table, FEWER, store);
+        assert_ok(cf_store_commit(&store));
+        for (int64_t k = 0; k < table->local_rows * table->width; k++)
+            table->data[k] = k % table->width < table->local_dim ? 5 : 0;
+        assert_ok(cf_store_open(&world, cf_test_scratch("fewer.h5"), "test", &store));
+        assert_ok(cf_table_read(table, FEWER, store, "/table"));
+        check_rows(table, FEWER, -1);
+        assert_ok(cf_table_repeat_row(table, FEWER + 2, table, 3));
+        check_rows(table, FEWER, 3);
+        assert_refused(cf_table_read(table, FEWER + 1, store, "/table"), CF_ERR_FORMAT,
+                       "/table is 17 x 70, expected 18 x 70");
+        cf_store_close(&store);
+        drop(&table);
+    }
 }
 
 static void expect_refused(int64_t dim, cf_status want, const char *message)
@@ -202,7 +261,7 @@ static void expect_refused(int64_t dim, cf_status want, const char *message)
     cf_store *store = NULL;
 
     assert_int_equal(cf_store_open(&world, cf_test_scratch("table.h5"), "test", &store), CF_OK);
-    assert_int_equal(cf_table_read(table, store, "/table"), want);
+    assert_int_equal(cf_table_read(table, table->n_rows, store, "/table"), want);
     assert_non_null(strstr(cf_error_message(), message));
     cf_store_close(&store);
     drop(&table);
@@ -240,6 +299,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
     cmocka_unit_test(the_first_bad_row_is_named_on_every_rank),
     cmocka_unit_test(a_table_written_on_one_grid_is_read_on_another),
+    cmocka_unit_test(a_file_of_fewer_rows_fills_the_first_ones),
     cmocka_unit_test(another_shape_is_refused),
     cmocka_unit_test(a_file_with_nan_is_refused),
     cmocka_unit_test(a_damaged_table_is_refused),
