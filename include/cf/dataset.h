@@ -38,6 +38,12 @@ typedef struct cf_dataset {
     cf_dataset_base base; /* that one; of a prepared file, itself */
 } cf_dataset;
 
+/** Items that are not marked as cold. Local. */
+static inline int64_t cf_dataset_warm_items(const cf_dataset *dataset)
+{
+    return dataset->n_items - dataset->n_cold;
+}
+
 /** Ascending lists, one a user or item: list k is index[start[k]] .. index[start[k + 1] - 1]. */
 typedef struct cf_lists {
     int64_t count;

@@ -2,12 +2,12 @@
  *
  * The halo is known from the graph. What depends on the batch is computed as if each sample were
  * drawn independently: an interaction is a sample's with chance 1 / n_train, an item its negative
- * with chance 1 / n_items. (In truth a batch has no interaction twice, and negatives avoid the
- * user's own items; for a batch that is a small fraction of the interactions the difference is
- * small.) A row needed by n samples of chance p each is then in the batch with chance 1 - (1 -
- * p)^n, and expectations add up over rows. Messages are those of the files that send them:
- * requests.c, occurrences.c, pairwise.c, global_batch.c, and of graph. The tests compare with
- * counted bytes. */
+ * with chance 1 / n_warm, if it is a warm one. (In truth a batch has no interaction twice, and
+ * negatives avoid the user's own items; for a batch that is a small fraction of the interactions
+ * the difference is small.) A row needed by n samples of chance p each is then in the batch with
+ * chance 1 - (1 - p)^n, and expectations add up over rows. Messages are those of the files that
+ * send them: requests.c, occurrences.c, pairwise.c, global_batch.c, and of graph. The tests compare
+ * with counted bytes. */
 #include "predict.h"
 
 #include "pairwise.h"
@@ -26,11 +26,10 @@ static double none_of(double n, double each)
     return each < 1 ? exp(n * log1p(-each)) : n > 0 ? 0.0 : 1.0;
 }
 
-/* Chance that none of `samples` samples has a certain item as its negative. */
+/* Chance that none of `samples` samples has a certain warm item as its negative. */
 static double no_negative(const forecast *f, double samples)
 {
-    return f->model->ops->negatives ? none_of(samples, 1.0 / (double)f->model->table[1]->n_rows)
-                                    : 1.0;
+    return f->model->ops->negatives ? none_of(samples, 1.0 / (double)f->n_warm) : 1.0;
 }
 
 /* ---- Halo ---- */
@@ -51,15 +50,15 @@ static double log_none(double each)
     return each < 1 ? log1p(-each) : -100;
 }
 
-/* Hop 0: a row is in the batch if one of its interactions is, or if it is a negative. */
+/* Hop 0: a row is in the batch if one of its interactions is, or if it is a negative. (The row of a
+ * cold item has no edge, so nothing that is counted here depends on it.) */
 static void begin_nearness(nearness *n)
 {
     const cf_graph *graph = n->p->graph;
 
     n->hop = 0;
-    n->log_no_negative = n->f->model->ops->negatives
-                             ? n->f->size * log_none(1.0 / (double)n->p->table[CF_ITEMS]->n_rows)
-                             : 0;
+    n->log_no_negative =
+        n->f->model->ops->negatives ? n->f->size * log_none(1.0 / (double)n->f->n_warm) : 0;
     for (int side = 0; side < 2; side++)
         for (int64_t row = 0; row < cf_graph_rows(graph, (cf_side)side); row++)
             n->p->field[0].rows[side][row * n->p->field[0].width] =
@@ -199,9 +198,7 @@ static void count_requests(forecast *f, const int64_t *items, int64_t n)
     const double by_chance = 1 - no_negative(f, f->mine); /* an item that none of my users has */
 
     for (int p = 0; p < blocks->count; p++)
-        f->requests[p] = p == f->model->grid->my_row
-                             ? 0
-                             : by_chance * (double)(blocks->start[p + 1] - blocks->start[p]);
+        f->requests[p] = p == f->model->grid->my_row ? 0 : by_chance * (double)f->warm[p];
     for (int64_t k = 0, next; k < n; k = next) {
         for (next = k + 1; next < n && items[next] == items[k]; next++)
             continue;
@@ -224,9 +221,8 @@ static double count_user_rows(const forecast *f)
         const double degree = (double)(end - item);
 
         for (int p = 0; p < shard->items.count; p++) {
-            const int64_t first = shard->items.start[p], last = shard->items.start[p + 1];
-            const double in_block =
-                (double)(last - first) / (double)shard->items.start[shard->items.count];
+            const int64_t last = shard->items.start[p + 1];
+            const double in_block = (double)f->warm[p] / (double)f->n_warm;
             int64_t there = 0;
 
             for (; item < end && *item < last; item++)
@@ -244,7 +240,6 @@ static double count_user_rows(const forecast *f)
 static void add_pairwise(forecast *f, int64_t n_crossing)
 {
     const cf_grid *grid = f->model->grid;
-    const cf_shard *shard = f->model->shard;
     const cf_table *table = f->model->table[0];
     const double row_bytes = 4.0 * (double)table->width, others = grid->n_rows - 1;
     double requests = 0, replies = 0, n_occurrences;
@@ -254,7 +249,7 @@ static void add_pairwise(forecast *f, int64_t n_crossing)
         replies += f->replies[p];
     }
     n_occurrences = f->fraction * (double)n_crossing +
-                    f->mine * (1 - (double)shard->n_items / (double)f->model->table[1]->n_rows);
+                    f->mine * (1 - (double)f->warm[grid->my_row] / (double)f->n_warm);
     f->bytes[CF_PHASE_BATCH] += 4 * others + 8 * requests;
     f->bytes[CF_PHASE_SCORES] +=
         replies * row_bytes +
@@ -342,6 +337,18 @@ done:
     return status;
 }
 
+/* The items of each block that may be negatives. */
+static void count_warm(forecast *f)
+{
+    const cf_shard *shard = f->model->shard;
+
+    for (int p = 0; p < shard->items.count; p++) {
+        for (int64_t i = shard->items.start[p]; i < shard->items.start[p + 1]; i++)
+            f->warm[p] += shard->cold == NULL || !shard->cold[i];
+        f->n_warm += f->warm[p];
+    }
+}
+
 /* The last batch of an epoch is smaller; the mean weighs both sizes. */
 cf_status cf_model_predict_step(cf_model *model, int64_t batch_size, double bytes[CF_N_PHASES])
 {
@@ -354,7 +361,9 @@ cf_status cf_model_predict_step(cf_model *model, int64_t batch_size, double byte
 
     if (status == CF_OK) status = CF_ALLOC(f.requests, model->grid->n_rows);
     if (status == CF_OK) status = CF_ALLOC(f.replies, model->grid->n_rows);
+    if (status == CF_OK) status = CF_ALLOC(f.warm, model->grid->n_rows);
     CF_TRY(cf_par_agree(&model->grid->world, status));
+    count_warm(&f);
     add_batch(&f, (double)batch_size, n_full / n_batches, items, n);
     if (rest > 0) add_batch(&f, rest, 1 / n_batches, items, n);
     memcpy(bytes, found, sizeof found);
@@ -362,5 +371,6 @@ done:
     cf_free(&items);
     cf_free(&f.requests);
     cf_free(&f.replies);
+    cf_free(&f.warm);
     return status;
 }

@@ -11,6 +11,8 @@ struct forecast {
     double mine;        /* samples of my users */
     double distinct[2]; /* users, and positives, in the batch */
     double my_distinct[2];
+    int64_t n_warm;   /* items that may be negatives */
+    int64_t *warm;    /* grid rows: those of each block */
     double *bytes;    /* CF_N_PHASES: sent by this rank; to be added to */
     double *requests; /* grid rows: distinct items of each other block that my samples need */
     double *replies;  /* grid rows: distinct items of mine that each other block needs */

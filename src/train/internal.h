@@ -58,8 +58,8 @@ typedef struct sampler_place {
     const cf_par *column;
 } sampler_place;
 
-/** The first of my users who has every item, so that no negative is left for them; INT64_MAX if
- * there is none. Local. */
+/** The first of my users who has every item that may be a negative, so that no negative is left for
+ * them; INT64_MAX if there is none. Local. */
 int64_t sampler_find_full_user(const sampler_options *options, const cf_dataset *dataset,
                                const cf_shard *shard);
 /** Local. Errors: MEMORY; FORMAT (one item alone: no negative is left); USAGE (neg_sample_num above

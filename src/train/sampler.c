@@ -3,7 +3,8 @@
  * Place t of epoch e is train interaction perm_e(t), a keyed permutation that every rank can
  * evaluate (cf_permutation). A batch is P consecutive places, its positives, neg_sample_num times
  * one after the other, as in RecBole: position c P + p is the c-th sample of positive p, with a
- * negative of its own, drawn with the counter (e, number of the sample, trial). So each rank finds
+ * negative of its own, drawn with the counter (e, number of the sample, trial). A cold item is
+ * never drawn: as it is no positive either, training would only push it away. So each rank finds
  * the samples of its own users in the global batch without a message, and any grid has the same
  * batches. tests/train/sampler.c draws all batches on every grid and compares. */
 #include "internal.h"
@@ -38,7 +39,7 @@ int64_t sampler_find_full_user(const sampler_options *options, const cf_dataset 
                                const cf_shard *shard)
 {
     for (int64_t u = 0; options->exclude_all && u < shard->n_users; u++)
-        if (shard->train.start[u + 1] - shard->train.start[u] == dataset->n_items)
+        if (shard->train.start[u + 1] - shard->train.start[u] == cf_dataset_warm_items(dataset))
             return shard->first_user + u;
     return INT64_MAX;
 }
@@ -68,8 +69,9 @@ cf_status sampler_create(const sampler_options *options, bool negatives, const s
                      .n_items = place->dataset->n_items};
     out->options.batch_size = batch_size;
     CF_TRY(check_number(options, negatives));
-    CF_REQUIRE(!negatives || out->n_items > 1, CF_ERR_FORMAT,
-               "there is one item alone: no negative item is left");
+    CF_REQUIRE(!negatives || cf_dataset_warm_items(place->dataset) > 1, CF_ERR_FORMAT,
+               "there is one%s item alone: no negative item is left",
+               place->dataset->n_cold > 0 ? " warm" : "");
     CF_TRY(cf_arrays_create(out, arrays, N_ARRAYS, (int64_t[N_SIZES]){batch_size}));
     if (negatives && options->by_popularity)
         CF_TRY(popular_create(place->column, batch_size, &out->popular));
@@ -126,9 +128,11 @@ int64_t sampler_number(const sampler *s, int64_t n)
 bool sampler_excludes(const sampler *s, int64_t n, int64_t item)
 {
     const cf_lists *train = &s->shard->train;
+    const uint8_t *cold = s->shard->cold;
     const int64_t start = train->start[s->batch.user[n]],
                   count = train->start[s->batch.user[n] + 1] - start;
 
+    if (cold != NULL && cold[item]) return true;
     return s->options.exclude_all ? cf_contains_i64(train->index + start, count, item)
                                   : item == s->batch.positive[n];
 }

@@ -17,7 +17,8 @@ typedef struct steps {
 
 /* ---- Set-up ---- */
 
-/* A user who has every item leaves no negative to draw: that is found here, not in an endless loop.
+/* A user who has every warm item leaves no negative to draw: that is found here, not in an endless
+ * loop.
  */
 static cf_status refuse_full_users(const run *r)
 {
@@ -28,9 +29,10 @@ static cf_status refuse_full_users(const run *r)
     if (user == INT64_MAX) return CF_OK;
     cf_dataset_describe(r->dataset, CF_USER_IDS, user, who, sizeof who);
     return CF_FAIL(CF_ERR_FORMAT,
-                   "%s: %s has interacted with all %lld items: no negative item is left; set "
+                   "%s: %s has interacted with all %lld%s items: no negative item is left; set "
                    "neg_exclude: current, or drop such users by user_inter_num_interval of prepare",
-                   r->job->data, who, (long long)r->dataset->n_items);
+                   r->job->data, who, (long long)cf_dataset_warm_items(r->dataset),
+                   r->dataset->n_cold > 0 ? " warm" : "");
 }
 
 static cf_status create_sampler(steps *s)
@@ -38,7 +40,8 @@ static cf_status create_sampler(steps *s)
     run *r = s->run;
     const bool negatives = cf_model_needs_negatives(&r->options.model);
     const sampler_place place = {r->dataset, r->shard, &r->grid->column};
-    cf_status status = negatives && r->dataset->n_items > 1 ? refuse_full_users(r) : CF_OK;
+    cf_status status =
+        negatives && cf_dataset_warm_items(r->dataset) > 1 ? refuse_full_users(r) : CF_OK;
 
     if (status != CF_OK) return status;
     status = sampler_create(&r->options.sampler, negatives, &place, &s->sampler);

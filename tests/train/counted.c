@@ -72,7 +72,7 @@ static const run_spec pop = {.data = "data.h5", .folder = "run", .sets = {"model
 static void check_tables(const char *file)
 {
     cf_test_graph pairs = all_pairs();
-    cf_lists train = make_part(&pairs, 0, true);
+    cf_lists train = make_part(&pairs, 0, true, NULL);
     saved got = read_saved_tables("run", file, 1);
     float want[ITEMS] = {0};
 

@@ -122,6 +122,7 @@ static const run_spec variants[] = {
     {.sets = {"model=BPR", "epochs=6", "start_decay=0.1", "freeze_items=true"}},
     {.sets = {"model=LightGCN", "epochs=6", "freeze_items=true"}},
     {.sets = {"model=LightGCN", "epochs=3", "train_batch_size=8", "reach_share=1"}},
+    {.data = "cold.h5", .sets = {"model=LightGCN", "epochs=6"}},
     {.data = "path.h5",
      .sets = {"model=LightGCN", "epochs=6", "n_layers=3", "train_batch_size=1", "reach_share=1"}},
     {.data = "path.h5",
@@ -140,6 +141,7 @@ static void what_was_foretold_came_true(void **state)
     (void)state;
     write_dataset(cf_test_scratch("data.h5"), false);
     write_pairs(cf_test_scratch("path.h5"), false, path_pairs());
+    write_cold(cf_test_scratch("cold.h5"), false);
     for (size_t v = 0; v < sizeof variants / sizeof *variants; v++)
         for (int k = 0, columns; (columns = grid_columns(&world, k)) > 0; k++) {
             run_spec spec = variants[v];

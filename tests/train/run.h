@@ -28,8 +28,10 @@ static inline cf_test_graph all_pairs(void)
     return cf_test_graph_random(USERS, ITEMS, 0.25, 17);
 }
 
-/** The pairs of a part, by user. */
-static inline cf_lists make_part(const cf_test_graph *pairs, int part, bool with_valid)
+/** The pairs of a part, by user. Those of cold items (NULL: there are none) are in test, or in
+ * valid by their mark. */
+static inline cf_lists make_part(const cf_test_graph *pairs, int part, bool with_valid,
+                                 const uint8_t *cold)
 {
     cf_lists lists = {.count = USERS};
 
@@ -37,9 +39,14 @@ static inline cf_lists make_part(const cf_test_graph *pairs, int part, bool with
     assert_int_equal(CF_ALLOC(lists.index, pairs->n_pairs), CF_OK);
     for (int64_t u = 0, e = 0; u < USERS; u++) {
         lists.start[u + 1] = lists.start[u];
-        for (; e < pairs->n_pairs && pairs->pairs[e][0] == u; e++)
-            if (part_of(pairs->pairs[e], with_valid) == part)
+        for (; e < pairs->n_pairs && pairs->pairs[e][0] == u; e++) {
+            const int mark = cold != NULL ? cold[pairs->pairs[e][1]] : 0;
+
+            if (part == (mark == CF_COLD_VALID && with_valid ? 1
+                         : mark != 0                         ? 2
+                                     : part_of(pairs->pairs[e], with_valid)))
                 lists.index[lists.start[u + 1]++] = pairs->pairs[e][1];
+        }
     }
     return lists;
 }
@@ -72,12 +79,15 @@ static inline cf_test_graph path_pairs(void)
     return pairs;
 }
 
-/** The parts of some pairs, which it destroys. Collective. */
-static inline void write_pairs(const char *path, bool with_valid, cf_test_graph pairs)
+/** The parts of some pairs, which it destroys. `cold`: the items' marks; NULL: none is cold.
+ * Collective. */
+static inline void write_marked(const char *path, bool with_valid, cf_test_graph pairs,
+                                const uint8_t *cold)
 {
-    cf_dataset_content content = {.train = make_part(&pairs, 0, with_valid),
-                                  .valid = make_part(&pairs, 1, with_valid),
-                                  .test = make_part(&pairs, 2, with_valid),
+    cf_dataset_content content = {.train = make_part(&pairs, 0, with_valid, cold),
+                                  .valid = make_part(&pairs, 1, with_valid, cold),
+                                  .test = make_part(&pairs, 2, with_valid, cold),
+                                  .cold = cold,
                                   .embedding_dim = LLM_DIM,
                                   .read_vectors = make_vectors};
     cf_lists *const parts[] = {&content.train, &content.valid, &content.test};
@@ -91,9 +101,25 @@ static inline void write_pairs(const char *path, bool with_valid, cf_test_graph 
 }
 
 /** Collective. */
+static inline void write_pairs(const char *path, bool with_valid, cf_test_graph pairs)
+{
+    write_marked(path, with_valid, pairs, NULL);
+}
+
+/** Collective. */
 static inline void write_dataset(const char *path, bool with_valid)
 {
     write_pairs(path, with_valid, all_pairs());
+}
+
+/** With cold items: a fifth of them, most at the end. Collective. */
+static inline void write_cold(const char *path, bool with_valid)
+{
+    uint8_t cold[ITEMS];
+
+    for (int i = 0; i < ITEMS; i++)
+        cold[i] = (uint8_t)(i >= ITEMS - 8 || i % 20 == 3 ? 1 + i % 3 : 0);
+    write_marked(path, with_valid, all_pairs(), cold);
 }
 
 /* ---- Runs ----------------------------------------------------------------------------------- */

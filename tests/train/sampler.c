@@ -1,7 +1,10 @@
 #include "run.h"
 #include "train/internal.h"
 
-enum { EPOCHS = 3 };
+enum { EPOCHS = 3, COLD_STEP = 4 };
+
+/* The marks of the items that are drawn from; NULL: none is cold. */
+static const uint8_t *marks;
 
 /* Samples of an epoch in order of place, as all blocks together draw them. */
 typedef struct epoch {
@@ -69,15 +72,19 @@ static epoch draw_epoch(sampler *draws, const cf_grid *grid, int64_t number)
 static epoch draw_on(const cf_test_graph *graph, const cf_grid *grid, const char *rule,
                      int64_t number)
 {
-    const cf_dataset dataset = {
+    cf_dataset dataset = {
         .n_users = graph->n_users, .n_items = graph->n_items, .n_train = graph->n_pairs};
     cf_config *config = new_config(rule);
     cf_shard shard = cf_test_graph_cut(graph, grid);
     sampler draws;
     epoch out;
 
+    for (int64_t i = 0; i < graph->n_items && marks != NULL; i++)
+        dataset.n_cold += marks[i] != 0;
+    shard.cold = (uint8_t *)marks;
     assert_ok(create_sampler(config, &dataset, &shard, grid, &draws));
     out = draw_epoch(&draws, grid, number);
+    shard.cold = NULL;
     sampler_destroy(&draws);
     cf_test_shard_destroy(&shard);
     cf_config_destroy(&config);
@@ -195,6 +202,61 @@ static void negatives_avoid_what_they_should(void **state)
     cf_test_graph_destroy(&graph);
 }
 
+/* Every fourth item is cold: it has no pairs. */
+static cf_test_graph warm_pairs(uint8_t out[ITEMS])
+{
+    cf_test_graph graph = all_pairs();
+    int64_t n = 0;
+
+    for (int i = 0; i < ITEMS; i++)
+        out[i] = (uint8_t)(i % COLD_STEP == 1 ? 1 + i % 3 : 0);
+    for (int64_t e = 0; e < graph.n_pairs; e++)
+        if (!out[graph.pairs[e][1]])
+            memcpy(graph.pairs[n++], graph.pairs[e], sizeof graph.pairs[e]);
+    graph.n_pairs = n;
+    return graph;
+}
+
+/* No cold item is drawn, on any grid. Draws go on behind one that would have been, so that all
+ * others are those of the same items without marks. */
+static void cold_items_are_never_drawn(void **state)
+{
+    static const char *const rules[] = {"{}", "neg_exclude: current",
+                                        "{neg_distribution: popularity, neg_sample_num: 3}"};
+    uint8_t cold[ITEMS];
+    cf_test_graph graph = warm_pairs(cold);
+    int64_t n_moved = 0, n = 0;
+
+    (void)state;
+    for (int rule = 0; rule < 3; rule++)
+        for (int64_t number = 0; number < EPOCHS; number++) {
+            epoch unmarked = draw_alone(&graph, rules[rule], number), want;
+            cf_grid *grid = NULL;
+
+            marks = cold;
+            want = draw_alone(&graph, rules[rule], number);
+            for (int64_t k = 0; k < want.n; k++, n++) {
+                const bool moves = cold[unmarked.sample[k][2]] != 0;
+
+                assert_false(cold[want.sample[k][2]]);
+                assert_memory_equal(want.sample[k], unmarked.sample[k],
+                                    (moves ? 2 : 3) * sizeof(int64_t));
+                n_moved += moves;
+            }
+            for (int k = 0; cf_test_next_grid(&world, SEGMENTS, &k, &grid);) {
+                epoch got = draw_on(&graph, grid, rules[rule], number);
+
+                assert_memory_equal(got.sample, want.sample, (size_t)want.n * sizeof *want.sample);
+                free(got.sample);
+            }
+            marks = NULL;
+            free(want.sample);
+            free(unmarked.sample);
+        }
+    assert_true(n_moved > n / 20);
+    cf_test_graph_destroy(&graph);
+}
+
 /* By popularity: items come as often as they have train interactions, which is counted here for
  * one user after the other, over those that the user does not have. */
 static void popular_items_are_drawn_by_their_interactions(void **state)
@@ -279,8 +341,8 @@ static void each_negative_makes_a_sample(void **state)
     cf_test_graph_destroy(&graph);
 }
 
-/* The only item with interactions is the positive: the negative is drawn from all others, as after
- * many draws in vain. */
+/* The only item with interactions is the positive: the negative is drawn from all others but cold
+ * ones, as after many draws in vain. */
 static void a_user_of_all_popular_items_gets_another(void **state)
 {
     int64_t pairs[][2] = {{0, 0}, {1, 0}};
@@ -291,16 +353,26 @@ static void a_user_of_all_popular_items_gets_another(void **state)
     for (int64_t k = 0; k < e.n; k++)
         assert_in_range(e.sample[k][2], 1, 4);
     free(e.sample);
+    marks = (const uint8_t[]){0, 1, 2, 0, 3};
+    e = draw_alone(&graph, "neg_distribution: popularity", 0);
+    marks = NULL;
+    for (int64_t k = 0; k < e.n; k++)
+        assert_int_equal(e.sample[k][2], 3);
+    free(e.sample);
 }
 
-/* What the sampler says to a user who has all items; `*full`: who has them. */
+/* Items that nobody has, beside those of sample_full_user(), and how many of them are cold. */
+static int64_t n_more, n_cold;
+
+/* What the sampler says to a user who has `n_items` items; `*full`: who has all that are warm. */
 static cf_status sample_full_user(const char *rule, const char *model, int64_t n_items,
                                   int64_t *full)
 {
     int64_t pairs[][2] = {{0, 0}, {1, 0}, {1, 1}, {1, 2}};
     cf_test_graph graph = {
-        .n_users = 2, .n_items = n_items, .n_pairs = n_items + 1, .pairs = pairs};
-    const cf_dataset dataset = {.n_users = 2, .n_items = n_items, .n_train = n_items + 1};
+        .n_users = 2, .n_items = n_items + n_more, .n_pairs = n_items + 1, .pairs = pairs};
+    const cf_dataset dataset = {
+        .n_users = 2, .n_items = graph.n_items, .n_train = n_items + 1, .n_cold = n_cold};
     cf_config *config = new_config(rule);
     cf_grid *grid = NULL;
     cf_shard shard;
@@ -325,14 +397,22 @@ static void a_user_without_a_negative_is_found(void **state)
     int64_t full;
 
     (void)state;
+    for (n_more = n_cold = 0; n_cold < 3; n_more = ++n_cold) {
+        assert_ok(sample_full_user("neg_exclude: train", "model=SGL", 3, &full));
+        assert_int_equal(full, 1);
+        assert_ok(sample_full_user("neg_exclude: current", "model=SGL", 3, &full));
+        assert_true(full == INT64_MAX);
+        assert_int_equal(sample_full_user("neg_exclude: current", "model=BPR", 1, &full),
+                         CF_ERR_FORMAT);
+        assert_non_null(
+            strstr(cf_error_message(), n_cold ? "one warm item alone" : "one item alone"));
+        assert_ok(sample_full_user("neg_exclude: train", "model=SGCL", 3, &full)); /* reads none */
+    }
+    n_more = 2; /* one of them is warm: a negative is left */
+    n_cold = 1;
     assert_ok(sample_full_user("neg_exclude: train", "model=SGL", 3, &full));
-    assert_int_equal(full, 1);
-    assert_ok(sample_full_user("neg_exclude: current", "model=SGL", 3, &full));
     assert_true(full == INT64_MAX);
-    assert_int_equal(sample_full_user("neg_exclude: current", "model=BPR", 1, &full),
-                     CF_ERR_FORMAT);
-    assert_non_null(strstr(cf_error_message(), "one item alone"));
-    assert_ok(sample_full_user("neg_exclude: train", "model=SGCL", 3, &full)); /* reads none */
+    n_more = n_cold = 0;
 }
 
 static void numbers_of_negatives_that_make_no_batch_are_refused(void **state)
@@ -349,6 +429,7 @@ static void numbers_of_negatives_that_make_no_batch_are_refused(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(popular_items_are_drawn_by_their_interactions),
     cmocka_unit_test(each_negative_makes_a_sample),
+    cmocka_unit_test(cold_items_are_never_drawn),
     cmocka_unit_test(a_user_of_all_popular_items_gets_another),
     cmocka_unit_test(numbers_of_negatives_that_make_no_batch_are_refused),
     cmocka_unit_test(each_interaction_comes_once_an_epoch),

@@ -18,10 +18,13 @@ static bool write_lists(const cf_lists *lists, FILE *file)
 
 static cf_status write_file(const cf_dataset *dataset, const cf_shard *shard, const char *path)
 {
-    const lists_header header = {dataset->n_users, dataset->n_items, dataset->n_train};
+    const lists_header header = {dataset->n_users, dataset->n_items, dataset->n_train,
+                                 dataset->n_cold};
+    const size_t n_marks = dataset->cold != NULL ? (size_t)dataset->n_items : 0;
     FILE *file = fopen(path, "wb");
     bool written = file != NULL && fwrite(&header, sizeof header, 1, file) == 1 &&
-                   write_lists(&shard->train, file) && write_lists(&shard->train_by_item, file);
+                   write_lists(&shard->train, file) && write_lists(&shard->train_by_item, file) &&
+                   (n_marks == 0 || fwrite(dataset->cold, 1, n_marks, file) == n_marks);
 
     if (file != NULL && fclose(file) != 0) written = false;
     return written ? CF_OK : CF_FAIL(CF_ERR_IO, "%s: cannot write: %s", path, strerror(errno));

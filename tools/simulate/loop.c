@@ -48,6 +48,7 @@ static const cf_setting *const tables[] = {own_settings, cf_model_settings, cf_o
 typedef struct lists {
     lists_header size;
     cf_lists train, train_by_item;
+    uint8_t *cold; /* of all items; NULL: none is cold */
 } lists;
 
 static cf_status map_lists(const char *path, lists *out)
@@ -65,6 +66,7 @@ static cf_status map_lists(const char *path, lists *out)
     out->train = (cf_lists){out->size.n_users, at, at + out->size.n_users + 1};
     at = out->train.index + out->size.n_train;
     out->train_by_item = (cf_lists){out->size.n_items, at, at + out->size.n_items + 1};
+    if (out->size.n_cold > 0) out->cold = (uint8_t *)(out->train_by_item.index + out->size.n_train);
     return CF_OK;
 }
 
@@ -109,6 +111,7 @@ static cf_status make_shard(const lists *in, const cf_grid *grid, cf_shard *out)
     out->n_users = out->train.count;
     out->first_item = out->items.start[row];
     out->n_items = out->train_by_item.count;
+    out->cold = in->cold;
     out->first_interaction = in->train.start[out->first_user];
 done:
     return status;
@@ -153,6 +156,7 @@ static cf_status set_up(loop *l, const cf_par *world, char **argv, int argc)
     dataset.n_users = l->lists.size.n_users;
     dataset.n_items = l->lists.size.n_items;
     dataset.n_train = l->lists.size.n_train;
+    dataset.n_cold = l->lists.size.n_cold;
     cf_model_read_options(l->config, &options);
     sampler_read_options(l->config, &draws);
     CF_TRY(sampler_create(&draws, cf_model_needs_negatives(&options),
