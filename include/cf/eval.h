@@ -14,17 +14,23 @@ enum { CF_EVAL_USERS = 128, CF_EVAL_ITEMS = 512 };
 
 /* ---- Settings ---- */
 
-/** Settings: topk, valid_metric, mask_history, eval_memory (MiB a rank). */
+/** Settings: topk, valid_metric, valid_candidates, mask_history, eval_memory (MiB a rank). */
 extern const cf_setting cf_eval_settings[];
+
+/** What is ranked where the dataset marks cold items: those without a mark, those that are marked
+ * as candidates of the part, or both. */
+typedef enum cf_candidates { CF_WARM, CF_COLD, CF_ALL, CF_N_CANDIDATES } cf_candidates;
+extern const char *const cf_eval_candidate_names[CF_N_CANDIDATES]; /* "warm", "cold", "all" */
 
 enum { CF_MAX_TOPK = 16 };
 /** The settings as values. */
 typedef struct cf_eval_options {
-    int n_topk;                /* 1 to CF_MAX_TOPK */
-    int64_t topk[CF_MAX_TOPK]; /* n_topk lengths of ranked lists, each at least 1 */
-    const char *valid_metric;  /* such as "MRR@10"; borrowed from the config */
-    bool mask_history;         /* do not rank the items of the user's history */
-    int64_t memory;            /* bytes that this rank may use to rank */
+    int n_topk;                     /* 1 to CF_MAX_TOPK */
+    int64_t topk[CF_MAX_TOPK];      /* n_topk lengths of ranked lists, each at least 1 */
+    const char *valid_metric;       /* such as "MRR@10"; borrowed from the config */
+    cf_candidates valid_candidates; /* that a run measures it on: CF_WARM or CF_ALL */
+    bool mask_history;              /* do not rank the items of the user's history */
+    int64_t memory;                 /* bytes that this rank may use to rank */
 } cf_eval_options;
 /** From a config that has cf_eval_settings. Local. Errors: USAGE (topk has no number or more than
  * CF_MAX_TOPK). */
@@ -48,6 +54,9 @@ typedef struct cf_eval_tile {
 typedef struct cf_eval_scorer {
     const cf_table *items; /* its rows are gathered for the tiles */
     const cf_shard *shard; /* of the users; also has the history that is masked */
+    /** n_items flags, the same on all ranks: items that nobody gets, whatever is ranked; a positive
+     * among them is a miss. NULL: none. */
+    const uint8_t *hidden;
     /** A user of whom no model knows anything (cf_dataset_knows_user()) gets the most popular
      * items: its score of an item is the number of train interactions of the item (as a float),
      * which are those of shard->train_by_item. False: such a user is scored like the others. */
@@ -105,14 +114,19 @@ typedef struct cf_metrics {
 /**
  * Metrics of a split. Collective over the grid; the same bits on every rank, for any number of
  * ranks, threads and any memory. Ties rank the lower item first. options->mask_history:
- * train and added items, for test also valid items, are not ranked. Each rank of a
- * grid row ranks a part of the users of its block. All items pass by each rank, once for as many
- * users as options->memory holds. Errors: MEMORY, USAGE (memory too small for one tile), NUMERIC (a
- * score is NaN or +infinity; names user and item). Not shown where it is of no consequence: the
- * scores of a user that gets the most popular items.
+ * train and added items, for test also valid items, are not ranked. Where shard->cold marks items,
+ * those of CF_ALL are ranked. Each rank of a grid row ranks a part of the users of its block. All
+ * items pass by each rank, once for as many users as options->memory holds. Errors: MEMORY, USAGE
+ * (memory too small for one tile), NUMERIC (a score is NaN or +infinity; names user and item). Not
+ * shown where it is of no consequence: the scores of a user that gets the most popular items.
  */
 cf_status cf_eval_run(const cf_eval_scorer *scorer, cf_split split, const cf_eval_options *options,
                       cf_metrics *out);
+
+/** The same of CF_WARM, and the positives among them. Where nothing is marked: of all. Collective.
+ */
+cf_status cf_eval_run_warm(const cf_eval_scorer *scorer, cf_split split,
+                           const cf_eval_options *options, cf_metrics *out);
 
 /** Warn, if `n_cold` is not 0, that so many of `n_users` users are known by nothing and get the
  * most popular items. Once a command: it is for the caller to say, who knows when. Local. */
@@ -160,6 +174,7 @@ typedef struct cf_eval_detail {
     double *values;  /* n_users x CF_N_METRICS x n_topk */
     /** Of cf_eval_run_lists() alone, over the users with a positive of all ranks. */
     int64_t n_masked;     /* items of the history that were taken out of lists */
+    int64_t n_barred;     /* cold items that were, since they are no candidates of the part */
     int64_t n_missing;    /* users with a positive and without a list */
     int64_t longest_list; /* items, at most the largest of topk */
 } cf_eval_detail;
@@ -170,6 +185,32 @@ typedef struct cf_eval_detail {
 cf_status cf_eval_run_detailed(const cf_eval_scorer *scorer, cf_split split,
                                const cf_eval_options *options, cf_eval_detail *detail,
                                cf_metrics *out);
+
+/** How new items fare beside the others. Of CF_WARM and CF_COLD the positives are those
+ * among the candidates, of CF_ALL all. Users of whom no model knows anything are left out of
+ * CF_COLD: there is nothing to tell new items apart by. */
+typedef struct cf_cold_metrics {
+    /* Which tables were measured; where nothing is marked CF_ALL alone. */
+    bool has[CF_N_CANDIDATES];
+    cf_metrics table[CF_N_CANDIDATES];
+    /* The rest if items are marked and has[CF_ALL]; arrays of 2 by CF_WARM and CF_COLD. */
+    bool is_marked;
+    int64_t n_targets[2];       /* positives of all users */
+    double hit[2][CF_MAX_TOPK]; /* share of them in the lists of CF_ALL of each length */
+    int64_t n_left_out;         /* users with a positive of CF_COLD that no model knows */
+} cf_cold_metrics;
+
+/** All tables by one pass over the items; `detail` is of CF_ALL (NULL: nothing more). Where nothing
+ * is marked that table alone, as by cf_eval_run_detailed(). Collective. Errors: those of
+ * cf_eval_run(). */
+cf_status cf_eval_run_cold(const cf_eval_scorer *scorer, cf_split split,
+                           const cf_eval_options *options, cf_eval_detail *detail,
+                           cf_cold_metrics *out);
+/** Is there a positive of the valid part among the options' valid_candidates? Collective over the
+ * grid. Errors: USAGE (there is none, so that valid_metric would always be 0). */
+cf_status cf_eval_check_candidates(const cf_grid *grid, const cf_shard *shard,
+                                   const cf_eval_options *options);
+
 /** Ranked lists that were made elsewhere. All pointers are borrowed. */
 typedef struct cf_eval_lists {
     const cf_grid *grid;
@@ -179,11 +220,12 @@ typedef struct cf_eval_lists {
 } cf_eval_lists;
 /** Stands in a list for an item that the dataset does not have: a miss. */
 #define CF_EVAL_UNKNOWN_ITEM INT64_MAX
-/** The same of given lists; `detail` is not NULL. With options->mask_history the items that a
- * ranking would not have are taken out of the lists first. Collective. Errors: MEMORY. */
+/** The table of CF_ALL of given lists; `detail` is not NULL. Items that a ranking would not have
+ * are taken out of the lists first: those of the history with options->mask_history, and cold items
+ * that are no candidates of the part. Collective. Errors: MEMORY. */
 cf_status cf_eval_run_lists(const cf_eval_lists *from, cf_split split,
                             const cf_eval_options *options, cf_eval_detail *detail,
-                            cf_metrics *out);
+                            cf_cold_metrics *out);
 /** Takes all zero bytes too. Local. */
 void cf_eval_destroy_detail(cf_eval_detail *detail);
 

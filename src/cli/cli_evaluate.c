@@ -17,7 +17,7 @@ typedef struct evaluation {
     bool groups;
     const char *per_user; /* path; NULL: no text of each user */
     cf_output output;     /* rank 0: that text */
-    cf_metrics metrics[2];
+    cf_cold_metrics metrics[2];
     cf_eval_detail detail[2];
 } evaluation;
 
@@ -122,7 +122,7 @@ static void print_metrics(const evaluation *e)
 
         if (!is_asked_for(e, k)) continue;
         snprintf(title, sizeof title, "%s, %s", e->name, protocol[k]);
-        cli_print_metrics(&e->metrics[k], title);
+        cli_print_metrics(&e->metrics[k].table[CF_ALL], title);
         if (e->groups) cli_print_groups(&e->detail[k]);
     }
 }
@@ -133,7 +133,7 @@ static void set_results(const evaluation *e, int k, const char *suffix, json_t *
     char name[64];
 
     snprintf(name, sizeof name, "%s%s", e->name, suffix);
-    cf_train_json_set(object, name, cf_train_metrics_json(&e->metrics[k]));
+    cf_train_json_set(object, name, cf_train_metrics_json(&e->metrics[k].table[CF_ALL]));
     if (!e->groups) return;
     snprintf(name, sizeof name, "groups%s", suffix);
     cf_train_json_set(object, name, cli_groups_json(&e->detail[k]));
@@ -153,7 +153,8 @@ static json_t *metrics_json(const evaluation *e)
                       json_string(e->protocols == BOTH     ? "both"
                                   : e->protocols == MASKED ? "masked"
                                                            : "unmasked"));
-    cf_train_json_set(&object, "users", json_integer((json_int_t)e->metrics[first].n_users));
+    cf_train_json_set(&object, "users",
+                      json_integer((json_int_t)e->metrics[first].table[CF_ALL].n_users));
     return object;
 }
 
@@ -164,7 +165,7 @@ static cf_status write_per_user(evaluation *e, const cf_dataset *dataset)
     const bool root = dataset->world->rank == 0;
     cf_status status;
 
-    CF_TRY(cli_write_per_user(dataset, &e->metrics[k], &e->detail[k], &e->output));
+    CF_TRY(cli_write_per_user(dataset, &e->metrics[k].table[CF_ALL], &e->detail[k], &e->output));
     CF_TRY(cf_par_agree(dataset->world, root ? cf_output_commit(&e->output) : CF_OK));
 done:
     return status;
@@ -264,8 +265,8 @@ static cf_status measure(evaluation *e, const subject *of, const cf_eval_options
         e->detail[k].per_user = e->per_user != NULL;
         if (!is_asked_for(e, k)) continue;
         if (of->trained != NULL)
-            status = cf_eval_run_detailed(&of->trained->scorer, e->split, &own, &e->detail[k],
-                                          &e->metrics[k]);
+            status = cf_eval_run_cold(&of->trained->scorer, e->split, &own, &e->detail[k],
+                                      &e->metrics[k]);
         else
             status = cf_eval_run_lists(&lists, e->split, &own, &e->detail[k], &e->metrics[k]);
     }
@@ -277,7 +278,7 @@ static cf_status measure(evaluation *e, const subject *of, const cf_eval_options
 static void warn(const evaluation *e, const subject *of, const char *recs)
 {
     const int k = is_asked_for(e, 0) ? 0 : 1;
-    const cf_metrics *metrics = &e->metrics[k];
+    const cf_metrics *metrics = &e->metrics[k].table[CF_ALL];
     const cf_eval_detail *detail = &e->detail[k];
     int64_t longest = 0;
 
@@ -294,6 +295,9 @@ static void warn(const evaluation *e, const subject *of, const char *recs)
         cf_warn("%s: %lld items of the users' history are left out (--protocol unmasked keeps "
                 "them)",
                 recs, (long long)detail->n_masked);
+    if (detail->n_barred > 0)
+        cf_warn("%s: %lld cold items that are no candidates of the %s part are left out", recs,
+                (long long)detail->n_barred, e->name);
     if (detail->longest_list < longest)
         cf_warn("%s: the longest list has %lld items, fewer than the largest of topk (%lld)", recs,
                 (long long)detail->longest_list, (long long)longest);

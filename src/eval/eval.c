@@ -19,6 +19,12 @@ const cf_setting cf_eval_settings[] = {
      .initial = "MRR@10",
      .help = "metric of the valid part that selects the best epoch: "
              "recall, ndcg, mrr, hit, precision or map, @k with a k of topk"},
+    {.name = "valid_candidates",
+     .kind = CF_SETTING_CHOICE,
+     .initial = "warm",
+     .choices = "warm|all",
+     .help = "candidates of valid_metric where the dataset marks cold items: warm items alone, or "
+             "also the cold items of the valid part"},
     {.name = "mask_history",
      .kind = CF_SETTING_BOOL,
      .initial = "true",
@@ -40,15 +46,68 @@ cf_status cf_eval_read_options(const cf_config *config, cf_eval_options *out)
 
     if (count < 1 || count > CF_MAX_TOPK)
         return CF_FAIL(CF_ERR_USAGE, "topk: %d numbers, expected 1 to %d", count, CF_MAX_TOPK);
-    *out = (cf_eval_options){.n_topk = count,
-                             .valid_metric = cf_config_text(config, "valid_metric"),
-                             .mask_history = cf_config_bool(config, "mask_history"),
-                             .memory = cf_config_int(config, "eval_memory") << 20};
+    *out = (cf_eval_options){
+        .n_topk = count,
+        .valid_metric = cf_config_text(config, "valid_metric"),
+        .valid_candidates =
+            strcmp(cf_config_text(config, "valid_candidates"), "all") == 0 ? CF_ALL : CF_WARM,
+        .mask_history = cf_config_bool(config, "mask_history"),
+        .memory = cf_config_int(config, "eval_memory") << 20};
     memcpy(out->topk, topk, (size_t)count * sizeof *topk);
     return CF_OK;
 }
 
 /* ---- Metrics ---- */
+
+/* What is measured. */
+typedef struct measurement {
+    const cf_eval_scorer *scorer;
+    cf_split split;
+    const cf_eval_options *options;
+    unsigned tables;        /* bits of cf_candidates */
+    cf_eval_detail *detail; /* of CF_ALL; NULL: means alone */
+} measurement;
+
+/* Rank the users of `m`, and measure their lists. Collective. */
+static cf_status rank_users(const measurement *of, eval_measure *m)
+{
+    const bool mask = of->options->mask_history;
+    eval_candidates candidates = {0};
+    cf_status status;
+
+    CF_TRY(cf_par_agree(&m->grid->world,
+                        eval_bar_marked(of->scorer, of->split, of->tables, &candidates)));
+    CF_TRY(eval_rank(of->scorer,
+                     &(cf_eval_request){.users = m->users,
+                                        .count = m->n_users,
+                                        .k = m->longest,
+                                        .mask_train = mask,
+                                        .mask_valid = mask && of->split == CF_SPLIT_TEST,
+                                        .memory = of->options->memory},
+                     &candidates, eval_measure_user, m));
+done:
+    eval_destroy_candidates(&candidates);
+    return status;
+}
+
+static cf_status run(const measurement *of, cf_cold_metrics *out)
+{
+    eval_measure m;
+    cf_status status;
+
+    CF_TRY(eval_measure_begin(&(eval_measure_plan){.grid = of->scorer->items->grid,
+                                                   .shard = of->scorer->shard,
+                                                   .split = of->split,
+                                                   .tables = of->tables,
+                                                   .options = of->options,
+                                                   .detail = of->detail},
+                              &m));
+    CF_TRY(rank_users(of, &m));
+    CF_TRY(eval_measure_end(&m, of->detail, out));
+done:
+    eval_measure_destroy(&m);
+    return status;
+}
 
 cf_status cf_eval_run(const cf_eval_scorer *scorer, cf_split split, const cf_eval_options *options,
                       cf_metrics *out)
@@ -60,28 +119,52 @@ cf_status cf_eval_run_detailed(const cf_eval_scorer *scorer, cf_split split,
                                const cf_eval_options *options, cf_eval_detail *detail,
                                cf_metrics *out)
 {
-    eval_measure m;
+    const measurement of = {scorer, split, options, 1U << CF_ALL, detail};
+    cf_cold_metrics found;
     cf_status status;
 
-    CF_TRY(eval_measure_begin(&(eval_measure_plan){.grid = scorer->items->grid,
-                                                   .shard = scorer->shard,
-                                                   .split = split,
-                                                   .options = options,
-                                                   .detail = detail},
-                              &m));
-    CF_TRY(
-        eval_rank(scorer,
-                  &(cf_eval_request){.users = m.users,
-                                     .count = m.n_users,
-                                     .k = m.longest,
-                                     .mask_train = options->mask_history,
-                                     .mask_valid = options->mask_history && split == CF_SPLIT_TEST,
-                                     .memory = options->memory},
-                  eval_measure_user, &m));
-    CF_TRY(eval_measure_end(&m, detail, out));
+    CF_TRY(run(&of, &found));
+    *out = found.table[CF_ALL];
 done:
-    eval_measure_destroy(&m);
     return status;
+}
+
+cf_status cf_eval_run_warm(const cf_eval_scorer *scorer, cf_split split,
+                           const cf_eval_options *options, cf_metrics *out)
+{
+    const measurement of = {scorer, split, options, 1U << CF_WARM, NULL};
+    cf_cold_metrics found;
+    cf_status status;
+
+    CF_TRY(run(&of, &found));
+    *out = found.table[found.has[CF_WARM] ? CF_WARM : CF_ALL];
+done:
+    return status;
+}
+
+cf_status cf_eval_run_cold(const cf_eval_scorer *scorer, cf_split split,
+                           const cf_eval_options *options, cf_eval_detail *detail,
+                           cf_cold_metrics *out)
+{
+    const unsigned tables = 1U << CF_WARM | 1U << CF_COLD | 1U << CF_ALL;
+
+    return run(&(measurement){scorer, split, options, tables, detail}, out);
+}
+
+cf_status cf_eval_check_candidates(const cf_grid *grid, const cf_shard *shard,
+                                   const cf_eval_options *options)
+{
+    const cf_lists *valid = &shard->valid;
+    bool any = shard->cold == NULL;
+
+    for (int64_t k = 0; k < valid->start[valid->count] && !any; k++)
+        any = eval_is_candidate(options->valid_candidates, CF_SPLIT_VALID,
+                                shard->cold[valid->index[k]]);
+    if (cf_par_any(&grid->world, any)) return CF_OK;
+    return CF_FAIL(CF_ERR_USAGE,
+                   "valid_candidates: %s: no user has such an item in the valid part: set "
+                   "valid_candidates to all, or eval_step to 0",
+                   cf_eval_candidate_names[options->valid_candidates]);
 }
 
 void cf_eval_destroy_detail(cf_eval_detail *detail)
@@ -118,6 +201,13 @@ cf_status cf_eval_topk(const cf_eval_scorer *scorer, const cf_eval_request *requ
                        float *scores)
 {
     topk_lists out = {request->k, items, scores};
+    eval_candidates candidates = {0};
+    cf_status status;
 
-    return eval_rank(scorer, request, store_user_topk, &out);
+    CF_TRY(cf_par_agree(&scorer->items->grid->world,
+                        eval_bar_excluded(scorer, request->excluded, &candidates)));
+    CF_TRY(eval_rank(scorer, request, &candidates, store_user_topk, &out));
+done:
+    eval_destroy_candidates(&candidates);
+    return status;
 }

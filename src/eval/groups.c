@@ -17,7 +17,6 @@
 
 #include "counts.h"
 
-#include <omp.h>
 #include <string.h>
 
 const cf_eval_group cf_eval_groups[CF_EVAL_GROUPS] = {
@@ -108,22 +107,18 @@ static cf_status create_arrays(eval_groups *groups)
 
     CF_TRY(CF_ALLOC(groups->item_groups, groups->n_items));
     CF_TRY(CF_ALLOC(groups->frequency, groups->n_topk * groups->n_items));
-    CF_TRY(CF_ALLOC(groups->chosen, groups->most_positives * omp_get_max_threads()));
     CF_TRY(assign_items(groups));
 done:
     return status;
 }
 
-cf_status eval_create_groups(const cf_grid *grid, const cf_shard *shard, const cf_lists *positives,
-                             int n_topk, eval_groups *out)
+cf_status eval_create_groups(const cf_grid *grid, const cf_shard *shard, int n_topk,
+                             eval_groups *out)
 {
     cf_status status;
 
     out->n_items = shard->items.start[shard->items.count];
     out->n_topk = n_topk;
-    for (int64_t u = 0; u < shard->n_users; u++)
-        out->most_positives =
-            cf_max(out->most_positives, positives->start[u + 1] - positives->start[u]);
     CF_TRY(eval_gather_item_counts(grid, shard, &out->item_counts));
     CF_TRY(cf_par_agree(&grid->world, create_arrays(out)));
 done:
@@ -135,17 +130,15 @@ void eval_destroy_groups(eval_groups *groups)
     cf_free(&groups->item_counts);
     cf_free(&groups->item_groups);
     cf_free(&groups->frequency);
-    cf_free(&groups->chosen);
 }
 
 int64_t eval_choose_positives(const eval_groups *groups, const eval_list *list, int g,
-                              const int64_t **chosen)
+                              int64_t *chosen)
 {
-    int64_t *mine = groups->chosen + omp_get_thread_num() * groups->most_positives, count = 0;
+    int64_t count = 0;
 
     for (int64_t k = 0; k < list->count; k++)
-        if (groups->item_groups[list->positives[k]] >> g & 1) mine[count++] = list->positives[k];
-    *chosen = mine;
+        if (groups->item_groups[list->positives[k]] >> g & 1) chosen[count++] = list->positives[k];
     return count;
 }
 

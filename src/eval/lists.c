@@ -1,15 +1,26 @@
 /* Metrics of lists that are given, such as another program's recommendations.
  *
- * They are measured as the lists of a ranking are (measure.c). Where the history is masked, its
- * items are taken out of a list first, and those behind move up: a ranking would not have had them.
- * A user without a list has an empty one. tests/eval gives back the lists of a ranking. */
+ * They are measured as the lists of a ranking are (measure.c). What a ranking would not have had is
+ * taken out of a list first, and those behind move up: items of the history where it is masked, and
+ * cold items that are no candidates of the part. A user without a list has an empty one. tests/eval
+ * gives back the lists of a ranking. */
 #include "measure.h"
 
-/* The history of one user. */
+/* The history of one user, and whose candidates there are. */
 typedef struct user_history {
     const cf_lists *parts[3]; /* NULL: not masked */
     int64_t user;             /* local number */
+    const cf_shard *shard;
+    cf_split split;
 } user_history;
+
+static bool is_barred(const user_history *of, int64_t item)
+{
+    const uint8_t *cold = of->shard->cold;
+
+    return cold != NULL && item != CF_EVAL_UNKNOWN_ITEM &&
+           !eval_is_candidate(CF_ALL, of->split, cold[item]);
+}
 
 static bool is_masked(const user_history *history, int64_t item)
 {
@@ -24,7 +35,7 @@ static bool is_masked(const user_history *history, int64_t item)
     return false;
 }
 
-/* The first `longest` items of a list that are not masked, -1 behind the last. */
+/* The first `longest` items of a list that a ranking could have, -1 behind the last. */
 static void take_list(const cf_lists *items, const user_history *history, int64_t longest,
                       int64_t *out, cf_eval_detail *detail)
 {
@@ -33,9 +44,11 @@ static void take_list(const cf_lists *items, const user_history *history, int64_
 
     for (int64_t k = items->start[history->user]; k < end && count < longest; k++) {
         const bool masked = is_masked(history, items->index[k]);
+        const bool barred = is_barred(history, items->index[k]);
 
         detail->n_masked += masked;
-        if (!masked) out[count++] = items->index[k];
+        detail->n_barred += barred;
+        if (!masked && !barred) out[count++] = items->index[k];
     }
     detail->n_missing += items->start[history->user] == end;
     detail->longest_list = cf_max(detail->longest_list, count);
@@ -46,22 +59,26 @@ static void take_list(const cf_lists *items, const user_history *history, int64_
 /* What was found on all ranks. Collective. */
 static void sum_findings(const cf_par *world, cf_eval_detail *detail)
 {
-    int64_t sums[2] = {detail->n_masked, detail->n_missing};
+    int64_t sums[3] = {detail->n_masked, detail->n_missing, detail->n_barred};
 
-    MPI_Allreduce(MPI_IN_PLACE, sums, 2, MPI_INT64_T, MPI_SUM, world->comm);
+    MPI_Allreduce(MPI_IN_PLACE, sums, 3, MPI_INT64_T, MPI_SUM, world->comm);
     MPI_Allreduce(MPI_IN_PLACE, &detail->longest_list, 1, MPI_INT64_T, MPI_MAX, world->comm);
     detail->n_masked = sums[0];
     detail->n_missing = sums[1];
+    detail->n_barred = sums[2];
 }
 
 cf_status cf_eval_run_lists(const cf_eval_lists *from, cf_split split,
-                            const cf_eval_options *options, cf_eval_detail *detail, cf_metrics *out)
+                            const cf_eval_options *options, cf_eval_detail *detail,
+                            cf_cold_metrics *out)
 {
     const cf_par *world = &from->grid->world;
     const bool mask = options->mask_history;
-    user_history history = {{mask ? &from->shard->train : NULL, mask ? &from->shard->added : NULL,
-                             mask && split == CF_SPLIT_TEST ? &from->shard->valid : NULL},
-                            0};
+    user_history history = {.parts = {mask ? &from->shard->train : NULL,
+                                      mask ? &from->shard->added : NULL,
+                                      mask && split == CF_SPLIT_TEST ? &from->shard->valid : NULL},
+                            .shard = from->shard,
+                            .split = split};
     int64_t *list = NULL;
     eval_measure m;
     cf_status status;
@@ -69,6 +86,7 @@ cf_status cf_eval_run_lists(const cf_eval_lists *from, cf_split split,
     CF_TRY(eval_measure_begin(&(eval_measure_plan){.grid = from->grid,
                                                    .shard = from->shard,
                                                    .split = split,
+                                                   .tables = 1U << CF_ALL,
                                                    .options = options,
                                                    .detail = detail},
                               &m));

@@ -16,6 +16,12 @@ const char *const cf_eval_metric_names[CF_N_METRICS] = {
     [CF_HIT] = "hit",       [CF_PRECISION] = "precision", [CF_MAP] = "map",
 };
 
+const char *const cf_eval_candidate_names[CF_N_CANDIDATES] = {
+    [CF_WARM] = "warm",
+    [CF_COLD] = "cold",
+    [CF_ALL] = "all",
+};
+
 const char *const cf_eval_catalogue_names[CF_N_CATALOGUE] = {
     [CF_ITEM_COVERAGE] = "itemcoverage",
     [CF_GINI_INDEX] = "giniindex",

@@ -10,6 +10,9 @@
  * score in its tile is a function of the global numbers of its user and item alone, and the bits do
  * not depend on ranks, threads or memory. tests/eval sorts all scores of a user instead.
  *
+ * A user may get several lists, each of other candidates (candidates.c), from the same scores. A
+ * tile of items without a candidate is not scored.
+ *
  * A user of whom no model knows anything is ranked in the same way, by the train interactions of
  * the items in place of its scores; these counts are gathered only if some rank has such a user. */
 #include "ranking.h"
@@ -36,13 +39,15 @@ typedef struct tile_row {
     int64_t bad_item;             /* the first item whose score is not finite; -1: none */
     bool is_cold;                 /* no model knows the user: gets the most popular items */
     item_span history[N_HISTORY]; /* masked: train, added, valid */
-    int64_t *items;               /* request->k, best first; -1 past the last */
+    int64_t *items;               /* n_lists x request->k, best first; -1 past the last */
     float *scores;                /* request->k; -infinity past the last */
 } tile_row;
 
 typedef struct ranking {
     const cf_eval_scorer *scorer;
     const cf_eval_request *request;
+    const eval_candidates *candidates;
+    int64_t n_best; /* items of all lists of a user: n_lists x request->k */
     int n_threads;
     int64_t n_user_tiles;    /* of this rank's users */
     int64_t n_item_tiles;    /* of all items */
@@ -55,8 +60,8 @@ typedef struct ranking {
     tile_row *rows;       /* n_rows */
     int64_t *local_users; /* n_rows */
     float *users;         /* n_rows x the scorer's user_width */
-    int64_t *best_items;  /* n_rows x request->k */
-    float *best_scores;   /* n_rows x request->k */
+    int64_t *best_items;  /* n_rows x n_best */
+    float *best_scores;   /* n_rows x n_best */
     float *items;         /* held_item_tiles x ITEMS x full_width */
     float *scores;        /* n_threads x TILE */
 } ranking;
@@ -138,7 +143,7 @@ static cf_status plan_memory(ranking *r)
     int64_t width = r->scorer->items->full_width, sizeof_float = (int64_t)sizeof(float);
     int64_t per_row = r->scorer->user_width * sizeof_float + (int64_t)sizeof(int64_t) +
                       (int64_t)sizeof(tile_row) +
-                      r->request->k * (sizeof_float + (int64_t)sizeof(int64_t));
+                      r->n_best * (sizeof_float + (int64_t)sizeof(int64_t));
     int64_t user_tile = USERS * per_row, item_tile = ITEMS * width * sizeof_float;
     int64_t counts = r->item_counts != NULL ? r->scorer->items->n_rows : 0;
     int64_t scores = r->n_threads * TILE * sizeof_float + counts * (int64_t)sizeof *r->item_counts;
@@ -161,19 +166,19 @@ static cf_status plan_memory(ranking *r)
 /* The arrays of a round; each row gets its part of the lists of best items. */
 static cf_status create_round(ranking *r)
 {
-    int64_t width = r->scorer->items->full_width, k = r->request->k;
+    int64_t width = r->scorer->items->full_width;
     int64_t n_rows = r->held_user_tiles * USERS;
     cf_status status = CF_OK;
 
     CF_TRY(cf_arrays_create(r, round_arrays, N_ROUND_ARRAYS,
                             (int64_t[]){[COUNT_ROWS] = n_rows,
                                         [COUNT_USER_FLOATS] = n_rows * r->scorer->user_width,
-                                        [COUNT_BEST] = n_rows * k,
+                                        [COUNT_BEST] = n_rows * r->n_best,
                                         [COUNT_ITEM_FLOATS] = r->held_item_tiles * ITEMS * width,
                                         [COUNT_THREADS] = r->n_threads}));
     for (int64_t n = 0; n < n_rows; n++) {
-        r->rows[n].items = r->best_items + n * k;
-        r->rows[n].scores = r->best_scores + n * k;
+        r->rows[n].items = r->best_items + n * r->n_best;
+        r->rows[n].scores = r->best_scores + n * r->n_best;
     }
 done:
     return status;
@@ -188,6 +193,7 @@ static cf_status ranking_create(ranking *r)
     cf_status status = CF_OK;
 
     CF_ASSERT(r->request->k > 0);
+    r->n_best = r->candidates->n_lists * r->request->k;
     r->n_threads = omp_get_max_threads();
     r->n_item_tiles = cf_ceil_div(r->scorer->items->n_rows, ITEMS);
     CF_TRY(cf_par_agree(world, assign_rows(r)));
@@ -228,7 +234,7 @@ static void start_row(const ranking *r, tile_row *row, int64_t request)
         span_of_user(&shard->added, r->request->users[request], r->request->mask_train);
     row->history[2] =
         span_of_user(&shard->valid, r->request->users[request], r->request->mask_valid);
-    for (int64_t k = 0; k < r->request->k; k++) {
+    for (int64_t k = 0; k < r->n_best; k++) {
         row->items[k] = -1;
         row->scores[k] = -INFINITY;
     }
@@ -271,11 +277,11 @@ static void mask_items(float *scores, item_span *history, int64_t first)
         if (*history->next >= first) scores[*history->next - first] = -INFINITY;
 }
 
-/* Exclude `count` items by their flags. */
-static void mask_excluded(float *scores, const uint8_t *excluded, int64_t count)
+/* The scores that a list takes: those of items with its bit become -infinity. */
+static void mask_barred(const float *scores, const uint8_t *barred, int list, float *out)
 {
-    for (int64_t i = 0; i < count; i++)
-        scores[i] = excluded[i] ? -INFINITY : scores[i];
+    for (int64_t i = 0; i < ITEMS; i++)
+        out[i] = barred[i] >> list & 1 ? -INFINITY : scores[i];
 }
 
 /*
@@ -291,36 +297,71 @@ static bool any_above(const float *scores, float limit)
     return above != 0;
 }
 
+/* A list of a row: its n best items so far, and their scores. */
+typedef struct best_list {
+    int64_t n, *items;
+    float *scores;
+} best_list;
+
 /* Insert an item into the n best. Items arrive in ascending order, so an equal score in the list
  * belongs to a lower item and keeps its rank. */
-static void insert_item(tile_row *row, int64_t n, int64_t item, float score)
+static void insert_item(const best_list *best, int64_t item, float score)
 {
-    int64_t position = n - 1;
+    int64_t position = best->n - 1;
 
-    for (; position > 0 && row->scores[position - 1] < score; position--) {
-        row->scores[position] = row->scores[position - 1];
-        row->items[position] = row->items[position - 1];
+    for (; position > 0 && best->scores[position - 1] < score; position--) {
+        best->scores[position] = best->scores[position - 1];
+        best->items[position] = best->items[position - 1];
     }
-    row->scores[position] = score;
-    row->items[position] = item;
+    best->scores[position] = score;
+    best->items[position] = item;
 }
 
 /* Insert the scores of a row of a tile that are better than the n-th best so far. Most groups have
  * none and cost one comparison a vector register. A score that is not finite ends the row: the
  * round reports it. */
-static void keep_best(tile_row *row, int64_t n, const float *scores, int64_t first)
+static void keep_best(tile_row *row, const best_list *best, const float *scores, int64_t first)
 {
+    const float *limit = &best->scores[best->n - 1];
+
     for (int j = 0; j < ITEMS; j += GROUP) {
-        if (!any_above(scores + j, row->scores[n - 1])) continue;
+        if (!any_above(scores + j, *limit)) continue;
         for (int k = j; k < j + GROUP; k++) {
-            if (scores[k] <= row->scores[n - 1]) continue;
+            if (scores[k] <= *limit) continue;
             if (!isfinite(scores[k])) {
                 if (row->bad_item < 0) row->bad_item = first + k;
                 return;
             }
-            insert_item(row, n, first + k, scores[k]);
+            insert_item(best, first + k, scores[k]);
         }
     }
+}
+
+/* Each list of a row takes the best of its candidates. */
+static void keep_lists(const ranking *r, tile_row *row, const float *scores, int64_t first)
+{
+    const uint8_t *barred = r->candidates->barred;
+    const int64_t k = r->request->k;
+    float taken[ITEMS];
+
+    for (int l = 0; l < r->candidates->n_lists; l++) {
+        const best_list best = {k, row->items + l * k, row->scores + l * k};
+
+        if (barred != NULL) mask_barred(scores, barred + first, l, taken);
+        keep_best(row, &best, barred != NULL ? taken : scores, first);
+    }
+}
+
+/* Is no item of a tile a candidate of any list? */
+static bool is_without_candidates(const ranking *r, int64_t first, int64_t n_items)
+{
+    const uint8_t *barred = r->candidates->barred;
+    const int all = (1 << r->candidates->n_lists) - 1;
+    int open = 0;
+
+    for (int64_t i = 0; i < n_items && barred != NULL; i++)
+        open |= ~barred[first + i] & all;
+    return barred != NULL && open == 0;
 }
 
 /* The scores of a cold user: above 2^24 they round, but keep their order. */
@@ -331,32 +372,28 @@ static void score_popular(const int64_t *item_counts, int64_t count, float *scor
 }
 
 /* Score one tile of users against one tile of items, whose first item is `first`, and keep the
- * best. Columns past the last item, and masked items, get -infinity, which never enters a list. A
- * tile whose items are all excluded is left out. */
+ * best. Columns past the last item, and masked items, get -infinity, which never enters a list. */
 static void score_tile(ranking *r, int64_t user_tile, int64_t item_tile, int64_t first)
 {
     const int64_t n_left = r->scorer->items->n_rows - first, n_items = cf_min(n_left, ITEMS);
-    const uint8_t *excluded = r->request->excluded;
     const cf_eval_tile tile = {.users = r->local_users + user_tile * USERS,
                                .user_rows = r->users + user_tile * USERS * r->scorer->user_width,
                                .item_rows =
                                    r->items + item_tile * ITEMS * r->scorer->items->full_width};
     float *scores = r->scores + (int64_t)omp_get_thread_num() * TILE;
 
-    if (excluded != NULL && memchr(excluded + first, 0, (size_t)n_items) == NULL) return;
+    if (is_without_candidates(r, first, n_items)) return;
     r->scorer->scores(r->scorer, &tile, scores);
     for (int64_t u = 0; u < USERS; u++) {
         tile_row *row = &r->rows[user_tile * USERS + u];
 
         if (row->request < 0) continue;
-        if (row->is_cold)
-            score_popular(r->item_counts + first, cf_min(n_left, ITEMS), scores + u * ITEMS);
+        if (row->is_cold) score_popular(r->item_counts + first, n_items, scores + u * ITEMS);
         for (int64_t i = n_left; i < ITEMS; i++)
             scores[u * ITEMS + i] = -INFINITY;
-        if (excluded != NULL) mask_excluded(scores + u * ITEMS, excluded + first, n_items);
         for (int part = 0; part < N_HISTORY; part++)
             mask_items(scores + u * ITEMS, &row->history[part], first);
-        keep_best(row, r->request->k, scores + u * ITEMS, first);
+        keep_lists(r, row, scores + u * ITEMS, first);
     }
 }
 
@@ -406,17 +443,17 @@ static void consume_round(ranking *r, int64_t n_user_tiles, eval_user_fn *consum
         tile_row *row = &r->rows[n];
 
         if (row->request < 0) continue;
-        for (int64_t k = 0; k < r->request->k; k++)
+        for (int64_t k = 0; k < r->n_best; k++)
             if (row->items[k] < 0) row->scores[k] = 0;
         consume(context, row->request, row->items, row->scores);
     }
 }
 
 cf_status eval_rank(const cf_eval_scorer *scorer, const cf_eval_request *request,
-                    eval_user_fn *consume, void *context)
+                    const eval_candidates *candidates, eval_user_fn *consume, void *context)
 {
     const cf_par *world = &scorer->items->grid->world;
-    ranking r = {.scorer = scorer, .request = request};
+    ranking r = {.scorer = scorer, .request = request, .candidates = candidates};
     cf_status status = CF_OK;
 
     CF_TRY(ranking_create(&r));

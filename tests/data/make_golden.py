@@ -16,6 +16,8 @@ import sys
 
 import numpy as np
 
+from golden_metrics import answers_cold, answers_metrics, rank_metrics
+
 DIM, LAYERS, POPULAR_RATIO = 16, 2, 0.2
 REG_WEIGHT, SSL_WEIGHT, TEMPERATURE = 1e-5, 0.05, 0.2
 EASE_WEIGHT = 3.0
@@ -23,7 +25,6 @@ L3AE_TEXT_WEIGHT, L3AE_WEIGHT, L3AE_DISTILL_WEIGHT = 0.7, 2.0, 5.0
 NEIGHBOURS, SHRINK = 5, 2.0
 HELD_OUT = 4  # every fourth pair is tested
 BOOTSTRAP_USERS = 200
-CUTOFFS = (10, 20, 50)
 WHITEN_POWERS = (0.5, 1.0)  # 0 is pca
 UNI_CASES = ((48, 16), (100, 64), (384, 128), (512, 64), (512, 100), (512, 128), (768, 128), (1024, 128))
 SPLIT_TIMES = (15, 30)
@@ -386,90 +387,6 @@ def answers_tiny(folder):
     return out, scalars
 
 
-def rank_metrics(hits, n_positives, k):
-    """One user: `hits` = whether each place of the ranking is a positive, best first."""
-    hits = hits[:k]
-    ranks = np.arange(k) + 1
-    gains = 1 / np.log2(np.arange(k) + 2)
-    return {
-        "recall": hits.sum() / n_positives,
-        "ndcg": (gains * hits).sum() / gains[: min(n_positives, k)].sum(),
-        "mrr": 1 / (np.argmax(hits) + 1) if hits.any() else 0.0,
-        "hit": float(hits.any()),
-        "precision": hits.sum() / k,
-        "map": (hits * hits.cumsum() / ranks).sum() / min(n_positives, k),
-    }
-
-
-USER_GROUPS = {"0": (0, 0), "1-3": (1, 3), "4-7": (4, 7), "8-15": (8, 15), "16-31": (16, 31), ">=32": (32, np.inf)}
-ITEM_GROUPS = {"0": (0, 0), "1-4": (1, 4), "5-9": (5, 9), "10-19": (10, 19), ">=20": (20, np.inf)}
-
-
-def within(counts, groups):
-    """{name of the group: whether each count is in it}"""
-    return {name: (counts >= low) & (counts <= high) for name, (low, high) in groups.items()}
-
-
-def means_over(users, hits, positives):
-    """Means over those of the users that have a positive; empty if none has."""
-    users = users & positives.any(axis=1)
-    if not users.any():
-        return {}
-    out = {"users": int(users.sum()), "positives": int(positives[users].sum())}
-    for k in CUTOFFS:
-        each = [rank_metrics(h, p.sum(), k) for h, p in zip(hits[users], positives[users])]
-        out |= {f"{name}@{k}": np.mean([one[name] for one in each]) for name in each[0]}
-    return out
-
-
-def answers_groups(train, positives, top):
-    """Metrics of groups of users and of positives, and of the catalogue; `top` are the lists."""
-    n_items, popularity = train.shape[1], train.sum(axis=0)
-    by_popularity = np.lexsort((np.arange(n_items), -popularity))
-    head = np.isin(np.arange(n_items), by_popularity[: n_items // 5])
-    item_groups = {"items": within(popularity, ITEM_GROUPS), "popularity": {"head": head, "tail": ~head}}
-    out, everyone = {"users": {}, "items": {}, "popularity": {}, "catalogue": {}}, np.ones(len(train), bool)
-    for name, users in within(train.sum(axis=1), USER_GROUPS).items():
-        out["users"][name] = means_over(users, np.take_along_axis(positives, top, axis=1), positives)
-    for kind, groups in item_groups.items():
-        for name, items in groups.items():
-            some = positives & items
-            out[kind][name] = means_over(everyone, np.take_along_axis(some, top, axis=1), some)
-    for k in CUTOFFS:
-        listed = np.bincount(top[:, :k].ravel(), minlength=n_items)
-        gaps = np.abs(listed[:, None] - listed[None, :]).sum()  # Gini: the mean difference over twice the mean
-        out["catalogue"] |= {
-            f"itemcoverage@{k}": np.mean(listed > 0),
-            f"giniindex@{k}": gaps / (2 * n_items * listed.sum()),
-            f"averagepopularity@{k}": popularity[top[:, :k]].mean(axis=1).mean(),
-        }
-    return {f"{kind}/{name}": values for kind, part in out.items() for name, values in flat(part).items()}
-
-
-def flat(part):
-    """{"1-3": {"recall@10": x}} as {"1-3/recall@10": x}"""
-    out = {}
-    for name, value in part.items():
-        out |= {f"{name}/{key}": x for key, x in value.items()} if isinstance(value, dict) else {name: value}
-    return out
-
-
-def answers_metrics(folder):
-    scores, mask, positives = (
-        np.load(folder / f"{name}.npy") for name in ("scores", "train_mask", "test_positives")
-    )
-    masked = np.where(mask, -np.inf, scores)
-    top = np.argsort(-masked, axis=1, kind="stable")[:, : max(CUTOFFS)]
-    hits = np.take_along_axis(positives, top, axis=1)
-    users = [[rank_metrics(h, p.sum(), k) for k in CUTOFFS] for h, p in zip(hits, positives)]
-    out, scalars = {"top50_items": top}, {}
-    for name in users[0][0]:
-        table = np.array([[one[name] for one in user] for user in users])
-        out[f"per_user_{name}"] = table
-        scalars |= {f"{name}@{k}": mean for k, mean in zip(CUTOFFS, table.mean(axis=0))}
-    return out, scalars, answers_groups(mask, positives, top)
-
-
 def answers_bootstrap():
     """The paired bootstrap of tools/llminit_tools/bootstrap.py, of two runs given by formulas; NumPy's Mersenne Twister
     begins in the state of Python's, which it cannot be seeded to."""
@@ -504,6 +421,7 @@ def answers(folder):
         out |= {f"{part}/groups.json": values for values in groups}
         out |= {f"{part}/{name}.npy": array for name, array in arrays.items()}
         out[f"{part}/scalars.json"] = scalars
+    out["cold/tables.json"] = answers_cold()
     out["bootstrap/scalars.json"] = answers_bootstrap()
     out["times/parts.npy"] = answers_times(folder / "times")
     return out | {f"uni/uni_{width}_{dim}.npy": uni_dims(width, dim) for width, dim in UNI_CASES}

@@ -120,7 +120,7 @@ static void given_lists_are_masked_alike(void **state)
     const cf_eval_options options = {
         .n_topk = 1, .topk = {K}, .mask_history = true, .memory = PLENTY};
     cf_eval_detail detail = {0};
-    cf_metrics metrics;
+    cf_cold_metrics metrics;
     int64_t n_masked = 0;
     problem p;
 

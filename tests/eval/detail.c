@@ -11,7 +11,8 @@ static const cf_eval_options options = {
     .n_topk = N_TOPK, .topk = {10, 20, 50}, .mask_history = true, .memory = 64 << 20};
 
 typedef struct measured {
-    cf_metrics metrics;
+    cf_cold_metrics tables;
+    cf_metrics metrics; /* of tables the one of all candidates */
     cf_eval_detail detail;
 } measured;
 
@@ -19,7 +20,8 @@ static measured measure(const problem *p)
 {
     measured got = {.detail = {.groups = true, .per_user = true}};
 
-    assert_ok(cf_eval_run_detailed(&p->scorer, CF_SPLIT_TEST, &options, &got.detail, &got.metrics));
+    assert_ok(cf_eval_run_cold(&p->scorer, CF_SPLIT_TEST, &options, &got.detail, &got.tables));
+    got.metrics = got.tables.table[CF_ALL];
     return got;
 }
 
@@ -290,7 +292,9 @@ static measured measure_lists(const problem *p, const cf_lists *items)
     const cf_eval_lists lists = {p->grid, &p->shard, items};
     measured got = {.detail = {.groups = true, .per_user = true}};
 
-    assert_ok(cf_eval_run_lists(&lists, CF_SPLIT_TEST, &options, &got.detail, &got.metrics));
+    assert_ok(cf_eval_run_lists(&lists, CF_SPLIT_TEST, &options, &got.detail, &got.tables));
+    got.metrics = got.tables.table[CF_ALL];
+    assert_false(got.tables.has[CF_WARM] || got.tables.has[CF_COLD]);
     return got;
 }
 
@@ -304,6 +308,7 @@ static void destroy_lists(cf_lists *lists)
 static void check_same(const measured *got, const measured *want)
 {
     assert_memory_equal(&got->metrics, &want->metrics, sizeof got->metrics);
+    assert_memory_equal(got->tables.hit, want->tables.hit, sizeof got->tables.hit);
     assert_memory_equal(got->detail.group, want->detail.group, sizeof got->detail.group);
     assert_memory_equal(got->detail.catalogue, want->detail.catalogue,
                         sizeof got->detail.catalogue);
@@ -333,6 +338,34 @@ static void the_lists_of_a_ranking_have_its_metrics(void **state)
             destroy_lists(&lists);
             destroy_problem(&p);
         }
+}
+
+/* Lists of all items, as recommend makes them, have cold items of the valid part too: without these
+ * they are what is measured. */
+static void lists_are_measured_without_cold_items_of_the_other_part(void **state)
+{
+    static uint8_t marks[N_ITEMS];
+
+    (void)state;
+    for (int64_t i = 0; i < N_ITEMS; i += 5)
+        marks[i] = (uint8_t)(1 + i / 5 % 3);
+    for (int rows = next_grid(0); rows > 0; rows = next_grid(rows)) {
+        problem p;
+
+        create_problem(&uneven_shape, &world, rows, &p);
+        p.shard.cold = marks;
+        measured want = measure(&p);
+        cf_lists lists = rank_block(&p, N_ITEMS, true);
+        measured got = measure_lists(&p, &lists);
+        check_same(&got, &want);
+        assert_true(got.tables.is_marked && got.tables.hit[CF_COLD][N_TOPK - 1] > 0);
+        assert_true(got.detail.n_barred > 0);
+        assert_int_equal(got.detail.n_masked, 0);
+        cf_eval_destroy_detail(&got.detail);
+        cf_eval_destroy_detail(&want.detail);
+        destroy_lists(&lists);
+        destroy_problem(&p);
+    }
 }
 
 /* Users have item u in test; even ones list it behind an unknown item, odd ones have no list. */
@@ -422,6 +455,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_group_has_the_metrics_of_its_positives_alone),
     cmocka_unit_test(bits_do_not_depend_on_grid_or_threads),
     cmocka_unit_test(the_lists_of_a_ranking_have_its_metrics),
+    cmocka_unit_test(lists_are_measured_without_cold_items_of_the_other_part),
     cmocka_unit_test(unknown_items_keep_their_places_and_missing_lists_are_zeros),
     cmocka_unit_test(no_positive_at_all_gives_zeros),
     cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
