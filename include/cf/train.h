@@ -49,7 +49,7 @@ typedef struct cf_train_job {
 typedef struct cf_train_result {
     cf_run_progress progress; /* epochs done, the best epoch and its valid_metric, seconds */
     bool has_test;            /* the dataset has a test part */
-    cf_metrics test;          /* of the tables of the best epoch; only if has_test */
+    cf_cold_metrics test;     /* of the tables of the best epoch; only if has_test */
 } cf_train_result;
 
 /**
@@ -136,6 +136,11 @@ json_t *cf_train_json_text(const char *text);
 
 /** {"recall@10": 0.1, ...}: each metric at each length of list. Local. */
 json_t *cf_train_metrics_json(const cf_metrics *metrics);
+/** The same behind {"users": ..., "positives": ...}: how many there are. Local. */
+json_t *cf_train_counted_json(const cf_metrics *metrics);
+/** {"warm": {"users": ..., ...}, "cold": {...}, "all": {...}, "warm_targets": ..., "warm_hit@10":
+ * ..., ..., "left_out": ...} of items that are marked, with the tables that there are. Local. */
+json_t *cf_train_cold_json(const cf_cold_metrics *metrics);
 /** {"effective_rank": ..., "participation_ratio": ..., "information_abundance": ..., "shares":
  * {"8": ...}} of a table of `dim` dimensions; "shares" has the fractions of the spectrum at counts
  * below `dim`. Local. */

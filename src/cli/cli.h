@@ -154,7 +154,9 @@ cf_status cli_print_json(const cf_par *world, json_t *object);
 cf_status cli_check_json(const cf_par *world, const json_t *object);
 /** Print one line of a result on stdout, shown by cf_text_show(). On rank 0. */
 void cli_print_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void cli_print_metrics(const cf_metrics *metrics, const char *title);
+/** Metrics as a table on stdout, below `title`; where items are marked the tables of warm, cold and
+ * all candidates side by side. On rank 0. */
+void cli_print_result(const cf_cold_metrics *metrics, const char *title);
 
 /** Write an id or title as it is, with blanks for the characters that separate columns and lines.
  */

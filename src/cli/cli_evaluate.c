@@ -122,7 +122,7 @@ static void print_metrics(const evaluation *e)
 
         if (!is_asked_for(e, k)) continue;
         snprintf(title, sizeof title, "%s, %s", e->name, protocol[k]);
-        cli_print_metrics(&e->metrics[k].table[CF_ALL], title);
+        cli_print_result(&e->metrics[k], title);
         if (e->groups) cli_print_groups(&e->detail[k]);
     }
 }
@@ -134,6 +134,9 @@ static void set_results(const evaluation *e, int k, const char *suffix, json_t *
 
     snprintf(name, sizeof name, "%s%s", e->name, suffix);
     cf_train_json_set(object, name, cf_train_metrics_json(&e->metrics[k].table[CF_ALL]));
+    snprintf(name, sizeof name, "cold%s", suffix);
+    if (e->metrics[k].is_marked)
+        cf_train_json_set(object, name, cf_train_cold_json(&e->metrics[k]));
     if (!e->groups) return;
     snprintf(name, sizeof name, "groups%s", suffix);
     cf_train_json_set(object, name, cli_groups_json(&e->detail[k]));

@@ -69,20 +69,6 @@ void cli_print_groups(const cf_eval_detail *detail)
 
 /* ---- JSON ----------------------------------------------------------------------------------- */
 
-static json_t *group_json(const cf_metrics *metrics)
-{
-    json_t *object = CF_JSON_OBJECT({"users", json_integer((json_int_t)metrics->n_users)},
-                                    {"positives", json_integer((json_int_t)metrics->n_positives)});
-    json_t *values = cf_train_metrics_json(metrics);
-
-    if (object == NULL || values == NULL || json_object_update(object, values) != 0) {
-        json_decref(object);
-        object = NULL;
-    }
-    json_decref(values);
-    return object;
-}
-
 json_t *cli_groups_json(const cf_eval_detail *detail)
 {
     json_t *object = json_object();
@@ -92,7 +78,8 @@ json_t *cli_groups_json(const cf_eval_detail *detail)
 
         for (int g = 0; g < CF_EVAL_GROUPS; g++)
             if (is_shown(detail, g, kinds[k].kind))
-                cf_train_json_set(&groups, cf_eval_groups[g].name, group_json(&detail->group[g]));
+                cf_train_json_set(&groups, cf_eval_groups[g].name,
+                                  cf_train_counted_json(&detail->group[g]));
         cf_train_json_set(&object, kinds[k].kind, groups);
     }
     return object;

@@ -51,8 +51,10 @@ void cli_write_name(FILE *file, const char *name)
         putc(*name == '\t' || *name == '\n' || *name == '\r' ? ' ' : *name, file);
 }
 
+/* ---- Metrics ---- */
+
 /* A line for each metric, a column for each length of the list. */
-void cli_print_metrics(const cf_metrics *metrics, const char *title)
+static void print_metrics(const cf_metrics *metrics, const char *title)
 {
     printf("%s, %lld users\n%-10s", title, (long long)metrics->n_users, "");
     for (int t = 0; t < metrics->n_topk; t++) {
@@ -68,4 +70,68 @@ void cli_print_metrics(const cf_metrics *metrics, const char *title)
             printf("%10.4f", metrics->mean[m][t]);
         printf("\n");
     }
+}
+
+enum { NAME_WIDTH = 22 };
+
+/* A line of cold items' tables, a column for each; "-" where there is none. */
+static void print_values(const cf_cold_metrics *metrics, int m, int t)
+{
+    char name[64];
+
+    snprintf(name, sizeof name, "%s@%lld", cf_eval_metric_names[m],
+             (long long)metrics->table[CF_ALL].topk[t]);
+    printf("%-*s", NAME_WIDTH, name);
+    for (int which = 0; which < CF_N_CANDIDATES; which++)
+        if (metrics->has[which])
+            printf("%10.4f", metrics->table[which].mean[m][t]);
+        else
+            printf("%10s", "-");
+    printf("\n");
+}
+
+/* The targets of warm and of cold items, and how many of them the lists of all candidates have. */
+static void print_targets(const cf_cold_metrics *metrics)
+{
+    const cf_metrics *lengths = &metrics->table[CF_ALL];
+
+    printf("in the lists of all\n%-*s%10lld%10lld\n", NAME_WIDTH, "  targets",
+           (long long)metrics->n_targets[CF_WARM], (long long)metrics->n_targets[CF_COLD]);
+    for (int t = 0; t < lengths->n_topk; t++) {
+        char name[64];
+
+        snprintf(name, sizeof name, "  share hit@%lld", (long long)lengths->topk[t]);
+        printf("%-*s%10.4f%10.4f\n", NAME_WIDTH, name, metrics->hit[CF_WARM][t],
+               metrics->hit[CF_COLD][t]);
+    }
+}
+
+/* The tables of cold items side by side: a line for each metric at each length. */
+static void print_marked(const cf_cold_metrics *metrics, const char *title)
+{
+    printf("%-*s", NAME_WIDTH, title);
+    for (int which = 0; which < CF_N_CANDIDATES; which++)
+        printf("%10s", cf_eval_candidate_names[which]);
+    printf("\n%-*s", NAME_WIDTH, "users");
+    for (int which = 0; which < CF_N_CANDIDATES; which++)
+        printf("%10lld", (long long)metrics->table[which].n_users);
+    printf("\n%-*s", NAME_WIDTH, "positives");
+    for (int which = 0; which < CF_N_CANDIDATES; which++)
+        printf("%10lld", (long long)metrics->table[which].n_positives);
+    printf("\n");
+    for (int m = 0; m < CF_N_METRICS; m++)
+        for (int t = 0; t < metrics->table[CF_ALL].n_topk; t++)
+            print_values(metrics, m, t);
+    print_targets(metrics);
+    if (metrics->n_left_out > 0)
+        printf("%lld users without train items are left out of cold\n",
+               (long long)metrics->n_left_out);
+}
+
+void cli_print_result(const cf_cold_metrics *metrics, const char *title)
+{
+    if (metrics->is_marked)
+        print_marked(metrics, title);
+    else
+        print_metrics(&metrics->table[CF_ALL], title);
 }

@@ -17,7 +17,10 @@ static json_t *result_json(const cf_train_result *result)
                                     {"best_value", json_real(progress->best_value)},
                                     {"seconds", json_real(progress->seconds)});
 
-    if (result->has_test) cf_train_json_set(&object, "test", cf_train_metrics_json(&result->test));
+    if (result->has_test)
+        cf_train_json_set(&object, "test", cf_train_metrics_json(&result->test.table[CF_ALL]));
+    if (result->test.is_marked)
+        cf_train_json_set(&object, "cold", cf_train_cold_json(&result->test));
     return object;
 }
 
@@ -36,7 +39,7 @@ static void print_result(const cf_train_result *result, const cf_config *config)
         printf(", best epoch %lld (%s %.4f)", (long long)progress->best_epoch,
                cf_config_text(config, "valid_metric"), progress->best_value);
     printf("\n");
-    if (result->has_test) cli_print_metrics(&result->test, "test");
+    if (result->has_test) cli_print_result(&result->test, "test");
 }
 
 /* --resume auto|no; without it, no. */

@@ -9,7 +9,8 @@ static cf_status warn_of_settings(const run *r)
     char used[256], *others = NULL;
     cf_status status;
 
-    snprintf(used, sizeof used, "model,seed,eval_step,topk,valid_metric,mask_history,%s",
+    snprintf(used, sizeof used,
+             "model,seed,eval_step,topk,valid_metric,valid_candidates,mask_history,%s",
              cf_closed_uses(r->config));
     CF_TRY(cf_config_changed(r->config, used, &others));
     if (*others != '\0') cf_warn("without meaning for %s: %s", r->options.closed.name, others);

@@ -207,8 +207,15 @@ void run_log_profile(run_log *log, json_t *summary);
 void run_log_epoch(run_log *log, const cf_run_progress *progress, double loss, double seconds,
                    int64_t samples);
 void run_log_solve(run_log *log, const cf_closed_seconds *seconds);
-void run_log_metrics(run_log *log, const char *split, int64_t epoch, const cf_metrics *metrics,
-                     bool best, double seconds);
+/** An evaluation of the tables of `epoch`. */
+typedef struct run_evaluation {
+    const char *split; /* "valid", "test" */
+    int64_t epoch;
+    cf_candidates main; /* whose table are the "metrics" */
+    bool best;          /* the tables are those of the best epoch so far, as for "test" always */
+    double seconds;
+} run_evaluation;
+void run_log_metrics(run_log *log, const run_evaluation *event, const cf_cold_metrics *metrics);
 /** `best`: the last measurement of a run, of its best epoch. */
 void run_log_collapse(run_log *log, int64_t epoch, const collapse *c, bool best);
 void run_log_end(run_log *log, const cf_run_progress *progress, const char *why);

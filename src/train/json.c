@@ -91,6 +91,46 @@ json_t *cf_train_metrics_json(const cf_metrics *metrics)
     return object;
 }
 
+json_t *cf_train_counted_json(const cf_metrics *metrics)
+{
+    json_t *object = CF_JSON_OBJECT({"users", json_integer((json_int_t)metrics->n_users)},
+                                    {"positives", json_integer((json_int_t)metrics->n_positives)});
+    json_t *values = cf_train_metrics_json(metrics);
+
+    keep_if(values != NULL && json_object_update(object, values) == 0, &object);
+    json_decref(values);
+    return object;
+}
+
+/* "warm" or "cold": how many targets there are, and the shares of them in the lists. */
+static void set_targets(const cf_cold_metrics *metrics, int which, json_t **object)
+{
+    const cf_metrics *lengths = &metrics->table[CF_ALL];
+    char key[64];
+
+    snprintf(key, sizeof key, "%s_targets", cf_eval_candidate_names[which]);
+    cf_train_json_set(object, key, json_integer((json_int_t)metrics->n_targets[which]));
+    for (int t = 0; t < lengths->n_topk; t++) {
+        snprintf(key, sizeof key, "%s_hit@%lld", cf_eval_candidate_names[which],
+                 (long long)lengths->topk[t]);
+        cf_train_json_set(object, key, json_real(metrics->hit[which][t]));
+    }
+}
+
+json_t *cf_train_cold_json(const cf_cold_metrics *metrics)
+{
+    json_t *object = json_object();
+
+    for (int which = 0; which < CF_N_CANDIDATES; which++)
+        if (metrics->has[which])
+            cf_train_json_set(&object, cf_eval_candidate_names[which],
+                              cf_train_counted_json(&metrics->table[which]));
+    set_targets(metrics, CF_WARM, &object);
+    set_targets(metrics, CF_COLD, &object);
+    cf_train_json_set(&object, "left_out", json_integer((json_int_t)metrics->n_left_out));
+    return object;
+}
+
 /* In a table of `dim` dimensions the `dim` largest values hold all: such counts say nothing. */
 json_t *cf_train_spectrum_json(const cf_spectrum *spectrum, int64_t dim)
 {

@@ -151,14 +151,17 @@ void run_log_solve(run_log *log, const cf_closed_seconds *seconds)
                                    {"rest", json_real(seconds->rest)}));
 }
 
-/* `best`: the tables are those of the best epoch so far, which for "test" they always are. */
-void run_log_metrics(run_log *log, const char *split, int64_t epoch, const cf_metrics *metrics,
-                     bool best, double seconds)
+void run_log_metrics(run_log *log, const run_evaluation *event, const cf_cold_metrics *metrics)
 {
+    json_t *line;
+
     if (!log->is_open) return;
-    write_line(log, CF_JSON_OBJECT({"event", json_string(split)}, {"epoch", json_integer(epoch)},
-                                   {"metrics", cf_train_metrics_json(metrics)},
-                                   {"best", json_boolean(best)}, {"seconds", json_real(seconds)}));
+    line =
+        CF_JSON_OBJECT({"event", json_string(event->split)}, {"epoch", json_integer(event->epoch)},
+                       {"metrics", cf_train_metrics_json(&metrics->table[event->main])},
+                       {"best", json_boolean(event->best)}, {"seconds", json_real(event->seconds)});
+    if (metrics->is_marked) cf_train_json_set(&line, "cold", cf_train_cold_json(metrics));
+    write_line(log, line);
 }
 
 /* Only the measures: the singular values themselves are in the tables of the checkpoint. */

@@ -41,6 +41,7 @@ cf_status run_open(run *r)
         grid_predict_bytes(r->dataset, &r->options, r->grid->n_rows, r->grid->n_columns);
     CF_TRY(grid_check_memory(r->dataset, &r->options, r->grid, r->costs.memory));
     CF_TRY(cf_dataset_load_shard(r->dataset, r->grid, &r->shard));
+    if (run_validates(r)) CF_TRY(cf_eval_check_candidates(r->grid, r->shard, &r->eval));
 done:
     return status;
 }
@@ -307,16 +308,30 @@ bool run_validates(const run *r)
     return r->dataset->n_valid > 0 && r->options.eval_step > 0;
 }
 
-static cf_status evaluate(run *r, cf_split split, cf_metrics *out)
+/* The table that valid_metric is of. */
+static cf_candidates valid_table(const run *r)
 {
+    return r->dataset->n_cold > 0 ? r->eval.valid_candidates : CF_ALL;
+}
+
+/* All tables, or warm items alone, which is cheap: of a validation between steps whose valid_metric
+ * is of them. */
+static cf_status evaluate(run *r, cf_split split, cf_cold_metrics *out)
+{
+    const bool warm_alone =
+        split == CF_SPLIT_VALID && !r->options.is_closed && valid_table(r) == CF_WARM;
     const cf_phase before = cf_par_set_phase(CF_PHASE_EVALUATION);
     const cf_eval_scorer scorer = r->scorer(r->impl);
-    const cf_status status = cf_eval_run(&scorer, split, &r->eval, out);
+    const cf_metrics *measured = &out->table[warm_alone ? CF_WARM : CF_ALL];
+    cf_status status;
 
+    *out = (cf_cold_metrics){.has = {[CF_WARM] = warm_alone}};
+    status = warm_alone ? cf_eval_run_warm(&scorer, split, &r->eval, &out->table[CF_WARM])
+                        : cf_eval_run_cold(&scorer, split, &r->eval, NULL, out);
     cf_par_restore_phase(before);
     if (status == CF_OK && !r->warned_cold) {
-        cf_eval_warn_cold(out->n_cold, out->n_users);
-        r->warned_cold = out->n_cold > 0;
+        cf_eval_warn_cold(measured->n_cold, measured->n_users);
+        r->warned_cold = measured->n_cold > 0;
     }
     return status;
 }
@@ -341,13 +356,14 @@ static void log_validation(run *r, double value, bool better)
 cf_status run_validate(run *r)
 {
     const double started = cf_clock_now();
-    cf_metrics metrics;
+    run_evaluation event = {"valid", r->progress.epoch, .main = valid_table(r)};
+    cf_cold_metrics metrics;
     double value;
     bool better;
     cf_status status;
 
     CF_TRY(evaluate(r, CF_SPLIT_VALID, &metrics));
-    CF_TRY(cf_eval_metric(&metrics, r->eval.valid_metric, &value));
+    CF_TRY(cf_eval_metric(&metrics.table[event.main], r->eval.valid_metric, &value));
     better = r->progress.best_epoch == 0 || value > r->progress.best_value;
     if (better) {
         r->progress.best_value = value;
@@ -357,8 +373,9 @@ cf_status run_validate(run *r)
     } else {
         r->progress.n_bad_evals++;
     }
-    run_log_metrics(&r->log, "valid", r->progress.epoch, &metrics, better,
-                    cf_clock_now() - started);
+    event.best = better;
+    event.seconds = cf_clock_now() - started;
+    run_log_metrics(&r->log, &event, &metrics);
     log_validation(r, value, better);
 done:
     return status;
@@ -385,13 +402,15 @@ done:
 cf_status run_test(run *r, int64_t epoch, cf_train_result *result)
 {
     const double started = cf_clock_now();
+    run_evaluation event = {"test", epoch, .main = CF_ALL, .best = true};
     cf_status status = CF_OK;
 
     result->progress = r->progress;
     result->has_test = r->dataset->n_test > 0;
     if (!result->has_test) return CF_OK;
     CF_TRY(evaluate(r, CF_SPLIT_TEST, &result->test));
-    run_log_metrics(&r->log, "test", epoch, &result->test, true, cf_clock_now() - started);
+    event.seconds = cf_clock_now() - started;
+    run_log_metrics(&r->log, &event, &result->test);
 done:
     return status;
 }

@@ -88,8 +88,9 @@ static void every_grid_ends_with_the_bits_of_as_many_ranks(void **state)
             clear_folder("run");
             assert_ok(run_train(&world, columns, &closed[v], &result));
             assert_true(result.has_test);
-            for (int t = 0; t < result.test.n_topk; t++)
-                assert_close(result.test.mean[CF_NDCG][t], want.test.mean[CF_NDCG][t], 1e-3);
+            for (int t = 0; t < result.test.table[CF_ALL].n_topk; t++)
+                assert_close(result.test.table[CF_ALL].mean[CF_NDCG][t],
+                             want.test.table[CF_ALL].mean[CF_NDCG][t], 1e-3);
             check_matrix("run", alone, 1e-6, validates);
             if (first != NULL)
                 check_matrix("run", first, 0, validates);
@@ -143,8 +144,8 @@ static void a_finished_run_has_nothing_left_to_solve(void **state)
     assert_ok(run_train(&world, 1, &spec, &again));
     check_same_progress(&again.progress, &first.progress);
     for (int m = 0; m < CF_N_METRICS; m++)
-        for (int t = 0; t < first.test.n_topk; t++)
-            assert_true(again.test.mean[m][t] == first.test.mean[m][t]);
+        for (int t = 0; t < first.test.table[CF_ALL].n_topk; t++)
+            assert_true(again.test.table[CF_ALL].mean[m][t] == first.test.table[CF_ALL].mean[m][t]);
     if (world.rank == 0) {
         assert_int_equal(count_events("solve", "invert", NULL), 1);
         assert_int_equal(count_events("valid", "metrics", NULL), 1);

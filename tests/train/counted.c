@@ -57,9 +57,9 @@ static void metrics_are_the_golden_ones(void **state)
         clear_folder("run");
         assert_ok(run_train(&world, 1, &specs[m], &result));
         assert_true(result.has_test);
-        assert_int_equal(result.test.topk[1], 10);
+        assert_int_equal(result.test.table[CF_ALL].topk[1], 10);
         for (int k = 0; k < CF_N_METRICS; k++)
-            assert_close(result.test.mean[k][1], want[m * CF_N_METRICS + k], 1e-12);
+            assert_close(result.test.table[CF_ALL].mean[k][1], want[m * CF_N_METRICS + k], 1e-12);
     }
     free(want);
 }
@@ -104,8 +104,8 @@ static void pop_is_counted_saved_and_not_counted_again(void **state)
     assert_ok(run_train(&world, 1, &spec, &again));
     check_same_progress(&again.progress, &first.progress);
     for (int m = 0; m < CF_N_METRICS; m++)
-        for (int t = 0; t < first.test.n_topk; t++)
-            assert_true(again.test.mean[m][t] == first.test.mean[m][t]);
+        for (int t = 0; t < first.test.table[CF_ALL].n_topk; t++)
+            assert_true(again.test.table[CF_ALL].mean[m][t] == first.test.table[CF_ALL].mean[m][t]);
     spec.sets[1] = "topk=[5,10,20]";
     assert_refused(run_train(&world, 1, &spec, &again), CF_ERR_USAGE,
                    "topk differs from the run's");

@@ -296,7 +296,7 @@ static inline outcome run_alone(const run_spec *spec)
 
 static inline void check_same_outcome(const outcome *got, const outcome *want)
 {
-    const cf_metrics *a = &got->result.test, *b = &want->result.test;
+    const cf_metrics *a = &got->result.test.table[CF_ALL], *b = &want->result.test.table[CF_ALL];
 
     check_same_progress(&got->result.progress, &want->result.progress);
     check_same_progress(&got->latest.progress, &want->latest.progress);
@@ -343,5 +343,5 @@ static inline void check_same_test(const cf_trained *trained, const cf_train_res
     assert_ok(cf_eval_run(&trained->scorer, CF_SPLIT_TEST, &options, &metrics));
     for (int m = 0; m < CF_N_METRICS; m++)
         for (int t = 0; t < metrics.n_topk; t++)
-            assert_true(metrics.mean[m][t] == result->test.mean[m][t]);
+            assert_true(metrics.mean[m][t] == result->test.table[CF_ALL].mean[m][t]);
 }
