@@ -51,7 +51,7 @@ cf_status cf_config_create(const cf_setting *const *tables, int n_tables, cf_con
 /** NULL is fine. */
 void cf_config_destroy(cf_config **config);
 /** Pass over the names of `table` in files: they are settings of another command. A line of the log
- * names them. The table is borrowed; at most 8 of them. */
+ * names them. The table is borrowed; at most 16 of them. */
 void cf_config_ignore(cf_config *config, const cf_setting *table);
 
 /**

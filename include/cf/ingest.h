@@ -10,6 +10,9 @@
 /** Settings of `prepare`. */
 extern const cf_setting cf_ingest_settings[];
 
+/** Settings of `append`: those of them that say how files are read. */
+extern const cf_setting cf_ingest_append_settings[];
+
 enum { CF_INGEST_MAX_INTERVALS = 8, CF_INGEST_MAX_FILTERS = 8 };
 
 /** A union of intervals in RecBole's notation, "(0,1];[3,inf)". */
@@ -47,7 +50,8 @@ typedef struct cf_ingest_options {
     double cold_share;           /* of the items, half for valid and half for test; 0 to 0.9 */
     int64_t max_train_items;     /* of a user; 0: all */
     bool keeps_last;             /* of repeats keep the last; else the first */
-    bool drops_unknown;          /* drop interactions of items that the item file lacks */
+    bool drops_unknown;          /* drop interactions of items that the item file lacks; append
+                                    refuses them otherwise */
     bool keeps_all;              /* keep items without interactions */
     bool missing_is_error;       /* refuse items without a vector */
     bool drops_missing;          /* drop items without a vector */
@@ -116,3 +120,43 @@ typedef struct cf_ingest_report {
  */
 cf_status cf_ingest_prepare(const cf_par *world, const cf_ingest_options *options,
                             const cf_ingest_paths *paths, cf_ingest_report *report);
+
+/* ---- Appending ---- */
+
+/** Read and check the settings of a config that has cf_ingest_append_settings; all else in the
+ * options is zero. Local. Errors: USAGE. */
+cf_status cf_ingest_read_append_options(const cf_config *config, cf_ingest_options *out);
+
+/** Paths given on the command line; NULL if not given. At least one of item, inter and test. */
+typedef struct cf_ingest_append_paths {
+    const char *data;                      /* the dataset to append to */
+    const char *item;                      /* item file: new items */
+    const char *embedding, *embedding_ids; /* of these, as of cf_ingest_paths */
+    const char *inter; /* interactions since the training: history, of which new users are made */
+    const char *test;  /* interactions for the test part */
+    const char *out;   /* the dataset file to write */
+} cf_ingest_append_paths;
+
+/** Counts for the report, of all ranks together. */
+typedef struct cf_ingest_append_report {
+    int64_t n_users, n_items;         /* of the dataset */
+    int64_t new_users, new_items;     /* of these */
+    int64_t known_items;              /* lines of the item file that the dataset has already */
+    int64_t added, test;              /* new interactions in these parts */
+    int64_t moved;                    /* of those added, from the test part */
+    int64_t repeats;                  /* interactions that the dataset has already */
+    int64_t unknown;                  /* interactions dropped, as nothing has their items */
+    int64_t embedding_dim, n_missing; /* 0: no vectors; new items without one */
+    double seconds;
+} cf_ingest_append_report;
+
+/**
+ * Append to a dataset: users and items keep their numbers, new ones follow. New items are marked as
+ * cold, candidates in valid and test. The same bytes on any number of ranks. One rank holds all of
+ * the new files but vectors. On error `out` is as it was before.
+ *
+ * Collective. Errors: those of cf_ingest_prepare() and of reading the dataset; USAGE (no new file,
+ * vectors for a dataset without, more ranks than users or items).
+ */
+cf_status cf_ingest_append(const cf_par *world, const cf_ingest_options *options,
+                           const cf_ingest_append_paths *paths, cf_ingest_append_report *report);

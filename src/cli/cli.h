@@ -52,6 +52,7 @@ typedef struct cli_option {
 typedef enum cli_settings {
     CLI_NO_SETTINGS,
     CLI_SETTINGS_PREPARE,
+    CLI_SETTINGS_APPEND,
     CLI_SETTINGS_SYNTHESIZE,
     CLI_SETTINGS_TRAIN,  /* those of a run */
     CLI_SETTINGS_MACHINE /* of a trained model: those that cannot change it */
@@ -98,7 +99,7 @@ typedef struct cli_command {
     cf_status (*run)(const cf_par *world, const cli_arguments *arguments);
 } cli_command;
 
-extern const cli_command cli_prepare, cli_synthesize, cli_select, cli_train, cli_evaluate,
+extern const cli_command cli_prepare, cli_append, cli_synthesize, cli_select, cli_train, cli_evaluate,
     cli_recommend, cli_export, cli_spectrum, cli_info, cli_print_settings;
 
 /** All subcommands, ended by NULL. */

@@ -13,25 +13,33 @@
 const cf_setting *const *cli_tables(cli_settings settings, int *count)
 {
     static const cf_setting *const prepare[] = {cf_ingest_settings, cf_config_settings};
+    static const cf_setting *const append[] = {cf_ingest_append_settings, cf_config_settings};
     static const cf_setting *const synthesize[] = {cf_synth_settings, cf_config_settings};
 
     *count = 2;
     if (settings == CLI_SETTINGS_PREPARE) return prepare;
+    if (settings == CLI_SETTINGS_APPEND) return append;
     if (settings == CLI_SETTINGS_SYNTHESIZE) return synthesize;
     *count = cf_train_n_tables;
     return cf_train_tables;
 }
 
-/* One file may hold the settings of prepare and of train: each command ignores the other's. */
-static void ignore_others(cf_config *config, cli_settings settings)
+static void ignore(cf_config *config, cli_settings settings)
 {
-    cli_settings other =
-        settings == CLI_SETTINGS_PREPARE ? CLI_SETTINGS_TRAIN : CLI_SETTINGS_PREPARE;
     int n = 0;
-    const cf_setting *const *tables = cli_tables(other, &n);
+    const cf_setting *const *tables = cli_tables(settings, &n);
 
     for (int t = 0; t < n; t++)
         cf_config_ignore(config, tables[t]);
+}
+
+/* One file may hold the settings of prepare and of train: each command ignores the other's, and
+ * append, which has some of prepare's, both. */
+static void ignore_others(cf_config *config, cli_settings settings)
+{
+    if (settings != CLI_SETTINGS_PREPARE) ignore(config, CLI_SETTINGS_PREPARE);
+    if (settings == CLI_SETTINGS_PREPARE || settings == CLI_SETTINGS_APPEND)
+        ignore(config, CLI_SETTINGS_TRAIN);
 }
 
 /* The bytes of a file of settings. */

@@ -9,8 +9,8 @@
 
 /* In the order of a project: data, training, use, inspection. */
 const cli_command *const cli_commands[] = {
-    &cli_prepare, &cli_synthesize, &cli_select, &cli_train,          &cli_evaluate, &cli_recommend,
-    &cli_export,  &cli_spectrum,   &cli_info,   &cli_print_settings, NULL};
+    &cli_prepare,   &cli_append, &cli_synthesize, &cli_select, &cli_train,          &cli_evaluate,
+    &cli_recommend, &cli_export, &cli_spectrum,   &cli_info,   &cli_print_settings, NULL};
 
 /* main asks before MPI_Init whether the command catches signals. */
 const cli_command *cli_find_command(int argc, char **argv)

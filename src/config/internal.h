@@ -35,7 +35,7 @@ typedef struct config_value {
     bool given;  /* by a file or --set */
 } config_value;
 
-enum { CONFIG_MAX_IGNORED = 8 };
+enum { CONFIG_MAX_IGNORED = 16 };
 
 /** What LLMInit's files say that is no setting: with either, its emb_selection: False is `full`. */
 typedef struct config_llminit {

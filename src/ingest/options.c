@@ -4,52 +4,70 @@
 
 #include <string.h>
 
+/* How files are read: rows of both tables. */
+#define READING_SETTINGS                                                                           \
+    {.name = "field_separator",                                                                    \
+     .kind = CF_SETTING_TEXT,                                                                      \
+     .initial = "\"\\t\"",                                                                         \
+     .help = "what is between columns of the input files, such as \",\" or \"::\""},               \
+        {.name = "seq_separator",                                                                  \
+         .kind = CF_SETTING_TEXT,                                                                  \
+         .initial = "\" \"",                                                                       \
+         .help = "the character between the numbers of a float_seq column"},                       \
+        {.name = "headerless",                                                                     \
+         .kind = CF_SETTING_CHOICE,                                                                \
+         .initial = "auto",                                                                        \
+         .choices = "auto|ratings|lists",                                                          \
+         .help =                                                                                   \
+             "lines without a header: ratings (user item [rating [time]]), lists (user item item " \
+             "...), or what they tell"},                                                           \
+        {.name = "user_field",                                                                     \
+         .kind = CF_SETTING_TEXT,                                                                  \
+         .initial = "user_id",                                                                     \
+         .help = "column of user ids (RecBole's USER_ID_FIELD)"},                                  \
+        {.name = "item_field",                                                                     \
+         .kind = CF_SETTING_TEXT,                                                                  \
+         .initial = "item_id",                                                                     \
+         .help = "column of item ids (RecBole's ITEM_ID_FIELD)"},                                  \
+        {.name = "time_field",                                                                     \
+         .kind = CF_SETTING_TEXT,                                                                  \
+         .initial = "timestamp",                                                                   \
+         .help =                                                                                   \
+             "column of times (RecBole's TIME_FIELD): numbers or dates; read if order: time or "   \
+             "split: TS needs it"},                                                                \
+        {.name = "rating_field",                                                                   \
+         .kind = CF_SETTING_TEXT,                                                                  \
+         .initial = "rating",                                                                      \
+         .help = "column of ratings (RecBole's RATING_FIELD); read if val_interval names it"},     \
+        {.name = "label_field",                                                                    \
+         .kind = CF_SETTING_TEXT,                                                                  \
+         .initial = "label",                                                                       \
+         .help = "column of labels (RecBole's LABEL_FIELD): a warning tells how many are 0, "      \
+                 "since they "                                                                     \
+                 "are interactions too"},                                                          \
+        {.name = "title_field",                                                                    \
+         .kind = CF_SETTING_TEXT,                                                                  \
+         .initial = "",                                                                            \
+         .help =                                                                                   \
+             "column of titles in the item file; none: no titles; empty: title, or a usual name"}, \
+    {                                                                                              \
+        .name = "embedding_field", .kind = CF_SETTING_TEXT, .initial = "",                         \
+        .help =                                                                                    \
+            "column of vectors in the item file, a float_seq or lists in brackets, instead of "    \
+            "--embedding"                                                                          \
+    }
+
+const cf_setting cf_ingest_append_settings[] = {
+    READING_SETTINGS,
+    {.name = "filter_inter_by_user_or_item",
+     .kind = CF_SETTING_BOOL,
+     .initial = "true",
+     .help = "drop interactions of items that neither the dataset nor --item has; false: refuse "
+             "them"},
+    {0}};
+
 const cf_setting cf_ingest_settings[] = {
-    {.name = "field_separator",
-     .kind = CF_SETTING_TEXT,
-     .initial = "\"\\t\"",
-     .help = "what is between columns of the input files, such as \",\" or \"::\""},
-    {.name = "seq_separator",
-     .kind = CF_SETTING_TEXT,
-     .initial = "\" \"",
-     .help = "the character between the numbers of a float_seq column"},
-    {.name = "headerless",
-     .kind = CF_SETTING_CHOICE,
-     .initial = "auto",
-     .choices = "auto|ratings|lists",
-     .help = "lines without a header: ratings (user item [rating [time]]), lists (user item item "
-             "...), or what they tell"},
-    {.name = "user_field",
-     .kind = CF_SETTING_TEXT,
-     .initial = "user_id",
-     .help = "column of user ids (RecBole's USER_ID_FIELD)"},
-    {.name = "item_field",
-     .kind = CF_SETTING_TEXT,
-     .initial = "item_id",
-     .help = "column of item ids (RecBole's ITEM_ID_FIELD)"},
-    {.name = "time_field",
-     .kind = CF_SETTING_TEXT,
-     .initial = "timestamp",
-     .help = "column of times (RecBole's TIME_FIELD): numbers or dates; read if order: time or "
-             "split: TS needs it"},
-    {.name = "rating_field",
-     .kind = CF_SETTING_TEXT,
-     .initial = "rating",
-     .help = "column of ratings (RecBole's RATING_FIELD); read if val_interval names it"},
-    {.name = "label_field",
-     .kind = CF_SETTING_TEXT,
-     .initial = "label",
-     .help = "column of labels (RecBole's LABEL_FIELD): a warning tells how many are 0, since they "
-             "are interactions too"},
-    {.name = "title_field",
-     .kind = CF_SETTING_TEXT,
-     .initial = "",
-     .help = "column of titles in the item file; none: no titles; empty: title, or a usual name"},
-    {.name = "embedding_field",
-     .kind = CF_SETTING_TEXT,
-     .initial = "",
-     .help = "column of vectors in the item file, a float_seq or lists in brackets, instead of "
-             "--embedding"},
+    READING_SETTINGS,
     {.name = "split",
      .kind = CF_SETTING_CHOICE,
      .initial = "LS",
@@ -222,7 +240,8 @@ done:
     return status;
 }
 
-cf_status cf_ingest_read_options(const cf_config *config, cf_ingest_options *out)
+/* What both tables have. */
+static cf_status read_reading(const cf_config *config, cf_ingest_options *out)
 {
     cf_ingest_options options = {
         .user_field = cf_config_text(config, "user_field"),
@@ -237,17 +256,7 @@ cf_status cf_ingest_read_options(const cf_config *config, cf_ingest_options *out
                                                                     : CF_INGEST_AUTO,
         .names_time = names_column(config, "time_field", "timestamp"),
         .names_rating = names_column(config, "rating_field", "rating"),
-        .by_time = cf_config_is(config, "order", "time"),
-        .by_ratio = cf_config_is(config, "split", "RS"),
-        .cold_share = cf_config_real(config, "cold_share"),
-        .max_train_items = cf_config_int(config, "max_train_items"),
-        .keeps_last = cf_config_is(config, "rm_dup_inter", "last"),
-        .drops_unknown = cf_config_bool(config, "filter_inter_by_user_or_item"),
-        .keeps_all = cf_config_is(config, "keep_items", "all"),
-        .missing_is_error = cf_config_is(config, "missing_embedding", "error"),
-        .drops_missing = cf_config_is(config, "missing_embedding", "drop"),
-        .embedding_model = cf_config_text(config, "embedding_model"),
-        .seed = cf_config_int(config, "seed")};
+        .drops_unknown = cf_config_bool(config, "filter_inter_by_user_or_item")};
     const char *seq_separator;
     cf_status status;
 
@@ -255,6 +264,32 @@ cf_status cf_ingest_read_options(const cf_config *config, cf_ingest_options *out
         read_separator(config, "field_separator", INGEST_MAX_SEPARATOR, &options.field_separator));
     CF_TRY(read_separator(config, "seq_separator", 1, &seq_separator));
     options.seq_separator = seq_separator[0];
+    *out = options;
+done:
+    return status;
+}
+
+cf_status cf_ingest_read_append_options(const cf_config *config, cf_ingest_options *out)
+{
+    return read_reading(config, out);
+}
+
+cf_status cf_ingest_read_options(const cf_config *config, cf_ingest_options *out)
+{
+    cf_ingest_options options;
+    cf_status status;
+
+    CF_TRY(read_reading(config, &options));
+    options.by_time = cf_config_is(config, "order", "time");
+    options.by_ratio = cf_config_is(config, "split", "RS");
+    options.cold_share = cf_config_real(config, "cold_share");
+    options.max_train_items = cf_config_int(config, "max_train_items");
+    options.keeps_last = cf_config_is(config, "rm_dup_inter", "last");
+    options.keeps_all = cf_config_is(config, "keep_items", "all");
+    options.missing_is_error = cf_config_is(config, "missing_embedding", "error");
+    options.drops_missing = cf_config_is(config, "missing_embedding", "drop");
+    options.embedding_model = cf_config_text(config, "embedding_model");
+    options.seed = cf_config_int(config, "seed");
     CF_TRY(read_ratios(config, &options));
     CF_TRY(read_times(config, &options));
     CF_TRY(read_filters(config, &options));

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_PATHS = 8, PATH_SIZE = 1024, DUMP_SIZE = 65536 };
+enum { MAX_PATHS = 16, PATH_SIZE = 1024, DUMP_SIZE = 65536 };
 
 /** A scratch file's path that stays valid for MAX_PATHS more calls. */
 static inline const char *file_path(const char *name)

@@ -1,0 +1,259 @@
+/* append, through the whole program: a checkpoint of the dataset before is used with the one after.
+ * New users get what users get who are in no dataset; what was added is history. */
+#include "lists.h"
+
+static char appended[1024], new_item[1024], new_inter[1024], new_npy[1024];
+
+/* The items of new user n: in the dataset, ascending. */
+static bool new_user_has(int n, int i)
+{
+    return (i * 7 + n * 5) % 11 < 2;
+}
+
+/* Interactions of three new users; old users have a new item too, and u7 one item more. */
+static void write_new_inter(void)
+{
+    FILE *file = fopen(new_inter, "w");
+
+    assert_non_null(file);
+    fprintf(file, "user_id\titem_id\nu3\tj0\nu7\tj1\n");
+    for (int n = 2; n >= 0; n--)
+        for (int i = ITEMS - 1; i >= 0; i--)
+            if (new_user_has(n, i)) fprintf(file, "n%d\ti%d\n", n, i);
+    fclose(file);
+}
+
+/* Two new items with the vectors of i0 and i1, and the interactions. On rank 0. */
+static void write_new_files(void)
+{
+    char command[4096];
+
+    write_new_inter();
+    snprintf(command, sizeof command,
+             "{ head -c 128 '%s' | sed 's/(40, 48)/( 2, 48)/'; tail -c +129 '%s' | head -c %d; } "
+             ">'%s'",
+             npy, npy, 2 * WIDTH * 4, new_npy);
+    assert_int_equal(system(command), 0);
+}
+
+/* Append to the dataset that a model was trained on. Collective. */
+static void append_new(void)
+{
+    put_path(appended, "b.h5");
+    put_path(new_item, "b.item");
+    put_path(new_inter, "b.inter");
+    put_path(new_npy, "b.npy");
+    write_text(new_item, "item_id\ttitle\nj0\tNew of 0\nj1\tNew of 1\n");
+    if (world.rank == 0) write_new_files();
+    MPI_Barrier(world.comm);
+    succeed("llminit append %s --item %s --embedding %s --inter %s --out %s --quiet", data,
+            new_item, new_npy, new_inter, appended);
+}
+
+/* The same pairs for --new-users, "m" for "n". On rank 0. */
+static void write_new_users(const char *path)
+{
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    for (int n = 0; n < 3; n++)
+        for (int i = 0; i < ITEMS; i++)
+            if (new_user_has(n, i)) fprintf(file, "m%d\ti%d\n", n, i);
+    fclose(file);
+}
+
+/* recommend() with the other dataset. */
+static char *recommend_appended(const char *options)
+{
+    char before[sizeof data], *text;
+
+    memcpy(before, data, sizeof data);
+    memcpy(data, appended, sizeof data);
+    text = recommend("%s", options);
+    memcpy(data, before, sizeof data);
+    return text;
+}
+
+static const char *const models[] = {
+    "model=BPR --set embedding_size=32 --set epochs=2 --set learning_rate=0.01",
+    "model=LightGCN --set embedding_size=32 --set epochs=2 --set learning_rate=0.01", "model=EASE",
+    "model=Pop"};
+
+/* Another model of the same dataset. Collective. */
+static void train_again(const char *settings)
+{
+    clear_output();
+    succeed("llminit train --data %s --out %s --quiet --set train_batch_size=64 --set %s", data,
+            run, settings);
+}
+
+/* Lines of old items, in order: their ranks may differ where new items are between them. */
+static int keep_old_items(text_line *lines, int n)
+{
+    int kept = 0;
+
+    for (int k = 0; k < n; k++)
+        if (lines[k].name[0] == 'i') lines[kept++] = lines[k];
+    return kept;
+}
+
+static void check_new_users(const char *got, const char *want)
+{
+    static text_line lines[2][3 * (ITEMS + 2)];
+    int n = read_lines_of(want, user_header, lines[0], 3 * ITEMS);
+
+    assert_true(n > 3 * (ITEMS - 10));
+    assert_int_equal(
+        keep_old_items(lines[1], read_lines_of(got, user_header, lines[1], 3 * (ITEMS + 2))), n);
+    for (int k = 0; k < n; k++) {
+        assert_string_equal(lines[1][k].query + 1, lines[0][k].query + 1);
+        assert_string_equal(lines[1][k].name, lines[0][k].name);
+        assert_true(lines[1][k].score == lines[0][k].score);
+    }
+}
+
+/* To the last printed digit, for every model. */
+static void new_users_get_what_users_of_no_dataset_get(void **state)
+{
+    (void)state;
+    train_model("--train", models[0]);
+    append_new();
+    for (size_t m = 0; m < sizeof models / sizeof *models; m++) {
+        char users[1100], options[1200], *want, *got;
+
+        if (m > 0) train_again(models[m]);
+        snprintf(users, sizeof users, "%s.new", list);
+        if (world.rank == 0) write_new_users(users);
+        write_text(list, "n0\nn1\nn2\n");
+        want = recommend("--topk %d --new-users %s", ITEMS, users);
+        snprintf(options, sizeof options, "--topk %d --users %s", ITEMS + 2, list);
+        got = recommend_appended(options);
+        if (world.rank == 0) check_new_users(got, want);
+        free(got);
+        free(want);
+    }
+}
+
+/* Of a user of the training the rows stay: scores of all old items are the same bits, but where a
+ * matrix has more to add up. j0 is history of u3. */
+static void old_users_keep_their_scores(void **state)
+{
+    (void)state;
+    train_again(models[1]);
+    write_text(list, "u3\nu0\n");
+    char options[1200];
+    char *want = recommend("--topk %d --users %s", ITEMS, list);
+    snprintf(options, sizeof options, "--topk %d --users %s", ITEMS + 2, list);
+    char *got = recommend_appended(options);
+    if (world.rank == 0) {
+        static text_line lines[2][2 * (ITEMS + 2)];
+        const int n = read_lines_of(want, user_header, lines[0], 2 * ITEMS);
+        int all = read_lines_of(got, user_header, lines[1], 2 * (ITEMS + 2)), n_new = 0;
+
+        for (int k = 0; k < all; k++) {
+            if (lines[1][k].name[0] != 'j') continue;
+            n_new++;
+            assert_true(strcmp(lines[1][k].query, "u3") != 0 ||
+                        strcmp(lines[1][k].name, "j0") != 0);
+        }
+        assert_int_equal(n_new, 3);
+        assert_int_equal(keep_old_items(lines[1], all), n);
+        for (int k = 0; k < n; k++) {
+            assert_string_equal(lines[1][k].name, lines[0][k].name);
+            assert_true(lines[1][k].score == lines[0][k].score);
+        }
+    }
+    free(got);
+    free(want);
+}
+
+/* Rows of new users and items are behind those of the checkpoint, which has fewer. */
+static void export_has_all_rows(void **state)
+{
+    char path[1100], text[128] = "";
+
+    (void)state;
+    succeed("llminit export %s/best.h5 --data %s --out %s --quiet", run, appended, folder);
+    snprintf(path, sizeof path, "%s/users.npy", folder);
+    if (world.rank == 0) {
+        FILE *file = fopen(path, "rb");
+
+        assert_non_null(file);
+        assert_int_equal(fread(text, 1, sizeof text, file), sizeof text);
+        fclose(file);
+        text[127] = '\0';
+        assert_non_null(strstr(text + 10, "'shape': (63, 32)"));
+    }
+}
+
+/* A JSON object of `info`, and what the other commands say of an appended dataset. */
+static void the_base_is_told_and_training_refused(void **state)
+{
+    json_t *before, *after;
+
+    (void)state;
+    before = succeed_json("llminit info %s --json", data);
+    after = succeed_json("llminit info %s --json", appended);
+    if (world.rank == 0) {
+        const json_t *attributes = json_object_get(after, "attributes");
+
+        assert_string_equal(json_string_value(json_object_get(attributes, "base_digest")),
+                            json_string_value(json_object_get(before, "digest")));
+        assert_int_equal(integer(attributes, "base_users"), USERS);
+        assert_int_equal(integer(attributes, "base_items"), ITEMS);
+        assert_int_equal(integer(attributes, "n_items"), ITEMS + 2);
+        assert_non_null(json_object_get(json_object_get(after, "arrays"), "/added/item"));
+    }
+    json_decref(before);
+    json_decref(after);
+    assert_refused(run_format(NULL, "llminit train --data %s --out %s.2 --quiet", appended, run),
+                   CF_ERR_USAGE, "b.h5 was appended to: a training takes a dataset that was");
+    assert_refused(run_format(NULL, "llminit spectrum %s/best.h5 --data %s --quiet", run, appended),
+                   CF_ERR_USAGE, "b.h5 is appended to the dataset of the training");
+    assert_refused(run_format(NULL, "llminit append %s --item %s --out %s", data, new_item, data),
+                   CF_ERR_USAGE, "--out is one of the files to read");
+    assert_refused(run_format(NULL, "llminit append %s --out %s.2", data, appended), CF_ERR_USAGE,
+                   "expected --item, --inter or --test");
+    assert_refused(run_format(NULL, "llminit append %s --inter %s --out %s.2 --set split=RS", data,
+                              new_inter, appended),
+                   CF_ERR_USAGE, "split");
+}
+
+/* A matrix has no column of a new item; a dataset that is appended to another one is another one.
+ */
+static void what_the_model_does_not_know_is_refused(void **state)
+{
+    (void)state;
+    train_again("model=EASE");
+    assert_refused(run_format(NULL, "llminit recommend %s/best.h5 --data %s --quiet --similar j0",
+                              run, appended),
+                   CF_ERR_USAGE, "\"j0\" was appended, and EASE knows only what items of the");
+    succeed("llminit recommend %s/best.h5 --data %s --quiet --similar i0 --out %s", run, appended,
+            tsv);
+    succeed("llminit prepare --train %s --item %s --out %s --quiet", inter, item, data);
+    succeed("llminit append %s --item %s --out %s --quiet", data, new_item, appended);
+    assert_refused(run_format(NULL, "llminit evaluate %s/best.h5 --data %s --quiet", run, appended),
+                   CF_ERR_FORMAT, "best.h5 was trained on another dataset than");
+}
+
+/* One file of settings for all commands: append takes those of reading. */
+static void a_file_of_settings_may_have_others_too(void **state)
+{
+    char settings[1024];
+
+    (void)state;
+    put_path(settings, "all.yaml");
+    write_text(settings, "split: RS\nuser_field: user_id\nmodel: BPR\nlearner: adam\n");
+    succeed("llminit append %s --inter %s --out %s --settings %s --quiet", data, new_inter,
+            appended, settings);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(new_users_get_what_users_of_no_dataset_get),
+    cmocka_unit_test(old_users_keep_their_scores),
+    cmocka_unit_test(export_has_all_rows),
+    cmocka_unit_test(the_base_is_told_and_training_refused),
+    cmocka_unit_test(what_the_model_does_not_know_is_refused),
+    cmocka_unit_test(a_file_of_settings_may_have_others_too),
+};
+CF_TEST_MAIN(tests)
