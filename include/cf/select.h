@@ -80,7 +80,7 @@ typedef struct cf_selection {
     double *variances; /* n_dims, unbiased. Dimensions: over the popular items that have a vector,
                           0 if they are fewer than 2. A map: along each component, before the
                           scales, over all items that have a vector; pca, whiten: descending */
-    int64_t n_popular; /* floor(popular_ratio * items) */
+    int64_t n_popular; /* floor(popular_ratio * warm items) */
     double *shift;     /* n_dims; NULL: a map */
     double factor, gain;
     bool unit;
@@ -95,7 +95,8 @@ typedef struct cf_selection {
 } cf_selection;
 
 /**
- * Choose the dimensions, or find the map. Collective over the dataset's ranks: each reads its own
+ * Choose the dimensions, or find the map. All means, variances and lengths are those of warm items
+ * that have a vector. Collective over the dataset's ranks: each reads its own
  * part of the vectors in blocks. `options->method` is not CF_SELECT_NOISE. Free with
  * cf_select_destroy(). Errors: USAGE (no vectors in the dataset; embedding_size > D, or other than
  * D with full; popular_ratio that leaves var, or vectors that leave the others, under 2 items;
@@ -147,8 +148,9 @@ cf_status cf_select_fill_items(const cf_dataset *dataset, const cf_selection *se
 
 /**
  * Singular values, descending, of the language-model vectors as they are, not centred; items
- * without a vector are left out. `singular`: D, the same on every rank; accurate to about 1e-8 of
- * the largest. Reads every vector once, verified; the same bits on any number of ranks where D <=
- * `one_rank_dim`. Collective. Errors: USAGE (no vectors), MEMORY, NUMERIC, those of reading.
+ * without a vector and cold items are left out. `singular`: D, the same on every rank; accurate to
+ * about 1e-8 of the largest. Reads every vector once, verified; the same bits on any number of
+ * ranks where D <= `one_rank_dim`. Collective. Errors: USAGE (no vectors), MEMORY, NUMERIC, those
+ * of reading.
  */
 cf_status cf_select_spectrum(const cf_dataset *dataset, int64_t one_rank_dim, double *singular);

@@ -1,6 +1,6 @@
 /* The covariance of the vectors X (items x D) and its principal components.
  *
- *     C = sum over items i with a vector of (x_i - m)(x_i - m)' / (n - 1),    m: their mean.
+ *     C = sum over warm items i with a vector of (x_i - m)(x_i - m)' / (n - 1),    m: their mean.
  *
  * Items are summed by tiles of 256 at fixed offsets, in the order of the tiles. Every rank reads
  * one tile, then the tiles are broadcast one after the other, and each rank adds every tile to its
@@ -19,8 +19,8 @@ typedef struct pass {
     const double *mean; /* D; NULL: zero */
     cf_panels *to;
     float *rows;      /* a tile that another rank has read */
-    uint8_t *present; /* its flags */
-    double *centred;  /* a tile minus the mean, in double; zero where there is no vector */
+    uint8_t *counted; /* its flags */
+    double *centred;  /* a tile minus the mean, in double; zero where a row is not counted */
 } pass;
 
 /* Local. Errors: MEMORY. The panels are not counted: cf_linalg_create_panels() agrees on them. */
@@ -30,7 +30,7 @@ static cf_status create_pass(pass *p)
     cf_status status;
 
     CF_TRY(CF_ALLOC(p->rows, TILE * dim));
-    CF_TRY(CF_ALLOC(p->present, TILE));
+    CF_TRY(CF_ALLOC(p->counted, TILE));
     CF_TRY(CF_ALLOC(p->centred, TILE * dim));
 done:
     return status;
@@ -39,12 +39,12 @@ done:
 static void destroy_pass(pass *p)
 {
     cf_free(&p->rows);
-    cf_free(&p->present);
+    cf_free(&p->counted);
     cf_free(&p->centred);
 }
 
 /* Centre a tile of `count` rows. Rows beyond them are zero, so that every product has TILE rows. */
-static void centre_tile(const pass *p, const float *rows, const uint8_t *present, int64_t count)
+static void centre_tile(const pass *p, const float *rows, const uint8_t *counted, int64_t count)
 {
     const int64_t dim = p->to->dim;
 
@@ -52,7 +52,7 @@ static void centre_tile(const pass *p, const float *rows, const uint8_t *present
     for (int64_t r = 0; r < TILE; r++)
         for (int64_t k = 0; k < dim; k++)
             p->centred[r * dim + k] =
-                r < count && present[r]
+                r < count && counted[r]
                     ? (double)rows[r * dim + k] - (p->mean != NULL ? p->mean[k] : 0)
                     : 0;
 }
@@ -68,14 +68,14 @@ static void add_tiles(void *context, const select_block *block)
         const int64_t tile = block->round * par->size + from;
         const int64_t count = cf_min(TILE, p->dataset->n_items - tile * TILE);
         float *rows = from == par->rank ? block->rows : p->rows;
-        uint8_t *present = from == par->rank ? block->present : p->present;
+        uint8_t *counted = from == par->rank ? block->counted : p->counted;
 
         if (count <= 0) return; /* the last round has fewer tiles than ranks */
         if (par->size > 1) {
             cf_par_broadcast(par, rows, count * dim * (int64_t)sizeof *rows, from);
-            cf_par_broadcast(par, present, count, from);
+            cf_par_broadcast(par, counted, count, from);
         }
-        centre_tile(p, rows, present, count);
+        centre_tile(p, rows, counted, count);
         cf_linalg_add_to_panels(p->to, p->centred);
     }
 }
@@ -128,7 +128,8 @@ done:
     return status;
 }
 
-/* Not centred: the table as it is. Items without a vector are rows of zeros, which add nothing. */
+/* Not centred: the table as it is, but for the rows of cold items. Items without a vector are rows
+ * of zeros, which add nothing. */
 cf_status cf_select_spectrum(const cf_dataset *dataset, int64_t one_rank_dim, double *singular)
 {
     cf_panels *gram = NULL;

@@ -95,7 +95,8 @@ static bool needs_all_items(const cf_dataset *dataset, const cf_select_options *
 cf_status cf_select_create(const cf_dataset *dataset, const cf_select_options *options,
                            cf_selection **out)
 {
-    const int64_t n_popular = (int64_t)floor(options->popular_ratio * (double)dataset->n_items);
+    const int64_t n_popular =
+        (int64_t)floor(options->popular_ratio * (double)cf_dataset_warm_items(dataset));
     const bool map = select_is_map(options->method);
     select_statistics statistics = {0};
     cf_selection *selection = NULL;

@@ -36,6 +36,7 @@ typedef struct select_block {
     int64_t first, count;
     float *rows;      /* count x D; 0 where an item has no vector */
     uint8_t *present; /* count */
+    uint8_t *counted; /* count: has the item a vector, and is it warm? What statistics are of */
 } select_block;
 /** Collective: all ranks call it together, those that have read all of their items with a count of
  * 0. */
@@ -52,8 +53,8 @@ int64_t select_block_rows(int64_t memory, int64_t floats);
 
 /* ---- Statistics (statistics.c, popular.c) ---- */
 
-/** What the first pass over all vectors finds; the same on every rank. Items without a vector are
- * left out. */
+/** What the first pass over all vectors finds; the same on every rank. Cold items and those without
+ * a vector are left out. */
 typedef struct select_statistics {
     int64_t dim;    /* D */
     bool all_items; /* `all`, `low` and `high` are computed, else NULL */
@@ -69,9 +70,9 @@ cf_status select_create_statistics(const cf_dataset *dataset, const cf_select_op
 void select_destroy_statistics(select_statistics *statistics);
 
 /**
- * Mark the `n_popular` items with most train interactions, ties to the lower number, of which this
- * rank has items first .. first + count - 1 (ascending with the ranks). `popular`: count flags.
- * Collective. Errors: MEMORY, those of reading.
+ * Mark the `n_popular` warm items with most train interactions, ties to the lower number, of which
+ * this rank has items first .. first + count - 1 (ascending with the ranks). `popular`: count
+ * flags. Collective. Errors: MEMORY, those of reading.
  */
 cf_status select_mark_popular(const cf_dataset *dataset, int64_t first, int64_t count,
                               int64_t n_popular, uint8_t *popular);
@@ -105,9 +106,9 @@ cf_status select_find_pivots(const cf_panels *covariance, int64_t n, int64_t *pi
  * of reading. */
 cf_status select_find_map(const cf_dataset *dataset, const cf_select_options *options,
                           const select_statistics *statistics, cf_selection *selection);
-/** The covariance of all vectors, D x D. `mean`: D numbers; `count`: items that have a vector, at
- * least 2. Reads every vector once, verified. Collective. Errors: MEMORY, those of reading. Free
- * with cf_linalg_destroy_panels(). */
+/** The covariance of the vectors of warm items, D x D. `mean`: D numbers; `count`: warm items that
+ * have a vector, at least 2. Reads every vector once, verified. Collective. Errors: MEMORY, those
+ * of reading. Free with cf_linalg_destroy_panels(). */
 cf_status select_create_covariance(const cf_dataset *dataset, const double *mean, int64_t count,
                                    cf_panels **out);
 /**

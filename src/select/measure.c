@@ -8,10 +8,10 @@ typedef struct measures {
     const select_reducer *reducer;
     select_moments columns; /* of the reduced columns; empty unless wanted */
     cf_exact norms;         /* sum of the row lengths */
-    int64_t count;          /* items that have a vector */
+    int64_t count;          /* warm items that have a vector */
 } measures;
 
-/* Reduce a block and add its rows that have a vector. */
+/* Reduce a block and add its rows that are counted. */
 static void measure_block(void *context, const select_block *block)
 {
     measures *m = context;
@@ -21,7 +21,7 @@ static void measure_block(void *context, const select_block *block)
     for (int64_t r = 0; r < block->count; r++) {
         const double norm = select_norm(m->reducer, r);
 
-        if (!block->present[r]) continue;
+        if (!block->counted[r]) continue;
         m->count++;
         cf_exact_add(&m->norms, s->unit ? norm > 0 : norm); /* lengths are 1 after l2, or 0 */
         for (int64_t k = 0; k < s->n_dims && m->columns.sum != NULL; k++) {

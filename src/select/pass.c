@@ -4,7 +4,8 @@
  * blocks needs. A rank without a block left reads 0 rows and still enters the callback, which may
  * communicate. At the end every item has been read exactly once, which is what the file's checksum
  * is verified over. All passes of this folder go through here: the statistics, the covariance, the
- * measures of reduced vectors, and the filling of the table. */
+ * measures of reduced vectors, and the filling of the table. The last one takes every item; the
+ * others count warm items with a vector alone, so that no cold item shapes the start. */
 #include "internal.h"
 
 int64_t select_block_rows(int64_t memory, int64_t floats)
@@ -27,6 +28,14 @@ select_range select_even_range(const cf_dataset *dataset, int64_t block)
     };
 }
 
+/* Flag the rows that are counted. */
+static void flag_counted(const cf_dataset *dataset, const select_block *block)
+{
+    for (int64_t r = 0; r < block->count; r++)
+        block->counted[r] =
+            block->present[r] && (dataset->cold == NULL || !dataset->cold[block->first + r]);
+}
+
 /* The number of rounds is agreed on by one Allreduce, so that ranges of any kind may be passed:
  * even parts, parts of a block, or tiles in turn. An empty block has first 0, which is valid in any
  * file.
@@ -40,6 +49,7 @@ cf_status select_each_block(const cf_dataset *dataset, const select_range *range
     cf_status status = CF_ALLOC(block.rows, range->block * dataset->embedding_dim);
 
     if (status == CF_OK) status = CF_ALLOC(block.present, range->block);
+    if (status == CF_OK) status = CF_ALLOC(block.counted, range->block);
     CF_TRY(cf_par_agree(dataset->world, status));
     MPI_Allreduce(MPI_IN_PLACE, &rounds, 1, MPI_INT64_T, MPI_MAX, dataset->world->comm);
     for (; block.round < rounds; block.round++) {
@@ -49,11 +59,13 @@ cf_status select_each_block(const cf_dataset *dataset, const select_range *range
         block.first = block.count > 0 ? first : 0;
         CF_TRY(cf_dataset_read_embedding(dataset, block.first, block.count, block.rows,
                                          block.present));
+        flag_counted(dataset, &block);
         fn(context, &block);
     }
     CF_TRY(cf_dataset_verify_embedding(dataset));
 done:
     cf_free(&block.rows);
     cf_free(&block.present);
+    cf_free(&block.counted);
     return status;
 }

@@ -160,7 +160,8 @@ cf_status select_check_options(const cf_dataset *dataset, const cf_select_option
     CF_TRY(check_size(dataset, options));
     CF_REQUIRE(options->method != CF_SELECT_VAR || n_popular >= 2, CF_ERR_USAGE,
                "popular_ratio %g of %lld items is %lld, but a variance needs at least 2 items",
-               options->popular_ratio, (long long)dataset->n_items, (long long)n_popular);
+               options->popular_ratio, (long long)cf_dataset_warm_items(dataset),
+               (long long)n_popular);
     CF_REQUIRE(!select_is_map(options->method) || options->scale != CF_SELECT_MINMAX, CF_ERR_USAGE,
                "emb_scale: minmax is for dimensions, not for emb_selection: %s",
                methods[options->method]);

@@ -1,7 +1,7 @@
-/* First-pass statistics of the vectors (items x D): for each of D dimensions the exact sum and sum
- * of squares over the popular items, and, where needed, over all items, with the smallest and the
- * largest value. Sums are exact, so neither the order of the items nor the number of ranks changes
- * a bit.
+/* First-pass statistics of the vectors of warm items (items x D): for each of D dimensions the
+ * exact sum and sum of squares over the popular items, and, where needed, over all items, with the
+ * smallest and the largest value. Sums are exact, so neither the order of the items nor the number
+ * of ranks changes a bit.
  *
  * Nearly all numbers of language-model vectors are multiples of 2^-40 below 2^8 in magnitude. As
  * integers m = x 2^40 < 2^48 they are summed in one addition, their squares too, and 2^31 of them
@@ -115,14 +115,14 @@ static void add_block(void *context, const select_block *block)
 
         for (int64_t r = 0; r < block->count; r++) {
             const float *row = block->rows + r * s->dim;
-            if (!block->present[r] || !(marked[r] || s->all_items)) continue;
+            if (!block->counted[r] || !(marked[r] || s->all_items)) continue;
             add_row(marked[r] ? &p->popular : &p->rest, row, first, last);
             if (s->all_items) widen_range(s, row, first, last);
         }
     }
     for (int64_t r = 0; r < block->count; r++) {
-        p->popular.count += block->present[r] && marked[r];
-        p->rest.count += block->present[r] && !marked[r];
+        p->popular.count += block->counted[r] && marked[r];
+        p->rest.count += block->counted[r] && !marked[r];
     }
 }
 

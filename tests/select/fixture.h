@@ -16,6 +16,7 @@ typedef struct plain {
     int64_t *user_start, *item; /* train: items of each user, ascending */
     float *vectors;             /* n_items x dim */
     uint8_t *present;           /* n_items; the vectors of 0 are zero */
+    uint8_t *cold;              /* n_items: cf_cold_mark; NULL: none is cold */
 } plain;
 
 static inline void *take(int64_t count, size_t size)
@@ -45,6 +46,7 @@ static inline void free_plain(plain *p)
     free(p->item);
     free(p->vectors);
     free(p->present);
+    free(p->cold);
 }
 
 static inline cf_status plain_vectors(void *context, int64_t first, int64_t count, void *rows,
@@ -61,6 +63,7 @@ static inline cf_status plain_vectors(void *context, int64_t first, int64_t coun
 static inline void write_plain(const char *path, plain *p)
 {
     cf_dataset_content content = {.train = {p->n_users, p->user_start, p->item},
+                                  .cold = p->cold,
                                   .embedding_dim = p->dim,
                                   .read_vectors = plain_vectors,
                                   .context = p};
