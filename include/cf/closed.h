@@ -42,6 +42,7 @@ typedef struct cf_closed_options {
     int64_t n_neighbours;      /* ItemKNN, `k` >= 1: items that add to the score of an item */
     double shrink;             /* ItemKNN, >= 0: added to the denominator of a similarity */
     cf_closed_missing missing; /* L3AE: items without a vector */
+    bool text_of_cold;         /* L3AE: cold items keep their rows in F; else these are zero */
 } cf_closed_options;
 
 /** Read the options of a closed form; cf_closed_is(config) holds. Local. */
@@ -97,8 +98,9 @@ typedef struct cf_closed_seconds {
  * EASE: B = I - P diag(1 / diag P), P = (G + reg_weight I)^-1, G = X'X (Steck 2019, Embarrassingly
  *   shallow autoencoders for sparse data, eq. 3-8).
  * L3AE: the same of the vectors, S = I - P_F diag(1 / diag P_F), P_F = (FF' + text_reg_weight
- *   I)^-1, F their centred rows, of length 1; then B = P (G + distill_weight S) - P diag(mu), P =
- *   (G + (reg_weight + distill_weight) I)^-1, mu such that B's diagonal is zero (arXiv 2508.13500).
+ *   I)^-1, F their rows minus the mean of warm items, of length 1; then B = P (G + distill_weight
+ * S) - P diag(mu), P = (G + (reg_weight + distill_weight) I)^-1, mu such that B's diagonal is zero
+ * (arXiv 2508.13500).
  *
  * ItemKNN: B(i, j) = G(i, j) / (sqrt(G(i, i)) sqrt(G(j, j)) + shrink + 1e-6) for the k items i
  * other than j at which this is largest, ties to the lower item, else 0 (RecBole's cosine

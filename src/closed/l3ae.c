@@ -4,13 +4,16 @@
  *     B' = I + d S'P - diag(c) P,         P   = (X'X + (reg_weight + d) I)^-1,
  *                                         c_j = (1 + d (S'P)_jj) / P_jj,    d = distill_weight
  *
- * with F (items x D) the vectors minus their mean, each of length 1. The second line is the paper's
- * P (X'X + d S) - P diag(mu), transposed: P^-1 = X'X + (reg_weight + d) I gives P X'X = I -
- * (reg_weight + d) P, and mu is what makes the diagonal zero. It is EASE for d = 0. The tests
- * compute the paper's form. */
+ * with F (items x D) the vectors minus their mean, each of length 1. The mean is that of warm
+ * items. Rows of cold items are zero, so that B has none for them and is that of the warm items
+ * alone, or with `text_of_cold` as those of others: then B has what their text gives. The second
+ * line is the paper's P (X'X + d S) - P diag(mu), transposed: P^-1 = X'X + (reg_weight + d) I gives
+ * P X'X = I - (reg_weight + d) P, and mu is what makes the diagonal zero. It is EASE for d = 0. The
+ * tests compute the paper's form. */
 #include "internal.h"
 
 #include <math.h>
+#include <string.h>
 
 /* The vectors of an even part of the items, count rows from item `first` on. */
 typedef struct l3ae_vectors {
@@ -41,18 +44,38 @@ static void destroy_vectors(l3ae_vectors *v)
     cf_free(&v->mean);
 }
 
-/* The mean of the vectors that are present on any rank: an exact sum, rounded once, so that it does
- * not depend on the ranks. Collective. */
+static bool is_cold(const closed_solver *s, const l3ae_vectors *v, int64_t r)
+{
+    return s->dataset->cold != NULL && s->dataset->cold[v->first + r];
+}
+
+/* The mean of the vectors of warm items on any rank: an exact sum, rounded once, so that it does
+ * not depend on the ranks. Zero if there is none. Collective. */
 static void find_mean(const closed_solver *s, l3ae_vectors *v)
 {
-    const int64_t n_present = s->dataset->n_items - s->dataset->n_missing;
+    const cf_par *world = &s->closed->grid->world;
+    int64_t mine = 0, before, n;
 
-    for (int64_t r = 0; r < v->count; r++)
-        for (int64_t k = 0; k < v->dim && v->present[r]; k++)
+    for (int64_t r = 0; r < v->count; r++) {
+        if (!v->present[r] || is_cold(s, v, r)) continue;
+        mine++;
+        for (int64_t k = 0; k < v->dim; k++)
             cf_exact_add(&v->sums[k], (double)v->rows[r * v->dim + k]);
-    cf_par_sum_exact(&s->closed->grid->world, v->sums, v->dim);
-    for (int64_t k = 0; k < v->dim; k++)
-        v->mean[k] = cf_exact_value(&v->sums[k]) / (double)n_present;
+    }
+    cf_par_exscan(world, mine, &before, &n);
+    cf_par_sum_exact(world, v->sums, v->dim);
+    for (int64_t k = 0; k < v->dim && n > 0; k++)
+        v->mean[k] = cf_exact_value(&v->sums[k]) / (double)n;
+}
+
+/* A cold item is then as one without a vector. */
+static void leave_out_cold(const closed_solver *s, l3ae_vectors *v)
+{
+    for (int64_t r = 0; r < v->count; r++)
+        if (is_cold(s, v, r)) {
+            memset(v->rows + r * v->dim, 0, (size_t)v->dim * sizeof *v->rows);
+            v->present[r] = 0;
+        }
 }
 
 /* Rows minus the mean, of length 1; an item without a vector keeps its row of zeros, and thus has
@@ -86,6 +109,7 @@ static cf_status read_vectors(closed_solver *s, cf_cyclic **out)
     CF_TRY(cf_dataset_read_embedding(s->dataset, v.first, v.count, v.rows, v.present));
     CF_TRY(cf_dataset_verify_embedding(s->dataset));
     find_mean(s, &v);
+    if (!s->closed->options.text_of_cold) leave_out_cold(s, &v);
     normalise(&v);
     CF_TRY(closed_create_matrix(s, v.dim, out));
     CF_TRY(

@@ -50,7 +50,12 @@ static double *constrain_plainly(const double *gram, int64_t n, double weight, c
     return b;
 }
 
-/* FF', F: centred rows of length 1. */
+static bool is_cold(const data *d, int64_t i)
+{
+    return d->cold != NULL && d->cold[i];
+}
+
+/* FF', F: rows of length 1, centred by the mean of warm items. */
 static double *text_gram_plainly(const data *d)
 {
     const int64_t n = d->graph.n_items, dim = d->dim;
@@ -58,12 +63,16 @@ static double *text_gram_plainly(const data *d)
 
     for (int64_t k = 0; k < dim; k++) {
         double sum = 0;
+        int64_t counted = 0;
 
         for (int64_t i = 0; i < n; i++)
-            sum += i == d->missing ? 0 : d->vectors[i * dim + k];
+            if (i != d->missing && !is_cold(d, i)) {
+                sum += d->vectors[i * dim + k];
+                counted++;
+            }
         for (int64_t i = 0; i < n; i++)
-            if (i != d->missing)
-                f[i * dim + k] = d->vectors[i * dim + k] - sum / (double)(n - (d->missing >= 0));
+            if (i != d->missing && (!is_cold(d, i) || d->text_of_cold))
+                f[i * dim + k] = d->vectors[i * dim + k] - sum / (double)counted;
     }
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < n; j++) {
@@ -179,6 +188,76 @@ static void the_golden_problem_is_solved(void **state)
         check_everywhere(&d, models[m].sets32, want, rounded_often);
         free(want);
     }
+    free_data(&d);
+}
+
+/* Two items of the golden problem, then a cold one with a vector of its own, and so on. */
+static int64_t place_of(int64_t item)
+{
+    return item / 2 * 3 + item % 2;
+}
+
+/* The golden problem with cold items between its own, and its matrix with zeros for them. */
+static data add_cold(const char *golden, double **want)
+{
+    data d = {.graph = cf_test_graph_load(CF_TEST_DATA "/golden/tiny/train.npy", 40, 30),
+              .dim = 48,
+              .missing = -1,
+              .cold = calloc(45, 1)};
+    int64_t dims[2];
+    double *vectors = cf_test_npy(CF_TEST_DATA "/golden/tiny/llm.npy", dims),
+           *matrix = cf_test_npy(golden, dims);
+
+    d.graph.n_items = 45;
+    d.vectors = calloc((size_t)(45 * d.dim), sizeof *d.vectors);
+    *want = square(45);
+    assert_true(d.vectors != NULL && d.cold != NULL);
+    for (int64_t i = 0; i < 45; i++) {
+        d.cold[i] = (uint8_t)(1 + i % 3);
+        for (int64_t k = 0; k < d.dim; k++)
+            d.vectors[i * d.dim + k] = (float)(10 * cf_test_noise(8, i, k));
+    }
+    for (int64_t i = 0; i < 30; i++) {
+        d.cold[place_of(i)] = 0;
+        memcpy(d.vectors + place_of(i) * d.dim, vectors + i * d.dim,
+               (size_t)d.dim * sizeof *vectors);
+        for (int64_t j = 0; j < 30; j++)
+            (*want)[place_of(i) * 45 + place_of(j)] = matrix[i * 30 + j];
+    }
+    for (int64_t e = 0; e < d.graph.n_pairs; e++)
+        d.graph.pairs[e][1] = place_of(d.graph.pairs[e][1]);
+    free(vectors);
+    free(matrix);
+    open_file(&d);
+    return d;
+}
+
+/* Rows and columns of cold items are zeros; the others are those of the warm items alone. With the
+ * text of cold items the matrix is that of the formula. */
+static void cold_items_change_nothing(void **state)
+{
+    cf_grid *grid = NULL;
+    float *table = NULL;
+    double *want;
+    data d = add_cold(CF_TEST_DATA "/golden/tiny/ease.npy", &want);
+
+    (void)state;
+    check_everywhere(&d, ease_sets, want, rounded);
+    free(want);
+    free_data(&d);
+    d = add_cold(CF_TEST_DATA "/golden/tiny/l3ae.npy", &want);
+    check_everywhere(&d, l3ae_sets, want, rounded);
+    assert_ok(cf_par_create_grid(&world, world.size, 1, &grid));
+    assert_ok(solve_on(&d, grid, l3ae_sets, &table));
+    for (int64_t k = 0; k < 45 * 45; k++)
+        if (d.cold[k / 45] || d.cold[k % 45]) assert_true(table[k] == 0);
+    free(table);
+    free(want);
+    cf_par_destroy_grid(&grid);
+    d.text_of_cold = true;
+    want = l3ae_plainly(&d, 0.7, 2, 5);
+    check_everywhere(&d, l3ae_sets, want, rounded);
+    free(want);
     free_data(&d);
 }
 
@@ -321,6 +400,7 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_golden_problem_is_solved),
     cmocka_unit_test(many_blocks_are_as_one),
+    cmocka_unit_test(cold_items_change_nothing),
     cmocka_unit_test(l3ae_without_distillation_is_ease),
     cmocka_unit_test(an_item_without_a_vector_is_refused_or_tells_nothing),
     cmocka_unit_test(a_singular_matrix_is_refused_by_every_rank),

@@ -39,6 +39,8 @@ typedef struct data {
     int64_t dim;
     double *vectors; /* items x dim */
     int64_t missing; /* the item without a vector; -1: none */
+    uint8_t *cold;   /* items: cf_cold_mark; NULL: none is cold */
+    bool text_of_cold;
     cf_dataset *file;
 } data;
 
@@ -70,6 +72,7 @@ static inline void open_file(data *d)
     }
     cf_test_dataset_write(cf_test_scratch("data.h5"), d->graph.n_items,
                           &(cf_dataset_content){.train = train,
+                                                .cold = d->cold,
                                                 .embedding_dim = d->dim,
                                                 .n_missing = d->missing >= 0,
                                                 .read_vectors = give_vectors,
@@ -96,6 +99,7 @@ static inline void free_data(data *d)
     cf_dataset_close(&d->file);
     cf_test_graph_destroy(&d->graph);
     free(d->vectors);
+    free(d->cold);
 }
 
 /* A closed form on a grid: what it is solved from, and its solution. */
@@ -151,6 +155,7 @@ static inline cf_status solve_on(data *d, const cf_grid *grid, const char *const
     solution s = {.d = d, .grid = grid, .options = read_options(sets)};
     cf_status status;
 
+    s.options.text_of_cold = d->text_of_cold;
     s.shard = cf_test_graph_cut(&d->graph, grid);
     status = solution_solve(&s);
     if (status == CF_OK) *out = cf_test_table_get(cf_closed_table(s.closed, CF_ITEMS));
