@@ -44,6 +44,7 @@ typedef enum cf_stream {
     CF_STREAM_PROJECTION = 8, /* emb_selection: projection */
     CF_STREAM_SYNTH = 9,      /* synthetic datasets: in the upper 32 bits, a purpose in the lower */
     CF_STREAM_COLD = 10,      /* order of the items of which cold_share takes the first */
+    CF_STREAM_CALIBRATE = 11, /* items held out to calibrate the map of cold items, and users */
     CF_STREAM_TEST = 1000     /* tests and benchmarks */
 } cf_stream;
 

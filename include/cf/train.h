@@ -21,7 +21,7 @@
  * checkpoint_interval, neg_exclude, grid. */
 extern const cf_setting cf_train_settings[];
 /** All tables that make the settings of a run, for cf_config_create(): train's own and those of
- * model, closed, select, optim and eval. */
+ * model, closed, select, optim, eval and cold. */
 extern const cf_setting *const cf_train_tables[];
 extern const int cf_train_n_tables;
 

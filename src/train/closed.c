@@ -10,7 +10,8 @@ static cf_status warn_of_settings(const run *r)
     cf_status status;
 
     snprintf(used, sizeof used,
-             "model,seed,eval_step,topk,valid_metric,valid_candidates,mask_history,%s",
+             "model,seed,eval_step,topk,valid_metric,valid_candidates,mask_history,cold_map,"
+             "cold_neighbors,cold_reg,cold_gains,calibrate_share,calibrate_users,%s",
              cf_closed_uses(r->config));
     CF_TRY(cf_config_changed(r->config, used, &others));
     if (*others != '\0') cf_warn("without meaning for %s: %s", r->options.closed.name, others);

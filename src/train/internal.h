@@ -1,6 +1,7 @@
 /** Private to train. */
 #pragma once
 
+#include "cf/cold.h"
 #include "cf/train.h"
 #include "report.h"
 

@@ -98,5 +98,5 @@ void run_read_options(const cf_config *config, run_options *out)
 
 const cf_setting *const cf_train_tables[] = {
     cf_model_settings, cf_closed_settings, cf_select_settings, cf_train_settings,
-    cf_optim_settings, cf_eval_settings,   cf_config_settings};
+    cf_optim_settings, cf_eval_settings,   cf_cold_settings,   cf_config_settings};
 const int cf_train_n_tables = sizeof cf_train_tables / sizeof cf_train_tables[0];

@@ -16,6 +16,7 @@ import sys
 
 import numpy as np
 
+from golden_maps import answers_maps_of_cold
 from golden_metrics import answers_cold, answers_metrics, rank_metrics
 
 DIM, LAYERS, POPULAR_RATIO = 16, 2, 0.2
@@ -381,6 +382,7 @@ def answers_tiny(folder):
     for name, whole in tables.items():
         out |= {f"{name}_{side}": part for side, part in tiny.split(whole).items()}
     out |= answers_closed(tiny)
+    out |= answers_maps_of_cold(tiny, out["lightgcn_final_user"], out["lightgcn_final_item"], out["ease"].T)
     for name in ("llm", *SPECTRA):
         whole = tiny.llm if name == "llm" else out[name]
         out[f"{name}_singular"], out[f"{name}_collapse"] = spectrum(whole)
