@@ -189,6 +189,20 @@ static int64_t columns_of(const infonce *term, int64_t t)
     return cf_min(term->tiles->count - t * COLUMNS, COLUMNS);
 }
 
+/* The weights of tile t of the columns; those of cold columns are 0, so that they are in no sum and
+ * get no gradient. */
+static const float *weights_of(contrast *c, const infonce *term, int64_t t, const float *x,
+                               bool have)
+{
+    float *tile = tile_at(c, t, x, term->columns + t * COLUMNS * c->width, have);
+    const int64_t first = term->tiles->first_row + t * COLUMNS;
+
+    for (int64_t k = 0; k < columns_of(term, t) && term->cold != NULL; k++)
+        for (int64_t b = 0; b < ROWS && term->cold[first + k]; b++)
+            tile[b * COLUMNS + k] = 0;
+    return tile;
+}
+
 /* For a tile of n rows: log_total[b] = log Z_b, over all ranks' columns, and scaled_b = times_b x_b
  * / Z_b. */
 static void sum_rows(contrast *c, const infonce *term, int64_t first, int64_t n)
@@ -199,7 +213,7 @@ static void sum_rows(contrast *c, const infonce *term, int64_t first, int64_t n)
     memset(c->total, 0, (size_t)(c->n_threads * ROWS) * sizeof *c->total);
 #pragma omp parallel for schedule(dynamic)
     for (int64_t t = 0; t < n_tiles; t++) {
-        const float *tile = tile_at(c, t, x, term->columns + t * COLUMNS * c->width, false);
+        const float *tile = weights_of(c, term, t, x, false);
         cf_exact *total = c->total + (int64_t)omp_get_thread_num() * ROWS;
 
         for (int64_t b = 0; b < n; b++)
@@ -235,7 +249,7 @@ static void accumulate_gradients(contrast *c, const infonce *term, int64_t first
     for (int64_t t = 0; t < n_tiles; t++) {
         const int64_t mine = (int64_t)omp_get_thread_num() * ROWS * c->width;
         const float *y = term->columns + t * COLUMNS * c->width;
-        const float *tile = tile_at(c, t, x, y, true);
+        const float *tile = weights_of(c, term, t, x, true);
 
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, ROWS, width, COLUMNS, 1.0f, tile,
                     COLUMNS, y, width, 0.0f, c->tile_sum + mine, width);

@@ -58,13 +58,16 @@ typedef struct infonce {
     float *gradient; /* tiles->capacity x width: out: with respect to y before normalisation */
     float *row_length;    /* n_rows */
     float *column_length; /* tiles->count */
+    const uint8_t *cold;  /* of all columns, by global number: cold ones are no columns of any
+                             sum; NULL: none is cold */
     double weight;        /* of the term in the loss */
 } infonce;
 
 /**
  * weight x sum_b times_b [ log sum_k exp(x_b.y_k / tau) - x_b.y_id(b) / tau ] with its gradient
- * (Wu et al. 2021, eq. 10). `loss`: this rank's part is added. Collective over the world: for each
- * CONTRAST_ROWS rows one Allreduce of an exact sum a row and one of `width` 64-bit numbers a row.
+ * (Wu et al. 2021, eq. 10), k over the columns that are not cold. `loss`: this rank's part is
+ * added. Collective over the world: for each CONTRAST_ROWS rows one Allreduce of an exact sum a row
+ * and one of `width` 64-bit numbers a row.
  */
 void contrast_infonce(contrast *c, infonce *term, cf_exact *loss);
 

@@ -261,6 +261,7 @@ static void contrast_side(cf_model *model, int side, cf_exact *loss)
                     .gradient = s->gradient,
                     .row_length = s->row_length,
                     .column_length = s->column_length,
+                    .cold = side == CF_ITEMS ? model->shard->cold : NULL,
                     .weight = model->options.ssl_weight};
 
     cf_table_to_tiles(s->tiles[side], s->final[side], s->columns);

@@ -192,6 +192,54 @@ static void loss_and_gradient_are_the_golden_ones(void **state)
         }
 }
 
+/* Cold items behind the others change neither loss nor gradient, and get none. */
+static void cold_items_are_not_moved(void **state)
+{
+    enum { COLD = 7 };
+    uint8_t marks[ITEMS + COLD] = {0};
+    cf_grid *grid = NULL;
+
+    (void)state;
+    memset(marks + ITEMS, CF_COLD_TEST, COLD);
+    for (int m = 0; m < N_MODELS; m++) {
+        problem larger = tiny[m];
+
+        larger.graph.n_items = ITEMS + COLD;
+        for (int k = 0; cf_test_next_grid(&world, 1, &k, &grid);) {
+            double *want = load(side_count[CF_ITEMS], "%s_grad_item", models[m].name), *rows;
+            setup s;
+            recorder c;
+            cf_loss loss;
+
+            setup_open(&s, &larger, grid, cf_optim_settings);
+            s.shard.cold = marks;
+            fill_table(&s, CF_USERS);
+            rows = load(side_count[CF_ITEMS], "var_item_init");
+            rows = realloc(rows, (ITEMS + COLD) * DIM * sizeof *rows);
+            want = realloc(want, (ITEMS + COLD) * DIM * sizeof *want);
+            for (int64_t n = side_count[CF_ITEMS]; n < (ITEMS + COLD) * DIM; n++) {
+                rows[n] = cf_test_noise(6, n, 0);
+                want[n] = 0;
+            }
+            cf_test_table_set(s.table[CF_ITEMS], rows);
+            for (int view = 0; view < 2 && strcmp(models[m].name, "sgl") == 0; view++)
+                sgl_fill_view(s.model, view, keep_golden, &view);
+            c = recorder_open(&s);
+            loss = recorder_step(&c, &s, samples[0], BATCH);
+            assert_close(loss.total, models[m].loss, 1e-6 * models[m].loss);
+            check_table(c.gradient[CF_ITEMS], want, tolerance);
+            for (int64_t row = 0; row < s.table[CF_ITEMS]->local_rows; row++)
+                for (int d = 0; d < DIM && s.table[CF_ITEMS]->first_row + row >= ITEMS; d++)
+                    assert_true(c.gradient[CF_ITEMS]->data[row * DIM + d] == 0);
+            recorder_close(&c);
+            s.shard.cold = NULL;
+            setup_close(&s);
+            free(rows);
+            free(want);
+        }
+    }
+}
+
 /*
  * The first step of Adam is learning_rate * g / (|g| + 1e-8): where g is near 1e-8, float32 does
  * not hold it. So the step over learning_rate, absolutely; entries of the table near 1 have an
@@ -255,6 +303,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(users_start_at_the_mean_of_their_items),
     cmocka_unit_test(final_tables_are_propagated_or_raw),
     cmocka_unit_test(loss_and_gradient_are_the_golden_ones),
+    cmocka_unit_test(cold_items_are_not_moved),
     cmocka_unit_test(ten_steps_of_adam_follow_the_golden_trajectory),
 };
 
