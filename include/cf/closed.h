@@ -12,7 +12,8 @@
 /* ---- Options ---- */
 
 /** Settings: text_reg_weight, distill_weight, solve_precision, k, shrink. Closed forms also read
- * `model`, `reg_weight` and `missing_embedding`, which other modules have in their tables. */
+ * `model`, `reg_weight`, `missing_embedding` and `cold_map`, which other modules have in their
+ * tables. */
 extern const cf_setting cf_closed_settings[];
 
 /** Is the setting `model` of this configuration a closed form? Local. */
@@ -42,7 +43,8 @@ typedef struct cf_closed_options {
     int64_t n_neighbours;      /* ItemKNN, `k` >= 1: items that add to the score of an item */
     double shrink;             /* ItemKNN, >= 0: added to the denominator of a similarity */
     cf_closed_missing missing; /* L3AE: items without a vector */
-    bool text_of_cold;         /* L3AE: cold items keep their rows in F; else these are zero */
+    bool text_of_cold;         /* L3AE, cold_map: none: cold items keep their rows in F, as there is
+                                  no map to give them rows of B; else these are zero */
 } cf_closed_options;
 
 /** Read the options of a closed form; cf_closed_is(config) holds. Local. */

@@ -100,6 +100,7 @@ void cf_closed_read_options(const cf_config *config, cf_closed_options *out)
         .n_neighbours = cf_config_int(config, "k"),
         .shrink = cf_config_real(config, "shrink"),
         .missing = read_missing(config),
+        .text_of_cold = cf_config_is(config, "cold_map", "none"),
     };
 }
 

@@ -20,6 +20,7 @@ static const cf_setting other_settings[] = {
      .kind = CF_SETTING_CHOICE,
      .initial = "error",
      .choices = "error|zero|mean|random"},
+    {.name = "cold_map", .kind = CF_SETTING_CHOICE, .initial = "auto", .choices = "auto|none"},
     {0}};
 
 static inline cf_config *create_config(void)
@@ -40,7 +41,6 @@ typedef struct data {
     double *vectors; /* items x dim */
     int64_t missing; /* the item without a vector; -1: none */
     uint8_t *cold;   /* items: cf_cold_mark; NULL: none is cold */
-    bool text_of_cold;
     cf_dataset *file;
 } data;
 
@@ -155,7 +155,6 @@ static inline cf_status solve_on(data *d, const cf_grid *grid, const char *const
     solution s = {.d = d, .grid = grid, .options = read_options(sets)};
     cf_status status;
 
-    s.options.text_of_cold = d->text_of_cold;
     s.shard = cf_test_graph_cut(&d->graph, grid);
     status = solution_solve(&s);
     if (status == CF_OK) *out = cf_test_table_get(cf_closed_table(s.closed, CF_ITEMS));
