@@ -12,8 +12,8 @@
 
 /* ---- Options ---- */
 
-/** Settings: cold_map, cold_neighbors, cold_reg, cold_gains, calibrate_share, calibrate_users. The
- * module also reads `seed`. */
+/** Settings: cold_map, cold_neighbors, cold_reg, cold_gains, calibrate_by, calibrate_loss,
+ * calibrate_share, calibrate_users. The module also reads `seed`. */
 extern const cf_setting cf_cold_settings[];
 
 /** Where the row of a cold item comes from. */
@@ -25,6 +25,15 @@ typedef enum cf_cold_kind {
     CF_COLD_AUTO     /* of options alone: ridge for item-item matrices, nearest for tables */
 } cf_cold_kind;
 
+extern const char *const cf_cold_kind_names[]; /* "none", "zero", ...: by kind */
+
+/** What chooses the gain. */
+typedef enum cf_cold_by {
+    CF_COLD_BY_NDCG, /* what a gain does to the ranking */
+    CF_COLD_BY_NORM, /* the lengths of the rows that are held out */
+    CF_COLD_BY_AUTO  /* ndcg for item-item matrices, norm for tables */
+} cf_cold_by;
+
 enum { CF_COLD_MOST = 16 };
 /** The settings as values. Lists are tried in their order, and ties go to the earlier value. */
 typedef struct cf_cold_options {
@@ -33,8 +42,10 @@ typedef struct cf_cold_options {
     int64_t neighbors[CF_COLD_MOST]; /* nearest: numbers of warm items, at least 1 */
     double reg[CF_COLD_MOST];        /* ridge: added to the diagonal of F'F, at least 0 */
     double gains[CF_COLD_MOST];      /* above 0 */
-    double calibrate_share;          /* of the warm items, to be held out; 0: no calibration */
-    int64_t calibrate_users;         /* at most so many users */
+    cf_cold_by by;
+    double calibrate_loss;   /* ndcg: share of the warm hits that a gain may cost; 0 to 1 */
+    double calibrate_share;  /* of the warm items, to be held out; 0: no calibration */
+    int64_t calibrate_users; /* at most so many users */
     uint64_t seed;
 } cf_cold_options;
 
@@ -53,12 +64,12 @@ typedef struct cf_cold_place {
     int64_t memory;                /* bytes that this rank may use to rank */
 } cf_cold_place;
 
-/** A pair of parameter and gain that calibration tried, and what it gave at length 10. */
+/** A pair of parameter and gain that calibration tried, and what it gave in lists of 10. */
 typedef struct cf_cold_point {
     double parameter; /* neighbours, or regularization */
     double gain;
-    double ndcg;
-    double warm_hit, cold_hit; /* shares of the warm and of the held-out positives hit; 0 to 1 */
+    double ndcg; /* mean over targets, those that are held out and the others with equal weight */
+    double warm_hit, cold_hit; /* shares hit of the other targets, and of those held out; 0 to 1 */
 } cf_cold_point;
 
 /** A map from vectors to rows. The row of a vector x, with f = (x - center) / |x - center|:

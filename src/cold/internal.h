@@ -82,6 +82,23 @@ cf_status cold_fill_ridge(const cold_vectors *v, const cf_table *weights, cold_r
 
 /* ---- Calibration ---- */
 
+/** Items that are held out (H), and users who are asked what they like. */
+typedef struct cold_asked {
+    const cf_cold_options *options;
+    const cf_cold_place *place;
+    cf_random key;
+    uint8_t *held; /* n_items, on every rank: in H */
+    int64_t n_held;
+    uint8_t *asked;       /* users of the block: is asked */
+    int64_t n_asked;      /* on all ranks */
+    int64_t n_targets[2]; /* of them all: liked items outside of H, in H */
+    cf_shard shard;       /* histories as train, what is liked as test; else the place's */
+} cold_asked;
+/** Hold items out, and ask. Collective. Errors: MEMORY. Destroy then too; takes all zero bytes. */
+cf_status cold_ask(const cf_cold_options *options, const cf_cold_place *place, cold_vectors *v,
+                   cold_asked *out);
+void cold_destroy_asked(cold_asked *asked);
+
 /** Set parameter, gain and points of a map of the given kind. `v`: what is held out is outside only
  * meanwhile. Collective. Errors: as cf_cold_fit(). */
 cf_status cold_calibrate(const cf_cold_options *options, const cf_cold_place *place,

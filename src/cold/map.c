@@ -77,14 +77,19 @@ done:
     return status;
 }
 
+/* What was chosen, and the curve of its parameter. */
 static void log_map(const cf_cold_map *map, double seconds)
 {
-    if (map->kind == CF_COLD_NEAREST)
-        cf_log("cold items: %.0f nearest warm items, gain %g, %.1f s", map->parameter, map->gain,
-               seconds);
-    else
-        cf_log("cold items: ridge, cold_reg %g, gain %g, %.1f s", map->parameter, map->gain,
-               seconds);
+    const char *name = map->kind == CF_COLD_NEAREST ? "cold_neighbors" : "cold_reg";
+
+    cf_log("map of cold items: %s, %s %g, gain %.4g, %.1f s", cf_cold_kind_names[map->kind], name,
+           map->parameter, map->gain, seconds);
+    for (const cf_cold_point *p = map->points; p < map->points + map->n_points; p++)
+        if (p->parameter == map->parameter)
+            cf_log("  gain %-6.4g held out as cold: %.4f of them in the ten best, of other items "
+                   "%.4f (ndcg %.4f)%s",
+                   p->gain, p->cold_hit, p->warm_hit, p->ndcg,
+                   p->gain == map->gain ? ", chosen" : "");
 }
 
 /* `*map` becomes NULL if no item has a vector to fit on. Collective. */

@@ -96,7 +96,7 @@ static outcome run_on(const problem *p, cf_grid *grid, const double *users, cons
     s.options.neighbors[1] = 1;
     s.options.neighbors[2] = 9;
     s.options.calibrate_users = 30;
-    s.options.n_gains = 2; /* and 1, which is shown all the same */
+    s.options.n_gains = 2; /* and 1, which is tried all the same, and, by norm, another */
     s.place.memory = memory;
     assert_ok(fit_and_apply(&s));
     o = take_outcome(&s);
@@ -119,7 +119,7 @@ static void check_kind(cf_cold_kind kind, bool matrix)
     assert_ok(cf_dataset_open(&cf_test_self, cf_test_scratch("data.h5"), &alone.file));
     assert_ok(cf_par_create_grid(&cf_test_self, 1, 1, &grid));
     want = run_on(&alone, grid, users, items, kind, 64 << 20);
-    assert_int_equal(want.n_points, 3 * (kind == CF_COLD_RIDGE ? 4 : 3));
+    assert_int_equal(want.n_points, (matrix ? 3 : 4) * (kind == CF_COLD_RIDGE ? 4 : 3));
     cf_par_destroy_grid(&grid);
     cf_dataset_close(&alone.file);
     for (int k = 0; cf_test_next_grid(&world, cf_table_segments(dim), &k, &grid);) {
@@ -142,6 +142,47 @@ static void the_grid_changes_no_bit(void **state)
     check_kind(CF_COLD_RIDGE, false);
     check_kind(CF_COLD_RIDGE, true);
     check_kind(CF_COLD_NEAREST, true);
+}
+
+/* ---- What a gain may cost -------------------------------------------------------------------- */
+
+/* The gain chosen by ndcg if it may cost so much is the best of those that do not cost more. */
+static double check_loss(const problem *p, cf_grid *grid, const double *items, double loss)
+{
+    setting s = new_setting(p, grid, NULL, items, N_ITEMS);
+    const cf_cold_point *best = NULL;
+    double gain;
+
+    s.options.kind = CF_COLD_NEAREST;
+    s.options.calibrate_loss = loss;
+    s.options.calibrate_users = 1000;
+    assert_ok(fit_and_apply(&s));
+    for (int64_t k = 0; k < s.map->n_points; k++) { /* the first gain is the smallest */
+        const cf_cold_point *point = &s.map->points[k];
+
+        if (point->warm_hit < (1 - loss) * s.map->points[0].warm_hit) continue;
+        if (best == NULL || point->ndcg > best->ndcg) best = point;
+    }
+    assert_true(s.map->gain == best->gain);
+    gain = s.map->gain;
+    destroy_setting(&s);
+    return gain;
+}
+
+static void a_gain_costs_no_more_hits_than_it_may(void **state)
+{
+    double *vectors = draw(1, N_ITEMS, SOURCE_DIM), *items = draw(3, N_ITEMS, N_ITEMS);
+    problem p = draw_problem(vectors, N_ITEMS, true);
+    cf_grid *grid = NULL;
+
+    (void)state;
+    open_problem(&p, "data.h5");
+    assert_ok(cf_par_create_grid(&world, world.size, 1, &grid));
+    assert_true(check_loss(&p, grid, items, 0) < check_loss(&p, grid, items, 1));
+    cf_par_destroy_grid(&grid);
+    close_problem(&p);
+    free(vectors);
+    free(items);
 }
 
 /* ---- Wide tables ---------------------------------------------------------------------------- */
@@ -247,6 +288,7 @@ static void items_that_come_later_are_served(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_grid_changes_no_bit),
+    cmocka_unit_test(a_gain_costs_no_more_hits_than_it_may),
     cmocka_unit_test(columns_do_not_depend_on_each_other),
     cmocka_unit_test(items_that_come_later_are_served),
 };

@@ -18,7 +18,7 @@ def random_bits(stream, a, b):
 
 
 class Cold:
-    """Which items are cold, which have a vector, what is trained on; an item's row of a map that is fitted on others."""
+    """Which items are cold, which have a vector, what is trained on; an item's row of a map fitted on others."""
 
     def __init__(self, tiny):
         self.n = tiny.n_items
@@ -57,7 +57,7 @@ def calibration_users(cold, tiny, tested):
     for user in range(tiny.n_users):
         items, likes = train[train[:, 0] == user, 1], valid[valid[:, 0] == user, 1]
         mine, rest = items[held[items]], items[~held[items]]
-        if len(mine) < 1 or len(rest) < (1 if tested is not None else 2):
+        if len(rest) < 2 if tested is None else len(rest) < 1 or held[likes].all():
             continue
         if tested is None:
             likes = rest[[random_bits(CALIBRATE_STREAM, user, 2) * len(rest) >> 64]]
@@ -67,23 +67,25 @@ def calibration_users(cold, tiny, tested):
 
 
 def calibration_curve(cold, users, table, fill, parameters, gains, score):
-    """A row for each parameter and gain: both, NDCG at 10, shares of the other and of the held-out positives hit."""
+    """A row for each parameter and gain: both, the worth of targets, shares of the other and of the held-out ones hit.
+    The last gain of a parameter makes the held-out rows as long as they are in the table."""
     held = cold.held_out()
     fitted, curve = np.setdiff1d(cold.warm, held), []
     for parameter in parameters:
         rows = fill(held, fitted, table, parameter)
-        for gain in (*gains, 1.0):
+        for gain in (*gains, 1.0, np.sqrt((table[held] ** 2).sum() / (rows**2).sum())):
             trial = table.copy()
             trial[held] = gain * rows
-            found, ndcg = [], []
+            found = []
             for user, (history, likes) in users.items():
                 scores = score(trial, user, history)
                 scores[cold.marked] = scores[history] = -np.inf
-                top = np.argsort(-scores, kind="stable")[:10]
-                ndcg.append(rank_metrics(np.isin(top, likes), len(likes), 10)["ndcg"])
-                found += [(np.isin(item, held), np.isin(item, top)) for item in likes]
-            is_held, hit = np.array(found).T
-            curve.append([parameter, gain, np.mean(ndcg), hit[~is_held].mean(), hit[is_held].mean()])
+                place = {item: n for n, item in enumerate(np.argsort(-scores, kind="stable")[:10])}
+                worth = {item: 1 / np.log2(n + 2) for item, n in place.items()}
+                found += [(item in held, item in place, worth.get(item, 0)) for item in likes]
+            is_held, hit, worth = np.array(found).T
+            of = [is_held == 0, is_held == 1]
+            curve.append([parameter, gain, np.mean([worth[k].mean() for k in of]), *(hit[k].mean() for k in of)])
     return np.array(curve)
 
 
