@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "cf/cold.h"
 #include "cf/optim.h"
 #include "cf/par.h"
 #include "cf/select.h"
@@ -38,6 +39,7 @@ typedef struct cf_ckpt {
                                       item-item matrix */
     cf_optim *optim;               /* its steps, moments and start are saved; NULL: none */
     const cf_selection *selection; /* how the item table was started; NULL: at random */
+    const cf_cold_map *map;        /* of cold items, fitted on these tables; NULL: none */
     cf_run_progress progress;
     const char *settings;    /* YAML text of all settings */
     uint64_t dataset_digest; /* of the dataset file, to refuse another one later */
@@ -48,7 +50,8 @@ typedef struct cf_ckpt {
  * Collective. Errors: IO, MEMORY. */
 cf_status cf_ckpt_save(const cf_par *world, const char *path, const cf_ckpt *state);
 
-/** An open checkpoint: all of it but the tables, which are read by cf_ckpt_read(). */
+/** An open checkpoint: all of it but the tables, which are read by cf_ckpt_read(), and the map of
+ * cold items, which cf_cold_read() reads from the store onto a grid. */
 typedef struct cf_ckpt_file {
     cf_store *store;          /* the open HDF5 file, owned */
     const char *path;         /* the store's */

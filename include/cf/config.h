@@ -34,10 +34,12 @@ typedef struct cf_setting {
     /* What may differ when a run is resumed; these two flags are the only list of it. */
     bool machine;    /* how the ranks do the work (grid, memory): never changes the trained model */
     bool changeable; /* how long the run goes and what it reports (epochs) */
+    /* What is made of a trained model (the map of cold items): may be given for it once more. */
+    bool afterwards;
 } cf_setting;
 
 /** The flags of a setting, as bits. */
-enum { CF_SETTING_MACHINE = 1, CF_SETTING_CHANGEABLE = 2 };
+enum { CF_SETTING_MACHINE = 1, CF_SETTING_CHANGEABLE = 2, CF_SETTING_AFTERWARDS = 4 };
 
 /** Settings of every command that has any. */
 extern const cf_setting cf_config_settings[];
@@ -114,12 +116,14 @@ cf_status cf_config_to_yaml(const cf_config *config, char **out);
  * one that differs and is neither `machine` nor `changeable`; NULL if none. */
 const char *cf_config_differs(const cf_config *config, const cf_config *other);
 /** The names, ", " between them, of the settings with one of `flags` (CF_SETTING_MACHINE |
- * CF_SETTING_CHANGEABLE). Errors: MEMORY. New text, freed with cf_free(). */
+ * CF_SETTING_CHANGEABLE | CF_SETTING_AFTERWARDS). Errors: MEMORY. New text, freed with cf_free().
+ */
 cf_status cf_config_list(const cf_config *config, int flags, char **out);
 /** True if `assignment` ("name=value", as for cf_config_set) names a setting with one of `flags`.
  */
 bool cf_config_sets(const cf_config *config, const char *assignment, int flags);
-/** The names, ", " between them, of the settings that are neither `machine` nor at their default;
+/** The names, ", " between them, of the settings that are not `machine`, `afterwards` or at their
+ * default;
  * "" if none. Names in `except` (comma separated) are skipped. Errors: MEMORY. New text, freed with
  * cf_free(). */
 cf_status cf_config_changed(const cf_config *config, const char *except, char **out);

@@ -6,6 +6,7 @@
 
 #include "cf/ckpt.h"
 #include "cf/closed.h"
+#include "cf/cold.h"
 #include "cf/config.h"
 #include "cf/dataset.h"
 #include "cf/eval.h"
@@ -91,6 +92,9 @@ typedef struct cf_trained {
                                  the matrix; borrowed from model or closed */
     const cf_table *final[2]; /* the same of those from which scores are computed */
     cf_table *owned[2];       /* `final` of a model, where rows were written into it; else NULL */
+    cf_cold_map *map;         /* of cold items; NULL: the dataset has none, or their rows are the
+                                 model's own */
+    uint8_t *hidden;          /* n_items: items that nobody gets, by this map; NULL: none */
     cf_eval_scorer scorer;    /* of these tables */
 } cf_trained;
 
@@ -100,7 +104,7 @@ typedef struct cf_train_source {
     const char *data;        /* path of the dataset that the model was trained on, or that is
                                 appended to it */
     const char *const *sets; /* n_sets texts "name=value": settings of the machine (grid,
-                                eval_memory) */
+                                eval_memory), and of the map of cold items */
     int n_sets;
 } cf_train_source;
 
@@ -141,6 +145,9 @@ json_t *cf_train_counted_json(const cf_metrics *metrics);
 /** {"warm": {"users": ..., ...}, "cold": {...}, "all": {...}, "warm_targets": ..., "warm_hit@10":
  * ..., ..., "left_out": ...} of items that are marked, with the tables that there are. Local. */
 json_t *cf_train_cold_json(const cf_cold_metrics *metrics);
+/** {"kind": "nearest", "parameter": 5, "gain": 1.5, "points": [{"parameter": ..., "gain": ...,
+ * ...}, ...]}. Local. */
+json_t *cf_train_map_json(const cf_cold_map *map);
 /** {"effective_rank": ..., "participation_ratio": ..., "information_abundance": ..., "shares":
  * {"8": ...}} of a table of `dim` dimensions; "shares" has the fractions of the spectrum at counts
  * below `dim`. Local. */

@@ -135,6 +135,7 @@ cf_status cf_ckpt_save(const cf_par *world, const char *path, const cf_ckpt *sta
     CF_TRY(write_progress(store, world, &state->progress));
     if (state->selection != NULL) CF_TRY(cf_select_write(world, state->selection, store));
     CF_TRY(write_tables(store, state->table));
+    if (state->map != NULL) CF_TRY(cf_cold_write(world, state->map, store));
     if (state->optim != NULL) CF_TRY(write_optim(store, state->optim));
     CF_TRY(cf_store_commit(&store));
 done:

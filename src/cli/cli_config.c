@@ -157,7 +157,7 @@ cf_status cli_print_machine_settings(FILE *stream)
     cf_status status;
 
     CF_TRY(cf_config_create(cf_train_tables, cf_train_n_tables, &config));
-    CF_TRY(cf_config_list(config, CF_SETTING_MACHINE, &names));
+    CF_TRY(cf_config_list(config, CF_SETTING_MACHINE | CF_SETTING_AFTERWARDS, &names));
     fputs(names, stream);
 done:
     cf_free(&names);

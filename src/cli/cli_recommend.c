@@ -242,6 +242,7 @@ static cf_status run_recommend(const cf_par *world, const cli_arguments *argumen
                           .header = "user_id\trank\titem_id\tscore\ttitle",
                           .path = value(&r, "out") != NULL ? value(&r, "out") : "-"};
     CF_TRY(find_queries(&r));
+    r.lists.scorer.hidden = r.trained->hidden;
     CF_TRY(find_excluded(&r));
     r.lists.request = (cf_eval_request){.k = k,
                                         .mask_train = drop,

@@ -83,7 +83,8 @@ static cf_status print_command_help(const cli_command *command)
     print_options(command);
     if (command->remarks != NULL) printf("\n%s\n", command->remarks);
     if (command->settings == CLI_SETTINGS_MACHINE) {
-        printf("\n--set takes the settings of the machine, which do not change the model:\n");
+        printf("\n--set takes the settings of the machine, and those of the map of cold items, "
+               "which is then made anew:\n");
         CF_TRY(cli_print_machine_settings(stdout));
         printf("\nllminit settings explains them.\n");
     } else if (command->settings != CLI_NO_SETTINGS) {

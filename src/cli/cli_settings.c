@@ -3,7 +3,8 @@
  *
  * JSON: {"prepare": [...], "synthesize": [...], "train": [...]}, by the command that takes them
  * (select and spectrum take train's). Each entry has name, module, kind, default (a JSON value),
- * min and max (null: no limit), choices (null unless kind is "choice"), help, machine, changeable.
+ * min and max (null: no limit), choices (null unless kind is "choice"), help, machine, changeable,
+ * afterwards.
  */
 #include "cli.h"
 
@@ -61,7 +62,7 @@ static const char *module_of(const cf_setting *table)
                    {cf_model_settings, "model"},   {cf_closed_settings, "closed"},
                    {cf_select_settings, "select"}, {cf_train_settings, "train"},
                    {cf_optim_settings, "optim"},   {cf_eval_settings, "eval"},
-                   {cf_config_settings, "config"}};
+                   {cf_cold_settings, "cold"},     {cf_config_settings, "config"}};
 
     for (size_t k = 0; k < sizeof modules / sizeof modules[0]; k++)
         if (modules[k].table == table) return modules[k].module;
@@ -177,6 +178,7 @@ static json_t *setting_json(const cf_config *config, const cf_setting *row, cons
     cf_train_json_set(&object, "choices", choices_json(row));
     cf_train_json_set(&object, "help", json_string(row->help));
     cf_train_json_set(&object, "machine", json_boolean(row->machine));
+    cf_train_json_set(&object, "afterwards", json_boolean(row->afterwards));
     cf_train_json_set(&object, "changeable", json_boolean(row->changeable));
     return object;
 }

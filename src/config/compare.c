@@ -24,11 +24,12 @@ static bool is_listed(const char *list, const char *name)
     return false;
 }
 
-/* `flags`: bits of CF_SETTING_MACHINE and CF_SETTING_CHANGEABLE. */
+/* `flags`: bits of CF_SETTING_MACHINE, CF_SETTING_CHANGEABLE and CF_SETTING_AFTERWARDS. */
 static bool has_flag(const cf_setting *row, int flags)
 {
     return ((flags & CF_SETTING_MACHINE) != 0 && row->machine) ||
-           ((flags & CF_SETTING_CHANGEABLE) != 0 && row->changeable);
+           ((flags & CF_SETTING_CHANGEABLE) != 0 && row->changeable) ||
+           ((flags & CF_SETTING_AFTERWARDS) != 0 && row->afterwards);
 }
 
 const char *cf_config_differs(const cf_config *config, const cf_config *other)
@@ -45,7 +46,7 @@ const char *cf_config_differs(const cf_config *config, const cf_config *other)
 }
 
 /* Machine settings do not count: they change no result, so nobody needs to hear that they were
- * ignored. */
+ * ignored; nor does what is made of any model afterwards. */
 cf_status cf_config_changed(const cf_config *config, const char *except, char **out)
 {
     config_buffer text = {0};
@@ -55,7 +56,8 @@ cf_status cf_config_changed(const cf_config *config, const char *except, char **
     for (int k = 0; k < config->count; k++) {
         const cf_setting *row = config->rows[k];
 
-        if (!row->machine && !is_listed(except, row->name) &&
+        if (!has_flag(row, CF_SETTING_MACHINE | CF_SETTING_AFTERWARDS) &&
+            !is_listed(except, row->name) &&
             !config_equal_values(row, &config->values[k], &config->initial[k]))
             CF_TRY(config_append_name(&text, row->name));
     }

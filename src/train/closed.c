@@ -26,11 +26,12 @@ static cf_status check_start(run *r)
     return cf_closed_check_dataset(&r->options.closed, r->dataset);
 }
 
-static cf_eval_scorer closed_scorer(void *impl)
+static void find_final(void *impl, const cf_table *final[2])
 {
     const run *r = impl;
 
-    return train_scorer((const cf_table *[]){r->table[CF_USERS], r->table[CF_ITEMS]}, r->shard);
+    final[CF_USERS] = r->table[CF_USERS];
+    final[CF_ITEMS] = r->table[CF_ITEMS];
 }
 
 /* Up to the first evaluation everything counts as input, as in a run of steps. */
@@ -44,7 +45,7 @@ static cf_status set_up(run *r, cf_closed **closed)
     CF_TRY(cf_closed_create(&r->options.closed, r->grid, r->shard, closed));
     for (int side = 0; side < 2; side++)
         r->table[side] = cf_closed_table(*closed, (cf_side)side);
-    r->scorer = closed_scorer;
+    r->final = find_final;
     r->impl = r;
     run_log_set_up(r->grid, r->dataset, r->costs.memory);
     cf_par_log_libraries();
@@ -65,6 +66,7 @@ static cf_status solve(run *r, cf_closed *closed)
     CF_TRY(solved);
     r->progress.epoch = 1;
     run_log_solve(&r->log, &seconds);
+    CF_TRY(run_fit_map(r));
     if (run_validates(r)) CF_TRY(run_validate(r));
 done:
     return status;

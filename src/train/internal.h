@@ -108,15 +108,16 @@ typedef struct run_options {
     cf_model_options model;
     cf_optim_options optim;
     cf_select_options select;
+    cf_cold_options cold;
     sampler_options sampler;
 } run_options;
-/** From a config of cf_train_tables. Local. */
-void run_read_options(const cf_config *config, run_options *out);
+/** From a config of cf_train_tables. Local. Errors: USAGE (lists of cold items' settings). */
+cf_status run_read_options(const cf_config *config, run_options *out);
 
 /** How scores are computed from final tables, or from an item-item matrix (final[CF_USERS] NULL).
- * All is borrowed. Local. */
-cf_eval_scorer train_scorer(const cf_table *const final[2], const cf_shard *shard);
-
+ * `hidden`: as of the scorer. All is borrowed. Local. */
+cf_eval_scorer train_scorer(const cf_table *const final[2], const uint8_t *hidden,
+                            const cf_shard *shard);
 /* ---- Between steps ---- */
 
 /** True once a signal has asked this process to stop. */
@@ -217,6 +218,7 @@ typedef struct run_evaluation {
     double seconds;
 } run_evaluation;
 void run_log_metrics(run_log *log, const run_evaluation *event, const cf_cold_metrics *metrics);
+void run_log_map(run_log *log, int64_t epoch, const cf_cold_map *map, double seconds);
 /** `best`: the last measurement of a run, of its best epoch. */
 void run_log_collapse(run_log *log, int64_t epoch, const collapse *c, bool best);
 void run_log_end(run_log *log, const cf_run_progress *progress, const char *why);

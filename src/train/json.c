@@ -131,6 +131,24 @@ json_t *cf_train_cold_json(const cf_cold_metrics *metrics)
     return object;
 }
 
+json_t *cf_train_map_json(const cf_cold_map *map)
+{
+    json_t *points = json_array();
+
+    for (int64_t k = 0; k < map->n_points; k++) {
+        const cf_cold_point *p = &map->points[k];
+
+        cf_train_json_append(&points, CF_JSON_OBJECT({"parameter", json_real(p->parameter)},
+                                                     {"gain", json_real(p->gain)},
+                                                     {"ndcg@10", json_real(p->ndcg)},
+                                                     {"warm_hit@10", json_real(p->warm_hit)},
+                                                     {"cold_hit@10", json_real(p->cold_hit)}));
+    }
+    return CF_JSON_OBJECT({"kind", json_string(cf_cold_kind_names[map->kind])},
+                          {"parameter", json_real(map->parameter)}, {"gain", json_real(map->gain)},
+                          {"points", points});
+}
+
 /* In a table of `dim` dimensions the `dim` largest values hold all: such counts say nothing. */
 json_t *cf_train_spectrum_json(const cf_spectrum *spectrum, int64_t dim)
 {

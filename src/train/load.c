@@ -28,35 +28,49 @@ done:
     return status;
 }
 
-/* The run's settings with those of the machine as given now: the grid of the run need not fit these
- * ranks. */
-static cf_status load_settings(const cf_ckpt_file *file, const char *const *sets, int n_sets,
-                               cf_config **out)
+/* What `--set` asks of a trained model. */
+typedef struct request {
+    bool makes_map;  /* of the map of cold items: it is made anew */
+    bool had_no_map; /* the run had cold_map: none */
+} request;
+
+/* The run's settings with those of the machine and of the map as given now: the grid of the run
+ * need not fit these ranks. Local. */
+static cf_status load_settings(const cf_ckpt_file *file, const cf_train_source *source,
+                               request *asked, cf_config **out)
 {
+    const int flags = CF_SETTING_MACHINE | CF_SETTING_AFTERWARDS;
     cf_config *config = NULL;
-    char *machine = NULL;
+    char *names = NULL;
     cf_status status;
 
     CF_TRY(cf_train_read_settings(file, &config));
+    asked->had_no_map = cf_config_is(config, "cold_map", "none");
     CF_TRY(cf_config_set(config, "grid=auto"));
-    CF_TRY(cf_config_list(config, CF_SETTING_MACHINE, &machine));
-    for (int k = 0; k < n_sets; k++) {
-        CF_REQUIRE(cf_config_sets(config, sets[k], CF_SETTING_MACHINE), CF_ERR_USAGE,
-                   "--set %s: the model is trained: only %s can be set", sets[k], machine);
-        CF_TRY(cf_config_set(config, sets[k]));
+    CF_TRY(cf_config_list(config, flags, &names));
+    for (int k = 0; k < source->n_sets; k++) {
+        CF_REQUIRE(cf_config_sets(config, source->sets[k], flags), CF_ERR_USAGE,
+                   "--set %s: the model is trained: only %s can be set", source->sets[k], names);
+        CF_TRY(cf_config_set(config, source->sets[k]));
+        asked->makes_map |= cf_config_sets(config, source->sets[k], CF_SETTING_AFTERWARDS);
     }
     *out = config;
     config = NULL;
 done:
-    cf_free(&machine);
+    cf_free(&names);
     cf_config_destroy(&config);
     return status;
 }
 
-cf_eval_scorer train_scorer(const cf_table *const final[2], const cf_shard *shard)
+cf_eval_scorer train_scorer(const cf_table *const final[2], const uint8_t *hidden,
+                            const cf_shard *shard)
 {
-    if (final[CF_USERS] == NULL) return cf_eval_item_sums(final[CF_ITEMS], shard);
-    return cf_eval_products(final[CF_USERS], final[CF_ITEMS], shard);
+    cf_eval_scorer scorer = final[CF_USERS] == NULL
+                                ? cf_eval_item_sums(final[CF_ITEMS], shard)
+                                : cf_eval_products(final[CF_USERS], final[CF_ITEMS], shard);
+
+    scorer.hidden = hidden;
+    return scorer;
 }
 
 /* Read the tables that the model or the closed form has. Collective. */
@@ -157,10 +171,52 @@ done:
     return status;
 }
 
+/* L3AE was solved with the vectors of cold items if it had no map, and without them if it had one.
+ * What another closed form has of cold items without a map is zeros. Local. */
+static cf_status check_map(const cf_trained *t, const request *asked, cf_cold_options *options)
+{
+    const bool has_none = options->kind == CF_COLD_NONE;
+
+    if (t->final[CF_USERS] != NULL || has_none == asked->had_no_map) return CF_OK;
+    if (cf_config_is(t->config, "model", "L3AE"))
+        return CF_FAIL(CF_ERR_USAGE,
+                       "--set cold_map: L3AE was solved with cold_map: %s; solve it again for this",
+                       asked->had_no_map ? "none" : "a map");
+    if (has_none) options->kind = CF_COLD_ZERO;
+    return CF_OK;
+}
+
+/* Rows of the cold items: by the map that the file has; by a new one if it has none, as latest.h5,
+ * or if one is asked for. Collective. */
+static cf_status map_cold_items(cf_trained *t, const request *asked, run_options *options)
+{
+    const cf_cold_place place = {.dataset = t->dataset,
+                                 .grid = t->grid,
+                                 .shard = t->shard,
+                                 .users = t->final[CF_USERS],
+                                 .items = t->final[CF_ITEMS],
+                                 .memory = cf_config_int(t->config, "eval_memory") << 20};
+    cf_table *items;
+    cf_status status = CF_OK;
+
+    if (t->dataset->n_cold == 0) return CF_OK;
+    CF_TRY(check_map(t, asked, &options->cold));
+    if (!asked->makes_map)
+        CF_TRY(cf_cold_read(t->grid, t->file->store, t->final[CF_ITEMS]->dim, &t->map));
+    if (t->map == NULL) CF_TRY(cf_cold_fit(&options->cold, &place, &t->map));
+    if (t->map == NULL) return CF_OK;
+    CF_TRY(cf_par_agree(&t->grid->world, CF_ALLOC(t->hidden, t->dataset->n_items)));
+    CF_TRY(own_final(t, CF_ITEMS, &items));
+    CF_TRY(cf_cold_apply(t->map, &place, items, t->hidden));
+done:
+    return status;
+}
+
 cf_status cf_train_load(const cf_par *world, const cf_train_source *source, cf_trained **out)
 {
     cf_trained *t = NULL;
     run_options options;
+    request asked = {0};
     cf_status status = cf_par_agree(world, CF_ALLOC(t, 1));
 
     CF_TRY(status);
@@ -168,14 +224,15 @@ cf_status cf_train_load(const cf_par *world, const cf_train_source *source, cf_t
     CF_TRY(cf_dataset_open(world, source->data, &t->dataset));
     CF_TRY(cf_ckpt_check_dataset(t->file, source->data, t->dataset->base.digest,
                                  (int64_t[]){t->dataset->base.n_users, t->dataset->base.n_items}));
-    CF_TRY(cf_par_agree(world, load_settings(t->file, source->sets, source->n_sets, &t->config)));
+    CF_TRY(cf_par_agree(world, load_settings(t->file, source, &asked, &t->config)));
     cf_par_set_hang_timeout((double)cf_config_int(t->config, "hang_timeout"));
-    run_read_options(t->config, &options);
+    CF_TRY(cf_par_agree(world, run_read_options(t->config, &options)));
     CF_TRY(grid_create(t->dataset, &options, &t->grid));
     CF_TRY(cf_dataset_load_shard(t->dataset, t->grid, &t->shard));
     CF_TRY(options.is_closed ? load_closed(t, &options.closed) : load_model(t, &options.model));
     if (t->dataset->is_appended) CF_TRY(fill_users(t));
-    t->scorer = train_scorer(t->final, t->shard);
+    CF_TRY(map_cold_items(t, &asked, &options));
+    t->scorer = train_scorer(t->final, t->hidden, t->shard);
     *out = t;
     t = NULL;
 done:
@@ -190,6 +247,8 @@ void cf_train_unload(cf_trained **trained)
     if (t == NULL) return;
     for (int side = 0; side < 2; side++)
         cf_table_destroy(&t->owned[side]);
+    cf_free(&t->hidden);
+    cf_cold_destroy(&t->map);
     cf_model_destroy(&t->model);
     cf_closed_destroy(&t->closed);
     cf_dataset_destroy_shard(&t->shard);

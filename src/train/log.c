@@ -164,6 +164,14 @@ void run_log_metrics(run_log *log, const run_evaluation *event, const cf_cold_me
     write_line(log, line);
 }
 
+void run_log_map(run_log *log, int64_t epoch, const cf_cold_map *map, double seconds)
+{
+    if (!log->is_open) return;
+    write_line(log,
+               CF_JSON_OBJECT({"event", json_string("map")}, {"epoch", json_integer(epoch)},
+                              {"map", cf_train_map_json(map)}, {"seconds", json_real(seconds)}));
+}
+
 /* Only the measures: the singular values themselves are in the tables of the checkpoint. */
 void run_log_collapse(run_log *log, int64_t epoch, const collapse *c, bool best)
 {

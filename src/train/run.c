@@ -49,6 +49,9 @@ done:
 void run_close(run *r)
 {
     run_log_close(&r->log);
+    cf_cold_destroy(&r->map);
+    cf_table_destroy(&r->mapped);
+    cf_free(&r->hidden);
     cf_select_destroy(&r->selection);
     cf_dataset_destroy_shard(&r->shard);
     cf_par_destroy_grid(&r->grid);
@@ -259,20 +262,23 @@ static void update_seconds(run *r)
     r->clock = now;
 }
 
-static cf_status save(run *r, const char *path, bool with_optim)
+/* A run goes on from latest.h5 alone, so it has the optimizer; the others have the map. Collective.
+ */
+static cf_status save(run *r, const char *path, const cf_run_progress *progress)
 {
     const cf_phase before = cf_par_set_phase(CF_PHASE_OUTPUT);
+    const bool is_latest = path == r->latest;
     cf_ckpt state = {.table = {r->table[CF_USERS], r->table[CF_ITEMS]},
-                     .optim = with_optim ? r->optim : NULL,
+                     .optim = is_latest ? r->optim : NULL,
                      .selection = r->selection,
+                     .map = is_latest ? NULL : r->map,
+                     .progress = *progress,
                      .settings = r->settings,
                      .dataset_digest = r->dataset->digest,
                      .n_users = r->dataset->n_users,
                      .n_items = r->dataset->n_items};
     cf_status status;
 
-    update_seconds(r);
-    state.progress = r->progress;
     status = cf_ckpt_save(r->world, path, &state);
     cf_par_restore_phase(before);
     return status;
@@ -283,7 +289,8 @@ cf_status run_save_latest(run *r)
     const double began = cf_clock_now();
     cf_status status;
 
-    CF_TRY(save(r, r->latest, true));
+    update_seconds(r);
+    CF_TRY(save(r, r->latest, &r->progress));
     CF_TRY(run_promote_better(r));
     supervisor_saved(&r->supervisor, began);
 done:
@@ -295,7 +302,8 @@ static cf_status save_better(run *r)
 {
     cf_status status;
 
-    CF_TRY(save(r, r->better, false));
+    update_seconds(r);
+    CF_TRY(save(r, r->better, &r->progress));
     r->has_better = true;
 done:
     return status;
@@ -314,6 +322,12 @@ static cf_candidates valid_table(const run *r)
     return r->dataset->n_cold > 0 ? r->eval.valid_candidates : CF_ALL;
 }
 
+/* Are cold items among what the valid part is measured on between steps? */
+static bool ranks_cold(const run *r)
+{
+    return r->dataset->n_cold > 0 && valid_table(r) == CF_ALL;
+}
+
 /* All tables, or warm items alone, which is cheap: of a validation between steps whose valid_metric
  * is of them. */
 static cf_status evaluate(run *r, cf_split split, cf_cold_metrics *out)
@@ -321,13 +335,14 @@ static cf_status evaluate(run *r, cf_split split, cf_cold_metrics *out)
     const bool warm_alone =
         split == CF_SPLIT_VALID && !r->options.is_closed && valid_table(r) == CF_WARM;
     const cf_phase before = cf_par_set_phase(CF_PHASE_EVALUATION);
-    const cf_eval_scorer scorer = r->scorer(r->impl);
     const cf_metrics *measured = &out->table[warm_alone ? CF_WARM : CF_ALL];
-    cf_status status;
+    cf_eval_scorer scorer;
+    cf_status status = run_create_scorer(r, &scorer);
 
     *out = (cf_cold_metrics){.has = {[CF_WARM] = warm_alone}};
-    status = warm_alone ? cf_eval_run_warm(&scorer, split, &r->eval, &out->table[CF_WARM])
-                        : cf_eval_run_cold(&scorer, split, &r->eval, NULL, out);
+    if (status == CF_OK)
+        status = warm_alone ? cf_eval_run_warm(&scorer, split, &r->eval, &out->table[CF_WARM])
+                            : cf_eval_run_cold(&scorer, split, &r->eval, NULL, out);
     cf_par_restore_phase(before);
     if (status == CF_OK && !r->warned_cold) {
         cf_eval_warn_cold(measured->n_cold, measured->n_users);
@@ -362,6 +377,7 @@ cf_status run_validate(run *r)
     bool better;
     cf_status status;
 
+    if (!r->options.is_closed && ranks_cold(r)) CF_TRY(run_fit_map(r));
     CF_TRY(evaluate(r, CF_SPLIT_VALID, &metrics));
     CF_TRY(cf_eval_metric(&metrics.table[event.main], r->eval.valid_metric, &value));
     better = r->progress.best_epoch == 0 || value > r->progress.best_value;
@@ -383,17 +399,35 @@ done:
 
 /* ---- End ---- */
 
+/* best.h5 gets the map of its tables, unless it has one already. Collective. */
+static cf_status complete_best(run *r, const cf_run_progress *progress)
+{
+    cf_status status = CF_OK;
+
+    if (r->map != NULL) return CF_OK;
+    CF_TRY(run_fit_map(r));
+    if (r->map != NULL) CF_TRY(save(r, r->best, progress));
+done:
+    return status;
+}
+
 /* Without a valid part no epoch was found to be the best: then it is the last one. */
 cf_status run_restore_best(run *r, int64_t *epoch)
 {
     cf_ckpt_file *file = NULL;
+    cf_run_progress progress;
     cf_status status;
 
     if (r->progress.best_epoch == 0) CF_TRY(save_better(r));
     CF_TRY(run_save_latest(r));
     CF_TRY(cf_ckpt_open(r->world, r->best, &file));
     CF_TRY(cf_ckpt_read(file, r->table, NULL));
-    *epoch = file->progress.epoch;
+    progress = file->progress;
+    *epoch = progress.epoch;
+    cf_cold_destroy(&r->map);
+    CF_TRY(cf_cold_read(r->grid, file->store, r->table[CF_ITEMS]->dim, &r->map));
+    cf_ckpt_close(&file); /* before it is replaced */
+    CF_TRY(complete_best(r, &progress));
 done:
     cf_ckpt_close(&file);
     return status;

@@ -32,9 +32,13 @@ typedef struct run {
     cf_table *table[2]; /* what a checkpoint holds; an item-item matrix has no table of users */
     cf_optim *optim;    /* NULL: a closed form */
     int64_t n_batches;  /* steps of an epoch; 0: a closed form */
-    cf_eval_scorer (*scorer)(void *impl); /* of the current tables. Collective */
-    void *impl;                           /* of steps.c or closed.c */
-    bool warned_cold;                     /* it was said that users have no train items */
+    /** The current final tables; of an item-item matrix NULL and the matrix. Collective. */
+    void (*final)(void *impl, const cf_table *final[2]);
+    void *impl;       /* of steps.c or closed.c */
+    cf_cold_map *map; /* of cold items, fitted on the current tables; NULL: none yet */
+    uint8_t *hidden;  /* n_items: those that nobody gets, by the map; NULL: none */
+    cf_table *mapped; /* of a model: the final item table with their rows; NULL: none yet */
+    bool warned_cold; /* it was said that users have no train items */
 } run;
 
 /** Open what every run has: settings, dataset, grid, shard, predicted memory. Collective. Errors:
@@ -60,6 +64,14 @@ cf_status run_discard_better(run *r);
  * removed. Collective. Errors: IO, FORMAT (best.h5 is of another epoch), those of cf_ckpt_open().
  */
 cf_status run_settle_best(run *r);
+
+/* ---- cold.c ---- */
+
+/** Fit r->map on the current tables; NULL if the settings or the dataset allow none. Collective.
+ * Errors: those of cf_cold_fit(). */
+cf_status run_fit_map(run *r);
+/** How the current tables score, with r->map. Collective. Errors: those of cf_cold_apply(). */
+cf_status run_create_scorer(run *r, cf_eval_scorer *out);
 
 /* ---- run.c ---- */
 

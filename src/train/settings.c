@@ -75,7 +75,7 @@ const cf_setting cf_train_settings[] = {
     {0},
 };
 
-void run_read_options(const cf_config *config, run_options *out)
+cf_status run_read_options(const cf_config *config, run_options *out)
 {
     *out = (run_options){
         .epochs = cf_config_int(config, "epochs"),
@@ -88,12 +88,13 @@ void run_read_options(const cf_config *config, run_options *out)
     };
     if (out->is_closed) {
         cf_closed_read_options(config, &out->closed);
-        return;
+        return cf_cold_read_options(config, &out->cold);
     }
     cf_model_read_options(config, &out->model);
     cf_optim_read_options(config, &out->optim);
     cf_select_read_options(config, &out->select);
     sampler_read_options(config, &out->sampler);
+    return cf_cold_read_options(config, &out->cold);
 }
 
 const cf_setting *const cf_train_tables[] = {

@@ -51,13 +51,11 @@ static cf_status create_sampler(steps *s)
     return cf_par_agree(r->world, status);
 }
 
-static cf_eval_scorer final_scorer(void *impl)
+static void find_final(void *impl, const cf_table *final[2])
 {
     const steps *s = impl;
-    const cf_table *final[2];
 
     cf_model_final(s->model, final);
-    return train_scorer(final, s->run->shard);
 }
 
 /* Everything that a step needs, so that steps allocate nothing. Collective. */
@@ -74,7 +72,7 @@ static cf_status create_parts(steps *s)
     for (int side = 0; side < 2; side++)
         r->table[side] = cf_model_table(s->model, (cf_side)side);
     CF_TRY(cf_optim_create(&r->options.optim, r->table, &r->optim));
-    r->scorer = final_scorer;
+    r->final = find_final;
     r->impl = s;
 done:
     return status;

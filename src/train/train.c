@@ -9,7 +9,7 @@ cf_status cf_train_run(const cf_par *world, const cf_config *config, const cf_tr
     cf_train_result found = {0};
     cf_status status;
 
-    run_read_options(config, &r.options);
+    CF_TRY(run_read_options(config, &r.options));
     supervisor_start(&r.supervisor, world, r.options.checkpoint_interval, job->time_limit);
     cf_par_start_profile();
     CF_TRY(r.options.is_closed ? run_closed(&r, &found) : run_steps(&r, &found));
