@@ -97,7 +97,7 @@ def drawn(what, user, item):
 
 
 def cold_problem():
-    """Marks (bit 1: valid, bit 2: test), scores with many ties, some of positives higher, and parts of 60 users and 1300
+    """Marks (bit 1: valid, bit 2: test), scores with many ties, some of positives higher, parts of 60 users and 1300
     items. Items 512 to 1023 are all warm; each tenth user has no train items, each seventh no positive."""
     user, item = np.arange(COLD_USERS)[:, None], np.arange(COLD_ITEMS)[None, :]
     kind = np.where((item < 512) | (item >= 1024), drawn(2, 0, item) % 20, 19)[0]
