@@ -134,11 +134,12 @@ const char *cf_dataset_path(const cf_dataset *dataset);
  * and bounded buffers. `*out` is new. Errors: IO, FORMAT (damaged, numbers out of range), MEMORY,
  * USAGE (more grid rows than users or items). */
 cf_status cf_dataset_load_shard(const cf_dataset *dataset, const cf_grid *grid, cf_shard **out);
-/** The shard of users that are not in the dataset, on the items of `like`: train has their items,
- * valid and test are empty, and users are cut evenly. Collective over the grid. `train`: all new
+/** The shard of users that are not in the dataset, on the items of `like`, as if they were
+ * appended: added has their items, all else of theirs is empty, and users are cut evenly.
+ * train_by_item is that of `like`, for popularity. Collective over the grid. `items`: of all new
  * users, the same on every rank; copied. `*out` is new. Errors: MEMORY. */
 cf_status cf_dataset_create_user_shard(const cf_grid *grid, const cf_shard *like,
-                                       const cf_lists *train, cf_shard **out);
+                                       const cf_lists *items, cf_shard **out);
 /** The shard whose users are the items of `like`, in its blocks of items; the train items of each
  * are itself alone. Collective over the grid. `*out` is new. Errors: MEMORY. */
 cf_status cf_dataset_create_item_shard(const cf_grid *grid, const cf_shard *like, cf_shard **out);

@@ -124,8 +124,9 @@ void cf_model_final(cf_model *model, const cf_table *out[2]);
 
 /**
  * The rows that score users whom the model was not trained on. Collective. `users`: their shard
- * (cf_dataset_create_user_shard()), each with an item at least. `*out` is new, freed with
- * cf_table_destroy(). Errors: MEMORY. Calls cf_model_final().
+ * (cf_dataset_create_user_shard()), or that of an appended dataset. Rows are made of the added
+ * items that the model was trained with, for users without train items; the others' are of no use.
+ * `*out` is new, freed with cf_table_destroy(). Errors: MEMORY. Calls cf_model_final().
  *
  * With e_u the mean of the raw rows of the user's items N_u, as in cf_model_pool_users(),
  *     f_u = (e_u + sum_{i in N_u} (E0 + A^ E0 + ... + A^^(L-1) E0)_i / sqrt(|N_u| |N_i|)) / (L+1):

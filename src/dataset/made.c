@@ -2,8 +2,7 @@
  * place of users. What ranks or sums by users then does so for them.
  *
  * Lists of all new users are on every rank, as people who write them have few; each rank takes
- * those of its block. The lists by item come of one pass that counts and one that writes: users
- * ascend, so each list does. tests/dataset/made.c compares with plain loops. */
+ * those of its block. tests/dataset/made.c compares with plain loops. */
 #include "internal.h"
 
 #include <string.h>
@@ -25,31 +24,6 @@ done:
     return status;
 }
 
-/* For items first .. first + count - 1, the lists that have them. */
-static cf_status transpose_lists(const cf_lists *all, int64_t first, int64_t count, cf_lists *out)
-{
-    int64_t *next = NULL;
-    cf_status status;
-
-    CF_TRY(dataset_empty_lists(count, out));
-    CF_TRY(CF_ALLOC(next, count));
-    for (int64_t e = 0; e < all->start[all->count]; e++)
-        if (all->index[e] >= first && all->index[e] < first + count)
-            out->start[all->index[e] - first + 1]++;
-    for (int64_t i = 0; i < count; i++) {
-        next[i] = out->start[i];
-        out->start[i + 1] += out->start[i];
-    }
-    CF_TRY(CF_ALLOC(out->index, out->start[count]));
-    for (int64_t u = 0; u < all->count; u++)
-        for (int64_t e = all->start[u]; e < all->start[u + 1]; e++)
-            if (all->index[e] >= first && all->index[e] < first + count)
-                out->index[next[all->index[e] - first]++] = u;
-done:
-    cf_free(&next);
-    return status;
-}
-
 /* List k has the number first + k alone. */
 static cf_status create_own_numbers(int64_t first, int64_t count, cf_lists *out)
 {
@@ -67,8 +41,8 @@ done:
 
 /* ---- Shards --------------------------------------------------------------------------------- */
 
-/* The block of this rank, whose blocks of users are there, on the items of `like`: without valid,
- * test and added items. */
+/* The block of this rank, whose blocks of users are there, on the items of `like`: without valid
+ * and test items. */
 static cf_status place_shard(const cf_grid *grid, const cf_shard *like, cf_shard *shard)
 {
     cf_status status;
@@ -81,32 +55,31 @@ static cf_status place_shard(const cf_grid *grid, const cf_shard *like, cf_shard
     CF_TRY(dataset_copy_blocks(&like->items, &shard->items));
     CF_TRY(dataset_empty_lists(shard->n_users, &shard->valid));
     CF_TRY(dataset_empty_lists(shard->n_users, &shard->test));
-    CF_TRY(dataset_empty_lists(shard->n_users, &shard->added));
 done:
     return status;
 }
 
-static cf_status fill_user_shard(const cf_grid *grid, const cf_shard *like, const cf_lists *train,
+static cf_status fill_user_shard(const cf_grid *grid, const cf_shard *like, const cf_lists *items,
                                  cf_shard *shard)
 {
     cf_status status;
 
-    CF_TRY(cf_par_create_blocks(train->count, grid->n_rows, &shard->users));
+    CF_TRY(cf_par_create_blocks(items->count, grid->n_rows, &shard->users));
     CF_TRY(place_shard(grid, like, shard));
-    shard->first_interaction = train->start[shard->first_user];
-    CF_TRY(copy_lists(train, shard->first_user, shard->n_users, &shard->train));
-    CF_TRY(transpose_lists(train, shard->first_item, shard->n_items, &shard->train_by_item));
+    CF_TRY(dataset_empty_lists(shard->n_users, &shard->train));
+    CF_TRY(copy_lists(items, shard->first_user, shard->n_users, &shard->added));
+    CF_TRY(copy_lists(&like->train_by_item, 0, like->n_items, &shard->train_by_item));
 done:
     return status;
 }
 
 cf_status cf_dataset_create_user_shard(const cf_grid *grid, const cf_shard *like,
-                                       const cf_lists *train, cf_shard **out)
+                                       const cf_lists *items, cf_shard **out)
 {
     cf_shard *shard = NULL;
     cf_status status = CF_ALLOC(shard, 1);
 
-    if (status == CF_OK) status = fill_user_shard(grid, like, train, shard);
+    if (status == CF_OK) status = fill_user_shard(grid, like, items, shard);
     CF_TRY(cf_par_agree(&grid->world, status));
     *out = shard;
     shard = NULL;
@@ -124,6 +97,7 @@ static cf_status fill_item_shard(const cf_grid *grid, const cf_shard *like, cf_s
     shard->first_interaction = shard->first_item;
     CF_TRY(create_own_numbers(shard->first_item, shard->n_items, &shard->train));
     CF_TRY(create_own_numbers(shard->first_item, shard->n_items, &shard->train_by_item));
+    CF_TRY(dataset_empty_lists(shard->n_items, &shard->added));
 done:
     return status;
 }

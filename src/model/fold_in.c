@@ -63,10 +63,12 @@ cf_status cf_model_pool_users(cf_model *model)
 cf_status cf_model_fold_in(cf_model *model, const cf_shard *users, cf_table **out)
 {
     const cf_table *final[2];
+    cf_shard *known = NULL;
     pool p = {0};
     cf_status status;
 
-    CF_TRY(cf_graph_create(model->grid, users, &p.graph));
+    CF_TRY(cf_dataset_create_added_shard(model->grid, users, &known));
+    CF_TRY(cf_graph_create(model->grid, known, &p.graph));
     CF_TRY(cf_table_create(model->grid, &users->users, model->options.dim, &p.users));
     CF_TRY(pool_users(model, &p));
     cf_model_final(model, final); /* leaves the layers of the items */
@@ -78,5 +80,6 @@ done:
     cf_graph_destroy_field(&p.field);
     cf_table_destroy(&p.users);
     cf_graph_destroy(&p.graph);
+    cf_dataset_destroy_shard(&known);
     return status;
 }

@@ -139,20 +139,18 @@ done:
 /* Rows of the users of whom the model knows added items alone. Collective. */
 static cf_status fold_in_users(cf_trained *t)
 {
-    cf_shard *shard = NULL;
+    const int64_t *train = t->shard->train.start;
     cf_table *folded = NULL, *final;
     cf_status status;
 
     CF_TRY(own_final(t, CF_USERS, &final));
-    CF_TRY(cf_dataset_create_added_shard(t->grid, t->shard, &shard));
-    CF_TRY(cf_model_fold_in(t->model, shard, &folded));
-    for (int64_t u = 0; u < shard->n_users; u++)
-        if (shard->train.start[u + 1] > shard->train.start[u])
+    CF_TRY(cf_model_fold_in(t->model, t->shard, &folded));
+    for (int64_t u = 0; u < t->shard->n_users; u++)
+        if (train[u + 1] == train[u] && cf_dataset_knows_user(t->shard, u))
             memcpy(final->data + u * final->width, folded->data + u * folded->width,
                    (size_t) final->width * sizeof *final->data);
 done:
     cf_table_destroy(&folded);
-    cf_dataset_destroy_shard(&shard);
     return status;
 }
 

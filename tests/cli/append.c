@@ -2,6 +2,8 @@
  * New users get what users get who are in no dataset; what was added is history. */
 #include "lists.h"
 
+#include <math.h>
+
 static char appended[1024], new_item[1024], new_inter[1024], new_npy[1024];
 
 /* The items of new user n: in the dataset, ascending. */
@@ -167,6 +169,41 @@ static void old_users_keep_their_scores(void **state)
     free(want);
 }
 
+/* A new item tells a model nothing of a user: with another one it is history alone, without one the
+ * user gets the most popular items. */
+static void check_new_item(void)
+{
+    static text_line lines[2][ITEMS + 2];
+    char *with = recommend_appended("--topk 42 --given j0 --given i3");
+    char *without = recommend_appended("--topk 42 --given i3");
+    char *alone = recommend_appended("--topk 1 --given j0");
+
+    if (world.rank == 0) {
+        const int n = read_lines_of(without, user_header, lines[0], ITEMS + 2);
+        int k = 0;
+
+        assert_int_equal(n, ITEMS + 1);
+        assert_int_equal(read_lines_of(with, user_header, lines[1], ITEMS + 2), n - 1);
+        for (int l = 0; l < n; l++) {
+            if (strcmp(lines[0][l].name, "j0") == 0) continue;
+            assert_string_equal(lines[1][k].name, lines[0][l].name);
+            assert_true(lines[1][k++].score == lines[0][l].score);
+        }
+        assert_int_equal(read_lines_of(alone, user_header, lines[0], 1), 1);
+        assert_true(lines[0][0].score == floor(lines[0][0].score) && lines[0][0].score > 10);
+    }
+    free(with);
+    free(without);
+    free(alone);
+}
+
+/* The run is that of the test before. */
+static void a_new_item_is_history_of_a_new_user(void **state)
+{
+    (void)state;
+    check_new_item();
+}
+
 /* Rows of new users and items are behind those of the checkpoint, which has fewer. */
 static void export_has_all_rows(void **state)
 {
@@ -225,6 +262,7 @@ static void what_the_model_does_not_know_is_refused(void **state)
 {
     (void)state;
     train_again("model=EASE");
+    check_new_item();
     assert_refused(run_format(NULL, "llminit recommend %s/best.h5 --data %s --quiet --similar j0",
                               run, appended),
                    CF_ERR_USAGE, "\"j0\" was appended, and EASE knows only what items of the");
@@ -251,6 +289,7 @@ static void a_file_of_settings_may_have_others_too(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(new_users_get_what_users_of_no_dataset_get),
     cmocka_unit_test(old_users_keep_their_scores),
+    cmocka_unit_test(a_new_item_is_history_of_a_new_user),
     cmocka_unit_test(export_has_all_rows),
     cmocka_unit_test(the_base_is_told_and_training_refused),
     cmocka_unit_test(what_the_model_does_not_know_is_refused),
