@@ -274,6 +274,83 @@ static void what_the_model_does_not_know_is_refused(void **state)
                    CF_ERR_FORMAT, "best.h5 was trained on another dataset than");
 }
 
+/* The map of the training gives a new item its row: j0 has the vector of i0, and with one neighbour
+ * the row of i0, but for its length. */
+static void a_new_item_is_found_by_its_vector(void **state)
+{
+    char *got;
+
+    (void)state;
+    train_model("--train", "embedding_size=32 --set epochs=2 --set cold_map=nearest --set "
+                           "cold_neighbors=[1]");
+    append_new();
+    got = recommend_appended("--topk 1 --similar j0 --similar j1");
+    if (world.rank == 0) {
+        text_line lines[2];
+
+        assert_int_equal(read_lines_of(got, item_header, lines, 2), 2);
+        assert_string_equal(lines[0].name, "i0");
+        assert_string_equal(lines[1].name, "i1");
+        assert_close(lines[0].score, 1, 1e-6);
+        assert_close(lines[1].score, 1, 1e-6);
+    }
+    free(got);
+}
+
+/* The rows of an exported matrix, whose columns are `width`; the first ITEMS of each. On rank 0. */
+static void read_matrix(int width, float out[2][ITEMS])
+{
+    static float rows[ITEMS + 2][ITEMS + 2];
+    char path[1100];
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/item_similarity.npy", folder);
+    file = fopen(path, "rb");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 128, SEEK_SET), 0);
+    for (int i = 0; i < ITEMS + 2; i++)
+        assert_int_equal(fread(rows[i], sizeof(float), (size_t)width, file), width);
+    fclose(file);
+    for (int j = 0; j < 2; j++)
+        memcpy(out[j], rows[ITEMS + j], ITEMS * sizeof(float));
+}
+
+/* A dataset that was prepared with the new items has them as cold ones, with the same numbers. */
+static void a_new_item_has_the_row_of_a_cold_one(void **state)
+{
+    static const char solve[] = "model=EASE --set cold_map=ridge";
+    static float got[2][ITEMS], want[2][ITEMS];
+    char all_items[1100], all_npy[1100], command[8192];
+    double largest = 0;
+
+    (void)state;
+    train_again(solve);
+    succeed("llminit export %s/best.h5 --data %s --out %s --quiet", run, appended, folder);
+    if (world.rank == 0) read_matrix(ITEMS, got);
+    snprintf(all_items, sizeof all_items, "%s.all", item);
+    snprintf(all_npy, sizeof all_npy, "%s.all", npy);
+    snprintf(
+        command, sizeof command,
+        "{ cat '%s'; tail -n 2 '%s'; } >'%s'; { head -c 128 '%s' | sed 's/(40, 48)/(42, 48)/'; "
+        "tail -c +129 '%s'; tail -c %d '%s'; } >'%s'",
+        item, new_item, all_items, npy, npy, 2 * WIDTH * 4, new_npy, all_npy);
+    if (world.rank == 0) assert_int_equal(system(command), 0);
+    MPI_Barrier(world.comm);
+    succeed("llminit prepare --train %s --item %s --embedding %s --out %s --quiet --set "
+            "keep_items=all",
+            inter, all_items, all_npy, data);
+    train_again(solve);
+    succeed("llminit export %s/best.h5 --data %s --out %s --quiet", run, data, folder);
+    if (world.rank == 0) read_matrix(ITEMS + 2, want);
+    for (int k = 0; k < 2 * ITEMS; k++) {
+        const double difference = fabs((double)(&got[0][0])[k] - (double)(&want[0][0])[k]);
+
+        assert_true(difference < 1e-6);
+        largest = fmax(largest, fabs((double)(&want[0][0])[k]));
+    }
+    if (world.rank == 0) assert_true(largest > 1e-3);
+}
+
 /* One file of settings for all commands: append takes those of reading. */
 static void a_file_of_settings_may_have_others_too(void **state)
 {
@@ -294,5 +371,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_base_is_told_and_training_refused),
     cmocka_unit_test(what_the_model_does_not_know_is_refused),
     cmocka_unit_test(a_file_of_settings_may_have_others_too),
+    cmocka_unit_test(a_new_item_is_found_by_its_vector),
+    cmocka_unit_test(a_new_item_has_the_row_of_a_cold_one),
 };
 CF_TEST_MAIN(tests)
