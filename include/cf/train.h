@@ -44,6 +44,9 @@ typedef struct cf_train_job {
     double time_limit;   /* seconds from now; an unfinished run stops before, with a checkpoint; 0:
                             no limit */
     const char *profile; /* path of the file of each rank's costs, JSON; NULL: none */
+    const char *from;    /* a new run starts from this checkpoint, of the same model and
+                            embedding_size; NULL: from noise or language-model vectors */
+    const char *from_data; /* path of the dataset that it was trained on; NULL if `from` is */
 } cf_train_job;
 
 /** The end of a run. */
@@ -56,8 +59,9 @@ typedef struct cf_train_result {
 /**
  * Train to the end, or until a signal or the time limit. Collective. Writes out/settings.yaml,
  * log.jsonl, latest.h5, best.h5. Errors: all of the parts'; USAGE (out has a run and resume is
- * false; settings differ from the run's); CF_STOPPED after a signal, or for the time limit: at
- * least one step has been done, and latest.h5 is complete.
+ * false; settings differ from the run's; `from` is of another model, or this one a closed form);
+ * CF_STOPPED after a signal, or for the time limit: at least one step has been done, and latest.h5
+ * is complete.
  */
 cf_status cf_train_run(const cf_par *world, const cf_config *config, const cf_train_job *job,
                        cf_train_result *result);

@@ -52,6 +52,18 @@ static cf_status read_resume(const cli_arguments *arguments, bool *resume)
     return CF_FAIL(CF_ERR_USAGE, "train: --resume: \"%.60s\" is not auto or no", text);
 }
 
+/* The dataset gives the old run's rows their ids. */
+static cf_status read_from(const cli_arguments *arguments, cf_train_job *job)
+{
+    job->from = cli_value(arguments, "from");
+    job->from_data = cli_value(arguments, "from-data");
+    if ((job->from == NULL) == (job->from_data == NULL)) return CF_OK;
+    return CF_FAIL(CF_ERR_USAGE,
+                   "train: --%s is missing: --from OLD.h5 needs --from-data, the "
+                   "dataset that it was trained on",
+                   job->from == NULL ? "from" : "from-data");
+}
+
 /* A run that stops for a signal or the time limit ends in CF_STOPPED, without a result. */
 static cf_status run_train(const cf_par *world, const cli_arguments *arguments)
 {
@@ -63,6 +75,7 @@ static cf_status run_train(const cf_par *world, const cli_arguments *arguments)
     cf_status status;
 
     CF_TRY(read_resume(arguments, &job.resume));
+    CF_TRY(read_from(arguments, &job));
     CF_TRY(cli_duration(arguments, "time-limit", &job.time_limit));
     CF_TRY(cli_create_config(world, arguments, &config));
     /* the log names the versions that wrote the checkpoints */
@@ -83,6 +96,8 @@ static const cli_option train_options[] = {
      CLI_FOLDER},
     {"resume", "auto|no", "auto: resume the run in FOLDER if there is one; default no", false,
      CLI_VALUE},
+    {"from", "OLD.h5", "start from the tables of this checkpoint, matched by id", false, CLI_INPUT},
+    {"from-data", "OLD_DATA.h5", "the dataset that OLD.h5 was trained on", false, CLI_INPUT},
     {"time-limit", "DURATION", "stop in time with a checkpoint: 90s, 1h30m, [DAYS-]HH:MM:SS", false,
      CLI_VALUE},
     {"profile", "FILE.json", "write seconds and bytes sent of each rank, by phase", false,

@@ -202,8 +202,16 @@ cf_status log_cut(const char *path, int64_t epochs);
 void run_log_close(run_log *log);
 /** Log what runs on what, and the predicted bytes of a rank. Collective. */
 void run_log_set_up(const cf_grid *grid, const cf_dataset *dataset, double memory);
-void run_log_start(run_log *log, const cf_grid *grid, const cf_dataset *dataset,
-                   const step_costs *predicted, int64_t from_epoch);
+/** What begins, or goes on. All pointers are borrowed. */
+typedef struct run_start {
+    const cf_grid *grid;
+    const cf_dataset *dataset;
+    const step_costs *predicted;
+    int64_t from_epoch; /* epochs done before */
+    const char *from;   /* the checkpoint of a warm start; NULL: another start, or a resumed run */
+    int64_t matched[2]; /* users and items that have its rows */
+} run_start;
+void run_log_start(run_log *log, const run_start *start);
 /** Write the line `summary` (the event "profile"), and free it in any case. */
 void run_log_profile(run_log *log, json_t *summary);
 void run_log_epoch(run_log *log, const cf_run_progress *progress, double loss, double seconds,

@@ -99,22 +99,28 @@ void run_log_set_up(const cf_grid *grid, const cf_dataset *dataset, double memor
 }
 
 /* A resumed run writes this event again, with the epochs done so far. */
-void run_log_start(run_log *log, const cf_grid *grid, const cf_dataset *dataset,
-                   const step_costs *predicted, int64_t from_epoch)
+void run_log_start(run_log *log, const run_start *start)
 {
+    const cf_grid *grid = start->grid;
+    const cf_dataset *dataset = start->dataset;
+    json_t *line;
+
     if (!log->is_open) return;
-    write_line(log, CF_JSON_OBJECT(
-                        {"event", json_string("start")}, {"version", json_string(CF_VERSION)},
-                        {"ranks", json_integer(grid->world.size)},
-                        {"threads", json_integer(omp_get_max_threads())},
-                        {"grid", json_sprintf("%dx%d", grid->n_rows, grid->n_columns)},
-                        {"dataset", json_sprintf("%016llx", (unsigned long long)dataset->digest)},
-                        {"users", json_integer(dataset->n_users)},
-                        {"items", json_integer(dataset->n_items)},
-                        {"train", json_integer(dataset->n_train)},
-                        {"from_epoch", json_integer(from_epoch)},
-                        {"predicted_held", json_real(predicted->memory)},
-                        {"predicted_step_bytes", profile_predicted(predicted)}));
+    line = CF_JSON_OBJECT(
+        {"event", json_string("start")}, {"version", json_string(CF_VERSION)},
+        {"ranks", json_integer(grid->world.size)}, {"threads", json_integer(omp_get_max_threads())},
+        {"grid", json_sprintf("%dx%d", grid->n_rows, grid->n_columns)},
+        {"dataset", json_sprintf("%016llx", (unsigned long long)dataset->digest)},
+        {"users", json_integer(dataset->n_users)}, {"items", json_integer(dataset->n_items)},
+        {"train", json_integer(dataset->n_train)}, {"from_epoch", json_integer(start->from_epoch)},
+        {"predicted_held", json_real(start->predicted->memory)},
+        {"predicted_step_bytes", profile_predicted(start->predicted)});
+    if (start->from != NULL) {
+        cf_train_json_set(&line, "from", cf_train_json_text(start->from));
+        cf_train_json_set(&line, "matched_users", json_integer(start->matched[CF_USERS]));
+        cf_train_json_set(&line, "matched_items", json_integer(start->matched[CF_ITEMS]));
+    }
+    write_line(log, line);
 }
 
 void run_log_profile(run_log *log, json_t *summary)

@@ -214,6 +214,7 @@ static cf_status load_latest(run *r)
     CF_TRY(run_settle_best(r));
     cf_log("resumes from %s: epoch %lld, batch %lld", r->latest, (long long)r->progress.epoch,
            (long long)r->progress.batch);
+    if (r->job->from != NULL) cf_log("--from %s is not read: the run has begun", r->job->from);
 done:
     cf_config_destroy(&old);
     cf_ckpt_close(&file);
@@ -246,7 +247,12 @@ cf_status run_begin(run *r, cf_status (*start)(run *r))
     if (!resume) CF_TRY(run_discard_better(r));
     CF_TRY(save_settings(r));
     CF_TRY(run_log_open(r->world, r->job->out, resume ? r->progress.epoch : -1, &r->log));
-    run_log_start(&r->log, r->grid, r->dataset, &r->costs, r->progress.epoch);
+    run_log_start(&r->log, &(run_start){.grid = r->grid,
+                                        .dataset = r->dataset,
+                                        .predicted = &r->costs,
+                                        .from_epoch = r->progress.epoch,
+                                        .from = resume ? NULL : r->job->from,
+                                        .matched = {r->matched[CF_USERS], r->matched[CF_ITEMS]}});
     r->clock = r->supervisor.saved = cf_clock_now();
 done:
     return status;

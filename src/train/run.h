@@ -22,6 +22,7 @@ typedef struct run {
     cf_selection *selection; /* NULL: started from noise, or a closed form */
     cf_folders folders;      /* rank 0: that were made for the run */
     cf_lock lock;            /* rank 0: of the folder */
+    int64_t matched[2];      /* of a warm start: users and items that have rows of the other run */
     run_log log;
     cf_run_progress progress;
     supervisor supervisor;
@@ -72,6 +73,13 @@ cf_status run_settle_best(run *r);
 cf_status run_fit_map(run *r);
 /** How the current tables score, with r->map. Collective. Errors: those of cf_cold_apply(). */
 cf_status run_create_scorer(run *r, cf_eval_scorer *out);
+
+/* ---- warm.c ---- */
+
+/** Fill both tables from another run (job->from, job->from_data). Collective. Errors: USAGE (it has
+ * another model or embedding_size), FORMAT (the dataset is not the one that it was trained on, or
+ * has no item of this run's), those of reading. */
+cf_status run_fill_from(run *r, cf_model *model);
 
 /* ---- run.c ---- */
 

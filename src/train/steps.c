@@ -125,13 +125,15 @@ static void log_collapse_cost(const run *r)
                cost.bytes / 1048576, 1e-9 * cost.flops);
 }
 
-/* Fill the tables with noise, or from the language-model vectors (LLMInit). Collective. */
+/* Fill the tables from another run, with noise, or from the language-model vectors (LLMInit).
+ * Collective. */
 static cf_status fill_tables(run *r)
 {
     steps *s = r->impl;
     const cf_select_options *options = &r->options.select;
     cf_status status;
 
+    if (r->job->from != NULL) return run_fill_from(r, s->model);
     if (options->method == CF_SELECT_NOISE) {
         cf_model_fill_noise(s->model, s->sampler.options.seed);
         return CF_OK;

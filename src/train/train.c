@@ -10,6 +10,9 @@ cf_status cf_train_run(const cf_par *world, const cf_config *config, const cf_tr
     cf_status status;
 
     CF_TRY(run_read_options(config, &r.options));
+    CF_REQUIRE(job->from == NULL || !r.options.is_closed, CF_ERR_USAGE,
+               "--from %s: %s is solved, not trained: it has no start", job->from,
+               r.options.closed.name);
     supervisor_start(&r.supervisor, world, r.options.checkpoint_interval, job->time_limit);
     cf_par_start_profile();
     CF_TRY(r.options.is_closed ? run_closed(&r, &found) : run_steps(&r, &found));

@@ -135,6 +135,8 @@ typedef struct run_spec {
     double time_limit;   /* seconds; 0: none */
     const char *profile; /* name in the scratch folder; NULL: none */
     bool logs;           /* on stderr */
+    const char *from; /* names in the scratch folder: a checkpoint, and its dataset; NULL: none */
+    const char *from_data;
 } run_spec;
 
 static inline void scratch_path(const char *name, char out[1024])
@@ -175,19 +177,26 @@ static inline cf_status run_train(const cf_par *par, int columns, const run_spec
                                   cf_train_result *result)
 {
     cf_config *config = run_config(spec);
-    char data[1024], out[1024], profile[1024], grid[64];
+    char data[1024], out[1024], profile[1024], from[1024], from_data[1024], grid[64];
     cf_status status;
 
     scratch_path(spec->data, data);
     scratch_path(spec->folder, out);
     if (spec->profile != NULL) scratch_path(spec->profile, profile);
+    if (spec->from != NULL) scratch_path(spec->from, from);
+    if (spec->from_data != NULL) scratch_path(spec->from_data, from_data);
     snprintf(grid, sizeof grid, "grid=%dx%d", par->size / columns, columns);
     assert_ok(cf_config_set(config, grid));
     cf_log_enable(world.rank == 0, !spec->logs);
     cf_alloc_fail_at(spec->fail_at);
     status = cf_train_run(par, config,
-                          &(cf_train_job){data, out, spec->resume, spec->time_limit,
-                                          spec->profile != NULL ? profile : NULL},
+                          &(cf_train_job){.data = data,
+                                          .out = out,
+                                          .resume = spec->resume,
+                                          .time_limit = spec->time_limit,
+                                          .profile = spec->profile != NULL ? profile : NULL,
+                                          .from = spec->from != NULL ? from : NULL,
+                                          .from_data = spec->from_data != NULL ? from_data : NULL},
                           result);
     cf_alloc_fail_at(0);
     cf_config_destroy(&config);
@@ -210,8 +219,10 @@ typedef struct saved {
 
 static const int64_t saved_rows[2] = {USERS, ITEMS};
 
-/** Each rank reads all of it by itself, tables of `dim` columns. Collective over the world. */
-static inline saved read_saved_tables(const char *folder, const char *file, int64_t dim)
+/** Each rank reads all of it by itself, tables of `rows` and `dim` columns. Collective over the
+ * world. */
+static inline saved read_saved_rows(const char *folder, const char *file, const int64_t rows[2],
+                                    int64_t dim)
 {
     cf_ckpt_file *in = NULL;
     cf_grid *alone = NULL;
@@ -225,7 +236,7 @@ static inline saved read_saved_tables(const char *folder, const char *file, int6
     assert_ok(cf_par_create_grid(&cf_test_self, 1, 1, &alone));
     assert_ok(cf_ckpt_open(&cf_test_self, path, &in));
     for (int side = 0; side < 2; side++) {
-        assert_ok(cf_par_create_blocks(saved_rows[side], 1, &blocks[side]));
+        assert_ok(cf_par_create_blocks(rows[side], 1, &blocks[side]));
         assert_ok(cf_table_create(alone, &blocks[side], dim, &table[side]));
     }
     assert_ok(cf_ckpt_read(in, table, NULL));
@@ -239,6 +250,11 @@ static inline saved read_saved_tables(const char *folder, const char *file, int6
     cf_par_destroy_grid(&alone);
     MPI_Barrier(world.comm);
     return out;
+}
+
+static inline saved read_saved_tables(const char *folder, const char *file, int64_t dim)
+{
+    return read_saved_rows(folder, file, saved_rows, dim);
 }
 
 static inline saved read_saved(const char *folder, const char *file)
