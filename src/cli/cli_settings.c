@@ -8,6 +8,7 @@
  */
 #include "cli.h"
 
+#include "cf/cold.h"
 #include "cf/ingest.h"
 #include "cf/synth.h"
 
