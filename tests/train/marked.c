@@ -16,14 +16,14 @@ static int marked_part(const int64_t pair[2])
 }
 
 /* Without `warm_valid` the valid part has cold items alone. Collective. */
-static void write_marked(const char *path, bool warm_valid)
+static void write_with_marks(const char *path, bool warm_valid)
 {
     static uint8_t marks[ITEMS];
     cf_test_graph pairs = all_pairs();
     cf_lists part[3];
 
     for (int k = 0; k < 3; k++) {
-        part[k] = make_part(&pairs, -1, true); /* empty, with room */
+        part[k] = make_part(&pairs, -1, true, NULL); /* empty, with room */
         for (int64_t u = 0, e = 0; u < USERS; u++) {
             part[k].start[u + 1] = part[k].start[u];
             for (; e < pairs.n_pairs && pairs.pairs[e][0] == u; e++)
@@ -169,7 +169,7 @@ static void valid_candidates_say_what_is_measured(void **state)
                                  .sets = {"model=EASE", "valid_candidates=all"}};
 
     (void)state;
-    write_marked(cf_test_scratch("data.h5"), true);
+    write_with_marks(cf_test_scratch("data.h5"), true);
     check_run(&steps_warm, CF_WARM, false);
     check_run(&steps_all, CF_ALL, true);
     check_run(&closed_warm, CF_WARM, true);
@@ -184,7 +184,7 @@ static void a_valid_part_without_warm_items_is_refused(void **state)
     cf_train_result result;
 
     (void)state;
-    write_marked(cf_test_scratch("data.h5"), false);
+    write_with_marks(cf_test_scratch("data.h5"), false);
     clear_folder("run");
     assert_int_equal(run_train(&world, 1, &spec, &result), CF_ERR_USAGE);
     assert_non_null(strstr(cf_error_message(), "valid_candidates: warm: no user has such an item"));
