@@ -403,7 +403,7 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
     (void)state;
     train_old();
     write_shop("new.h5", TODAY);
-    for (int turn = 0; status != CF_OK; turn++, n += 1 + n / 4) {
+    for (int turn = 0; status != CF_OK; turn++, n += 1 + n / 2) {
         run_spec spec = warm_run;
 
         spec.fail_at = world.rank == turn % world.size ? n : 0;
