@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import json
 import pathlib
 
-from llminit_tools import collapse, compare_table, scaling_table, table
+from llminit_tools import collapse, compare, compare_table, scaling_table, table
 from llminit_tools.compare_table import Cell, Result
 
 METRIC = "NDCG@10"
@@ -53,6 +54,39 @@ def test_cells_that_failed_are_counted():
     assert rows(cell("BPR", "False", 1, 0.1), failed)[1][0].progress() == "0/1, 1 failed"
     line = compare_table.tsv_cells([METRIC], [failed]).splitlines()[1]
     assert line.split("\t")[4:] == ["failed", "", "", "", "no vectors"]
+
+
+def test_cold_items_have_columns_of_their_own():
+    cold = {"warm": {"ndcg@5": 0.3, "recall@10": 0.7}, "cold": {"ndcg@5": 0.1, "recall@10": 0.2},
+            "warm_hit@5": 0.25, "cold_hit@5": 0.05, "warm_hit@10": 0.6, "cold_hit@10": 0.15}
+    values = compare_table.cold_values(cold, ["Recall@10", "NDCG@5", "NDCG@10"])
+    assert values == {"warm NDCG@5": 0.3, "cold NDCG@5": 0.1, "warm hit@5": 0.25, "cold hit@5": 0.05}
+    assert compare_table.cold_values(cold, ["Recall@10"])["cold hit@10"] == 0.15
+    assert compare_table.cold_values(None, ["Recall@10"]) == {}
+
+
+def test_a_run_without_cold_columns_leaves_them_empty():
+    with_cold, without, closed = (cell(*names, 1, 0.2) for names in (("BPR", "False"), ("BPR", "var"), ("EASE", "-")))
+    assert with_cold.result
+    with_cold.result.metrics["cold hit@10"] = 0.4
+    columns = compare_table.columns_of([METRIC], [without, with_cold, closed])
+    assert columns == [METRIC, "cold hit@10"]
+    all_rows = rows(with_cold, without, closed)
+    assert "0.4000 " in compare_table.text_table(columns, all_rows)
+    lines = [line.split("\t") for line in compare_table.tsv_cells(columns, [with_cold, without]).splitlines()]
+    assert [line[6] for line in lines] == ["cold hit@10", "0.4", ""]
+
+
+def test_a_run_with_cold_items_is_read_from_its_log(tmp_path: pathlib.Path):
+    metrics = {"ndcg@10": 0.2}
+    cold = {"warm": {"ndcg@10": 0.3}, "cold": {"ndcg@10": 0.1}, "warm_hit@10": 0.25, "cold_hit@10": 0.05}
+    events = [{"event": "test", "epoch": 4, "best": True, "metrics": metrics, "cold": cold},
+              {"event": "end", "why": "all epochs done", "seconds": 2.0}]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    one = Cell("BPR", "False", 1, tmp_path)
+    compare.read_result(compare.Options(split="test", metrics=[METRIC]), one)
+    assert one.result and one.result.metrics == {
+        METRIC: 0.2, "warm NDCG@10": 0.3, "cold NDCG@10": 0.1, "warm hit@10": 0.25, "cold hit@10": 0.05}
 
 
 def scaling_cell(kind: str, ranks: int, way: str, rate: float) -> scaling_table.Cell:

@@ -7,7 +7,9 @@ Every model is trained from every start with every seed, one after the other. Ea
 MODEL-START-SEED, with all that `llminit train` writes, and its log in output.txt. The table has a row for each
 model and start: mean and sample standard deviation over the seeds of the metrics at the best epoch; the gain of the
 mean over the baseline's in percent (over the seeds that both have); the best epoch; the seconds of training. A star
-marks a model's best value of each metric.
+marks a model's best value of each metric. Where the dataset marks cold items, the metrics are of warm and cold items
+together. Columns for warm and for cold items alone follow, of the first NDCG of --metrics or else the first metric, and
+the shares of warm and of cold targets in the lists of all, at its cutoff.
 
 A model and a start are values of the settings `model` and `emb_selection`. Settings of their own may follow after
 colons: LightGCN:n_layers=3, var:emb_gain=3, False:init=normal:init_std=0.1. Settings are applied in this order, and
@@ -215,6 +217,7 @@ def read_result(options: Options, cell: Cell) -> None:
         cell.error = f"{options.data} has no {options.split} part, or it was not evaluated"
         return
     metrics = {metric: found[-1]["metrics"][metric.lower()] for metric in options.metrics}
+    metrics |= compare_table.cold_values(found[-1].get("cold"), options.metrics)
     epoch = None if is_closed(cell.model) else found[-1]["epoch"]
     cell.result = Result(metrics, epoch, events[-1]["seconds"])
     cell.error = ""
@@ -291,7 +294,7 @@ def write_tables(options: Options, cells: list[Cell]) -> str:
             if options.is_shared() and cell.settings and not cell.result:
                 read_result(options, cell)
         rows = compare_table.rows_of(options.models, options.starts, options.baseline, cells)
-        tables = compare_table.all_tables(options.metrics, rows, cells)
+        tables = compare_table.all_tables(compare_table.columns_of(options.metrics, cells), rows, cells)
         for name, text in tables.items():
             run.write_file(options.out / name, text)
     return tables[f"table.{options.format}"]

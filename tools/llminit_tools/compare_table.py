@@ -55,7 +55,7 @@ class Row:
 
     def values(self, metric: str) -> dict[int, float]:
         """{seed: value}"""
-        return {seed: result.metrics[metric] for seed, result in self.done().items()}
+        return {seed: result.metrics[metric] for seed, result in self.done().items() if metric in result.metrics}
 
     def mean(self, metric: str) -> Optional[float]:
         values = self.values(metric).values()
@@ -88,6 +88,23 @@ class Row:
         return f"{len(self.done())}/{len(self.cells)}" + (f", {n_failed} failed" if n_failed else "")
 
 
+def cold_values(cold: Optional[dict[str, Any]], metrics: Sequence[str]) -> dict[str, float]:
+    """What a dataset with cold items has beside the metrics, of the first NDCG among them or else the first. `cold` is
+    the object of that name in log.jsonl."""
+    if cold is None:
+        return {}
+    metric = next((name for name in metrics if name.startswith("NDCG@")), metrics[0])
+    cutoff = metric.split("@")[1]
+    values = {f"{name} {metric}": cold[name][metric.lower()] for name in ("warm", "cold")}
+    return values | {f"{name} hit@{cutoff}": cold[f"{name}_hit@{cutoff}"] for name in ("warm", "cold")}
+
+
+def columns_of(metrics: Sequence[str], cells: Sequence[Cell]) -> list[str]:
+    """The metrics, then what the cells have beside them."""
+    found = [name for cell in cells if cell.result for name in cell.result.metrics]
+    return list(dict.fromkeys([*metrics, *found]))
+
+
 def row_names(models: Sequence[str], starts: Sequence[str]) -> Iterator[tuple[str, str]]:
     """(model, start) of each row, in the order of the table."""
     for model in models:
@@ -107,8 +124,8 @@ def rows_of(
 
 def is_best(row: Row, rows: Sequence[tuple[Row, Row]], metric: str) -> bool:
     """Is it the best of several starts of its model that have a value?"""
-    means = [other.mean(metric) for other, _ in rows if other.model == row.model and other.done()]
-    return len(means) > 1 and row.mean(metric) == max(mean for mean in means if mean is not None)
+    means = [mean for other, _ in rows if other.model == row.model and (mean := other.mean(metric)) is not None]
+    return len(means) > 1 and row.mean(metric) == max(means)
 
 
 def value_parts(row: Row, base: Row, metric: str) -> tuple[str, str, str]:
@@ -176,7 +193,7 @@ def tsv_cells(metrics: Sequence[str], cells: Sequence[Cell]) -> str:
     ]
     for cell in cells:
         result = cell.result
-        values = [result.metrics[metric] if result else None for metric in metrics]
+        values = [result.metrics.get(metric) if result else None for metric in metrics]
         last = [result.best_epoch if result else None, result.seconds if result else None, cell.error]
         lines.append([cell.model, cell.start, cell.seed, cell.folder.name, cell.state, *values, *last])
     return table.tsv(lines)
