@@ -90,6 +90,19 @@ static void print_values(const cf_cold_metrics *metrics, int m, int t)
     printf("\n");
 }
 
+/* The same of a count of each table. */
+static void print_counts(const cf_cold_metrics *metrics, const char *name,
+                         const int64_t counts[CF_N_CANDIDATES])
+{
+    printf("%-*s", NAME_WIDTH, name);
+    for (int which = 0; which < CF_N_CANDIDATES; which++)
+        if (metrics->has[which])
+            printf("%10lld", (long long)counts[which]);
+        else
+            printf("%10s", "-");
+    printf("\n");
+}
+
 /* The targets of warm and of cold items, and how many of them the lists of all candidates have. */
 static void print_targets(const cf_cold_metrics *metrics)
 {
@@ -109,18 +122,20 @@ static void print_targets(const cf_cold_metrics *metrics)
 /* The tables of cold items side by side: a line for each metric at each length. */
 static void print_marked(const cf_cold_metrics *metrics, const char *title)
 {
+    const cf_metrics *table = metrics->table;
+
     printf("%-*s", NAME_WIDTH, title);
     for (int which = 0; which < CF_N_CANDIDATES; which++)
         printf("%10s", cf_eval_candidate_names[which]);
-    printf("\n%-*s", NAME_WIDTH, "users");
-    for (int which = 0; which < CF_N_CANDIDATES; which++)
-        printf("%10lld", (long long)metrics->table[which].n_users);
-    printf("\n%-*s", NAME_WIDTH, "positives");
-    for (int which = 0; which < CF_N_CANDIDATES; which++)
-        printf("%10lld", (long long)metrics->table[which].n_positives);
     printf("\n");
+    print_counts(
+        metrics, "users",
+        (int64_t[]){table[CF_WARM].n_users, table[CF_COLD].n_users, table[CF_ALL].n_users});
+    print_counts(metrics, "positives",
+                 (int64_t[]){table[CF_WARM].n_positives, table[CF_COLD].n_positives,
+                             table[CF_ALL].n_positives});
     for (int m = 0; m < CF_N_METRICS; m++)
-        for (int t = 0; t < metrics->table[CF_ALL].n_topk; t++)
+        for (int t = 0; t < table[CF_ALL].n_topk; t++)
             print_values(metrics, m, t);
     print_targets(metrics);
     if (metrics->n_left_out > 0)
