@@ -15,6 +15,8 @@
  * without kept tiles, on every grid. */
 #include "contrast.h"
 
+#include "row.h"
+
 #include <cblas.h>
 #include <math.h>
 #include <omp.h>
@@ -77,47 +79,23 @@ void contrast_destroy(contrast *c)
 
 /* ---- Rows ---- */
 
-/* a . b, in the lanes' order: the same bits wherever it is computed. */
-static float dot(const float *a, const float *b, int64_t width)
-{
-    cf_lanes sum = {0};
-
-    for (int64_t k = 0; k < width; k += CF_LANES)
-        sum = cf_lanes_fma(cf_lanes_load(a + k), cf_lanes_load(b + k), sum);
-    return cf_lanes_sum(sum);
-}
-
-/* out = a + factor b */
-static void add_scaled(float *out, const float *a, float factor, const float *b, int64_t width)
-{
-    for (int64_t k = 0; k < width; k += CF_LANES)
-        cf_lanes_store(out + k, cf_lanes_fma(cf_lanes_all(factor), cf_lanes_load(b + k),
-                                             cf_lanes_load(a + k)));
-}
-
-static void scale(float *out, const float *a, float factor, int64_t width)
-{
-    for (int64_t k = 0; k < width; k += CF_LANES)
-        cf_lanes_store(out + k, cf_lanes_load(a + k) * cf_lanes_all(factor));
-}
-
 void contrast_normalize(float *rows, int64_t count, int64_t width, float *length)
 {
 #pragma omp parallel for schedule(static)
     for (int64_t k = 0; k < count; k++) {
         float *row = rows + k * width;
 
-        length[k] = sqrtf(dot(row, row, width));
-        if (length[k] > 0) scale(row, row, 1.0f / length[k], width);
+        length[k] = sqrtf(row_dot(row, row, width));
+        if (length[k] > 0) row_scale(row, row, 1.0f / length[k], width);
     }
 }
 
 void contrast_through_norm(float *gradient, const float *unit, float length, int64_t width)
 {
-    const float along = dot(gradient, unit, width), factor = length > 0 ? 1.0f / length : 0.0f;
+    const float along = row_dot(gradient, unit, width), factor = length > 0 ? 1.0f / length : 0.0f;
 
-    add_scaled(gradient, gradient, -along, unit, width);
-    scale(gradient, gradient, factor, width);
+    row_add_scaled(gradient, gradient, -along, unit, width);
+    row_scale(gradient, gradient, factor, width);
 }
 
 /* ---- Tiles ---- */
@@ -228,8 +206,8 @@ static void sum_rows(contrast *c, const infonce *term, int64_t first, int64_t n)
         const double total = cf_exact_value(&c->total[b]);
 
         c->log_total[b] = log(total);
-        scale(c->scaled + b * c->width, x + b * c->width,
-              (float)((double)term->times[first + b] / total), c->width);
+        row_scale(c->scaled + b * c->width, x + b * c->width,
+                  (float)((double)term->times[first + b] / total), c->width);
     }
     /* rows behind the last must not reach the columns' gradient */
     memset(c->scaled + n * c->width, 0, (size_t)((ROWS - n) * c->width) * sizeof(float));
@@ -277,10 +255,11 @@ static void add_own(contrast *c, const infonce *term, int64_t first, int64_t n, 
         float *gradient = term->gradient + column * c->width;
 
         if (column < 0 || column >= term->tiles->count) continue;
-        cf_exact_add(loss, term->weight * times *
-                               (c->log_total[b] + (1.0 - (double)dot(x, y, c->width)) / c->tau));
+        cf_exact_add(loss,
+                     term->weight * times *
+                         (c->log_total[b] + (1.0 - (double)row_dot(x, y, c->width)) / c->tau));
         add_fixed(c->sum + b * c->width, y, -fixed_one, c->width);
-        add_scaled(gradient, gradient, -(float)times, x, c->width);
+        row_add_scaled(gradient, gradient, -(float)times, x, c->width);
     }
 }
 
@@ -311,7 +290,7 @@ static void finish_columns(contrast *c, infonce *term)
     for (int64_t k = 0; k < term->tiles->count; k++) {
         float *gradient = term->gradient + k * c->width;
 
-        scale(gradient, gradient, factor, c->width);
+        row_scale(gradient, gradient, factor, c->width);
         contrast_through_norm(gradient, term->columns + k * c->width, term->column_length[k],
                               c->width);
     }
@@ -409,8 +388,8 @@ static double sum_samples(const contrast *c, batch_contrast *term)
     for (int64_t t = 0; t < term->size; t++) {
         const int32_t a = term->index[CF_USERS][t], p = term->index[CF_ITEMS][t];
         const double z = term->total[CF_USERS][a] + term->total[CF_ITEMS][p];
-        const double score = (double)dot(term->rows[CF_USERS] + a * c->width,
-                                         term->rows[CF_ITEMS] + p * c->width, c->width);
+        const double score = (double)row_dot(term->rows[CF_USERS] + a * c->width,
+                                             term->rows[CF_ITEMS] + p * c->width, c->width);
 
         loss += log(z) + (1.0 - score) / c->tau;
         term->inverse[CF_USERS][a] += (float)(1.0 / z);
@@ -478,14 +457,14 @@ static void finish_batch(contrast *c, batch_contrast *term, int side)
                   MPI_FLOAT, rank, c->world->comm);
     }
     for (int64_t t = 0; t < term->size; t++)
-        add_scaled(gradient + term->index[side][t] * c->width,
-                   gradient + term->index[side][t] * c->width, -1.0f,
-                   term->rows[!side] + term->index[!side][t] * c->width, c->width);
+        row_add_scaled(gradient + term->index[side][t] * c->width,
+                       gradient + term->index[side][t] * c->width, -1.0f,
+                       term->rows[!side] + term->index[!side][t] * c->width, c->width);
 #pragma omp parallel for schedule(static)
     for (int64_t k = 0; k < term->count[side]; k++) {
         float *row = gradient + k * c->width;
 
-        scale(row, row, (float)(1.0 / c->tau), c->width);
+        row_scale(row, row, (float)(1.0 / c->tau), c->width);
         contrast_through_norm(row, term->rows[side] + k * c->width, term->length[side][k],
                               c->width);
     }
