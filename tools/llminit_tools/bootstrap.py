@@ -45,10 +45,10 @@ class Difference:
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """A difference in the table: of `row` over `base`, each as (model, start)."""
+    """A difference in the table: of `row` over `base`, each by the words that name it, as (model, start)."""
 
-    row: tuple[str, str]
-    base: tuple[str, str]
+    row: Sequence[str]
+    base: Sequence[str]
     metric: str
     n_users: int
     difference: Difference
@@ -115,12 +115,13 @@ def fields(line: Line, digits: Optional[int]) -> list[str]:
             repr(found.p) if digits is None else f"{found.p:.3f}"]
 
 
-def all_tables(lines: Sequence[Line]) -> dict[str, str]:
-    """{name of the file: text}"""
-    words = ["model", "start", "over", "metric", "users", "difference", "low", "high", "p"]
+def all_tables(lines: Sequence[Line], names: Sequence[str] = ("model", "start")) -> dict[str, str]:
+    """{name of the file: text}. `names`: of the words in Line.row."""
+    words = [*names, "over", "metric", "users", "difference", "low", "high", "p"]
     shown = [words, *(fields(line, 4) for line in lines)]
+    right = table.right_from(len(names) + 2, shown)
     return {
-        "differences.txt": table.text(shown, right=table.right_from(4, shown)),
-        "differences.md": table.markdown(shown, right=table.right_from(4, shown)),
+        "differences.txt": table.text(shown, right),
+        "differences.md": table.markdown(shown, right),
         "differences.tsv": table.tsv([words, *(fields(line, None) for line in lines)]),
     }

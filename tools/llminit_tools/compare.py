@@ -101,13 +101,7 @@ def part(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def variants(text: str) -> list[str]:
-    """Models or starts, each with settings of its own after colons."""
-    setting = opt.setting_but(RESERVED)
-    for word in opt.words(text):
-        for own in word.split(":")[1:]:
-            setting(own)
-    return opt.words(text)
+variants = opt.variants_but(RESERVED)
 
 
 def add_options(parser: opt.Parser, with_starts: bool = True) -> None:

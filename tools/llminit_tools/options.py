@@ -75,6 +75,19 @@ def setting_but(reserved: dict[str, str]) -> Callable[[str], str]:
     return setting
 
 
+def variants_but(reserved: dict[str, str]) -> Callable[[str], list[str]]:
+    """The type of words (models, starts), each with settings of its own after colons, but those of `reserved`."""
+    setting = setting_but(reserved)
+
+    def variants(text: str) -> list[str]:
+        for word in words(text):
+            for own in word.split(":")[1:]:
+                setting(own)
+        return words(text)
+
+    return variants
+
+
 # ---- Options ---------------------------------------------------------------------------------------------------------
 
 
