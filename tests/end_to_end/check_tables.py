@@ -3,6 +3,7 @@
     python3 check_tables.py compare FOLDER PRINTED
     python3 check_tables.py differences FOLDER PRINTED
     python3 check_tables.py collapse FOLDER PRINTED PROGRAM DATA.h5
+    python3 check_tables.py cold FOLDER PRINTED PROGRAM
     python3 check_tables.py scaling FOLDER EPOCHS RUN:GRID...
     python3 check_tables.py simulation FOLDER GRID...
     python3 check_tables.py quality RESULT.json
@@ -145,6 +146,142 @@ def check_collapse(folder: pathlib.Path, printed: pathlib.Path, program: str, da
         assert 1 < ranks["item_final"] <= int(row["width"])
 
 
+# ---- cold ------------------------------------------------------------------------------------------------------------
+
+
+def evaluated(program: str, row: dict[str, str], split: pathlib.Path) -> tuple[pathlib.Path, dict[str, Any]]:
+    """The run of a row on a split, and what evaluate says of it under the row's map."""
+    seed = split.name.split("-")[1]
+    name, sets = row["model"] if row["start"] == "-" else f"{row['model']}-{row['start']}-{seed}", []
+    if row["model"].startswith("L3AE") and row["map"] == "none":
+        name += ":cold_map=none"
+    elif row["map"] != "auto":
+        sets = [word for one in f"cold_map={row['map']}".split(":") for word in ("--set", one)]
+    run = split / name.replace(":", ",")
+    command = [program, "evaluate", run / "best.h5", "--data", split / "data.h5", "--json", "--quiet", *sets]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return run, json.loads(done.stdout)
+
+
+def check_cold_row(row: dict[str, str], answers: list[dict[str, Any]], line: str) -> None:
+    """Means of the three tables, and of the hits, which the text has too."""
+    for name in ("all", "warm", "cold"):
+        for metric in METRICS:
+            values = [answer["cold"][name][metric.lower()] for answer in answers]
+            assert_close(row, f"{name} {metric}", statistics.mean(values), absolute=1e-9)
+            assert_close(row, f"{name} {metric} sd", statistics.stdev(values), absolute=1e-9)
+    for name in ("warm hit@10", "cold hit@10"):
+        values = [answer["cold"][name.replace(" ", "_")] for answer in answers]
+        assert_close(row, name, statistics.mean(values), absolute=1e-9)
+    assert f" {float(row['all NDCG@10']):.4f} ±" in line and line.startswith(row["model"]), line
+
+
+def check_users(run: pathlib.Path, row: dict[str, str], answer: dict[str, Any]) -> dict[str, float]:
+    """The metrics of each user have the means of the table of all; gives NDCG@10."""
+    users = read_rows(run / f"users-{row['map'].replace(':', ',')}.tsv")
+    for metric in METRICS:
+        mean = statistics.mean(float(user[metric.lower()]) for user in users)
+        assert math.isclose(mean, answer["cold"]["all"][metric.lower()], abs_tol=1e-9), (run, metric)
+    assert len(users) == answer["cold"]["all"]["users"]
+    return {user["user_id"]: float(user["ndcg@10"]) for user in users}
+
+
+def mean_of_users(splits: list[dict[str, float]]) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for values in splits:
+        for user, value in values.items():
+            found.setdefault(user, []).append(value)
+    return {user: statistics.mean(values) for user, values in found.items()}
+
+
+def check_map(row: dict[str, str], answer: dict[str, Any], points: list[dict[str, str]]) -> None:
+    """calibration.tsv has the points of the map, with gain 1 and what was chosen; none where nothing is calibrated."""
+    found = answer["map"]
+    assert found["kind"] == ("ridge" if row["start"] == "-" else "nearest")
+    for name, key in (("NDCG@10", "ndcg@10"), ("gain", "gain"), ("parameter", "parameter")):
+        assert [float(point[name]) for point in points] == [point[key] for point in found["points"]]
+    chosen = [(float(point["parameter"]), float(point["gain"])) for point in points if point["chosen"] == "1"]
+    if row["map"] == "auto":
+        assert chosen == [(found["parameter"], found["gain"])]
+        gains = {float(point["gain"]) for point in points}
+        assert 1.0 in gains and len(gains) > 2
+    else:
+        assert found["gain"] == 1 and not points
+
+
+def check_cold(folder: pathlib.Path, printed: pathlib.Path, program: str) -> None:
+    """Two splits; a model of tables and two closed forms under four maps, and under one with random vectors."""
+    rows, points = read_rows(folder / "cold.tsv"), read_rows(folder / "calibration.tsv")
+    texts = [folder / name for name in ("cold.txt", "sparse.txt", "differences.txt")]
+    assert printed.read_text(encoding="utf-8") == "\n".join(path.read_text(encoding="utf-8") for path in texts)
+    lines = (folder / "cold.txt").read_text(encoding="utf-8").splitlines()[3:]
+    maps = [(map_, "text") for map_ in ("none", "zero", "auto", "auto:calibrate_share=0")] + [("auto", "random")]
+    assert [(row["map"], row["vectors"]) for row in rows] == 3 * maps
+    values: dict[tuple[str, str, str], tuple[dict[str, str], dict[str, float]]] = {}
+    counts = set()
+    for row, line in zip(rows, lines):
+        of_users, answers = [], []
+        for seed in (1, 2):
+            suffix = "-random" if row["vectors"] == "random" else ""
+            run, answer = evaluated(program, row, folder / f"split-{seed}{suffix}")
+            of_users.append(check_users(run, row, answer))
+            mine = [point for point in points if point["split"] == str(seed)
+                    and all(point[name] == row[name] for name in ("model", "start", "map", "vectors"))]
+            if row["map"].startswith("auto"):
+                check_map(row, answer, mine)
+            else:
+                assert not mine
+            answers.append(answer)
+            counts.add((seed, *(answer["cold"][name][what] for name in ("all", "warm", "cold")
+                                for what in ("users", "positives"))))
+        check_cold_row(row, answers, line)
+        values[row["model"], row["map"], row["vectors"]] = row, mean_of_users(of_users)
+    assert len(counts) == 2, counts  # the same users and targets in all rows: random vectors have the same splits
+    check_as_solved(values)
+    check_cold_differences(read_rows(folder / "differences.tsv"), values)
+    check_sparse(folder)
+
+
+def check_as_solved(values: dict[tuple[str, str, str], tuple[dict[str, str], dict[str, float]]]) -> None:
+    """Without a map EASE gives cold items the score 0, L3AE others; the text tells random vectors apart."""
+    names = [f"{table} {metric}" for table in ("all", "cold") for metric in METRICS]
+
+    def metrics(model: str, map_: str, vectors: str = "text") -> list[str]:
+        return [values[f"{model}:reg_weight=5", map_, vectors][0][name] for name in names]
+
+    assert metrics("EASE", "none") == metrics("EASE", "zero")
+    assert metrics("L3AE", "none") != metrics("L3AE", "zero") != metrics("L3AE", "auto")
+    assert metrics("EASE", "auto") != metrics("EASE", "auto", "random")
+
+
+def check_cold_differences(lines: list[dict[str, str]], values: dict[tuple[str, str, str], Any]) -> None:
+    """Of users' means over the splits, from the same model without a map."""
+    assert len(lines) == 3 * 4 * len(METRICS)
+    for line in lines:
+        map_, comma, _ = line["map"].partition(", random vectors")
+        mine = values[line["model"], map_, "random" if comma else "text"][1]
+        other = values[line["model"], "none", "text"][1]
+        assert line["over"] == "none" and int(line["users"]) == len(mine) and mine.keys() == other.keys()
+        if line["metric"] == "NDCG@10":
+            want = statistics.mean(mine[user] - other[user] for user in mine)
+            assert_close(line, "difference", want, absolute=1e-9)
+        assert float(line["low"]) <= float(line["difference"]) <= float(line["high"])
+
+
+def check_sparse(folder: pathlib.Path) -> None:
+    """Of the logs; all train items are more than two a user."""
+    rows = read_rows(folder / "sparse.tsv")
+    assert [row["train items"] for row in rows] == 3 * ["2"] + 3 * ["all"]
+    for row in rows:
+        events = [event for seed in (1, 2) for event in read_log(
+            folder / f"split-{seed}-first-{row['train items']}" / (
+                row["model"] if row["start"] == "-" else f"{row['model']}-{row['start']}-{seed}").replace(":", ","))]
+        tests = [event for event in events if event["event"] == "test"]
+        assert_close(row, "NDCG@10", statistics.mean(event["metrics"]["ndcg@10"] for event in tests))
+        n_train = [event["train"] for event in events if event["event"] == "start"]
+        assert max(n_train) <= 300 if row["train items"] == "2" else min(n_train) > 600, n_train
+
+
 # ---- scaling ---------------------------------------------------------------------------------------------------------
 
 
@@ -229,6 +366,8 @@ def main() -> None:
         check_differences(folder, pathlib.Path(rest[0]))
     elif what == "collapse":
         check_collapse(folder, pathlib.Path(rest[0]), *rest[1:])
+    elif what == "cold":
+        check_cold(folder, pathlib.Path(rest[0]), rest[1])
     elif what == "scaling":
         check_scaling(folder, int(rest[0]), rest[1:])
     elif what == "simulation":

@@ -11,7 +11,9 @@ import sys
 DEFAULTS = {"model": "LightGCN", "emb_selection": "var", "embedding_size": "32", "learning_rate": "0.001",
             "grid": "auto", "topk": "[10, 20]", "seed": "2020", "epochs": "4", "eval_step": "1",
             "train_batch_size": "64", "emb_gain": "1", "n_layers": "2", "collapse_every": "10",
-            "checkpoint_interval": "60"}
+            "checkpoint_interval": "60", "cold_map": "auto", "calibrate_share": "0.1"}
+OF_PREPARE = ("split", "cold_share", "max_train_items", "seed")
+MAPS = {"none": 0.0, "zero": -0.01, "auto": 0.02}  # what a map adds to a metric
 MACHINE = ("grid", "checkpoint_interval")
 STARTS = ("False", "var", "pca", "full")
 
@@ -38,6 +40,10 @@ def option(arguments, name):
     return arguments[arguments.index(name) + 1]
 
 
+def value_of(settings):
+    return len(settings["emb_selection"]) / 10 + int(settings["seed"]) % 10 / 100
+
+
 def train(arguments):
     settings, out = resolve(arguments), pathlib.Path(option(arguments, "--out"))
     if os.environ.get("FAKE_LOG"):
@@ -61,7 +67,7 @@ def train(arguments):
             if epoch == stop_at:
                 log("end", why="signal", seconds=float(epoch), best_epoch=epoch)
                 sys.exit(75)
-        value = len(settings["emb_selection"]) / 10 + int(settings["seed"]) % 10 / 100
+        value = value_of(settings)
         metrics = {f"{name}@{k}": value for name in ("recall", "ndcg") for k in json.loads(settings["topk"])}
         log("test", epoch=3, best=True, metrics=metrics)
         (out / "best.h5").write_text("3")
@@ -74,26 +80,79 @@ def train(arguments):
         pathlib.Path(option(arguments, "--profile")).write_text(json.dumps(profile))
 
 
-def evaluate(arguments):
-    """A user's ndcg@5 is better by the length of the start, and for the second user also by the seed."""
-    run = pathlib.Path(arguments[0]).parent
-    settings = dict(line.split(": ", 1) for line in (run / "settings.yaml").read_text().splitlines())
+def prepare(arguments):
+    """A dataset's text, which is its digest, has the settings and the bytes of the vectors."""
+    settings = [value for word, value in zip(arguments, arguments[1:]) if word == "--set"]
+    if any(one.split("=")[0] not in OF_PREPARE for one in settings):
+        fail(f"not settings of prepare: {settings}")
+    size = pathlib.Path(option(arguments, "--embedding")).stat().st_size
+    out = pathlib.Path(option(arguments, "--out"))
     if os.environ.get("FAKE_LOG"):
         with open(os.environ["FAKE_LOG"], "a") as file:
-            file.write(f"evaluate:{run.name}:{option(arguments, '--split')}\n")
+            file.write(f"prepare:{out.parent.name}:{','.join(settings)}\n")
+    out.write_text(f"{' '.join(settings)} {size}")
+
+
+def cold_answer(settings, seed):
+    """Cold items are found by maps alone, and warm ones a little less with a map."""
+    value = value_of(settings)
+    added = MAPS[settings["cold_map"]]
+    tables = {"warm": value, "cold": value + 10 * added, "all": value + added}
+    answer = {name: {"users": 2, "positives": 3 + seed, **{f"{metric}@{k}": of_table
+                     for metric in ("recall", "ndcg") for k in json.loads(settings["topk"])}}
+              for name, of_table in tables.items()}
+    answer.update({"warm_hit@10": value - added / 10, "cold_hit@10": max(0.0, added)})
+    return {"test": answer["all"], "cold": answer}
+
+
+def calibration(settings):
+    """Two parameters with two gains each, and the chosen gain, which is another for each seed."""
+    if settings["calibrate_share"] == "0":
+        return {"kind": "nearest", "rule": "norm", "parameter": 5, "gain": 1, "points": []}
+    chosen = {"parameter": 10, "gain": 1.5 + int(settings["seed"]) / 100}
+    pairs = [*({"parameter": k, "gain": gain} for k in (5, 10) for gain in (1, 2)), chosen]
+    points = [{**pair, "ndcg@10": 0.1 * pair["gain"] + 0.01 * pair["parameter"],
+               "warm_hit@10": 0.3, "cold_hit@10": 0.1} for pair in pairs]
+    return {"kind": "nearest", "rule": "norm", **chosen, "points": points}
+
+
+def evaluate(arguments):
+    """A user's ndcg@5 is better by the length of the start, and for the second user also by the seed. Beside it, where
+    the dataset marks cold items, the metrics of the three tables; the second user has those of all."""
+    run = pathlib.Path(arguments[0]).parent
+    settings = dict(line.split(": ", 1) for line in (run / "settings.yaml").read_text().splitlines())
+    given = [value for word, value in zip(arguments, arguments[1:]) if word == "--set"]
+    settings.update(one.split("=", 1) for one in given)
+    if os.environ.get("FAKE_LOG"):
+        with open(os.environ["FAKE_LOG"], "a") as file:
+            file.write(":".join(["evaluate", run.name, *(given or [option(arguments, "--split")])]) + "\n")
     first = len(settings["emb_selection"]) / 10
-    lines = ["user_id\tndcg@5", f"u1\t{first}", f"u2\t{first + int(settings['seed']) / 100}"]
-    pathlib.Path(option(arguments, "--per-user")).write_text("".join(f"{line}\n" for line in lines))
+    header, lines = ["user_id", "ndcg@5"], [["u1", first], ["u2", first + int(settings["seed"]) / 100]]
+    if "cold_share" in pathlib.Path(option(arguments, "--data")).read_text():
+        answer = cold_answer(settings, int(settings["seed"]))
+        answer["map"] = calibration(settings) if settings["cold_map"] == "auto" else None
+        print(json.dumps(answer))
+        for name, value in answer["test"].items():
+            if "@" in name:
+                header.append(name)
+                lines[0].append(0)
+                lines[1].append(value * 2)
+    text = "".join("\t".join(map(str, line)) + "\n" for line in [header, *lines])
+    pathlib.Path(option(arguments, "--per-user")).write_text(text)
 
 
 command, *rest = sys.argv[1:]
 if command == "settings" and "--json" in rest:
-    print(json.dumps({"train": [{"name": name, "machine": name in MACHINE} for name in DEFAULTS]}))
+    groups = {"prepare": OF_PREPARE, "train": DEFAULTS}
+    print(json.dumps({group: [{"name": name, "machine": name in MACHINE} for name in names]
+                      for group, names in groups.items()}))
 elif command == "settings":
     print("".join(f"{name}: {value}\n" for name, value in resolve(rest).items()), end="")
 elif command == "info":
     text = pathlib.Path(rest[0]).read_text()
     print(json.dumps({"digest": text, "attributes": {"kind": "dataset", "embedding_dim": 32}}))
+elif command == "prepare":
+    prepare(rest)
 elif command == "evaluate":
     evaluate(rest)
 elif command == "train":
