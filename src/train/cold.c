@@ -4,7 +4,8 @@
  * A model's final item table is copied, since training goes on from what the model has. The rows of
  * an item-item matrix are filled in place: nothing else is in them. A map belongs to the tables
  * that it was fitted on, so a run fits one before each evaluation that ranks cold items, and again
- * for the tables of the best epoch. */
+ * for the tables of the best epoch. Without cold items none is fitted unless the settings name a
+ * kind: a dataset that is appended to later has them. */
 #include "run.h"
 
 #include <string.h>
@@ -22,13 +23,15 @@ static cf_cold_place place_of(const run *r, const cf_table *const final[2])
 
 cf_status run_fit_map(run *r)
 {
-    const cf_phase before = cf_par_set_phase(CF_PHASE_EVALUATION);
     const double started = cf_clock_now();
     const cf_table *final[2];
     cf_cold_place place;
+    cf_phase before;
     cf_status status;
 
     cf_cold_destroy(&r->map);
+    if (r->dataset->n_cold == 0 && r->options.cold.kind == CF_COLD_AUTO) return CF_OK;
+    before = cf_par_set_phase(CF_PHASE_EVALUATION);
     r->final(r->impl, final);
     place = place_of(r, final);
     status = cf_cold_fit(&r->options.cold, &place, &r->map);

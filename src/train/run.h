@@ -68,7 +68,8 @@ cf_status run_settle_best(run *r);
 
 /* ---- cold.c ---- */
 
-/** Fit r->map on the current tables; NULL if the settings or the dataset allow none. Collective.
+/** Fit r->map on the current tables; NULL if the settings or the dataset allow none, or nothing
+ * asks for one (cold_map: auto, and no cold items). Collective.
  * Errors: those of cf_cold_fit(). */
 cf_status run_fit_map(run *r);
 /** How the current tables score, with r->map. Collective. Errors: those of cf_cold_apply(). */
