@@ -19,6 +19,7 @@ typedef struct evaluation {
     cf_output output;     /* rank 0: that text */
     cf_cold_metrics metrics[2];
     cf_eval_detail detail[2];
+    const cf_cold_map *map; /* of cold items, borrowed from the model; NULL: none */
 } evaluation;
 
 /* Whose lists are evaluated. */
@@ -125,6 +126,9 @@ static void print_metrics(const evaluation *e)
         cli_print_result(&e->metrics[k], title);
         if (e->groups) cli_print_groups(&e->detail[k]);
     }
+    if (e->map != NULL)
+        printf("rows of cold items: %s, parameter %g, gain %.4g\n",
+               cf_cold_kind_names[e->map->kind], e->map->parameter, e->map->gain);
 }
 
 /* The results of protocol k, `suffix` after their names. */
@@ -144,7 +148,8 @@ static void set_results(const evaluation *e, int k, const char *suffix, json_t *
     cf_train_json_set(object, name, cli_catalogue_json(&e->detail[k]));
 }
 
-/* {"test": {...}, "protocol": ..., "users": ...}; of both protocols also "test_unmasked". */
+/* {"test": {...}, "protocol": ..., "users": ...}; of both protocols also "test_unmasked"; with a
+ * map of cold items "map". */
 static json_t *metrics_json(const evaluation *e)
 {
     const int first = e->protocols & MASKED ? 0 : 1; /* under the plain names */
@@ -158,6 +163,7 @@ static json_t *metrics_json(const evaluation *e)
                                                            : "unmasked"));
     cf_train_json_set(&object, "users",
                       json_integer((json_int_t)e->metrics[first].table[CF_ALL].n_users));
+    if (e->map != NULL) cf_train_json_set(&object, "map", cf_train_map_json(e->map));
     return object;
 }
 
@@ -331,6 +337,7 @@ static cf_status run_evaluate(const cf_par *world, const cli_arguments *argument
     CF_TRY(cf_eval_read_options(of.config, &options));
     if (e.protocols == 0) e.protocols = options.mask_history ? MASKED : UNMASKED;
     CF_TRY(open_per_user(world, &e));
+    if (of.trained != NULL) e.map = of.trained->map;
     CF_TRY(measure(&e, &of, &options));
     warn(&e, &of, cli_value(arguments, "recs"));
     if (e.per_user != NULL) CF_TRY(write_per_user(&e, of.dataset));
