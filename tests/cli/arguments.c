@@ -192,7 +192,7 @@ static void assert_setting(const json_t *settings, const char *command, const ch
     assert_non_null(object);
     found = find_setting(settings, command, json_string_value(json_object_get(object, "name")));
     assert_true(strlen(json_string_value(json_object_get(found, "help"))) > 0);
-    assert_int_equal(json_object_size(found), 10);
+    assert_int_equal(json_object_size(found), 11);
     json_object_foreach(object, key, value)
     {
         if (!json_equal(value, json_object_get(found, key))) fail_msg("%s of %s", key, expected);
