@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Make, of the data of a shop, folders as users of other programs have them. tests/pages/run calls it.
 
-    tests/pages/given.py recbole|llminit|lightgcn     shop.inter, shop.item, shop.npy of this folder -> a folder
+    tests/pages/given.py recbole|llminit|lightgcn|new     shop.inter, shop.item, shop.npy of this folder -> a folder; new: files of a new item
 """
 from __future__ import annotations
 
@@ -113,5 +113,18 @@ def make_lightgcn() -> None:
         (folder / name).write_text("\n".join(line for line in lines if " " in line) + "\n", encoding="utf-8")
 
 
+def make_new() -> None:
+    """A new item, with a vector that another one has, and a new user who has it and an old one."""
+    content = pathlib.Path("shop.npy").read_bytes()
+    begin = 10 + int.from_bytes(content[8:10], "little")
+    shape = content[10:begin].decode().partition("'shape': (")[2].partition(")")[0]
+    width = int(shape.split(",")[1])
+    header = content[: begin - 1].replace(f"({shape})".encode(), f"(1, {width})".encode()).rstrip()
+    pathlib.Path("new.npy").write_bytes(header.ljust(begin - 1) + b"\n" + content[begin:begin + 2 * width])
+    pathlib.Path("new.item").write_text("item_id:token\ttitle:token_seq\nnovi\tan editor\n", encoding="utf-8")
+    old = lines_of("shop.inter")[1].split("\t")[1]
+    pathlib.Path("new.inter").write_text(f"user_id:token\titem_id:token\nann\tnovi\nann\t{old}\n", encoding="utf-8")
+
+
 if __name__ == "__main__":
-    {"recbole": make_recbole, "llminit": make_llminit, "lightgcn": make_lightgcn}[sys.argv[1]]()
+    {"recbole": make_recbole, "llminit": make_llminit, "lightgcn": make_lightgcn, "new": make_new}[sys.argv[1]]()
