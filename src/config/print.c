@@ -1,16 +1,17 @@
 /* The table of settings for people: plain text for --help, Markdown for configs/README.md.
  *
  * Both have the same facts from the same rows: name, what it may be, default, meaning, and whether
- * it may differ at resume. */
+ * it may differ at resume or for a trained model. */
 #include "internal.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* Added to the help of a setting that may differ when a run is resumed. */
+/* Added to the help of a setting that may differ when a run is resumed, or for its model. */
 static const char *resume_mark(const cf_setting *row)
 {
     if (row->machine) return " (machine: may change at resume)";
+    if (row->afterwards) return " (also for a trained model)";
     return row->changeable ? " (may change at resume)" : "";
 }
 
