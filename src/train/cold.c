@@ -47,7 +47,7 @@ static cf_status copy_items(run *r, const cf_table *final[2])
     const cf_table *items = final[CF_ITEMS];
     cf_status status = CF_OK;
 
-    if (r->mapped == NULL) CF_TRY(cf_table_create(r->grid, &items->blocks, items->dim, &r->mapped));
+    CF_TRY(cf_table_create(r->grid, &items->blocks, items->dim, &r->mapped));
     memcpy(r->mapped->data, items->data,
            (size_t)(items->local_rows * items->width) * sizeof *items->data);
     final[CF_ITEMS] = r->mapped;
@@ -63,11 +63,17 @@ static cf_status apply_map(run *r, const cf_table *final[2])
     cf_status status = CF_OK;
 
     if (r->map == NULL || r->dataset->n_cold == 0) return CF_OK;
-    if (r->hidden == NULL) CF_TRY(cf_par_agree(r->world, CF_ALLOC(r->hidden, r->dataset->n_items)));
+    CF_TRY(cf_par_agree(r->world, CF_ALLOC(r->hidden, r->dataset->n_items)));
     if (!is_matrix) CF_TRY(copy_items(r, final));
     CF_TRY(cf_cold_apply(r->map, &place, is_matrix ? r->table[CF_ITEMS] : r->mapped, r->hidden));
 done:
     return status;
+}
+
+void run_destroy_scorer(run *r)
+{
+    cf_table_destroy(&r->mapped);
+    cf_free(&r->hidden);
 }
 
 cf_status run_create_scorer(run *r, cf_eval_scorer *out)

@@ -50,8 +50,6 @@ void run_close(run *r)
 {
     run_log_close(&r->log);
     cf_cold_destroy(&r->map);
-    cf_table_destroy(&r->mapped);
-    cf_free(&r->hidden);
     cf_select_destroy(&r->selection);
     cf_dataset_destroy_shard(&r->shard);
     cf_par_destroy_grid(&r->grid);
@@ -349,6 +347,7 @@ static cf_status evaluate(run *r, cf_split split, cf_cold_metrics *out)
     if (status == CF_OK)
         status = warm_alone ? cf_eval_run_warm(&scorer, split, &r->eval, &out->table[CF_WARM])
                             : cf_eval_run_cold(&scorer, split, &r->eval, NULL, out);
+    run_destroy_scorer(r);
     cf_par_restore_phase(before);
     if (status == CF_OK && !r->warned_cold) {
         cf_eval_warn_cold(measured->n_cold, measured->n_users);
@@ -461,6 +460,7 @@ cf_status run_report(run *r, const char *why)
     report all = {0};
     cf_status status;
 
+    cf_cold_destroy(&r->map); /* it is not what steps hold */
     CF_TRY(report_gather(r->grid, r->shard, &all));
     if (r->world->rank == 0) {
         report_log(&all, &r->costs);

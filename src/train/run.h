@@ -72,8 +72,10 @@ cf_status run_settle_best(run *r);
  * asks for one (cold_map: auto, and no cold items). Collective.
  * Errors: those of cf_cold_fit(). */
 cf_status run_fit_map(run *r);
-/** How the current tables score, with r->map. Collective. Errors: those of cf_cold_apply(). */
+/** How the current tables score, with r->map. Collective. Errors: those of cf_cold_apply(). Free
+ * what it holds with run_destroy_scorer(), also after an error. */
 cf_status run_create_scorer(run *r, cf_eval_scorer *out);
+void run_destroy_scorer(run *r);
 
 /* ---- warm.c ---- */
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Make, of the data of a shop, folders as users of other programs have them. tests/pages/run calls it.
 
-    tests/pages/given.py recbole|llminit|lightgcn|new     shop.inter, shop.item, shop.npy of this folder -> a folder; new: files of a new item
+    tests/pages/given.py recbole|llminit|lightgcn|new   shop.inter, shop.item, shop.npy of this folder -> a folder;
+    new: files of a new item
 """
 from __future__ import annotations
 

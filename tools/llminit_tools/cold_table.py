@@ -246,7 +246,7 @@ def label_of(words: Sequence[str]) -> str:
 
 
 def calibration_panel(pairs: Pairs) -> Optional[plot.Panel]:
-    """NDCG@10 over the gain, the mean over the splits, each with its own parameter, at the gains that all splits tried."""
+    """NDCG@10 over the gain: the mean over the splits, each with its own parameter, at gains that all splits tried."""
     series = []
     for row, _ in pairs:
         curves = [{point.gain: point.ndcg for point in curve.own()} for curve in row.curves().values()]
