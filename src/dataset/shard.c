@@ -254,17 +254,3 @@ done:
     cf_dataset_destroy_shard(&shard);
     return status;
 }
-
-void cf_dataset_destroy_shard(cf_shard **shard)
-{
-    if (*shard == NULL) return;
-    cf_par_destroy_blocks(&(*shard)->users);
-    cf_par_destroy_blocks(&(*shard)->items);
-    dataset_destroy_lists(&(*shard)->train);
-    dataset_destroy_lists(&(*shard)->train_by_item);
-    dataset_destroy_lists(&(*shard)->valid);
-    dataset_destroy_lists(&(*shard)->test);
-    dataset_destroy_lists(&(*shard)->added);
-    cf_free(&(*shard)->cold);
-    cf_free(shard);
-}
