@@ -12,6 +12,11 @@
 /** What marks a cold item, one without train interactions that the dataset keeps for the question
  * how new items fare: the parts in which it is a candidate. No mark: a warm item. */
 typedef enum cf_cold_mark { CF_COLD_VALID = 1, CF_COLD_TEST = 2 } cf_cold_mark;
+/** Is an item cold? `marks`: of all items; NULL: none is marked. Local. */
+static inline bool cf_is_cold(const uint8_t *marks, int64_t item)
+{
+    return marks != NULL && marks[item] != 0;
+}
 
 /** The dataset that a file was prepared as, before items, users and interactions were appended to
  * it: a model is trained with this. Its users and items have the first numbers. */
@@ -172,6 +177,20 @@ cf_status cf_dataset_read_vectors(const cf_dataset *dataset, int64_t first, int6
 /** Verify the vectors' checksums after all ranks together have read each vector exactly once.
  * Collective. Errors: FORMAT (damaged), MEMORY. */
 cf_status cf_dataset_verify_embedding(const cf_dataset *dataset);
+/** Vectors of this rank's items: row k is that of item first + k. */
+typedef struct cf_vector_rows {
+    int64_t first, count, dim, stride; /* floats from a row to the next; dim of them are used */
+    float *rows;
+    const uint8_t *present; /* count: has the item a vector? */
+} cf_vector_rows;
+/** The mean of the vectors of warm items that all ranks have, into `center` (dim): exact sums,
+ * rounded once, so that it does not depend on the ranks; zeros if there is none. `cold`: marks of
+ * all items, or NULL. Collective. Errors: MEMORY. */
+cf_status cf_dataset_find_center(const cf_par *world, const cf_vector_rows *vectors,
+                                 const uint8_t *cold, double *center);
+/** Each vector becomes itself minus the center, of length 1. One that is the center, and an item
+ * without a vector, get a row of zeros, which is similar to no other. Local. */
+void cf_dataset_make_directions(const cf_vector_rows *vectors, const double *center);
 /** Nothing if every item has a vector. Otherwise FORMAT, naming the first item without one and the
  * values of missing_embedding that are `accepted` ("zero or mean"). Collective. */
 cf_status cf_dataset_refuse_missing(const cf_dataset *dataset, const char *accepted);

@@ -72,7 +72,7 @@ typedef struct cf_eval_scorer {
     void (*scores)(const struct cf_eval_scorer *scorer, const cf_eval_tile *tile, float *scores);
 } cf_eval_scorer;
 
-/* Both make a scorer with `popular`. */
+/* The first three make a scorer with `popular`. */
 /** A score is the product of a user's row and an item's: an element of one sgemm of CF_EVAL_USERS x
  * CF_EVAL_ITEMS x full_width. */
 cf_eval_scorer cf_eval_products(const cf_table *users, const cf_table *items,
@@ -81,6 +81,8 @@ cf_eval_scorer cf_eval_products(const cf_table *users, const cf_table *items,
  * elements of its row at the user's train items, in ascending order, and the same sum at the added
  * ones; it has no columns of appended items. */
 cf_eval_scorer cf_eval_item_sums(const cf_table *matrix, const cf_shard *shard);
+/** What final tables mean: without a table of users (NULL) an item-item matrix, else products. */
+cf_eval_scorer cf_eval_tables(const cf_table *users, const cf_table *items, const cf_shard *shard);
 /** The score is the cosine of two items' rows, 0 where one is all zeros. The users of `shard` are
  * the items: cf_dataset_create_item_shard(). */
 cf_eval_scorer cf_eval_cosines(const cf_table *items, const cf_shard *shard);

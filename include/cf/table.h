@@ -40,6 +40,8 @@ int64_t cf_table_slice_width(int64_t dim, int n_columns, int column);
  */
 cf_status cf_table_create(const cf_grid *grid, const cf_blocks *blocks, int64_t dim,
                           cf_table **out);
+/** A table with the numbers of another. Collective over the grid. Errors: MEMORY. */
+cf_status cf_table_copy(const cf_table *from, cf_table **out);
 void cf_table_destroy(cf_table **table);
 
 /** Noise, a function of the seed, the global row and the dimension alone. Local. `row_offset` is

@@ -12,111 +12,46 @@
  * tests compute the paper's form. */
 #include "internal.h"
 
-#include <math.h>
 #include <string.h>
 
-/* The vectors of an even part of the items, count rows from item `first` on. */
-typedef struct l3ae_vectors {
-    int64_t first, count, dim;
-    float *rows;      /* count x dim */
-    uint8_t *present; /* count: has the item a vector? */
-    cf_exact *sums;   /* dim */
-    double *mean;     /* dim */
-} l3ae_vectors;
-
-static cf_status create_vectors(l3ae_vectors *v)
-{
-    cf_status status;
-
-    CF_TRY(CF_ALLOC(v->rows, v->count * v->dim));
-    CF_TRY(CF_ALLOC(v->present, v->count));
-    CF_TRY(CF_ALLOC(v->sums, v->dim));
-    CF_TRY(CF_ALLOC(v->mean, v->dim));
-done:
-    return status;
-}
-
-static void destroy_vectors(l3ae_vectors *v)
-{
-    cf_free(&v->rows);
-    cf_free(&v->present);
-    cf_free(&v->sums);
-    cf_free(&v->mean);
-}
-
-static bool is_cold(const closed_solver *s, const l3ae_vectors *v, int64_t r)
-{
-    return s->dataset->cold != NULL && s->dataset->cold[v->first + r];
-}
-
-/* The mean of the vectors of warm items on any rank: an exact sum, rounded once, so that it does
- * not depend on the ranks. Zero if there is none. Collective. */
-static void find_mean(const closed_solver *s, l3ae_vectors *v)
-{
-    const cf_par *world = &s->closed->grid->world;
-    int64_t mine = 0, before, n;
-
-    for (int64_t r = 0; r < v->count; r++) {
-        if (!v->present[r] || is_cold(s, v, r)) continue;
-        mine++;
-        for (int64_t k = 0; k < v->dim; k++)
-            cf_exact_add(&v->sums[k], (double)v->rows[r * v->dim + k]);
-    }
-    cf_par_exscan(world, mine, &before, &n);
-    cf_par_sum_exact(world, v->sums, v->dim);
-    for (int64_t k = 0; k < v->dim && n > 0; k++)
-        v->mean[k] = cf_exact_value(&v->sums[k]) / (double)n;
-}
-
 /* A cold item is then as one without a vector. */
-static void leave_out_cold(const closed_solver *s, l3ae_vectors *v)
+static void leave_out_cold(const closed_solver *s, const cf_vector_rows *v, uint8_t *present)
 {
     for (int64_t r = 0; r < v->count; r++)
-        if (is_cold(s, v, r)) {
+        if (cf_is_cold(s->dataset->cold, v->first + r)) {
             memset(v->rows + r * v->dim, 0, (size_t)v->dim * sizeof *v->rows);
-            v->present[r] = 0;
+            present[r] = 0;
         }
 }
 
-/* Rows minus the mean, of length 1; an item without a vector keeps its row of zeros, and thus has
- * no similarity to any other. */
-static void normalise(l3ae_vectors *v)
-{
-    for (int64_t r = 0; r < v->count; r++) {
-        float *row = v->rows + r * v->dim;
-        double squares = 0, factor;
-
-        for (int64_t k = 0; k < v->dim && v->present[r]; k++) {
-            row[k] = (float)((double)row[k] - v->mean[k]);
-            squares += (double)row[k] * (double)row[k];
-        }
-        factor = squares > 0 ? 1 / sqrt(squares) : 0;
-        for (int64_t k = 0; k < v->dim; k++)
-            row[k] = (float)((double)row[k] * factor);
-    }
-}
-
-/* F (items x D), a new matrix. Collective. */
+/* F (items x D), a new matrix: each rank reads an even part of the items. Collective. */
 static cf_status read_vectors(closed_solver *s, cf_cyclic **out)
 {
     const cf_par *world = &s->closed->grid->world;
-    l3ae_vectors v = {.first = cf_par_even_start(s->n, world->size, world->rank),
-                      .dim = s->dataset->embedding_dim};
-    cf_status status;
+    const int64_t dim = s->dataset->embedding_dim,
+                  first = cf_par_even_start(s->n, world->size, world->rank),
+                  count = cf_par_even_start(s->n, world->size, world->rank + 1) - first;
+    cf_vector_rows v = {.first = first, .count = count, .dim = dim, .stride = dim};
+    uint8_t *present = NULL;
+    double *mean = NULL;
+    cf_status status = CF_ALLOC(v.rows, count * dim);
 
-    v.count = cf_par_even_start(s->n, world->size, world->rank + 1) - v.first;
-    CF_TRY(cf_par_agree(world, create_vectors(&v)));
-    CF_TRY(cf_dataset_read_embedding(s->dataset, v.first, v.count, v.rows, v.present));
+    if (status == CF_OK) status = CF_ALLOC(present, count);
+    if (status == CF_OK) status = CF_ALLOC(mean, dim);
+    CF_TRY(cf_par_agree(world, status));
+    v.present = present;
+    CF_TRY(cf_dataset_read_embedding(s->dataset, first, count, v.rows, present));
     CF_TRY(cf_dataset_verify_embedding(s->dataset));
-    find_mean(s, &v);
-    if (!s->closed->options.text_of_cold) leave_out_cold(s, &v);
-    normalise(&v);
-    CF_TRY(closed_create_matrix(s, v.dim, out));
-    CF_TRY(
-        cf_linalg_put_cyclic(*out, &(cf_slab){v.first, v.count, 0, v.dim, v.dim}, CF_F32, v.rows));
+    CF_TRY(cf_dataset_find_center(world, &v, s->dataset->cold, mean));
+    if (!s->closed->options.text_of_cold) leave_out_cold(s, &v, present);
+    cf_dataset_make_directions(&v, mean);
+    CF_TRY(closed_create_matrix(s, dim, out));
+    CF_TRY(cf_linalg_put_cyclic(*out, &(cf_slab){first, count, 0, dim, dim}, CF_F32, v.rows));
     closed_lap(s, &s->seconds.rest, "vectors read");
 done:
-    destroy_vectors(&v);
+    cf_free(&v.rows);
+    cf_free(&present);
+    cf_free(&mean);
     return status;
 }
 

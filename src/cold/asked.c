@@ -54,7 +54,7 @@ static bool has_valid_target(const cold_asked *c, int64_t user)
     bool has = false;
 
     for (int64_t e = valid->start[user]; e < valid->start[user + 1] && !has; e++)
-        has = !c->held[valid->index[e]] && !cold_is_marked(shard, valid->index[e]);
+        has = !c->held[valid->index[e]] && !cf_is_cold(shard->cold, valid->index[e]);
     return has;
 }
 
@@ -128,7 +128,7 @@ static void divide_items(cold_asked *c, int64_t user, uint64_t *scratch)
         n_left += !held;
     }
     for (int64_t e = valid->start[user]; e < valid->start[user + 1]; e++)
-        if (!cold_is_marked(shard, valid->index[e])) append(liked, user, valid->index[e]);
+        if (!cf_is_cold(shard->cold, valid->index[e])) append(liked, user, valid->index[e]);
     cf_sort_u64((uint64_t *)liked->index + first, scratch, liked->start[user + 1] - first);
 }
 

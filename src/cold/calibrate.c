@@ -24,7 +24,6 @@
 #include "cf/eval.h"
 
 #include <math.h>
-#include <string.h>
 
 enum { LENGTH = 10 };
 
@@ -72,21 +71,10 @@ static cf_status create_lists_of_best(calibration *c)
         if (c->asked.asked[u] && seen++ >= first && seen <= end) c->users[c->n_users++] = u;
     for (int64_t i = 0; i < n; i++) {
         c->not_held[i] = !c->asked.held[i];
-        c->not_other[i] = c->asked.held[i] || cold_is_marked(c->place->shard, i);
+        c->not_other[i] = c->asked.held[i] || cf_is_cold(c->place->shard->cold, i);
     }
 done:
     return status;
-}
-
-/* The users' rows are those of the tables; scores are made of the histories of the shard. */
-static cf_eval_scorer create_scorer(const calibration *c)
-{
-    cf_eval_scorer scorer = c->place->users != NULL
-                                ? cf_eval_products(c->place->users, c->items, &c->asked.shard)
-                                : cf_eval_item_sums(c->items, &c->asked.shard);
-
-    scorer.popular = false; /* who is asked has a history */
-    return scorer;
 }
 
 /* ---- Trying ---- */
@@ -301,14 +289,13 @@ static cf_status set_up(calibration *c, cf_cold_map *map)
     const int n_parameters = map->kind == CF_COLD_NEAREST ? options->n_neighbors : options->n_reg;
     cf_status status;
 
-    CF_TRY(cf_table_create(c->place->grid, &items->blocks, items->dim, &c->items));
-    memcpy(c->items->data, items->data,
-           (size_t)(items->local_rows * items->width) * sizeof *items->data);
+    CF_TRY(cf_table_copy(items, &c->items));
     CF_TRY(cold_create_rows(items, c->asked.held, &c->rows));
     status = create_lists_of_best(c);
     if (status == CF_OK) status = CF_ALLOC(map->points, n_parameters * (options->n_gains + 2));
     CF_TRY(cf_par_agree(&c->place->grid->world, status));
-    c->scorer = create_scorer(c);
+    c->scorer = cf_eval_tables(c->place->users, c->items, &c->asked.shard);
+    c->scorer.popular = false; /* who is asked has a history */
     CF_TRY(rank_users(c, c->not_other, &c->best_other));
 done:
     return status;

@@ -28,8 +28,6 @@ typedef struct cold_vectors {
 cf_status cold_read_vectors(const cf_cold_place *place, bool is_known, double *center,
                             cold_vectors *out);
 void cold_destroy_vectors(cold_vectors *v);
-/** Is the item marked? Local. */
-bool cold_is_marked(const cf_shard *shard, int64_t item);
 
 /* ---- Rows to fill ---- */
 

@@ -146,7 +146,7 @@ static void mark_rows(const cf_cold_place *place, const cold_vectors *v, cf_tabl
     for (int64_t i = 0; i < items->n_rows; i++) {
         const int64_t row = i - items->first_row;
 
-        if (!cold_is_marked(place->shard, i)) continue;
+        if (!cf_is_cold(place->shard->cold, i)) continue;
         chosen[i] = v->present != NULL && v->present[i];
         hidden[i] = v->present != NULL && !v->present[i];
         if (row >= 0 && row < items->local_rows)

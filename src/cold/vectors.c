@@ -5,16 +5,10 @@
  * not depend on the ranks; it is kept with the map, and new items are centred by it. */
 #include "internal.h"
 
-#include <math.h>
 #include <string.h>
 
 /* Floats that are read at once. */
 enum { READ_FLOATS = 1 << 22 };
-
-bool cold_is_marked(const cf_shard *shard, int64_t item)
-{
-    return shard->cold != NULL && shard->cold[item] != 0;
-}
 
 /* Copy rows of the file, D numbers each, to where they lie in the table: rows of whole segments. */
 static void keep_rows(const float *read, int64_t count, cf_table *table, int64_t first)
@@ -56,49 +50,22 @@ static void share_flags(const cf_shard *shard, cold_vectors *v)
     for (int b = 0; b < v->blocks.count; b++)
         cf_par_broadcast(&v->grid->world, v->present + start[b], start[b + 1] - start[b], b);
     for (int64_t i = 0; i < start[v->blocks.count]; i++) {
-        v->outside[i] = !v->present[i] || cold_is_marked(shard, i);
+        v->outside[i] = !v->present[i] || cf_is_cold(shard->cold, i);
         v->n_inside += !v->outside[i];
     }
 }
 
-/* Collective. */
-static cf_status find_center(const cold_vectors *v, double *center)
-{
-    const cf_table *table = v->rows;
-    cf_exact *sums = NULL;
-    cf_status status;
-
-    CF_TRY(cf_par_agree(&v->grid->world, CF_ALLOC(sums, table->dim)));
-    for (int64_t r = 0; r < table->local_rows; r++)
-        for (int64_t k = 0; k < table->dim && !v->outside[table->first_row + r]; k++)
-            cf_exact_add(&sums[k], (double)table->data[r * table->width + k]);
-    cf_par_sum_exact(&v->grid->world, sums, table->dim);
-    for (int64_t k = 0; k < table->dim; k++)
-        center[k] = v->n_inside > 0 ? cf_exact_value(&sums[k]) / (double)v->n_inside : 0;
-done:
-    cf_free(&sums);
-    return status;
-}
-
-/* A vector that is the center has no direction: its row is zero. */
-static void normalise(const cold_vectors *v, const double *center)
+/* My rows of the table. */
+static cf_vector_rows my_rows(const cold_vectors *v)
 {
     const cf_table *table = v->rows;
 
-#pragma omp parallel for schedule(static)
-    for (int64_t r = 0; r < table->local_rows; r++) {
-        float *row = table->data + r * table->width;
-        const bool present = v->present[table->first_row + r];
-        double squares = 0, factor;
-
-        for (int64_t k = 0; k < table->dim && present; k++) {
-            row[k] = (float)((double)row[k] - center[k]);
-            squares += (double)row[k] * (double)row[k];
-        }
-        factor = squares > 0 ? 1 / sqrt(squares) : 0;
-        for (int64_t k = 0; k < table->dim; k++)
-            row[k] = (float)((double)row[k] * factor);
-    }
+    return (cf_vector_rows){.first = table->first_row,
+                            .count = table->local_rows,
+                            .dim = table->dim,
+                            .stride = table->width,
+                            .rows = table->data,
+                            .present = v->present + table->first_row};
 }
 
 cf_status cold_read_vectors(const cf_cold_place *place, bool is_known, double *center,
@@ -106,6 +73,7 @@ cf_status cold_read_vectors(const cf_cold_place *place, bool is_known, double *c
 {
     const cf_dataset *dataset = place->dataset;
     const cf_par *world = &place->grid->world;
+    cf_vector_rows rows;
     cf_status status;
 
     *out = (cold_vectors){0};
@@ -118,8 +86,9 @@ cf_status cold_read_vectors(const cf_cold_place *place, bool is_known, double *c
     CF_TRY(cf_table_create(out->grid, &out->blocks, dataset->embedding_dim, &out->rows));
     CF_TRY(read_part(dataset, out));
     share_flags(place->shard, out);
-    if (!is_known) CF_TRY(find_center(out, center));
-    normalise(out, center);
+    rows = my_rows(out);
+    if (!is_known) CF_TRY(cf_dataset_find_center(world, &rows, place->shard->cold, center));
+    cf_dataset_make_directions(&rows, center);
 done:
     return status;
 }

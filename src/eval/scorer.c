@@ -75,6 +75,11 @@ cf_eval_scorer cf_eval_item_sums(const cf_table *matrix, const cf_shard *shard)
         .items = matrix, .shard = shard, .popular = true, .scores = score_item_sums};
 }
 
+cf_eval_scorer cf_eval_tables(const cf_table *users, const cf_table *items, const cf_shard *shard)
+{
+    return users != NULL ? cf_eval_products(users, items, shard) : cf_eval_item_sums(items, shard);
+}
+
 /* 1 / length of a row, 0 of a row of zeros. */
 static double inverse_length(const float *row, int64_t width)
 {

@@ -344,7 +344,7 @@ static void count_warm(forecast *f)
 
     for (int p = 0; p < shard->items.count; p++) {
         for (int64_t i = shard->items.start[p]; i < shard->items.start[p + 1]; i++)
-            f->warm[p] += shard->cold == NULL || !shard->cold[i];
+            f->warm[p] += !cf_is_cold(shard->cold, i);
         f->n_warm += f->warm[p];
     }
 }

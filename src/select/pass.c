@@ -32,8 +32,7 @@ select_range select_even_range(const cf_dataset *dataset, int64_t block)
 static void flag_counted(const cf_dataset *dataset, const select_block *block)
 {
     for (int64_t r = 0; r < block->count; r++)
-        block->counted[r] =
-            block->present[r] && (dataset->cold == NULL || !dataset->cold[block->first + r]);
+        block->counted[r] = block->present[r] && !cf_is_cold(dataset->cold, block->first + r);
 }
 
 /* The number of rounds is agreed on by one Allreduce, so that ranges of any kind may be passed:

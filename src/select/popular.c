@@ -16,9 +16,8 @@ cf_status select_mark_popular(const cf_dataset *dataset, int64_t first, int64_t 
     CF_TRY(cf_par_agree(dataset->world, status));
     CF_TRY(cf_dataset_read_item_counts(dataset, first, count, counts));
     for (int64_t i = 0; i < count; i++)
-        keys[i] = dataset->cold != NULL && dataset->cold[first + i]
-                      ? UINT64_MAX
-                      : UINT64_MAX - 1 - (uint64_t)counts[i];
+        keys[i] = cf_is_cold(dataset->cold, first + i) ? UINT64_MAX
+                                                       : UINT64_MAX - 1 - (uint64_t)counts[i];
     cf_par_mark_first(dataset->world, keys, count, n_popular, popular);
 done:
     cf_free(&counts);

@@ -79,6 +79,16 @@ done:
     return status;
 }
 
+cf_status cf_table_copy(const cf_table *from, cf_table **out)
+{
+    cf_status status;
+
+    CF_TRY(cf_table_create(from->grid, &from->blocks, from->dim, out));
+    memcpy((*out)->data, from->data, (size_t)(from->local_rows * from->width) * sizeof *from->data);
+done:
+    return status;
+}
+
 void cf_table_destroy(cf_table **table)
 {
     if (*table == NULL) return;

@@ -8,8 +8,6 @@
  * kind: a dataset that is appended to later has them. */
 #include "run.h"
 
-#include <string.h>
-
 /* What the run has of tables, which are the current final ones. Local. */
 static cf_cold_place place_of(const run *r, const cf_table *const final[2])
 {
@@ -41,20 +39,6 @@ cf_status run_fit_map(run *r)
     return status;
 }
 
-/* A copy of the items' final table, which replaces it. Collective. */
-static cf_status copy_items(run *r, const cf_table *final[2])
-{
-    const cf_table *items = final[CF_ITEMS];
-    cf_status status = CF_OK;
-
-    CF_TRY(cf_table_create(r->grid, &items->blocks, items->dim, &r->mapped));
-    memcpy(r->mapped->data, items->data,
-           (size_t)(items->local_rows * items->width) * sizeof *items->data);
-    final[CF_ITEMS] = r->mapped;
-done:
-    return status;
-}
-
 /* Rows of cold items in the final tables, by the map. Collective. */
 static cf_status apply_map(run *r, const cf_table *final[2])
 {
@@ -64,8 +48,10 @@ static cf_status apply_map(run *r, const cf_table *final[2])
 
     if (r->map == NULL || r->dataset->n_cold == 0) return CF_OK;
     CF_TRY(cf_par_agree(r->world, CF_ALLOC(r->hidden, r->dataset->n_items)));
-    if (!is_matrix) CF_TRY(copy_items(r, final));
-    CF_TRY(cf_cold_apply(r->map, &place, is_matrix ? r->table[CF_ITEMS] : r->mapped, r->hidden));
+    if (is_matrix) return cf_cold_apply(r->map, &place, r->table[CF_ITEMS], r->hidden);
+    CF_TRY(cf_table_copy(final[CF_ITEMS], &r->mapped));
+    CF_TRY(cf_cold_apply(r->map, &place, r->mapped, r->hidden));
+    final[CF_ITEMS] = r->mapped;
 done:
     return status;
 }

@@ -1,6 +1,6 @@
 /* A trained model, loaded for evaluate, recommend, export and spectrum: the checkpoint, the dataset
  * that it was trained on, and the tables on a grid of these ranks. Settings are the run's; only
- * those of the machine may differ.
+ * those of the machine and of the map of cold items may differ.
  *
  * The dataset may also be appended to the one of the training. The tables then have rows of all its
  * users and items: the first are those of the file, and those of new users are made of the items
@@ -65,9 +65,7 @@ done:
 cf_eval_scorer train_scorer(const cf_table *const final[2], const uint8_t *hidden,
                             const cf_shard *shard)
 {
-    cf_eval_scorer scorer = final[CF_USERS] == NULL
-                                ? cf_eval_item_sums(final[CF_ITEMS], shard)
-                                : cf_eval_products(final[CF_USERS], final[CF_ITEMS], shard);
+    cf_eval_scorer scorer = cf_eval_tables(final[CF_USERS], final[CF_ITEMS], shard);
 
     scorer.hidden = hidden;
     return scorer;
@@ -118,7 +116,6 @@ done:
  * own. From now on scores are made of them. Collective. */
 static cf_status own_final(cf_trained *t, cf_side side, cf_table **out)
 {
-    const cf_table *from = t->final[side];
     cf_status status = CF_OK;
 
     if (t->closed != NULL) {
@@ -126,9 +123,7 @@ static cf_status own_final(cf_trained *t, cf_side side, cf_table **out)
         return CF_OK;
     }
     if (t->owned[side] == NULL) {
-        CF_TRY(cf_table_create(t->grid, &from->blocks, from->dim, &t->owned[side]));
-        memcpy(t->owned[side]->data, from->data,
-               (size_t)(from->local_rows * from->width) * sizeof *from->data);
+        CF_TRY(cf_table_copy(t->final[side], &t->owned[side]));
         t->final[side] = t->owned[side];
     }
     *out = t->owned[side];

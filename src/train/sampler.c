@@ -128,11 +128,10 @@ int64_t sampler_number(const sampler *s, int64_t n)
 bool sampler_excludes(const sampler *s, int64_t n, int64_t item)
 {
     const cf_lists *train = &s->shard->train;
-    const uint8_t *cold = s->shard->cold;
     const int64_t start = train->start[s->batch.user[n]],
                   count = train->start[s->batch.user[n] + 1] - start;
 
-    if (cold != NULL && cold[item]) return true;
+    if (cf_is_cold(s->shard->cold, item)) return true;
     return s->options.exclude_all ? cf_contains_i64(train->index + start, count, item)
                                   : item == s->batch.positive[n];
 }

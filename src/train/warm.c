@@ -109,7 +109,7 @@ static cf_status match(const run *r, old_run *old, cf_side side, int64_t *total)
     CF_TRY(cf_dataset_match(old->dataset, kind, &ids, number));
     *total = 0;
     for (int64_t k = 0; k < table->local_rows; k++) {
-        if (cold != NULL && number[k] >= 0 && cold[number[k]] != 0) number[k] = -1;
+        if (number[k] >= 0 && cf_is_cold(cold, number[k])) number[k] = -1;
         *total += number[k] >= 0;
     }
     MPI_Allreduce(MPI_IN_PLACE, total, 1, MPI_INT64_T, MPI_SUM, r->grid->column.comm);
