@@ -99,8 +99,8 @@ typedef struct cli_command {
     cf_status (*run)(const cf_par *world, const cli_arguments *arguments);
 } cli_command;
 
-extern const cli_command cli_prepare, cli_append, cli_synthesize, cli_select, cli_train, cli_evaluate,
-    cli_recommend, cli_export, cli_spectrum, cli_info, cli_print_settings;
+extern const cli_command cli_prepare, cli_append, cli_synthesize, cli_select, cli_train,
+    cli_evaluate, cli_recommend, cli_export, cli_spectrum, cli_info, cli_print_settings;
 
 /** All subcommands, ended by NULL. */
 extern const cli_command *const cli_commands[];
