@@ -2,57 +2,6 @@
  * by who loads it; every grid gives the same. The map itself is tested in tests/cold. */
 #include "run.h"
 
-/* ---- The dataset ----------------------------------------------------------------------------- */
-
-/* Every fifth item is cold, by turns a candidate of the valid part and of the test part. */
-static uint8_t mark_of(int64_t item)
-{
-    return (uint8_t)(item % 5 != 0 ? 0 : item % 10 == 0 ? CF_COLD_VALID : CF_COLD_TEST);
-}
-
-/* The pairs of cold items are in the part that their mark says, the others where they are without
- * marks. */
-static cf_lists make_cold_part(const cf_test_graph *pairs, int part)
-{
-    cf_lists lists = {.count = USERS};
-
-    assert_int_equal(CF_ALLOC(lists.start, USERS + 1), CF_OK);
-    assert_int_equal(CF_ALLOC(lists.index, pairs->n_pairs), CF_OK);
-    for (int64_t u = 0, e = 0; u < USERS; u++) {
-        lists.start[u + 1] = lists.start[u];
-        for (; e < pairs->n_pairs && pairs->pairs[e][0] == u; e++) {
-            const uint8_t mark = mark_of(pairs->pairs[e][1]);
-
-            if ((mark != 0 ? mark : part_of(pairs->pairs[e], true)) == part)
-                lists.index[lists.start[u + 1]++] = pairs->pairs[e][1];
-        }
-    }
-    return lists;
-}
-
-/* Collective. */
-static void write_cold_dataset(void)
-{
-    cf_test_graph pairs = all_pairs();
-    uint8_t marks[ITEMS];
-    cf_dataset_content content = {.train = make_cold_part(&pairs, 0),
-                                  .valid = make_cold_part(&pairs, 1),
-                                  .test = make_cold_part(&pairs, 2),
-                                  .cold = marks,
-                                  .embedding_dim = LLM_DIM,
-                                  .read_vectors = make_vectors};
-    cf_lists *const parts[] = {&content.train, &content.valid, &content.test};
-
-    for (int64_t i = 0; i < ITEMS; i++)
-        marks[i] = mark_of(i);
-    cf_test_dataset_write(cf_test_scratch("cold.h5"), ITEMS, &content);
-    for (int k = 0; k < 3; k++) {
-        cf_free(&parts[k]->start);
-        cf_free(&parts[k]->index);
-    }
-    cf_test_graph_destroy(&pairs);
-}
-
 /* ---- Runs and what they leave ---------------------------------------------------------------- */
 
 static const run_spec specs[] = {
@@ -119,7 +68,7 @@ static cf_cold_metrics measure(const cf_trained *t)
 static void best_has_the_map_and_measures_as_the_run_did(void **state)
 {
     (void)state;
-    write_cold_dataset();
+    write_cold(cf_test_scratch("cold.h5"), true);
     for (int k = 0; k < N_SPECS; k++) {
         cf_train_result result;
         cf_trained *best = NULL, *latest = NULL;
@@ -144,7 +93,7 @@ static void best_has_the_map_and_measures_as_the_run_did(void **state)
 static void every_grid_gives_the_same_map_and_metrics(void **state)
 {
     (void)state;
-    write_cold_dataset();
+    write_cold(cf_test_scratch("cold.h5"), true);
     for (int k = 0; k < N_SPECS; k++) {
         cf_train_result want, got;
         cf_trained *first = NULL;
@@ -170,7 +119,7 @@ static void every_grid_gives_the_same_map_and_metrics(void **state)
 static void a_resumed_run_has_the_same_map(void **state)
 {
     (void)state;
-    write_cold_dataset();
+    write_cold(cf_test_scratch("cold.h5"), true);
     for (int k = 0; k < N_SPECS; k++) {
         run_spec spec = specs[k];
         cf_train_result want, got;
@@ -202,7 +151,7 @@ static void a_trained_model_takes_another_map(void **state)
     cf_trained *t = NULL;
 
     (void)state;
-    write_cold_dataset();
+    write_cold(cf_test_scratch("cold.h5"), true);
     clear_folder("run");
     assert_ok(run_train(&world, 1, &specs[0], &result)); /* LightGCN */
     assert_ok(load("best.h5", "cold_map=none", &t));
@@ -215,7 +164,7 @@ static void a_trained_model_takes_another_map(void **state)
     assert_ok(load("best.h5", "cold_map=zero", &t));
     assert_int_equal(t->map->kind, CF_COLD_ZERO);
     for (int64_t i = 0; i < t->final[CF_ITEMS]->local_rows; i++)
-        if (mark_of(t->final[CF_ITEMS]->first_row + i) != 0)
+        if (cf_is_cold(t->shard->cold, t->final[CF_ITEMS]->first_row + i))
             for (int64_t d = 0; d < t->final[CF_ITEMS]->width; d++)
                 assert_true(t->final[CF_ITEMS]->data[i * t->final[CF_ITEMS]->width + d] == 0);
     cf_train_unload(&t);
@@ -231,7 +180,7 @@ static void closed_forms_without_a_map(void **state)
     cf_cold_metrics none;
 
     (void)state;
-    write_cold_dataset();
+    write_cold(cf_test_scratch("cold.h5"), true);
     clear_folder("run");
     assert_ok(run_train(&world, 1, &spec, &result));
     assert_refused(load("best.h5", "cold_map=none", &t), CF_ERR_USAGE, "solve it again");
