@@ -1,27 +1,10 @@
 /* append: what a dataset has with new items, users and interactions, by id; the same bytes on any
- * number of ranks; the same as a dataset that was prepared from all files; and what is refused. */
-#include "fixture.h"
+ * number of ranks; the same as a dataset that was prepared from all files. */
+#include "append.h"
 
-#include <math.h>
 #include <stdarg.h>
 
-enum { DIM = 3, MAX_LINES = 64, LINE = 256 };
-
-static char base[PATH_SIZE], out[PATH_SIZE], other[PATH_SIZE];
-
-#define TRAIN "user_id\titem_id\nu1\ta\nu1\tb\nu2\tb\nu2\tc\nu3\td\nu3\ta\nu4\te\nu5\tf\n"
-#define VALID "user_id\titem_id\nu1\tc\nu2\ta\n"
-#define TEST "user_id\titem_id\nu1\td\nu3\tb\nu4\ta\n"
-#define OLD_ITEMS "item_id\ttitle\na\tA\nb\tB\nc\tC\nd\tD\ne\tE\nf\tF\n"
-/* d is known; y comes before x. */
-#define NEW_ITEMS "item_id\ttitle\ny\tYps\nd\tother\nx\tXen\nz\t\n"
-/* Repeats of train, valid and of a line; u1 d leaves test; q is unknown; n2's only item is q. */
-#define NEW_INTER                                                                                  \
-    "user_id\titem_id\nu1\tx\nn1\tx\nn1\ta\nu1\ta\nu1\tc\nn1\ta\nu1\td\nu4\tq\nn2\tq\nn3\tb\n"
-#define NEW_TEST "user_id\titem_id\nn1\tz\nu1\tx\nu3\tb\nu2\td\nn4\ty\n"
-
-static const float old_rows[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18};
-static const float new_rows[] = {0.5, 1, 2, 3, 4, 5, -1, -2, -3, 9, 9, 9};
+enum { MAX_LINES = 64, LINE = 256 };
 
 /* ---- A dataset as text, by id ---------------------------------------------------------------- */
 
@@ -131,73 +114,12 @@ static void check_same(const char *path, const char *as)
         assert_string_equal(got.line[k], want.line[k]);
 }
 
-/* ---- Calls ----------------------------------------------------------------------------------- */
-
-static void name_paths(void)
-{
-    snprintf(base, sizeof base, "%s", cf_test_scratch("base.h5"));
-    snprintf(out, sizeof out, "%s", cf_test_scratch("out.h5"));
-    snprintf(other, sizeof other, "%s", cf_test_scratch("other.h5"));
-}
-
-/* The dataset to append to; `type` of its vectors, NULL: it has none. */
-static void make_base(const char *type)
-{
-    const bool halves = type != NULL && strcmp(type, "<f2") == 0;
-    uint16_t half[18];
-    cf_ingest_paths paths = {.train = put_file("train.inter", TRAIN),
-                             .valid = put_file("valid.inter", VALID),
-                             .test = put_file("test.inter", TEST),
-                             .item = put_file("old.item", OLD_ITEMS)};
-    float odd[18];
-
-    name_paths();
-    cf_store_f32_to_f16(old_rows, half, 18);
-    for (int k = 0; k < 18; k++)
-        odd[k] = old_rows[k] + (k == 0 ? 0x1p-20F : 0); /* no float16 */
-    if (type != NULL)
-        paths.embedding =
-            put_npy("old.npy", 1, type, (int64_t[]){6, DIM}, halves ? (const void *)half : odd);
-    paths.out = base;
-    if (prepare(&paths, "", NULL) != CF_OK) fail_msg("%s", cf_error_message());
-}
-
-static cf_status append_with(const cf_par *ranks, const cf_ingest_append_paths *paths,
-                             const char *settings, cf_ingest_append_report *report)
-{
-    const cf_setting *table = cf_ingest_append_settings;
-    char copy[256], *at = copy;
-    cf_ingest_append_report unused;
-    cf_ingest_options options;
-    cf_config *config = NULL;
-    cf_status status;
-
-    snprintf(copy, sizeof copy, "%s", settings);
-    assert_ok(cf_config_create(&table, 1, &config));
-    for (char *one; (one = strsep(&at, "|")) && *one;)
-        assert_ok(cf_config_set(config, one));
-    status = cf_ingest_read_append_options(config, &options);
-    if (status == CF_OK)
-        status = cf_ingest_append(ranks, &options, paths, report != NULL ? report : &unused);
-    cf_config_destroy(&config);
-    return status;
-}
+/* ---- Calls ------------------------------------------------------------------------------------
+ */
 
 static void append(const cf_ingest_append_paths *paths)
 {
     if (append_with(&world, paths, "", NULL) != CF_OK) fail_msg("%s", cf_error_message());
-}
-
-/* All that there is, in float32. */
-static cf_ingest_append_paths all_files(void)
-{
-    return (cf_ingest_append_paths){.data = base,
-                                    .item = put_file("new.item", NEW_ITEMS),
-                                    .embedding =
-                                        put_npy("new.npy", 1, "<f4", (int64_t[]){4, DIM}, new_rows),
-                                    .inter = put_file("new.inter", NEW_INTER),
-                                    .test = put_file("new_test.inter", NEW_TEST),
-                                    .out = out};
 }
 
 /* ---- Tests ----------------------------------------------------------------------------------- */
@@ -419,130 +341,6 @@ static void vectors_take_the_type_of_the_dataset(void **state)
     }
 }
 
-enum { HALF, FULL, NONE, N_BASES };
-static char bases[N_BASES][PATH_SIZE];
-
-/* A dataset with vectors of each type, and one without. */
-static int make_bases(void)
-{
-    static const char *const types[N_BASES] = {"<f2", "<f4", NULL};
-    static const char *const names[N_BASES] = {"half.h5", "full.h5", "none.h5"};
-
-    for (int b = 0; b < N_BASES; b++) {
-        make_base(types[b]);
-        snprintf(bases[b], PATH_SIZE, "%s", cf_test_scratch(names[b]));
-        if (world.rank == 0) assert_int_equal(rename(base, bases[b]), 0);
-        MPI_Barrier(world.comm);
-    }
-    return N_BASES;
-}
-
-static void what_does_not_fit_is_refused(void **state)
-{
-    const int made = make_bases();
-    const float row[] = {1, 2, 3, 4}, large[] = {1, 70000, 3}, bad[] = {1, 2, NAN};
-    const char *item = put_file("one.item", "item_id\nx\n");
-    const char *npy = put_npy("new.npy", 1, "<f4", (int64_t[]){1, DIM}, row);
-    const struct {
-        int base;
-        cf_ingest_append_paths paths;
-        const char *settings;
-        cf_status status;
-        const char *words;
-    } cases[] = {
-        {FULL, {0}, "", CF_ERR_USAGE, "append: expected --item, --inter or --test"},
-        {FULL, {.embedding = npy, .inter = item}, "", CF_ERR_USAGE, "--embedding needs --item"},
-        {FULL,
-         {.item = item, .embedding_ids = item},
-         "",
-         CF_ERR_USAGE,
-         "--embedding-ids needs --embedding"},
-        {FULL,
-         {.item = item, .embedding = npy},
-         "embedding_field=v",
-         CF_ERR_USAGE,
-         "either in --embedding or in embedding_field"},
-        {NONE,
-         {.item = item, .embedding = npy},
-         "",
-         CF_ERR_USAGE,
-         "none.h5 has no vectors, so that new items cannot have any"},
-        {FULL,
-         {.item = item, .embedding = put_npy("4.npy", 1, "<f4", (int64_t[]){1, 4}, row)},
-         "",
-         CF_ERR_FORMAT,
-         "4.npy: vectors of 4 numbers, but those of "},
-        {FULL,
-         {.item = put_file("2.item", "item_id\nx\ny\n"), .embedding = npy},
-         "",
-         CF_ERR_FORMAT,
-         "new.npy: 1 rows, but "},
-        {FULL,
-         {.item = put_file("3.item", "item_id\nx\nx\n")},
-         "",
-         CF_ERR_FORMAT,
-         "3.item:3: item \"x\" occurs twice"},
-        {FULL,
-         {.inter = put_file("q.inter", "user_id\titem_id\nu1\tq\n")},
-         "filter_inter_by_user_or_item=false",
-         CF_ERR_FORMAT,
-         "q.inter: item \"q\" is neither in "},
-        {FULL, {.inter = "absent.inter"}, "", CF_ERR_IO, "absent.inter: No such file"},
-        {HALF,
-         {.item = item, .embedding = put_npy("l.npy", 1, "<f4", (int64_t[]){1, DIM}, large)},
-         "",
-         CF_ERR_NUMERIC,
-         "l.npy: item \"x\", column 1: too large for float16"},
-        {FULL,
-         {.item = item, .embedding = put_npy("n.npy", 1, "<f4", (int64_t[]){1, DIM}, bad)},
-         "",
-         CF_ERR_NUMERIC,
-         "n.npy: row 0 (item \"x\"), column 2: not a finite number"},
-    };
-
-    (void)state;
-    assert_int_equal(made, N_BASES);
-    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
-        cf_ingest_append_paths paths = cases[c].paths;
-
-        paths.data = bases[cases[c].base];
-        paths.out = out;
-        if (world.rank == 0) unlink(out);
-        assert_refused(append_with(&world, &paths, cases[c].settings, NULL), cases[c].status,
-                       cases[c].words);
-        if (world.rank == 0) assert_int_not_equal(access(out, F_OK), 0);
-    }
-}
-
-typedef struct trial {
-    cf_ingest_options options;
-    cf_ingest_append_paths paths;
-} trial;
-
-static cf_status attempt(void *context)
-{
-    const trial *t = context;
-    cf_ingest_append_report report;
-
-    return cf_ingest_append(&world, &t->options, &t->paths, &report);
-}
-
-static void no_memory_on_one_rank_stops_every_rank(void **state)
-{
-    const cf_test_trial tried = {.attempt = attempt, .thinning = 2, .rotate = true};
-    const cf_setting *table = cf_ingest_append_settings;
-    cf_config *config = NULL;
-    trial t;
-
-    (void)state;
-    make_base("<f2");
-    t.paths = all_files();
-    assert_ok(cf_config_create(&table, 1, &config));
-    assert_ok(cf_ingest_read_append_options(config, &t.options));
-    assert_true(cf_test_every_allocation(&tried, &t) > 10);
-    cf_config_destroy(&config);
-}
-
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(everything_new_has_its_place),
     cmocka_unit_test(the_bytes_are_those_of_one_rank),
@@ -550,7 +348,5 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(appending_twice_is_appending_once),
     cmocka_unit_test(what_is_not_given_is_not_needed),
     cmocka_unit_test(vectors_take_the_type_of_the_dataset),
-    cmocka_unit_test(what_does_not_fit_is_refused),
-    cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
 };
 CF_TEST_MAIN(tests)
