@@ -60,7 +60,8 @@ static outcome take_outcome(const setting *s)
     assert_int_equal(s->map->source_dim, SOURCE_DIM);
     assert_true(o.n_points <= CF_COLD_MOST * 8);
     memcpy(o.center, s->map->center, sizeof o.center);
-    memcpy(o.points, s->map->points, (size_t)o.n_points * sizeof *o.points);
+    if (o.n_points > 0) /* none, and no memory, where nothing was calibrated */
+        memcpy(o.points, s->map->points, (size_t)o.n_points * sizeof *o.points);
     memcpy(o.hidden, s->hidden, (size_t)s->p->n_items);
     return o;
 }
