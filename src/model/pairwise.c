@@ -141,24 +141,36 @@ static double sum_segments(const cf_model *model, const float *segments, int64_t
     return score;
 }
 
-/* Loss of each sample into `loss`, its derivative c_n into `coefficient`. The sum's loss is written
- * so that exp() cannot overflow. */
-static void differentiate(const cf_model *model, const cf_batch *batch, const float *segments,
-                          cf_exact *loss)
+/* The loss of sample n, and its derivative c_n into `coefficient`. The sum's loss is written so
+ * that exp() cannot overflow. */
+static double differentiate(double x, bool sums, int64_t size, float *coefficient)
 {
-    float *coefficient = model->pairwise->coefficient;
+    const double p = 1.0 / (1.0 + exp(-x));
 
-    for (int64_t n = 0; n < batch->count; n++) {
-        const double x = sum_segments(model, segments, batch->count, n);
-        const double p = 1.0 / (1.0 + exp(-x));
+    if (sums) { /* -log sigmoid(x) */
+        *coefficient = (float)(p - 1.0);
+        return x > 0 ? log1p(exp(-x)) : log1p(exp(x)) - x;
+    }
+    /* -log(1e-10 + sigmoid(x)) / batch size */
+    *coefficient = (float)(-p * (1.0 - p) / (1e-10 + p) / (double)size);
+    return -log(1e-10 + p);
+}
 
-        if (model->ops->sums) { /* -log sigmoid(x) */
-            coefficient[n] = (float)(p - 1.0);
-            cf_exact_add(loss, x > 0 ? log1p(exp(-x)) : log1p(exp(x)) - x);
-        } else { /* -log(1e-10 + sigmoid(x)) / batch size */
-            coefficient[n] = (float)(-p * (1.0 - p) / (1e-10 + p) / (double)batch->size);
-            cf_exact_add(loss, -log(1e-10 + p));
-        }
+/* The sum of losses is exact, so that threads change no bit. */
+static void differentiate_all(const cf_model *model, const cf_batch *batch, const float *segments,
+                              cf_exact *loss)
+{
+#pragma omp parallel
+    {
+        cf_exact mine = {0};
+
+#pragma omp for schedule(static) nowait
+        for (int64_t n = 0; n < batch->count; n++)
+            cf_exact_add(&mine, differentiate(sum_segments(model, segments, batch->count, n),
+                                              model->ops->sums, batch->size,
+                                              &model->pairwise->coefficient[n]));
+#pragma omp critical
+        cf_exact_merge(loss, &mine);
     }
 }
 
@@ -241,7 +253,7 @@ void pairwise_forward(cf_model *model, const cf_batch *batch, cf_exact sums[PAIR
     cf_par_set_phase(CF_PHASE_SCORES);
     item_requests_reply(&p->requests, rows->final[CF_ITEMS]);
     score_segments(p, rows->final[CF_USERS], batch->count);
-    differentiate(model, batch, gather_segments(model, batch->count), &sums[SUM_LOSS]);
+    differentiate_all(model, batch, gather_segments(model, batch->count), &sums[SUM_LOSS]);
     cf_par_set_phase(CF_PHASE_GRADIENT);
     occurrences_send(&p->occurrences, batch, rows->final[CF_USERS], p->coefficient);
     cf_par_set_phase(CF_PHASE_SCORES);
