@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from llminit_tools import compare, main, options, program, scaling, spectrum
+from llminit_tools import compare, main, options, program, scaling, scaling_table, simulate, spectrum
 from llminit_tools.program import Failure
 
 
@@ -33,6 +33,7 @@ def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]):
     (options.ascending, "2,1"), (options.seeds, "1,-2"), (compare.metric_list, "NDCG"), (compare.metric_list, "AUC@10"),
     (compare.part, "3/2"), (compare.part, "0/2"), (compare.variants, "var:seed=1"), (compare.variants, "var:emb_gain"),
     (scaling.grid_list, "2x"), (scaling.grid_list, "rows"),
+    (simulate.ranks_and_threads, "2,1x1"), (simulate.ranks_and_threads, "2x"), (simulate.ranks_and_threads, "1x3"),
 ])
 def test_a_bad_value_is_refused(parse, text: str):
     with pytest.raises(argparse.ArgumentTypeError):
@@ -72,6 +73,22 @@ def test_each_grid_is_named_once_and_fits_ranks_and_segments():
     assert scaling.grids_of(["auto", "blocks"], 1, 4) == [("auto", "auto")]
     assert scaling.grids_of(["blocks", "all"], 4, 2) == [("blocks", "4x1"), ("2 slices", "2x2")]
     assert scaling.grids_of(["auto", "2x2", "8x1"], 4, 2) == [("auto", "auto"), ("2x2", "2x2")]
+
+
+def test_simulated_ranks_share_their_node():
+    assert simulate.ranks_and_threads("1,1x32,4x32") == [(1, 1), (1, 32), (4, 32)]
+
+    def cores(ranks: int, threads: int) -> tuple[int, list[float]]:
+        place = pathlib.Path("f")
+        cell = scaling_table.Cell("strong simulated", place, ranks, "auto", "auto", 1, place, threads, "counted")
+        words = simulate.cores_of(cell).split(",")
+        return simulate.nodes_of(cell), [float(word) for word in words]
+
+    cache, memory, core = simulate.CACHE, simulate.NODE_BANDWIDTH, simulate.CORE_BANDWIDTH
+    assert cores(1, 1) == (1, [1, 1, 0, cache / 32, memory, core])
+    assert cores(64, 1) == (2, [1, 1, 0, cache / 32, memory / 32, core])
+    assert cores(4, 32) == (4, [32, simulate.EFFICIENCY, simulate.JOIN, cache, memory, core])
+    assert cores(3, 8) == (1, [8, simulate.EFFICIENCY, simulate.JOIN, cache / 4, memory / 3, core])
 
 
 def test_spectra_are_named_by_what_tells_their_files_apart():

@@ -90,7 +90,7 @@ def test_a_run_with_cold_items_is_read_from_its_log(tmp_path: pathlib.Path):
 
 
 def scaling_cell(kind: str, ranks: int, way: str, rate: float) -> scaling_table.Cell:
-    result = {"samples_per_second": rate, "mpi_share": 0.25}
+    result = {"samples_per_second": rate, "mpi_share": 0.25, "threads": 1}
     return scaling_table.Cell(kind, pathlib.Path("d"), ranks, way, "auto", 1, pathlib.Path("f"), result=result)
 
 

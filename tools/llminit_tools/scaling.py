@@ -10,13 +10,14 @@ ROWSxCOLUMNS), or grids such as 2x4, which apply to their own number of ranks. A
 already, or if it cuts the dimensions into more slices than they have segments of 16. auto is always run.
 
 A row has the median of all epochs but the first; the speed-up of samples a second over the first row of its kind;
-the efficiency, which is the speed-up over the ratio of ranks; the fraction of the steps' time that is spent in MPI
+the efficiency, which is the speed-up over the ratio of cores (a thread each); the fraction of the steps' time that is spent in MPI
 calls; the bytes that a rank sends in a step, counted and predicted; and the largest memory of a rank, with
 libraries.
 
 --simulate: more ranks than this machine has, up to 1024. The program's own training loop runs under SimGrid's SMPI,
-all ranks on one core, as on a cluster of 32-core nodes in a fat tree of 100 Gb/s (tools/simulate/README.md). The
-time of a rank's own computing is measured. The table has the median of --simulate-steps steps. Rows are marked
+all ranks on one core, as on a cluster of 32-core nodes in a fat tree of 100 Gb/s (tools/simulate/README.md). 4x32
+are four ranks of 32 threads, a node each; 4 are four ranks of one thread, on one node. The time of a rank's own
+computing is measured on one core. The table has the median of --simulate-steps steps. Rows are marked
 "simulated"; simulate 1,2,4 as well to compare them with measured rows. It simulates strong scaling of --strong, and
 weak scaling of one --simulate-weak DATA.h5 for each number. The simulation counts messages on the links that they
 cross; with --follow N,... SimGrid also follows each message, in rows marked "followed", to check the counting, up
@@ -37,6 +38,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import pathlib
 import re
 from typing import Iterator, Optional, Sequence
@@ -58,9 +60,9 @@ class Options(simulate.Options):
     weak: list[pathlib.Path]
     ranks: list[int]
     grids: list[str]
-    simulate: list[int]
+    simulate: list[tuple[int, int]]
     simulate_weak: list[pathlib.Path]
-    follow: list[int]
+    follow: list[tuple[int, int]]
     epochs: int
     per_node: Optional[int]
 
@@ -81,12 +83,12 @@ def add_options(parser: opt.Parser) -> None:
     add("--ranks", metavar="N,...", type=opt.ascending, default=[1, 2, 4], help="ascending; default: 1,2,4")
     add("--grids", metavar="G,...", type=grid_list, default=["auto"],
         help="auto, blocks, slices, all, RxC; default: auto")
-    add("--simulate", metavar="N,...", type=opt.ascending, default=[],
-        help="ranks to simulate, of --strong or --simulate-weak")
+    add("--simulate", metavar="N[xTHREADS],...", type=simulate.ranks_and_threads, default=[],
+        help="ranks to simulate, of --strong or --simulate-weak; x32: each of them a node")
     add("--simulate-weak", metavar="DATA.h5", type=path, action="append", default=[],
         help="one for each of --simulate")
     add("--simulate-steps", metavar="N", type=opt.positive, default=3, help="steps of a simulation; default: 3")
-    add("--follow", metavar="N,...", type=opt.ascending, default=[],
+    add("--follow", metavar="N[xTHREADS],...", type=simulate.ranks_and_threads, default=[],
         help="ranks to simulate message by message, of --strong")
     add("--epochs", metavar="N", type=opt.positive, default=3, help="of each run, without evaluation; default: 3")
     add("--per-node", metavar="N", type=opt.positive, help="ranks on a node, for {nodes} of --launch; default: all")
@@ -155,24 +157,26 @@ def trained(options: Options, batch: int, segments: int) -> Iterator[Cell]:
                 yield Cell(kind, data, ranks, way, grid, size, options.out / name)
 
 
-def simulations(options: Options) -> Iterator[tuple[str, str, int, pathlib.Path]]:
-    """(kind, network, ranks, data) of all."""
+def simulations(options: Options) -> Iterator[tuple[str, str, tuple[int, int], pathlib.Path]]:
+    """(kind, network, (ranks, threads), data) of all."""
     if options.strong:
-        for ranks in options.simulate:
-            yield "strong simulated", "counted", ranks, options.strong
-        for ranks in options.follow:
-            yield "strong followed", "simgrid", ranks, options.strong
-    for ranks, data in zip(options.simulate, options.simulate_weak):
-        yield "weak simulated", "counted", ranks, data
+        for size in options.simulate:
+            yield "strong simulated", "counted", size, options.strong
+        for size in options.follow:
+            yield "strong followed", "simgrid", size, options.strong
+    for size, data in zip(options.simulate, options.simulate_weak):
+        yield "weak simulated", "counted", size, data
 
 
 def simulated(options: Options, batch: int, segments: int) -> Iterator[Cell]:
-    for kind, network, ranks, data in simulations(options):
-        size = batch * ranks // options.simulate[0] if kind.startswith("weak") else batch
+    for kind, network, (ranks, threads), data in simulations(options):
+        size = batch
+        if kind.startswith("weak"):
+            size = batch * ranks * threads // math.prod(options.simulate[0])
         for way, grid in grids_of(options.grids, ranks, segments):
             grid = simulate.best_grid(ranks, segments) if grid == "auto" else grid
-            folder = options.out / f"{kind.replace(' ', '-')}-{ranks}-{grid}"
-            yield Cell(kind, data, ranks, way, grid, size, folder, network)
+            name = f"{kind.replace(' ', '-')}-{ranks}-{grid}" + (f"-{threads}" if threads > 1 else "")
+            yield Cell(kind, data, ranks, way, grid, size, options.out / name, threads, network)
 
 
 def plan(options: Options) -> list[Cell]:

@@ -39,7 +39,8 @@ class Cell:
     grid: str  # of the program's setting
     batch: int
     folder: pathlib.Path
-    network: str = ""  # one of simulate.NETWORKS, if it is simulated
+    threads: int = 1  # of a rank that is simulated
+    network: str = ""  # "counted" or "simgrid", if it is simulated
     error: str = ""
     result: Optional[dict[str, Any]] = None  # of a finished run: the columns that do not depend on other runs
 
@@ -89,9 +90,13 @@ def result_of(profile: dict[str, Any], rate: float) -> dict[str, Any]:
 # ---- Tables ----------------------------------------------------------------------------------------------------------
 
 
+def cores_of(row: dict[str, Any]) -> int:
+    return int(row["ranks"]) * int(row["threads"])
+
+
 def rows_of(cells: Sequence[Cell]) -> list[dict[str, Any]]:
     """[{column: value}] of the finished cells. Speed-up is the ratio of samples a second to the first row of the same
-    kind; efficiency is speed-up over the ratio of ranks."""
+    kind; efficiency is speed-up over the ratio of cores, a thread each."""
     rows: list[dict[str, Any]] = []
     first: dict[str, dict[str, Any]] = {}
     for cell in cells:
@@ -100,7 +105,7 @@ def rows_of(cells: Sequence[Cell]) -> list[dict[str, Any]]:
         row = {"kind": cell.kind, "ranks": cell.ranks, **cell.result}
         base = first.setdefault(cell.kind, row)
         row["speedup"] = row["samples_per_second"] / base["samples_per_second"]
-        row["efficiency"] = row["speedup"] * base["ranks"] / row["ranks"]
+        row["efficiency"] = row["speedup"] * cores_of(base) / cores_of(row)
         rows.append(row)
     return rows
 

@@ -1,17 +1,21 @@
 """Training on a cluster that does not exist: the program's own loop (tools/simulate) under SimGrid's SMPI.
 
 The cluster is a fat tree of 16 nodes to a leaf switch and 8 links from each leaf to the spine, 100 Gb/s and 600 ns
-a link, 32 ranks to a node, 20 GB/s within it, and half a microsecond of a core for each message sent and each
-received. All ranks are in one process. The computing of a rank is measured here, interval by interval in several
-steps of one batch, and the simulation uses the median (tools/simulate/clock.h). Messages between two ranks, and
+a link, 32 cores to a node, 20 GB/s within it, and half a microsecond of a core for each message sent and each
+received. A rank of T threads has T cores: with 32 a rank is a node. All ranks are in one process. The computing of a
+rank is measured here on one core, interval by interval in several steps of one batch; the simulation uses the median
+and divides it among the rank's cores, as far as caches and memory of the node serve them (tools/simulate/clock.h).
+Messages between two ranks, and
 those of Alltoallv, are counted on the links that they cross (tools/simulate/network.c), or, up to about 64 ranks,
 followed by SimGrid; other collective calls are SimGrid's, as Open MPI's selector has them.
 """
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -22,14 +26,12 @@ from .program import Failure, Word
 from .run import Stop, write_file
 from .scaling_table import Cell
 
-RANKS_A_NODE = 32
+CORES_A_NODE = 32
 NODES_A_LEAF = 16
 LINKS_UP = 8
 LINK, LATENCY, MEMORY, OVERHEAD = 12.5e9, 600e-9, 20e9, 0.5e-6  # bytes/s, s, bytes/s, s a message
-NETWORKS = {  # as tools/simulate/network.h reads them
-    "counted": f"{RANKS_A_NODE},{NODES_A_LEAF},{LINKS_UP},{LINK},{LATENCY},{MEMORY},{OVERHEAD}",
-    "simgrid": "simgrid",
-}
+# of a core the part that a thread beside others is worth; s that threads take to end a loop and begin another; bytes of a node's caches; bytes/s of a node's memory, and what one core alone draws from it in sums over rows
+EFFICIENCY, JOIN, CACHE, NODE_BANDWIDTH, CORE_BANDWIDTH = 0.85, 3e-6, 128 * 2**20, 250e9, 15e9
 # the settings of a run that the loop uses
 SETTINGS = """
 embedding_size train_batch_size seed neg_exclude neg_distribution neg_sample_num model n_layers reg_weight require_pow
@@ -54,8 +56,40 @@ class Options(opt.Training):
     resolved: dict[str, Any]  # the settings of the study, as train would use them
 
 
-def nodes_of(ranks: int) -> int:
-    return -(-ranks // RANKS_A_NODE)
+def ranks_a_node(threads: int) -> int:
+    return CORES_A_NODE // threads
+
+
+def nodes_of(cell: Cell) -> int:
+    return -(-cell.ranks // ranks_a_node(cell.threads))
+
+
+def ranks_and_threads(text: str) -> list[tuple[int, int]]:
+    """[(ranks, threads)] of N[xTHREADS],...: ascending in cores."""
+    words = re.findall(r"([1-9]\d*)(?:x([1-9]\d*))?(?:,|$)", text)
+    found = [(int(ranks), int(threads or 1)) for ranks, threads in words]
+    cores = [ranks * threads for ranks, threads in found]
+    if not re.fullmatch(r"[\dx,]+", text) or len(found) != text.count(",") + 1 \
+            or sorted(cores) != cores or len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of ranks or ranks x threads, as 1,1x32,2x32")
+    if any(CORES_A_NODE % threads for _, threads in found):
+        raise argparse.ArgumentTypeError(f"{text!r}: threads must divide the {CORES_A_NODE} cores of a node")
+    return found
+
+
+def network_of(cell: Cell) -> str:
+    """As tools/simulate/network.h reads it."""
+    if cell.network == "simgrid":
+        return "simgrid"
+    return f"{ranks_a_node(cell.threads)},{NODES_A_LEAF},{LINKS_UP},{LINK},{LATENCY},{MEMORY},{OVERHEAD}"
+
+
+def cores_of(cell: Cell) -> str:
+    """As tools/simulate/clock.h reads it: the share of its node that a rank has."""
+    beside = min(cell.ranks, ranks_a_node(cell.threads))
+    efficiency, join = (EFFICIENCY, JOIN) if cell.threads > 1 else (1.0, 0.0)
+    return (f"{cell.threads},{efficiency},{join},{CACHE // ranks_a_node(cell.threads)},"
+            f"{NODE_BANDWIDTH / beside},{CORE_BANDWIDTH}")
 
 
 def programs(build: pathlib.Path) -> pathlib.Path:
@@ -82,15 +116,15 @@ class Simulation(subprocess.Popen):  # type: ignore[type-arg]
         os.killpg(self.pid, signal.SIGTERM)
 
 
-def write_cluster(folder: pathlib.Path, ranks: int) -> None:
-    leaves = -(-nodes_of(ranks) // NODES_A_LEAF)
+def write_cluster(cell: Cell) -> None:
+    leaves = -(-nodes_of(cell) // NODES_A_LEAF)
     platform = PLATFORM.format(
-        last=leaves * NODES_A_LEAF - 1, cores=RANKS_A_NODE, leaf=NODES_A_LEAF, leaves=leaves,
+        last=leaves * NODES_A_LEAF - 1, cores=CORES_A_NODE, leaf=NODES_A_LEAF, leaves=leaves,
         links=LINKS_UP, link=LINK, latency=LATENCY, memory=MEMORY,
     )
-    (folder / "cluster.xml").write_text(platform, encoding="ascii")
-    hosts = "".join(f"node-{rank // RANKS_A_NODE}\n" for rank in range(ranks))
-    (folder / "hosts").write_text(hosts, encoding="ascii")
+    (cell.folder / "cluster.xml").write_text(platform, encoding="ascii")
+    hosts = "".join(f"node-{rank // ranks_a_node(cell.threads)}\n" for rank in range(cell.ranks))
+    (cell.folder / "hosts").write_text(hosts, encoding="ascii")
 
 
 def settings_of(cell: Cell, settings: dict[str, Any]) -> dict[str, Any]:
@@ -102,7 +136,7 @@ def command(options: Options, cell: Cell, lists: pathlib.Path) -> list[Word]:
     return [
         "smpirun", "-np", str(cell.ranks), "-platform", cell.folder / "cluster.xml", "-hostfile", cell.folder / "hosts",
         *SMPI_OPTIONS, programs(options.build) / "simulate_loop", lists, cell.grid, str(options.simulate_steps),
-        NETWORKS[cell.network], *(f"{name}={value}" for name, value in settings.items()),
+        cores_of(cell), network_of(cell), *(f"{name}={value}" for name, value in settings.items()),
     ]
 
 
@@ -110,7 +144,7 @@ def run(options: Options, cell: Cell, stop: Stop) -> None:
     """Simulate a cell; its result is in result.json, or else cell.error says why not."""
     folder = cell.folder
     folder.mkdir(parents=True, exist_ok=True)
-    write_cluster(folder, cell.ranks)
+    write_cluster(cell)
     lists = folder / "lists"
     env = options.program.env
     program.answer_of([programs(options.build) / "simulate_lists", cell.data, lists], env)
@@ -144,9 +178,9 @@ def read_result(cell: Cell, settings: dict[str, Any]) -> None:
         raise Failure(f"{cell.folder.name} has other {other}: choose another --out, or remove it")
     seconds = found["step_seconds"] * found["steps_an_epoch"]
     cell.result = {
-        "nodes": nodes_of(cell.ranks),
+        "nodes": nodes_of(cell),
         "grid": cell.grid,
-        "threads": 1,
+        "threads": cell.threads,
         "train": found["train"],
         "epoch_seconds": seconds,
         "samples_per_second": found["train"] / seconds,

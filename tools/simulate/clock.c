@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <simgrid/engine.h>
+#include <stdio.h>
 #include <stdlib.h>
 #undef clock_gettime /* SimGrid's, up to here */
 
@@ -23,6 +24,8 @@ static struct {
     double owed;      /* seconds */
     double reading;   /* seconds that a reading of the processor time takes */
     double went_on;   /* processor time where the span began */
+    clock_cores cores;
+    double share;     /* of the time that a span took on one core */
     cf_random delays; /* of spans; seed 0: none */
     double longest;   /* seconds of a delay */
     uint64_t rank, n_delays;
@@ -62,6 +65,27 @@ static double least_seconds(void)
     return least;
 }
 
+cf_status clock_set_cores(const char *text)
+{
+    clock_cores *c = &me.cores;
+
+    if (sscanf(text, "%lf,%lf,%lf,%lf,%lf,%lf", &c->threads, &c->efficiency, &c->join, &c->cache,
+               &c->bandwidth, &c->core_bandwidth) != 6 ||
+        c->threads * c->efficiency <= 0 || c->bandwidth <= 0)
+        return CF_FAIL(CF_ERR_USAGE,
+                       "%s: expected THREADS,EFFICIENCY,JOIN,CACHE,BANDWIDTH,CORE_BANDWIDTH", text);
+    return CF_OK;
+}
+
+/* What the rank holds by now is what its steps touch. */
+static double share_of_time(const clock_cores *c)
+{
+    const double each = 1 / (c->threads * c->efficiency);
+    const double cached = fmin(1, c->cache / fmax(1, (double)cf_alloc_held()));
+
+    return cached * each + (1 - cached) * fmax(each, c->core_bandwidth / c->bandwidth);
+}
+
 cf_status clock_measure(void)
 {
     if (me.n_samples == MAX_SAMPLES)
@@ -69,8 +93,14 @@ cf_status clock_measure(void)
     me.reading = least_seconds();
     me.mode = MEASURE;
     me.n_samples++;
-    me.went_on = processor_seconds();
     return CF_OK;
+}
+
+void clock_begin_step(void)
+{
+    if (me.mode == MEASURE) me.sample[me.n_samples - 1].count = 0;
+    me.replayed = 0;
+    clock_go_on();
 }
 
 static double median_of(int64_t k)
@@ -98,7 +128,8 @@ cf_status clock_replay(void)
     for (int64_t k = 0; k < me.sample[0].count; k++)
         me.sample[0].seconds[k] = median_of(k);
     me.mode = REPLAY;
-    me.replayed = 0;
+    me.replayed = me.sample[0].count; /* none until a step begins */
+    me.share = share_of_time(&me.cores);
     return CF_OK;
 }
 
@@ -116,11 +147,19 @@ static void end_span(void)
         me.owed += me.longest * cf_random_uniform(me.delays, me.rank, me.n_delays++, 0);
     if (me.mode == MEASURE)
         keep(&me.sample[me.n_samples - 1], fmax(processor_seconds() - me.went_on - me.reading, 0));
-    if (me.mode == REPLAY && me.replayed < me.sample[0].count)
-        me.owed += me.sample[0].seconds[me.replayed++];
+    if (me.mode == REPLAY && me.replayed < me.sample[0].count) {
+        const double seconds = me.sample[0].seconds[me.replayed++];
+
+        me.owed += clock_is_repeated() ? seconds : me.share * seconds;
+    }
 }
 
 /* ---- The clock ---- */
+
+void clock_join(void)
+{
+    if (me.mode == REPLAY) me.owed += me.cores.join;
+}
 
 double clock_now(void)
 {

@@ -13,10 +13,32 @@
  * timed each takes the median. Elsewhere computing takes no time.
  */
 
-/** The spans from here on, up to the next of these calls, are of another step that is measured.
- * Local. Errors: USAGE (too many). */
+/**
+ * What a rank computes with. Spans are measured on one core that has the machine to itself; a rank
+ * may have several cores, and shares caches and memory with the other ranks of its node. A span
+ * that took t seconds then takes
+ *     t (c / speed + (1 - c) max(1 / speed, core_bandwidth / bandwidth)),
+ * speed = threads x efficiency, with c the part of what the rank holds that fits into its caches.
+ * What every thread would do alike, drawing a batch and finding its rows, takes t.
+ */
+typedef struct clock_cores {
+    double threads, efficiency;
+    double join; /* seconds that a rank's threads take to end a loop and begin another */
+    double cache, bandwidth, core_bandwidth; /* bytes; bytes a second, of the rank and of a core */
+} clock_cores;
+/** "THREADS,EFFICIENCY,JOIN,CACHE,BANDWIDTH,CORE_BANDWIDTH". Local. Errors: USAGE. */
+cf_status clock_set_cores(const char *text);
+/** The threads of the rank end a loop. Local. */
+void clock_join(void);
+/** Whether the span that ends now is one that all threads would do alike. In profile.c, which knows
+ * the phase. Local. */
+bool clock_is_repeated(void);
+
+/** The next step is measured. Local. Errors: USAGE (too many). */
 cf_status clock_measure(void);
-/** From here on spans take the median of those measured. Local. Errors: USAGE (nothing was
+/** The spans of a step begin here: what was done since the last one is none of it. Local. */
+void clock_begin_step(void);
+/** From the next step on spans take the median of those measured. Local. Errors: USAGE (nothing was
  * measured, or steps of different spans). */
 cf_status clock_replay(void);
 

@@ -3,12 +3,13 @@
  * and its own batches; only the data come from a plain file (lists.h). Steps on a grid, as
  * simulated:
  *
- *     simulate_loop LISTS ROWSxCOLUMNS STEPS NETWORK [NAME=VALUE]...
+ *     simulate_loop LISTS ROWSxCOLUMNS STEPS CORES NETWORK [NAME=VALUE]...
  *
  * does a first step, STEPS that are measured, and one that is timed (clock.h), and prints one JSON
  * object: of the last its seconds and the share in MPI calls; of all of them bytes and loss, which
  * is that of the same steps of `llminit train` from noise, and a checksum of the tables that does
- * not depend on the grid. delay_seed=N holds up the ranks at random (clock.h). NETWORK: network.h.
+ * not depend on the grid. delay_seed=N holds up the ranks at random (clock.h). CORES: clock.h;
+ * NETWORK: network.h.
  */
 #include "clock.h"
 #include "lists.h"
@@ -139,12 +140,14 @@ static cf_status set_up(loop *l, const cf_par *world, char **argv, int argc)
     int n_rows, n_columns;
     cf_status status;
 
-    if (argc < 5 || sscanf(argv[2], "%dx%d", &n_rows, &n_columns) != 2)
-        return CF_FAIL(CF_ERR_USAGE,
-                       "usage: simulate_loop LISTS ROWSxCOLUMNS STEPS NETWORK [NAME=VALUE]...");
-    CF_TRY(network_start(world, argv[4]));
+    if (argc < 6 || sscanf(argv[2], "%dx%d", &n_rows, &n_columns) != 2)
+        return CF_FAIL(
+            CF_ERR_USAGE,
+            "usage: simulate_loop LISTS ROWSxCOLUMNS STEPS CORES NETWORK [NAME=VALUE]...");
+    CF_TRY(clock_set_cores(argv[4]));
+    CF_TRY(network_start(world, argv[5]));
     CF_TRY(cf_config_create(tables, 3, &l->config));
-    for (int k = 5; k < argc; k++)
+    for (int k = 6; k < argc; k++)
         CF_TRY(cf_config_set(l->config, argv[k]));
     CF_REQUIRE(cf_model_is_trained(cf_config_text(l->config, "model")), CF_ERR_USAGE,
                "model: %s has no steps to simulate", cf_config_text(l->config, "model"));
@@ -186,8 +189,10 @@ static cf_status step(loop *l, int64_t index, double *loss_sum)
     cf_loss loss;
     cf_status status;
 
+    clock_begin_step();
     MPI_Allreduce(MPI_IN_PLACE, duty, 2, MPI_INT, MPI_MAX, l->grid->world.comm);
-    before = cf_par_set_phase(CF_PHASE_BATCH);
+    before = cf_par_set_phase(CF_PHASE_OTHER); /* a span of all threads, unlike what the model does
+                                                  in CF_PHASE_BATCH */
     batch = sampler_draw(&l->sampler, index % sampler_n_batches(&l->sampler));
     cf_par_restore_phase(before);
     cf_optim_begin(l->optim);

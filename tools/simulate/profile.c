@@ -28,4 +28,18 @@ static int go_on(int error)
 #define PMPI_Allgatherv(...) LEFT(PMPI_Allgatherv(__VA_ARGS__))
 #define PMPI_Alltoall(...) LEFT(PMPI_Alltoall(__VA_ARGS__))
 
+/* Where a phase ends, and at an MPI call, the threads have ended a loop. */
+static double read_clock(void)
+{
+    clock_join();
+    return cf_clock_now();
+}
+#define cf_clock_now read_clock
+
 #include "par/profile.c"
+
+/* All ranks of a block draw the batch and sort its rows, and all threads of a rank wait for one. */
+bool clock_is_repeated(void)
+{
+    return now.phase == CF_PHASE_BATCH;
+}
