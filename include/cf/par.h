@@ -26,10 +26,14 @@ void cf_par_init(int *argc, char ***argv, cf_par *world);
 /** Collective; the last call. */
 void cf_par_finalize(void);
 
-/** Before MPI starts: run the program again with OPENBLAS_NUM_THREADS=1, unless that is set. Else
- * OpenBLAS, when it is loaded, starts a thread a core, which wait for memory for ever where there
- * is none. Local. Returns if there is nothing to do, or no way to do it. */
+/** Before MPI starts: run the program again with the variables set that its libraries read when
+ * they are loaded: OpenBLAS's threads and kernels, how OpenMP and MPI wait. What is set stays, but
+ * for OPENBLAS_NUM_THREADS, which must be 1. Local. Returns if there is nothing to do, or no way to
+ * do it. */
 void cf_par_restart(char **argv);
+/** One line of what it has set, if anything; a warning where OpenBLAS has no kernels for this
+ * processor. Local. */
+void cf_par_log_environment(void);
 /** Take the memory that OpenBLAS needs for calls from all threads at one time: later it would wait
  * for it for ever. Collective. Errors: MEMORY. */
 cf_status cf_par_reserve_blas(const cf_par *par);
@@ -145,8 +149,7 @@ void cf_par_on_hang(void (*end)(const char *line));
 
 /** On how many nodes the ranks are. Collective. */
 int cf_par_count_nodes(const cf_par *par);
-/** Log which MPI and which of OpenBLAS's kernels this is; warn where they leave AVX-512 unused.
- * Local. */
+/** Log which MPI and which of OpenBLAS's kernels this is. Local. */
 void cf_par_log_libraries(void);
 
 /* ---- Grid ---- */

@@ -125,7 +125,10 @@ static cf_status run_command(const cf_par *world, const cli_command *command, in
         CF_TRY(cf_par_agree(world, world->rank == 0 ? print_command_help(command) : CF_OK));
     if (!arguments.help) {
         CF_TRY(cli_check_files(world, &arguments));
-        if (command->uses_blas) CF_TRY(cf_par_reserve_blas(world));
+        if (command->uses_blas) {
+            CF_TRY(cf_par_reserve_blas(world));
+            cf_par_log_environment();
+        }
         CF_TRY(command->run(world, &arguments));
     }
 done:

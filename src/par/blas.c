@@ -1,18 +1,15 @@
-/* OpenBLAS's threads and memory, seen to before they can fail.
+/* OpenBLAS's memory, seen to before it can fail.
  *
  * OpenBLAS starts a thread a core when it is loaded, and gives each thread, and each call that is
  * under way at one time, a buffer of its own. Where there is no memory for a buffer it tries again
- * for ever (memory.c of 0.3). So its own threads are kept from starting, since each rank calls it
- * from OpenMP threads, and all buffers that these will need are taken at once, after a look whether
- * there is room for them: it keeps buffers, and asks for no other. */
+ * for ever (memory.c of 0.3). So its own threads are kept from starting (environment.c), since each
+ * rank calls it from OpenMP threads, and all buffers that these will need are taken at once, after
+ * a look whether there is room for them: it keeps buffers, and asks for no other. */
 #include "cf/par.h"
 
 #include <cblas.h>
-#include <errno.h>
 #include <omp.h>
-#include <stdlib.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 /* Exported by OpenBLAS, though in no header: take a buffer, give it back. */
 void *blas_memory_alloc(int position);
@@ -20,20 +17,6 @@ void blas_memory_free(void *buffer);
 
 /* Of x86-64 128 MiB and a page, of other processors less. */
 static const size_t buffer_bytes = (size_t)129 << 20;
-
-void cf_par_restart(char **argv)
-{
-    static const char name[] = "OPENBLAS_NUM_THREADS";
-    const char *threads = getenv(name);
-    char program[4096];
-    ssize_t length;
-
-    if (threads != NULL && threads[0] == '1' && threads[1] == '\0') return;
-    length = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (length <= 0 || setenv(name, "1", 1) != 0) return;
-    program[length] = '\0';
-    execv(program, argv); /* where it fails, the threads stay and do nothing */
-}
 
 /* Room for `n` buffers? Mapped and not touched, it takes no memory. */
 static cf_status look_for_room(size_t n)

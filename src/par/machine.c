@@ -1,10 +1,8 @@
 /* The machine: how many nodes the ranks are on, and which MPI library and OpenBLAS kernels they
- * run. OpenBLAS picks its kernels by the processor's family; an old version takes a new family for
- * an old one and loses half of its speed, which is worth a warning. */
+ * run. */
 #include "cf/par.h"
 
 #include <cblas.h>
-#include <stdlib.h>
 #include <string.h>
 
 int cf_par_count_nodes(const cf_par *par)
@@ -20,18 +18,6 @@ int cf_par_count_nodes(const cf_par *par)
     return n;
 }
 
-/* Old OpenBLAS versions take a processor they do not know for one without AVX-512. */
-static bool misses_avx512(const char *kernels)
-{
-#ifdef __x86_64__
-    return getenv("OPENBLAS_CORETYPE") == NULL && __builtin_cpu_supports("avx512f") &&
-           (strcmp(kernels, "Haswell") == 0 || strcmp(kernels, "Zen") == 0);
-#else
-    (void)kernels;
-    return false;
-#endif
-}
-
 void cf_par_log_libraries(void)
 {
     char mpi[MPI_MAX_LIBRARY_VERSION_STRING];
@@ -43,7 +29,4 @@ void cf_par_log_libraries(void)
     mpi[strcspn(mpi, ",\n")] = '\0'; /* "Open MPI v4.1.4" is enough */
     cf_log("%s, %.*s with kernels for %s", mpi,
            (int)(name + (blas[name] ? 1 + strcspn(blas + name + 1, " ") : 0)), blas, kernels);
-    if (misses_avx512(kernels))
-        cf_warn("OpenBLAS computes without this processor's AVX-512: OPENBLAS_CORETYPE=SkylakeX "
-                "in the environment makes evaluation, SGL and SGCL faster");
 }
