@@ -147,27 +147,40 @@ void cf_par_expect(double seconds);
 /** For tests: call `end` with the line, on the watchdog's thread, rather than end the job. */
 void cf_par_on_hang(void (*end)(const char *line));
 
-/** On how many nodes the ranks are. Collective. */
-int cf_par_count_nodes(const cf_par *par);
 /** Log which MPI and which of OpenBLAS's kernels this is. Local. */
 void cf_par_log_libraries(void);
+
+/* ---- Nodes ---- */
+
+/** The ranks of `par` on the node of this one, in the order of `par`. Collective. Free out->comm.
+ */
+void cf_par_split_node(const cf_par *par, cf_par *out);
+/** On how many nodes the ranks are. Collective. */
+int cf_par_count_nodes(const cf_par *par);
+/** Where this rank is when the ranks are listed node after node: nodes by their lowest rank, the
+ * ranks of each ascending. Collective. Errors: MEMORY. */
+cf_status cf_par_order_by_node(const cf_par *par, int *place);
+/** For tests and simulations: from here on a node is `ranks` consecutive ranks of MPI_COMM_WORLD; 0:
+ * what it is. Local; alike on all ranks. */
+void cf_par_pretend_nodes(int ranks);
 
 /* ---- Grid ---- */
 
 /**
  * P = n_rows x n_columns ranks. Users and items are cut into n_rows blocks, the dimensions into
- * n_columns slices; world rank = my_row * n_columns + my_column owns block my_row, slice my_column
- * of every table.
+ * n_columns slices; rank my_row * n_columns + my_column of `world` owns block my_row, slice
+ * my_column of every table. The ranks, node after node, fill the grid column by column, so that
+ * blocks of a slice share a node. Rank 0 is that of the world the grid was made of.
  */
 typedef struct cf_grid {
-    cf_par world;
+    cf_par world; /* the same ranks as the world's, in the grid's order */
     cf_par row;    /* the n_columns ranks with my block: rank in it = my_column */
     cf_par column; /* the n_rows ranks with my slice: rank in it = my_row */
     int n_rows, n_columns;
     int my_row, my_column;
 } cf_grid;
 
-/** Split `world` into a grid. Collective. Errors: USAGE (n_rows * n_columns is not world->size),
+/** Arrange the ranks of `world` in a grid. Collective. Errors: USAGE (n_rows * n_columns is not world->size),
  * MEMORY. */
 cf_status cf_par_create_grid(const cf_par *world, int n_rows, int n_columns, cf_grid **out);
 /** Collective. */

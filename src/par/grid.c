@@ -1,5 +1,10 @@
-/* The process grid: P ranks as R rows and C columns, row by row, with a communicator for each row
- * (the slices of a block) and each column (the blocks of a slice). */
+/* The process grid: P ranks as R rows and C columns, with a communicator for each row (the slices
+ * of a block) and each column (the blocks of a slice).
+ *
+ * Blocks exchange rows in every sum over neighbours, slices a few numbers a sample. So the ranks,
+ * node after node, fill the grid column by column: the blocks of a slice share nodes, as far as
+ * nodes are large enough, and slices lie on different ones. The grid's own communicator numbers
+ * them row by row. tests/par/grid.c checks the order on pretended nodes. */
 #include "cf/par.h"
 
 /* A communicator of the ranks with the same color, in ascending order of key. */
@@ -13,6 +18,7 @@ static void split(const cf_par *world, int color, int key, cf_par *out)
 cf_status cf_par_create_grid(const cf_par *world, int n_rows, int n_columns, cf_grid **out)
 {
     cf_grid *grid = NULL;
+    int place; /* among the ranks, node after node */
     cf_status status;
 
     if (n_rows < 1 || n_columns < 1 || (int64_t)n_rows * n_columns != world->size)
@@ -20,11 +26,12 @@ cf_status cf_par_create_grid(const cf_par *world, int n_rows, int n_columns, cf_
                        n_rows, n_columns, world->size);
     status = CF_ALLOC(grid, 1);
     CF_TRY(cf_par_agree(world, status));
-    *grid = (cf_grid){.world = *world,
-                      .n_rows = n_rows,
+    CF_TRY(cf_par_order_by_node(world, &place));
+    *grid = (cf_grid){.n_rows = n_rows,
                       .n_columns = n_columns,
-                      .my_row = world->rank / n_columns,
-                      .my_column = world->rank % n_columns};
+                      .my_row = place % n_rows,
+                      .my_column = place / n_rows};
+    split(world, 0, grid->my_row * n_columns + grid->my_column, &grid->world);
     split(world, grid->my_row, grid->my_column, &grid->row);
     split(world, grid->my_column, grid->my_row, &grid->column);
     *out = grid;
@@ -37,6 +44,7 @@ done:
 void cf_par_destroy_grid(cf_grid **grid)
 {
     if (*grid == NULL) return;
+    MPI_Comm_free(&(*grid)->world.comm);
     MPI_Comm_free(&(*grid)->row.comm);
     MPI_Comm_free(&(*grid)->column.comm);
     cf_free(grid);

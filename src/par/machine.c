@@ -1,22 +1,8 @@
-/* The machine: how many nodes the ranks are on, and which MPI library and OpenBLAS kernels they
- * run. */
+/* The machine: which MPI library and OpenBLAS kernels the ranks run. */
 #include "cf/par.h"
 
 #include <cblas.h>
 #include <string.h>
-
-int cf_par_count_nodes(const cf_par *par)
-{
-    MPI_Comm node;
-    int rank_on_node, n;
-
-    MPI_Comm_split_type(par->comm, MPI_COMM_TYPE_SHARED, par->rank, MPI_INFO_NULL, &node);
-    MPI_Comm_rank(node, &rank_on_node);
-    MPI_Comm_free(&node);
-    n = rank_on_node == 0;
-    MPI_Allreduce(MPI_IN_PLACE, &n, 1, MPI_INT, MPI_SUM, par->comm);
-    return n;
-}
 
 void cf_par_log_libraries(void)
 {

@@ -61,14 +61,12 @@ double grid_predict_bytes(const cf_dataset *dataset, const run_options *options,
 /* A rank's part of the physical memory of its node, the least of all ranks. Collective. */
 static double memory_of_rank(const cf_par *world)
 {
-    MPI_Comm node;
+    cf_par node;
     double bytes;
-    int n = 1;
 
-    MPI_Comm_split_type(world->comm, MPI_COMM_TYPE_SHARED, world->rank, MPI_INFO_NULL, &node);
-    MPI_Comm_size(node, &n);
-    MPI_Comm_free(&node);
-    bytes = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / n;
+    cf_par_split_node(world, &node);
+    MPI_Comm_free(&node.comm);
+    bytes = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / node.size;
     MPI_Allreduce(MPI_IN_PLACE, &bytes, 1, MPI_DOUBLE, MPI_MIN, world->comm);
     return bytes;
 }

@@ -4,13 +4,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* All tests run on one machine. */
-static void all_ranks_count_the_same_nodes(void **state)
-{
-    (void)state;
-    assert_int_equal(cf_par_count_nodes(&world), 1);
-}
-
 static void the_log_names_mpi_and_the_kernels_of_openblas(void **state)
 {
     char line[1024] = "";
@@ -34,7 +27,6 @@ static void the_log_names_mpi_and_the_kernels_of_openblas(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(all_ranks_count_the_same_nodes),
     cmocka_unit_test(the_log_names_mpi_and_the_kernels_of_openblas),
 };
 CF_TEST_MAIN(tests)
