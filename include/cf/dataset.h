@@ -25,6 +25,15 @@ typedef struct cf_dataset_base {
     int64_t n_users, n_items;
 } cf_dataset_base;
 
+/** Leaves of a dataset whose users and items were numbered anew: parts of about equal work, of
+ * users and of items together, whose neighbours are mostly in the same leaf or in one near it. */
+typedef struct cf_leaves {
+    int64_t count;     /* 0: users and items are in the order of their ids */
+    int64_t *start[2]; /* of users, of items: count + 1 numbers, from 0: where each leaf begins */
+} cf_leaves;
+/** Takes all zero bytes too. Local. */
+void cf_dataset_destroy_leaves(cf_leaves *leaves);
+
 /** An open dataset file: its counts, not its data. */
 typedef struct cf_dataset {
     const cf_par *world; /* borrowed */
@@ -41,6 +50,7 @@ typedef struct cf_dataset {
     uint64_t digest;      /* cf_store_digest(): checkpoints keep it, and are refused elsewhere */
     bool is_appended;     /* the file is appended to another one: */
     cf_dataset_base base; /* that one; of a prepared file, itself */
+    cf_leaves leaves;     /* of the base: what was appended is behind the last leaf */
 } cf_dataset;
 
 /** Items that are not marked as cold. Local. */
@@ -59,7 +69,8 @@ typedef struct cf_lists {
 /** What each rank of one grid row holds: a block of users and a block of items with their
  * interactions. Ranks of the same row hold the same. */
 typedef struct cf_shard {
-    cf_blocks users, items;      /* all blocks: equal interactions + CF_ROW_WORK x rows */
+    cf_blocks users, items; /* all blocks: equal interactions + CF_ROW_WORK x rows, of each side;
+                               with leaves, of both together, and most begin with a leaf */
     int64_t first_user, n_users; /* my block, global numbers */
     int64_t first_item, n_items;
     int64_t first_interaction; /* global number of my first train interaction, in order of (user,
@@ -79,6 +90,17 @@ enum { CF_ROW_WORK = 4 };
  * of lists, from list `first` on: the block begins there that has work `target` before it. `count`
  * if there is none. Local. */
 int64_t cf_dataset_find_work(const int64_t *ptr, int64_t first, int64_t count, int64_t target);
+/**
+ * Targets for cf_dataset_find_work() of `n_blocks` blocks that begin with leaves. `work`: of users
+ * and of items, that before each of `n_parts` parts, and all of it: n_parts + 1 numbers; the parts
+ * are the leaves and what is behind them. `target`: likewise, n_blocks numbers each.
+ *
+ * A block begins with the part whose start is nearest to its even share of the work of both sides,
+ * if that is within 1/16 of a block. Else it begins inside a part, where users and items have the
+ * same share of their work in the part before them. Local.
+ */
+void cf_dataset_find_targets(int64_t *const work[2], int64_t n_parts, int n_blocks,
+                             int64_t *const target[2]);
 
 /** The kinds of names in a dataset. */
 typedef enum cf_name_kind { CF_USER_IDS, CF_ITEM_IDS, CF_ITEM_TITLES } cf_name_kind;
@@ -102,6 +124,7 @@ typedef struct cf_dataset_content {
     const uint8_t *cold;           /* of my items: cf_cold_mark; NULL: none of them is marked */
     cf_dataset_base base;          /* what this content is appended to; zeros: it is prepared */
     cf_lists added;                /* as train; only if there is a base */
+    cf_leaves leaves;              /* of all users and items, or those of the base; rank 0's */
     int64_t n_missing;             /* my items without a vector */
     int64_t embedding_dim;         /* D; 0: no vectors */
     cf_type embedding_type;        /* CF_F16 or CF_F32 */

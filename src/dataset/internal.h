@@ -32,6 +32,16 @@ cf_status dataset_read_verified(cf_store *store, const char *name, cf_type type,
 cf_status dataset_check_offsets(cf_store *store, const char *name, const int64_t *values,
                                 int64_t count, const int64_t bounds[2]);
 
+/** Fill the starts of blocks, whose counts are there. Collective. Errors: those of reading. */
+cf_status dataset_cut_blocks(const cf_dataset *dataset, cf_store *store, cf_blocks *users,
+                             cf_blocks *items);
+
+/** Write the leaves that rank 0 has, if it has any. Collective. Errors: IO, MEMORY. */
+cf_status dataset_write_leaves(const cf_par *world, cf_store *store, const cf_leaves *leaves);
+/** Read dataset->leaves, if the file has any, once the base is known. Collective. Errors: FORMAT,
+ * IO, MEMORY. */
+cf_status dataset_read_leaves(cf_dataset *dataset);
+
 /** `count` lists without entries; freed with dataset_destroy_lists(), which takes all zero bytes
  * too. Local. Errors: MEMORY. */
 cf_status dataset_empty_lists(int64_t count, cf_lists *out);

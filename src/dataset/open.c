@@ -1,6 +1,6 @@
 /* Opening a dataset file: its counts are read, and its arrays must have the shapes that follow from
- * them, so that no later read can leave an array. Nothing else is read but the checksums and the
- * marks of cold items. */
+ * them, so that no later read can leave an array. Nothing else is read but the checksums, the
+ * marks of cold items and where leaves begin. */
 #include "internal.h"
 
 #include <inttypes.h>
@@ -170,6 +170,7 @@ cf_status cf_dataset_open(const cf_par *world, const char *path, cf_dataset **ou
     dataset->base = (cf_dataset_base){dataset->digest, dataset->n_users, dataset->n_items};
     CF_TRY(cf_store_has_attribute(dataset->store, "base_digest", &dataset->is_appended));
     if (dataset->is_appended) CF_TRY(read_base(dataset));
+    CF_TRY(dataset_read_leaves(dataset));
     *out = dataset;
     dataset = NULL;
 done:
@@ -182,6 +183,7 @@ void cf_dataset_close(cf_dataset **dataset)
     if (*dataset == NULL) return;
     cf_store_close(&(*dataset)->store);
     cf_free(&(*dataset)->cold);
+    cf_dataset_destroy_leaves(&(*dataset)->leaves);
     cf_free(dataset);
 }
 

@@ -1,50 +1,13 @@
 /* The part of a dataset that one grid row holds: a block of users and a block of items with their
- * interactions, as lists (offsets and numbers). Blocks have about equal work (interactions +
- * CF_ROW_WORK a row), not equal size. The first rank of each grid row reads, the others get its
- * lists by broadcast, so that every element is read once and the checksums can be verified.
- * tests/dataset/shard.c compares with lists cut by a plain loop.
+ * interactions, as lists (offsets and numbers). Blocks have about equal work (cut.c), not equal
+ * size. The first rank of each grid row reads, the others get its lists by broadcast, so that every
+ * element is read once and the checksums can be verified. tests/dataset/shard.c compares with lists
+ * cut by a plain loop.
  */
 #include "internal.h"
 
 #include <inttypes.h>
 #include <string.h>
-
-/* ---- Boundaries ---- */
-
-/*
- * Cut rows 0 .. n - 1 where the work before row k, ptr[k] + CF_ROW_WORK k, reaches an even multiple
- * of total / blocks. Every rank searches its even part of the pointers for all boundaries; the
- * lowest row that any rank found is the boundary. Collective.
- */
-static cf_status cut_blocks(const cf_dataset *dataset, cf_store *store, const char *name, int64_t n,
-                            cf_blocks *blocks)
-{
-    const cf_par *world = dataset->world;
-    const int64_t bounds[2] = {0, dataset->n_train};
-    const int64_t total = dataset->n_train + CF_ROW_WORK * n;
-    const int64_t first = cf_par_even_start(n + 1, world->size, world->rank);
-    const int64_t count = cf_par_even_start(n + 1, world->size, world->rank + 1) - first;
-    int64_t *ptr = NULL;
-    cf_status status;
-
-    CF_TRY(cf_par_agree(world, CF_ALLOC(ptr, count)));
-    CF_TRY(dataset_read_part(store, name, CF_I64, first, count, ptr));
-    CF_TRY(cf_par_agree(world, dataset_check_offsets(store, name, ptr, count, bounds)));
-    CF_TRY(cf_store_verify(store, name));
-    for (int b = 1; b < blocks->count; b++) {
-        int64_t k =
-            cf_dataset_find_work(ptr, first, count, cf_par_even_start(total, blocks->count, b));
-
-        blocks->start[b] = k < count ? first + k : n;
-    }
-    blocks->start[0] = 0;
-    blocks->start[blocks->count] = n;
-    MPI_Allreduce(MPI_IN_PLACE, blocks->start, cf_par_count(blocks->count + 1), MPI_INT64_T,
-                  MPI_MIN, world->comm);
-done:
-    cf_free(&ptr);
-    return status;
-}
 
 /* ---- Lists ---- */
 
@@ -217,8 +180,7 @@ static cf_status fill_shard(const cf_dataset *dataset, const cf_grid *grid, cf_s
     cf_status status;
 
     CF_TRY(cf_store_open(dataset->world, cf_dataset_path(dataset), "dataset", &in.store));
-    CF_TRY(cut_blocks(dataset, in.store, "/train/user_ptr", dataset->n_users, &shard->users));
-    CF_TRY(cut_blocks(dataset, in.store, "/train/item_ptr", dataset->n_items, &shard->items));
+    CF_TRY(dataset_cut_blocks(dataset, in.store, &shard->users, &shard->items));
     shard->first_user = shard->users.start[grid->my_row];
     shard->n_users = shard->users.start[grid->my_row + 1] - shard->first_user;
     shard->first_item = shard->items.start[grid->my_row];

@@ -120,6 +120,7 @@ static cf_status write_arrays(writer *out, bool has_base)
     CF_TRY(write_lists(out, "/test/user_ptr", "/test/item", &from->test));
     if (has_base) CF_TRY(write_lists(out, "/added/user_ptr", "/added/item", &from->added));
     CF_TRY(write_marks(out));
+    CF_TRY(dataset_write_leaves(out->world, out->store, &from->leaves));
 done:
     return status;
 }

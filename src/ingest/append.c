@@ -227,6 +227,7 @@ static cf_dataset_content make_content(append_job *job, bool has_titles)
                                 .cold = job->cold,
                                 .base = dataset->base,
                                 .added = job->lists[ADDED],
+                                .leaves = dataset->leaves,
                                 .n_missing = job->vectors.n_missing,
                                 .embedding_dim = dataset->embedding_dim,
                                 .embedding_type = dataset->embedding_type,

@@ -16,14 +16,23 @@ static bool write_lists(const cf_lists *lists, FILE *file)
            fwrite(lists->index, sizeof(int64_t), n_edges, file) == n_edges;
 }
 
+static bool write_leaves(const cf_leaves *leaves, FILE *file)
+{
+    const size_t n = leaves->count > 0 ? (size_t)leaves->count + 1 : 0;
+
+    return n == 0 || (fwrite(leaves->start[0], sizeof(int64_t), n, file) == n &&
+                      fwrite(leaves->start[1], sizeof(int64_t), n, file) == n);
+}
+
 static cf_status write_file(const cf_dataset *dataset, const cf_shard *shard, const char *path)
 {
     const lists_header header = {dataset->n_users, dataset->n_items, dataset->n_train,
-                                 dataset->n_cold};
+                                 dataset->n_cold, dataset->leaves.count};
     const size_t n_marks = dataset->cold != NULL ? (size_t)dataset->n_items : 0;
     FILE *file = fopen(path, "wb");
     bool written = file != NULL && fwrite(&header, sizeof header, 1, file) == 1 &&
                    write_lists(&shard->train, file) && write_lists(&shard->train_by_item, file) &&
+                   write_leaves(&dataset->leaves, file) &&
                    (n_marks == 0 || fwrite(dataset->cold, 1, n_marks, file) == n_marks);
 
     if (file != NULL && fclose(file) != 0) written = false;

@@ -49,7 +49,8 @@ static const cf_setting *const tables[] = {own_settings, cf_model_settings, cf_o
 typedef struct lists {
     lists_header size;
     cf_lists train, train_by_item;
-    uint8_t *cold; /* of all items; NULL: none is cold */
+    int64_t *leaf_start[2]; /* as in cf_leaves */
+    uint8_t *cold;          /* of all items; NULL: none is cold */
 } lists;
 
 static cf_status map_lists(const char *path, lists *out)
@@ -67,19 +68,57 @@ static cf_status map_lists(const char *path, lists *out)
     out->train = (cf_lists){out->size.n_users, at, at + out->size.n_users + 1};
     at = out->train.index + out->size.n_train;
     out->train_by_item = (cf_lists){out->size.n_items, at, at + out->size.n_items + 1};
-    if (out->size.n_cold > 0) out->cold = (uint8_t *)(out->train_by_item.index + out->size.n_train);
+    at = out->train_by_item.index + out->size.n_train;
+    for (int side = 0; side < 2 && out->size.n_leaves > 0; side++, at += out->size.n_leaves + 1)
+        out->leaf_start[side] = at;
+    if (out->size.n_cold > 0) out->cold = (uint8_t *)at;
     return CF_OK;
 }
 
-/* As cf_dataset_load_shard() cuts. */
-static cf_status cut(const cf_lists *all, int64_t n_train, int n_rows, cf_blocks *out)
+/* Targets of a side that is cut by itself. */
+static void even_targets(const cf_lists *all, int64_t n_train, int n_rows, int64_t *target)
 {
-    const int64_t total = n_train + CF_ROW_WORK * all->count;
-    cf_status status = cf_par_create_blocks(all->count, n_rows, out);
+    for (int b = 0; b < n_rows; b++)
+        target[b] = cf_par_even_start(n_train + CF_ROW_WORK * all->count, n_rows, b);
+}
 
-    for (int b = 1; status == CF_OK && b < n_rows; b++)
-        out->start[b] = cf_dataset_find_work(all->start, 0, all->count + 1,
-                                             cf_par_even_start(total, n_rows, b));
+/* The work before each leaf, and all of it: none of these data are appended. */
+static cf_status find_leaf_work(const cf_lists *all, const int64_t *leaf_start, int64_t n_leaves,
+                                int64_t **out)
+{
+    cf_status status = CF_ALLOC(*out, n_leaves + 1);
+
+    for (int64_t k = 0; status == CF_OK && k <= n_leaves; k++)
+        (*out)[k] = all->start[leaf_start[k]] + CF_ROW_WORK * leaf_start[k];
+    return status;
+}
+
+/* As cf_dataset_load_shard() cuts. */
+static cf_status cut(const lists *in, int n_rows, cf_blocks *users, cf_blocks *items)
+{
+    const cf_lists *all[2] = {&in->train, &in->train_by_item};
+    cf_blocks *blocks[2] = {users, items};
+    int64_t *target[2] = {NULL, NULL}, *work[2] = {NULL, NULL};
+    cf_status status = CF_OK;
+
+    for (int side = 0; side < 2; side++) {
+        CF_TRY(cf_par_create_blocks(all[side]->count, n_rows, blocks[side]));
+        CF_TRY(CF_ALLOC(target[side], n_rows));
+        if (in->size.n_leaves == 0)
+            even_targets(all[side], in->size.n_train, n_rows, target[side]);
+        else
+            CF_TRY(find_leaf_work(all[side], in->leaf_start[side], in->size.n_leaves, &work[side]));
+    }
+    if (in->size.n_leaves > 0) cf_dataset_find_targets(work, in->size.n_leaves, n_rows, target);
+    for (int side = 0; side < 2; side++)
+        for (int b = 1; b < n_rows; b++)
+            blocks[side]->start[b] =
+                cf_dataset_find_work(all[side]->start, 0, all[side]->count + 1, target[side][b]);
+done:
+    for (int side = 0; side < 2; side++) {
+        cf_free(&target[side]);
+        cf_free(&work[side]);
+    }
     return status;
 }
 
@@ -104,8 +143,7 @@ static cf_status make_shard(const lists *in, const cf_grid *grid, cf_shard *out)
     const int row = grid->my_row;
     cf_status status;
 
-    CF_TRY(cut(&in->train, in->size.n_train, grid->n_rows, &out->users));
-    CF_TRY(cut(&in->train_by_item, in->size.n_train, grid->n_rows, &out->items));
+    CF_TRY(cut(in, grid->n_rows, &out->users, &out->items));
     CF_TRY(take(&in->train, &out->users, row, &out->train));
     CF_TRY(take(&in->train_by_item, &out->items, row, &out->train_by_item));
     out->first_user = out->users.start[row];
