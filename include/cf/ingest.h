@@ -55,6 +55,8 @@ typedef struct cf_ingest_options {
     bool keeps_all;              /* keep items without interactions */
     bool missing_is_error;       /* refuse items without a vector */
     bool drops_missing;          /* drop items without a vector */
+    bool bisects;                /* number users and items anew, neighbours near each other */
+    double reorder_memory;       /* that one rank may use for it, in GiB */
     const char *embedding_model; /* name of the language model, for the dataset file */
     int64_t seed;                /* of the random order */
     int n_filters;               /* columns that val_interval names */
@@ -106,6 +108,7 @@ typedef struct cf_ingest_report {
     int64_t embedding_dim;  /* 0: no vectors */
     int64_t n_missing;      /* items without a vector */
     int64_t unused_vectors; /* vectors of no item of the dataset */
+    int64_t n_leaves;       /* 0: users and items are in the order of their ids */
     double seconds, bytes;  /* bytes: of the files of interactions */
 } cf_ingest_report;
 

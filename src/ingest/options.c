@@ -142,6 +142,20 @@ const cf_setting cf_ingest_settings[] = {
      .kind = CF_SETTING_TEXT,
      .initial = "",
      .help = "name of the language model, kept in the file"},
+    {.name = "reorder",
+     .kind = CF_SETTING_CHOICE,
+     .initial = "none",
+     .choices = "none|bisect",
+     .help =
+         "numbers of users and items: none: in the order of ids; bisect: those that interact near "
+         "each other, so that training is faster"},
+    {.name = "reorder_memory",
+     .kind = CF_SETTING_REAL,
+     .initial = "16",
+     .min = 0,
+     .max = 1e6,
+     .help = "bisect: GiB that one rank may use for it; it takes 90 bytes a train interaction and "
+             "200 a user or item"},
     {.name = "seed",
      .kind = CF_SETTING_INT,
      .initial = "2020",
@@ -288,6 +302,8 @@ cf_status cf_ingest_read_options(const cf_config *config, cf_ingest_options *out
     options.keeps_all = cf_config_is(config, "keep_items", "all");
     options.missing_is_error = cf_config_is(config, "missing_embedding", "error");
     options.drops_missing = cf_config_is(config, "missing_embedding", "drop");
+    options.bisects = cf_config_is(config, "reorder", "bisect");
+    options.reorder_memory = cf_config_real(config, "reorder_memory");
     options.embedding_model = cf_config_text(config, "embedding_model");
     options.seed = cf_config_int(config, "seed");
     CF_TRY(read_ratios(config, &options));

@@ -3,11 +3,13 @@
  *   read       interactions; number their ids over all ranks; then the lines of items
  *   arrange    filter, move the lines of items after their new owners, split
  *   complete   titles and vectors in the order of the items, texts that describe the source
+ *   reorder    if asked for, new numbers for users and items
  *   write      the dataset; vectors are read from their file in blocks meanwhile
  *
  * Every step ends in agreement, so an error on one rank ends all. */
 #include "filter.h"
 #include "paths.h"
+#include "reorder.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -29,6 +31,7 @@ typedef struct prepare_job {
     ingest_vectors vectors;
     cf_strings titles;
     cf_lists parts[3];
+    cf_leaves leaves;
     cf_ingest_report report;
     char source[TEXT_SIZE], filters[TEXT_SIZE], split[TEXT_SIZE];
     cf_dataset_content content; /* borrows from the above */
@@ -41,6 +44,7 @@ static void free_job(prepare_job *job)
     ingest_destroy_items(&job->ids);
     ingest_close_vectors(&job->vectors);
     cf_dataset_destroy_strings(&job->titles);
+    cf_dataset_destroy_leaves(&job->leaves);
     for (int k = 0; k < N_FILES; k++)
         ingest_close_file(&job->files[k]);
     for (int k = 0; k < 3; k++) {
@@ -131,17 +135,8 @@ done:
 /* Find the vectors of the items of the dataset. */
 static cf_status place_vectors(prepare_job *job)
 {
-    cf_status status;
-
     job->vectors.item_ids = &job->inter.items.ids;
-    CF_TRY(ingest_find_rows(job->world, job->options, vector_rows(job), &job->vectors));
-    job->content.embedding_dim = job->vectors.matrix.dim;
-    job->content.embedding_type = job->vectors.type;
-    job->content.n_missing = job->vectors.n_missing;
-    job->content.read_vectors = ingest_read_vectors;
-    job->content.context = &job->vectors;
-done:
-    return status;
+    return ingest_find_rows(job->world, job->options, vector_rows(job), &job->vectors);
 }
 
 /* ---- Interactions ---------------------------------------------------------------------------- */
@@ -259,16 +254,9 @@ static cf_status arrange_interactions(prepare_job *job)
             CF_TRY(ingest_move_items(job->world, &inter->items, INT64_MAX, &job->ids));
     }
     CF_TRY(split_interactions(job));
-    job->content.cold = inter->cold;
-    job->content.user_ids = inter->users.ids;
-    job->content.item_ids = inter->items.ids;
-    job->content.train = job->parts[INGEST_TRAIN];
-    job->content.valid = job->parts[INGEST_VALID];
-    job->content.test = job->parts[INGEST_TEST];
 done:
     cf_free(&inter->pairs);
     cf_free(&inter->keys);
-    ingest_destroy_item_index(&inter->index);
     return status;
 }
 
@@ -295,7 +283,6 @@ static cf_status order_titles(prepare_job *job)
         end += size;
         out->start[k + 1] = end;
     }
-    job->content.titles = *out;
 done:
     return status;
 }
@@ -397,11 +384,42 @@ static void fill_report(prepare_job *job)
     r->n_above_most = sum_all(job, job->inter.count) - r->n_train - r->n_valid - r->n_test;
     r->embedding_dim = job->content.embedding_dim;
     r->n_missing = sum_all(job, job->content.n_missing);
+    r->n_leaves = job->leaves.count;
     r->unused_vectors = job->vectors.n_unused;
     r->bytes = job->inter.bytes;
 }
 
-/* All steps before writing. */
+/* Number users and items anew, and move all that belongs to them. */
+static cf_status reorder(prepare_job *job)
+{
+    const ingest_rows rows = {&job->inter, job->parts, job->items.has_titles ? &job->titles : NULL,
+                              has_vectors(job) ? &job->vectors : NULL};
+
+    return ingest_reorder(job->world, job->options, &rows, &job->leaves);
+}
+
+/* What is written, once all has its place; it borrows. */
+static void collect_content(prepare_job *job)
+{
+    cf_dataset_content *content = &job->content;
+
+    content->user_ids = job->inter.users.ids;
+    content->item_ids = job->inter.items.ids;
+    content->titles = job->titles;
+    content->cold = job->inter.cold;
+    content->train = job->parts[INGEST_TRAIN];
+    content->valid = job->parts[INGEST_VALID];
+    content->test = job->parts[INGEST_TEST];
+    content->leaves = job->leaves;
+    if (!has_vectors(job)) return;
+    content->embedding_dim = job->vectors.matrix.dim;
+    content->embedding_type = job->vectors.type;
+    content->n_missing = job->vectors.n_missing;
+    content->read_vectors = ingest_read_vectors;
+    content->context = &job->vectors;
+}
+
+/* All steps before writing, which does not need the item index. */
 static cf_status fill_content(prepare_job *job)
 {
     cf_status status;
@@ -412,6 +430,9 @@ static cf_status fill_content(prepare_job *job)
     CF_TRY(arrange_interactions(job));
     if (job->items.has_titles) CF_TRY(cf_par_agree(job->world, order_titles(job)));
     if (has_vectors(job)) CF_TRY(place_vectors(job));
+    if (job->options->bisects) CF_TRY(reorder(job));
+    ingest_destroy_item_index(&job->inter.index);
+    collect_content(job);
     describe_dataset(job);
     fill_report(job);
 done:

@@ -11,11 +11,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* Read the bytes of a line's field into `out`. */
-static cf_status read_field(const ingest_vectors *in, int64_t line, char *out)
+/* Read the bytes of a field into `out`. */
+static cf_status read_field(const ingest_vectors *in, const ingest_span *field, char *out)
 {
-    const ingest_span *field = &in->column->embedding[line];
-
     return ingest_read_bytes(in->name, in->matrix.fd, out,
                              (int64_t[2]){field->offset, field->length});
 }
@@ -86,7 +84,7 @@ static cf_status count_numbers(const ingest_vectors *in, int64_t line, int64_t *
     cf_status status;
 
     CF_TRY(CF_ALLOC(text, length + 1));
-    CF_TRY(read_field(in, line, text));
+    CF_TRY(read_field(in, &in->column->embedding[line], text));
     reader = open_field(text, length, in->separator);
     for (*out = 0; next_number(&reader, &number, &number_length);)
         ++*out;
@@ -146,14 +144,14 @@ static cf_status refuse_field(const ingest_vectors *in, int64_t item, const char
 /* Every number must be one, and there must be as many as in the first vector. */
 cf_status ingest_read_column(ingest_vectors *in, int64_t item, float *out)
 {
-    const int64_t line = in->line[item], length = in->column->embedding[line].length;
+    const int64_t length = in->span[item].length;
     const char *number;
     int64_t n = 0, number_length;
     field_reader reader;
     cf_status status;
 
     CF_TRY(CF_GROW(in->raw, in->raw_capacity, length + 1));
-    CF_TRY(read_field(in, line, in->raw));
+    CF_TRY(read_field(in, &in->span[item], in->raw));
     reader = open_field(in->raw, length, in->separator);
     while (next_number(&reader, &number, &number_length)) {
         double value;

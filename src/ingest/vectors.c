@@ -28,11 +28,13 @@ cf_status ingest_find_rows(const cf_par *world, const cf_ingest_options *options
     int64_t first_missing = -1, before, n_items, n_missing, n_empty = 0;
     cf_status status = CF_ALLOC(in->row, count);
 
-    if (status == CF_OK) status = CF_ALLOC(in->line, count);
+    if (status == CF_OK && in->column != NULL) status = CF_ALLOC(in->span, count);
     CF_TRY(cf_par_agree(world, status));
     for (int64_t k = 0; k < count; k++) {
-        in->line[k] = ingest_find_vector(in, rows, ingest_vector_id(in, k));
-        in->row[k] = in->line[k] >= 0 ? rows->row[in->line[k]] : -1;
+        const int64_t line = ingest_find_vector(in, rows, ingest_vector_id(in, k));
+
+        in->row[k] = line >= 0 ? rows->row[line] : -1;
+        if (in->span != NULL && line >= 0) in->span[k] = in->column->embedding[line];
         if (in->row[k] < 0 && in->n_missing++ == 0) first_missing = k;
     }
     for (int64_t k = 0; in->column != NULL && k < in->column->ids.count; k++)
@@ -138,7 +140,7 @@ void ingest_close_vectors(ingest_vectors *vectors)
 {
     ingest_close_matrix(&vectors->matrix);
     cf_free(&vectors->row);
-    cf_free(&vectors->line);
+    cf_free(&vectors->span);
     cf_free(&vectors->raw);
 }
 

@@ -85,7 +85,7 @@ typedef struct ingest_vectors {
     char separator;             /* of the column's numbers */
     const cf_strings *item_ids; /* of my items; borrowed */
     int64_t *row;               /* of each of my items: row of the file, -1 if it has no vector */
-    int64_t *line;              /* of each of my items: line of the item file as held here */
+    ingest_span *span;          /* of each of my items: its field of the column, if there is one */
     int64_t n_missing;          /* of my items */
     int64_t n_unused;           /* vectors of no item, over all ranks */
     cf_type type;               /* in which they are written: CF_F16 or CF_F32 */
