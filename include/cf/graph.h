@@ -31,17 +31,36 @@ int64_t cf_graph_degree(const cf_graph *graph, cf_side side, int64_t row);
 /** degree^-1/2 of each owned row, 0 for a row without edges. Owned by the graph. */
 const float *cf_graph_scale(const cf_graph *graph, cf_side side);
 
+/** How numbers of a field are stored: as float32, or rounded to bfloat16, which has the range of a
+ * float and 8 bits of precision. Sums are in float32 either way. */
+typedef enum cf_precision { CF_FLOAT32, CF_BFLOAT16 } cf_precision;
+/** What a row is: `width` numbers, a multiple of 16, in a precision. */
+typedef struct cf_row_kind {
+    int64_t width;
+    cf_precision precision;
+} cf_row_kind;
+/** Floats that a stored row has the room of. Local. */
+static inline int64_t cf_graph_row_floats(cf_row_kind kind)
+{
+    return kind.precision == CF_BFLOAT16 ? kind.width / 2 : kind.width;
+}
+/** Store a row: out = factor x in, `in` of kind.width floats, aligned to 64 bytes. bfloat16 is
+ * rounded to nearest, ties to even; NaN and infinity stay what they are. Local. */
+void cf_graph_store_row(cf_row_kind kind, float *out, const float *in, float factor);
+
 /** A number per row and dimension of both sides, with room for the halo: rows[side] is (rows +
- * halo) x width, owned rows first. */
+ * halo) x stride, owned rows first. Rows of float32 are plain floats; others are written by
+ * cf_graph_store_row(). */
 typedef struct cf_field {
     float *rows[2];
-    int64_t width;         /* floats in a row, a multiple of 16 */
+    cf_row_kind kind;
+    int64_t stride;        /* cf_graph_row_floats(kind) */
     float *send_buffer[2]; /* private: rows that a halo exchange sends */
-    MPI_Datatype row_type; /* private: `width` floats */
+    MPI_Datatype row_type; /* private: `stride` floats */
 } cf_field;
 /** Zeros. Local. Errors: MEMORY. Free with cf_graph_destroy_field(), which takes a field of all
  * zero bytes too. */
-cf_status cf_graph_create_field(cf_graph *graph, int64_t width, cf_field *out);
+cf_status cf_graph_create_field(cf_graph *graph, cf_row_kind kind, cf_field *out);
 void cf_graph_destroy_field(cf_field *field);
 
 /** Sums of a few rows of `side`: rows[k] (local number; rows[0] is entry `first` of the list being
@@ -111,10 +130,12 @@ void cf_graph_sum_hops(cf_graph *graph, const cf_hops *hops, cf_hop_limit limit,
 /** A field that is zero but for a few owned rows of each side. The caller fills count, rows and
  * values. */
 typedef struct cf_sparse {
-    int64_t width, capacity;
-    int64_t count[2];       /* owned rows that are not zero */
-    const int32_t *rows[2]; /* count; local numbers, ascending; borrowed */
-    float *values[2];       /* capacity x width: the owned rows, then those that other ranks send */
+    cf_row_kind kind;
+    int64_t stride, capacity; /* cf_graph_row_floats(kind); rows */
+    int64_t count[2];         /* owned rows that are not zero */
+    const int32_t *rows[2];   /* count; local numbers, ascending; borrowed */
+    float *values[2];         /* capacity x stride: the owned rows, as cf_graph_store_row() leaves
+                                 them, then those that other ranks send */
     /* private: */
     int32_t *index[2];      /* rows + halo: the row of values, -1 where zero; set while open */
     uint64_t *marked[2];    /* rows + halo: a bit each, set where not zero */
@@ -123,11 +144,12 @@ typedef struct cf_sparse {
     cf_plan plan;           /* of the exchange under way */
     float *send_values;     /* rows that are sent, ... */
     int32_t *send_position; /* ... and their positions in the receiver's halo of this rank */
-    MPI_Datatype row_type;  /* `width` floats */
+    MPI_Datatype row_type;  /* `stride` floats */
 } cf_sparse;
 /** Room for `capacity` rows a side, those of all ranks together. Local. Errors: MEMORY. Free with
  * cf_graph_destroy_sparse(), which takes all zero bytes too. */
-cf_status cf_graph_create_sparse(cf_graph *graph, int64_t capacity, int64_t width, cf_sparse *out);
+cf_status cf_graph_create_sparse(cf_graph *graph, int64_t capacity, cf_row_kind kind,
+                                 cf_sparse *out);
 void cf_graph_destroy_sparse(cf_sparse *sparse);
 
 /** Begin to use the rows that the caller has listed. Local. */

@@ -10,7 +10,7 @@
 #include "cf/table.h"
 
 /** Settings: model, n_layers, reg_weight, require_pow, type, drop_ratio, ssl_tau, ssl_weight,
- * temperature, contrast_memory, reach_share, init, init_std. */
+ * temperature, contrast_memory, reach_share, field_precision, init, init_std. */
 extern const cf_setting cf_model_settings[];
 
 /** How SGL draws its views (Wu et al. 2021, section 3.1). */
@@ -22,20 +22,22 @@ typedef enum cf_view_type {
 
 /** What the settings say about a model. */
 typedef struct cf_model_options {
-    const char *name;           /* `model`: owned by the config that it was read from */
-    int64_t dim;                /* embedding_size: dimensions of a row */
-    int n_layers;               /* of propagation, 0 .. 64; unused by BPR */
-    double max_edge_fraction;   /* reach_share, 0 .. 1: only rows near a batch are propagated while
-                                   they have at most this fraction of all edges */
-    double reg_weight;          /* of the norms of raw rows; LightGCN, SGL */
-    bool require_pow;           /* half the squared norms in their place */
-    cf_view_type view_type;     /* SGL: type */
-    double drop_ratio;          /* SGL: fraction of edges or nodes that a view drops */
-    double ssl_tau, ssl_weight; /* SGL: temperature and weight of the contrast of views */
-    double temperature;         /* SGCL: of the contrast within the batch */
-    int64_t contrast_memory;    /* SGL, SGCL: bytes on a rank for scores of the contrast */
-    bool init_xavier;           /* cf_model_fill_noise(): xavier, else normal */
-    double init_std;            /* standard deviation of the normal noise */
+    const char *name;         /* `model`: owned by the config that it was read from */
+    int64_t dim;              /* embedding_size: dimensions of a row */
+    int n_layers;             /* of propagation, 0 .. 64; unused by BPR */
+    double max_edge_fraction; /* reach_share, 0 .. 1: only rows near a batch are propagated while
+                                 they have at most this fraction of all edges */
+    cf_precision field_precision; /* of what propagation keeps and sends: layers, their halo, the
+                                     gradient of the batch's rows */
+    double reg_weight;            /* of the norms of raw rows; LightGCN, SGL */
+    bool require_pow;             /* half the squared norms in their place */
+    cf_view_type view_type;       /* SGL: type */
+    double drop_ratio;            /* SGL: fraction of edges or nodes that a view drops */
+    double ssl_tau, ssl_weight;   /* SGL: temperature and weight of the contrast of views */
+    double temperature;           /* SGCL: of the contrast within the batch */
+    int64_t contrast_memory;      /* SGL, SGCL: bytes on a rank for scores of the contrast */
+    bool init_xavier;             /* cf_model_fill_noise(): xavier, else normal */
+    double init_std;              /* standard deviation of the normal noise */
 } cf_model_options;
 
 /** Read the options from the settings of model and `embedding_size`. Local. */

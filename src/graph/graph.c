@@ -233,20 +233,22 @@ static const cf_array field_arrays[] = {
     CF_ARRAY(cf_field, send_buffer[CF_ITEMS], ITEM_SEND_FLOATS, 1)};
 enum { N_FIELD_ARRAYS = sizeof field_arrays / sizeof field_arrays[0] };
 
-cf_status cf_graph_create_field(cf_graph *graph, int64_t width, cf_field *out)
+cf_status cf_graph_create_field(cf_graph *graph, cf_row_kind kind, cf_field *out)
 {
+    const int64_t stride = cf_graph_row_floats(kind);
     const int64_t sizes[N_FIELD_SIZES] = {
-        [USER_FLOATS] = graph_n_places(graph, CF_USERS) * width,
-        [ITEM_FLOATS] = graph_n_places(graph, CF_ITEMS) * width,
-        [USER_SEND_FLOATS] = graph->halo[CF_USERS].requests.n_recv * width,
-        [ITEM_SEND_FLOATS] = graph->halo[CF_ITEMS].requests.n_recv * width};
+        [USER_FLOATS] = graph_n_places(graph, CF_USERS) * stride,
+        [ITEM_FLOATS] = graph_n_places(graph, CF_ITEMS) * stride,
+        [USER_SEND_FLOATS] = graph->halo[CF_USERS].requests.n_recv * stride,
+        [ITEM_SEND_FLOATS] = graph->halo[CF_ITEMS].requests.n_recv * stride};
     cf_field field = {0};
     cf_status status;
 
     CF_TRY(cf_arrays_create(&field, field_arrays, N_FIELD_ARRAYS, sizes));
-    CF_TRY(graph_reserve_scratch(graph, width));
-    field.width = width;
-    MPI_Type_contiguous(cf_par_count(width), MPI_FLOAT, &field.row_type);
+    CF_TRY(graph_reserve_scratch(graph, kind.width));
+    field.kind = kind;
+    field.stride = stride;
+    MPI_Type_contiguous(cf_par_count(stride), MPI_FLOAT, &field.row_type);
     MPI_Type_commit(&field.row_type);
     *out = field;
     return CF_OK;
@@ -258,6 +260,6 @@ done:
 void cf_graph_destroy_field(cf_field *field)
 {
     cf_arrays_destroy(field, field_arrays, N_FIELD_ARRAYS);
-    if (field->width > 0) MPI_Type_free(&field->row_type);
-    field->width = 0;
+    if (field->stride > 0) MPI_Type_free(&field->row_type);
+    field->stride = 0;
 }

@@ -74,7 +74,7 @@ static void start_receiving(cf_graph *graph, cf_field field, cf_side side, const
 
     for (int p = 0; p < graph->column.size; p++)
         if (count[p] > 0)
-            MPI_Irecv(field.rows[side] + (h->n_owned + h->requests.send_start[p]) * field.width,
+            MPI_Irecv(field.rows[side] + (h->n_owned + h->requests.send_start[p]) * field.stride,
                       count[p], field.row_type, p, (int)side, graph->column.comm,
                       &graph->mpi_requests[graph->n_mpi_requests++]);
 }
@@ -86,7 +86,7 @@ static void start_sending(cf_graph *graph, cf_field field, cf_side side, const i
 
     for (int p = 0; p < graph->column.size; p++)
         if (count[p] > 0)
-            MPI_Isend(field.send_buffer[side] + h->requests.recv_start[p] * field.width, count[p],
+            MPI_Isend(field.send_buffer[side] + h->requests.recv_start[p] * field.stride, count[p],
                       field.row_type, p, (int)side, graph->column.comm,
                       &graph->mpi_requests[graph->n_mpi_requests++]);
 }
@@ -95,14 +95,14 @@ static void start_sending(cf_graph *graph, cf_field field, cf_side side, const i
 static void begin_side(cf_graph *graph, cf_field field, cf_side side)
 {
     const halo *h = &graph->halo[side];
-    const int64_t width = field.width;
+    const int64_t stride = field.stride;
     float *send_buffer = field.send_buffer[side];
 
     start_receiving(graph, field, side, h->requests.send_count);
 #pragma omp parallel for schedule(static)
     for (int64_t k = 0; k < h->requests.n_recv; k++)
-        memcpy(send_buffer + k * width, field.rows[side] + h->requested[k] * width,
-               (size_t)width * sizeof(float));
+        memcpy(send_buffer + k * stride, field.rows[side] + h->requested[k] * stride,
+               (size_t)stride * sizeof(float));
     start_sending(graph, field, side, h->requests.recv_count);
 }
 
@@ -154,19 +154,19 @@ static void count_incoming(const restricted *r, int *count)
 static void pack_within(const restricted *r, int *count)
 {
     const cf_plan *plan = &r->halo->requests;
-    const int64_t width = r->field.width;
+    const int64_t stride = r->field.stride;
 
 #pragma omp parallel for schedule(dynamic)
     for (int p = 0; p < r->column->size; p++) {
-        float *out = r->field.send_buffer[r->side] + plan->recv_start[p] * width;
+        float *out = r->field.send_buffer[r->side] + plan->recv_start[p] * stride;
 
         count[p] = 0;
         for (int k = 0; k < plan->recv_count[p]; k++) {
             const int32_t row = r->halo->requested[plan->recv_start[p] + k];
 
             if (r->distance[row] > r->n_hops) continue;
-            memcpy(out + count[p]++ * width, r->field.rows[r->side] + row * width,
-                   (size_t)width * sizeof(float));
+            memcpy(out + count[p]++ * stride, r->field.rows[r->side] + row * stride,
+                   (size_t)stride * sizeof(float));
         }
     }
 }
@@ -177,18 +177,18 @@ static void unpack_within(const restricted *r, const int *count)
 {
     const cf_plan *plan = &r->halo->requests;
     const uint8_t *in_halo = r->distance + r->halo->n_owned;
-    const int64_t width = r->field.width;
+    const int64_t stride = r->field.stride;
 
 #pragma omp parallel for schedule(dynamic)
     for (int p = 0; p < r->column->size; p++) {
         const int first = plan->send_start[p];
-        float *rows = r->field.rows[r->side] + (r->halo->n_owned + first) * width;
+        float *rows = r->field.rows[r->side] + (r->halo->n_owned + first) * stride;
         int64_t n = count[p];
 
         for (int64_t k = plan->send_count[p] - 1; n <= k; k--) {
             if (in_halo[first + k] > r->n_hops) continue;
             n--;
-            memcpy(rows + k * width, rows + n * width, (size_t)width * sizeof(float));
+            memcpy(rows + k * stride, rows + n * stride, (size_t)stride * sizeof(float));
         }
     }
 }

@@ -73,9 +73,6 @@ typedef struct columns {
     bool continues; /* the sum starts from what is in `out`, not from zero */
 } columns;
 
-/** out = sum of rows list[0], list[1], ... of `in`, in this order. out: width, 64-byte aligned. */
-void graph_accumulate(const float *in, int64_t width, const columns *rows, float *out);
-
 /** Which rows of the other side are summed for rows of this one, and where they are. */
 typedef struct sum_work {
     const adjacency *edges;
@@ -83,11 +80,15 @@ typedef struct sum_work {
     const uint8_t *kept;    /* edges: 1 where summed; NULL: all */
     const uint64_t *marked; /* places of the other side: a bit set where summed; NULL: all */
     const int32_t *index;   /* places of the other side: row of `in`; NULL: the place itself */
-    const float *in;        /* rows x width */
-    int64_t width;
+    const float *in;        /* rows of `kind` */
+    cf_row_kind kind;
     cf_row_fn *callback;
     void *context;
 } sum_work;
+
+/** out = sum of rows list[0], list[1], ... of work->in, in this order. out: width, 64-byte aligned.
+ */
+void graph_accumulate(const sum_work *work, const columns *rows, float *out);
 
 /** Sets of places, a bit each, so that they stay in a near cache. */
 enum { MARK_BITS = 64 };

@@ -35,9 +35,9 @@ static const cf_array sparse_arrays[] = {CF_ARRAY(cf_sparse, values[CF_USERS], F
 enum { N_SPARSE_ARRAYS = sizeof sparse_arrays / sizeof sparse_arrays[0] };
 
 /* Allocate all arrays, with the index of every place -1: zero. */
-static cf_status allocate_sparse(const cf_graph *graph, int64_t width, cf_sparse *sparse)
+static cf_status allocate_sparse(const cf_graph *graph, int64_t stride, cf_sparse *sparse)
 {
-    int64_t sizes[N_SIZES] = {[CAPACITY] = sparse->capacity, [FLOATS] = sparse->capacity * width};
+    int64_t sizes[N_SIZES] = {[CAPACITY] = sparse->capacity, [FLOATS] = sparse->capacity * stride};
     cf_status status;
 
     for (int side = 0; side < 2; side++) {
@@ -47,7 +47,7 @@ static cf_status allocate_sparse(const cf_graph *graph, int64_t width, cf_sparse
             cf_max(sizes[SEND_ROWS],
                    max_send_rows(&graph->halo[side], graph->column.size, sparse->capacity));
     }
-    sizes[SEND_FLOATS] = sizes[SEND_ROWS] * width;
+    sizes[SEND_FLOATS] = sizes[SEND_ROWS] * stride;
     CF_TRY(cf_arrays_create(sparse, sparse_arrays, N_SPARSE_ARRAYS, sizes));
     for (int side = 0; side < 2; side++)
         memset(sparse->index[side], 0xff, (size_t)sizes[PLACES + side] * sizeof(int32_t));
@@ -55,16 +55,18 @@ done:
     return status;
 }
 
-cf_status cf_graph_create_sparse(cf_graph *graph, int64_t capacity, int64_t width, cf_sparse *out)
+cf_status cf_graph_create_sparse(cf_graph *graph, int64_t capacity, cf_row_kind kind,
+                                 cf_sparse *out)
 {
-    cf_sparse sparse = {.capacity = capacity};
+    const int64_t stride = cf_graph_row_floats(kind);
+    cf_sparse sparse = {.kind = kind, .capacity = capacity};
     cf_status status;
 
-    CF_TRY(allocate_sparse(graph, width, &sparse));
+    CF_TRY(allocate_sparse(graph, stride, &sparse));
     CF_TRY(cf_par_create_plan(&graph->column, &sparse.plan));
-    CF_TRY(graph_reserve_scratch(graph, width));
-    sparse.width = width;
-    MPI_Type_contiguous(cf_par_count(width), MPI_FLOAT, &sparse.row_type);
+    CF_TRY(graph_reserve_scratch(graph, kind.width));
+    sparse.stride = stride;
+    MPI_Type_contiguous(cf_par_count(stride), MPI_FLOAT, &sparse.row_type);
     MPI_Type_commit(&sparse.row_type);
     *out = sparse;
     return CF_OK;
@@ -77,8 +79,8 @@ void cf_graph_destroy_sparse(cf_sparse *sparse)
 {
     cf_arrays_destroy(sparse, sparse_arrays, N_SPARSE_ARRAYS);
     cf_par_destroy_plan(&sparse->plan);
-    if (sparse->width > 0) MPI_Type_free(&sparse->row_type);
-    sparse->width = 0;
+    if (sparse->stride > 0) MPI_Type_free(&sparse->row_type);
+    sparse->stride = 0;
 }
 
 static void set_index(cf_sparse *sparse, int side, int32_t place, int64_t row)
@@ -97,7 +99,7 @@ static void clear_index(cf_sparse *sparse, int side, int32_t place)
 /* My rows that are not zero and that peers requested, grouped by peer. */
 static void pack_sparse(const halo *h, cf_sparse *sparse, cf_side side)
 {
-    const size_t row_bytes = (size_t)sparse->width * sizeof(float);
+    const size_t row_bytes = (size_t)sparse->stride * sizeof(float);
     int n = 0;
 
     for (int p = 0; p < sparse->plan.par->size; p++) {
@@ -108,8 +110,8 @@ static void pack_sparse(const halo *h, cf_sparse *sparse, cf_side side)
 
             if (row < 0) continue;
             sparse->send_position[n] = k;
-            memcpy(sparse->send_values + n * sparse->width,
-                   sparse->values[side] + row * sparse->width, row_bytes);
+            memcpy(sparse->send_values + n * sparse->stride,
+                   sparse->values[side] + row * sparse->stride, row_bytes);
             n++;
         }
         sparse->plan.send_count[p] = n - first;
@@ -128,7 +130,7 @@ static void exchange_side(const cf_graph *graph, cf_sparse *sparse, cf_side side
     cf_par_complete_plan(&sparse->plan);
     CF_ASSERT(n_owned_rows + plan->n_recv <= sparse->capacity);
     cf_par_send(plan, sparse->send_position, sparse->recv_place[side], MPI_INT32_T);
-    cf_par_send(plan, sparse->send_values, sparse->values[side] + n_owned_rows * sparse->width,
+    cf_par_send(plan, sparse->send_values, sparse->values[side] + n_owned_rows * sparse->stride,
                 sparse->row_type);
     for (int p = 0; p < plan->par->size; p++)
         for (int k = plan->recv_start[p]; k < plan->recv_start[p] + plan->recv_count[p]; k++) {
@@ -180,7 +182,7 @@ void cf_graph_sum_sparse(const cf_graph *graph, const cf_hops *hops, int n_hops,
                                .marked = in->marked[from],
                                .index = in->index[from],
                                .in = in->values[from],
-                               .width = in->width,
+                               .kind = in->kind,
                                .callback = callback,
                                .context = context};
 

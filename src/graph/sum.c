@@ -69,7 +69,7 @@ static void sum_in_order(const cf_graph *graph, const chunk *c)
             const int64_t e = start[rows.rows[j]];
             const columns all = {work->edges->column + e, start[rows.rows[j] + 1] - e, false};
 
-            graph_accumulate(work->in, work->width, &all, rows.sums + j * work->width);
+            graph_accumulate(work, &all, rows.sums + j * work->kind.width);
         }
         work->callback(work->context, &rows);
     }
@@ -88,7 +88,7 @@ static void sum_lists(const cf_graph *graph, const chunk *c, int first, int end,
         for (int j = 0; j < rows.count; j++) {
             const columns row = {list + at[k + j], at[k + j + 1] - at[k + j], false};
 
-            graph_accumulate(work->in, work->width, &row, rows.sums + j * work->width);
+            graph_accumulate(work, &row, rows.sums + j * work->kind.width);
         }
         work->callback(work->context, &rows);
     }
@@ -106,7 +106,7 @@ static void sum_long(const cf_graph *graph, const chunk *c, int k, int32_t *list
     for (int64_t e = work->edges->start[c->rows[k]]; e < end; e += PICKED) {
         part.count = pick(work, e, cf_min(end - e, PICKED), list);
         memset(list + part.count, 0, LOOK_AHEAD * sizeof list[0]);
-        graph_accumulate(work->in, work->width, &part, rows.sums);
+        graph_accumulate(work, &part, rows.sums);
         part.continues = true;
     }
     work->callback(work->context, &rows);
@@ -153,7 +153,7 @@ static sum_work work_of(const cf_graph *graph, cf_field in, cf_side side, cf_row
 {
     return (sum_work){.edges = &graph->adjacency[side],
                       .in = in.rows[graph_other(side)],
-                      .width = in.width,
+                      .kind = in.kind,
                       .callback = callback,
                       .context = context};
 }

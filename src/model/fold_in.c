@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-/* A field of a graph, and whose raw rows its sums make. */
+/* A field of a graph, of float32 as tables are, and whose raw rows its sums make. */
 typedef struct pool {
     cf_graph *graph; /* of the users, and the items of the field */
     cf_table *users; /* raw rows */
@@ -37,49 +37,61 @@ static void pool_rows(void *context, const cf_rows *rows)
 }
 
 /* Fill the users' raw rows. One sum over neighbours without scaling, whose result for the items is
- * not used. Collective; the field is left for more sums. */
-static cf_status pool_users(const cf_model *model, pool *p)
+ * not used. Collective. */
+static cf_status pool_users(const cf_model *model, cf_graph *graph, cf_table *users)
 {
     const cf_table *items = model->table[CF_ITEMS];
-    cf_status status = cf_graph_create_field(p->graph, items->width, &p->field);
+    pool p = {.graph = graph, .users = users};
+    cf_status status =
+        cf_graph_create_field(graph, (cf_row_kind){items->width, CF_FLOAT32}, &p.field);
 
     CF_TRY(cf_par_agree(&model->grid->world, status));
-    memcpy(p->field.rows[CF_ITEMS], items->data,
+    memcpy(p.field.rows[CF_ITEMS], items->data,
            (size_t)(items->local_rows * items->width) * sizeof(float));
-    cf_graph_sum(p->graph, p->field, pool_rows, p);
+    cf_graph_sum(graph, p.field, pool_rows, &p);
 done:
+    cf_graph_destroy_field(&p.field);
     return status;
 }
 
 cf_status cf_model_pool_users(cf_model *model)
 {
-    pool p = {.graph = model->graph, .users = model->table[CF_USERS]};
-    const cf_status status = pool_users(model, &p);
+    return pool_users(model, model->graph, model->table[CF_USERS]);
+}
 
-    cf_graph_destroy_field(&p.field);
+/* The layers of the items are those that cf_model_final() leaves. Collective. */
+static cf_status propagate_users(cf_model *model, cf_graph *graph, cf_table *users)
+{
+    const propagation *p = &model->propagation;
+    const cf_table *final[2];
+    cf_field field = {0};
+    cf_status status = cf_graph_create_field(graph, p->field[0].kind, &field);
+
+    CF_TRY(cf_par_agree(&model->grid->world, status));
+    cf_model_final(model, final);
+    propagation_fold_in(p, graph, field, users);
+done:
+    cf_graph_destroy_field(&field);
     return status;
 }
 
 cf_status cf_model_fold_in(cf_model *model, const cf_shard *users, cf_table **out)
 {
-    const cf_table *final[2];
     cf_shard *known = NULL;
-    pool p = {0};
+    cf_graph *graph = NULL;
+    cf_table *rows = NULL;
     cf_status status;
 
     CF_TRY(cf_dataset_create_added_shard(model->grid, users, &known));
-    CF_TRY(cf_graph_create(model->grid, known, &p.graph));
-    CF_TRY(cf_table_create(model->grid, &users->users, model->options.dim, &p.users));
-    CF_TRY(pool_users(model, &p));
-    cf_model_final(model, final); /* leaves the layers of the items */
-    if (cf_model_propagates(model))
-        propagation_fold_in(&model->propagation, p.graph, p.field, p.users);
-    *out = p.users;
-    p.users = NULL;
+    CF_TRY(cf_graph_create(model->grid, known, &graph));
+    CF_TRY(cf_table_create(model->grid, &users->users, model->options.dim, &rows));
+    CF_TRY(pool_users(model, graph, rows));
+    if (cf_model_propagates(model)) CF_TRY(propagate_users(model, graph, rows));
+    *out = rows;
+    rows = NULL;
 done:
-    cf_graph_destroy_field(&p.field);
-    cf_table_destroy(&p.users);
-    cf_graph_destroy(&p.graph);
+    cf_table_destroy(&rows);
+    cf_graph_destroy(&graph);
     cf_dataset_destroy_shard(&known);
     return status;
 }

@@ -40,14 +40,14 @@ static const cf_array gradient_arrays[] = {
 };
 enum { N_GRADIENT_ARRAYS = sizeof gradient_arrays / sizeof *gradient_arrays };
 
-cf_status gradient_create(cf_graph *graph, int64_t width, int64_t max_batch, gradient *out)
+cf_status gradient_create(cf_graph *graph, cf_row_kind kind, int64_t max_batch, gradient *out)
 {
     cf_status status;
 
     *out = (gradient){0};
-    CF_TRY(cf_graph_create_sparse(graph, 2 * max_batch, width, &out->scaled));
+    CF_TRY(cf_graph_create_sparse(graph, 2 * max_batch, kind, &out->scaled));
     CF_TRY(cf_arrays_create(out, gradient_arrays, N_GRADIENT_ARRAYS,
-                            (int64_t[N_SIZES]){max_batch, max_batch * width}));
+                            (int64_t[N_SIZES]){max_batch, max_batch * kind.width}));
 done:
     return status;
 }
@@ -62,15 +62,6 @@ double gradient_bytes(double max_batch, double width)
 {
     return cf_arrays_bytes(gradient_arrays, N_GRADIENT_ARRAYS,
                            (double[N_SIZES]){max_batch, max_batch * width});
-}
-
-/* out = factor in, of one row */
-static void scale_row(float *out, const float *in, float factor, int64_t width)
-{
-    const cf_lanes scale = cf_lanes_all(factor);
-
-    for (int64_t d = 0; d < width; d += CF_LANES)
-        cf_lanes_store(out + d, cf_lanes_load(in + d) * scale);
 }
 
 /* Rows have very different numbers of samples: chunks of 8 rows in turn give the threads like work,
@@ -89,8 +80,8 @@ void gradient_fill(gradient *g, const cf_graph *graph, const batch_rows *rows, g
 #pragma omp parallel for schedule(static, 8)
         for (int64_t k = 0; k < rows->count[side]; k++) {
             row(context, (cf_side)side, k, g->values[side] + k * width);
-            scale_row(g->scaled.values[side] + k * width, g->values[side] + k * width,
-                      scale[rows->local[side][k]], width);
+            cf_graph_store_row(g->scaled.kind, g->scaled.values[side] + k * g->scaled.stride,
+                               g->values[side] + k * width, scale[rows->local[side][k]]);
         }
     }
 }

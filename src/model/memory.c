@@ -21,6 +21,7 @@ static double halo_rows(double n, double edges, double n_blocks)
 
 static memory_shape shape_of(const cf_model_options *options, const cf_model_size *size)
 {
+    const double number = options->field_precision == CF_BFLOAT16 ? 2 : 4; /* bytes in a field */
     const double dim = CF_LANES * (double)cf_table_segments(options->dim);
     const double users = (double)size->n_users, items = (double)size->n_items;
     const double one_way = (double)size->n_train / size->n_rows;
@@ -32,6 +33,7 @@ static memory_shape shape_of(const cf_model_options *options, const cf_model_siz
                                   halo_rows(items, one_way, size->n_rows),
                           .width = dim / size->n_columns,
                           .full_width = dim,
+                          .field_bytes = number * dim / size->n_columns,
                           .batch = (double)size->max_batch,
                           .n_rows = size->n_rows,
                           .n_columns = size->n_columns,
@@ -54,16 +56,18 @@ static double sparse_memory(const memory_shape *m)
 {
     const double most_sent = fmin(m->halo / 2, (m->n_rows - 1) * 2 * m->batch); /* a side */
 
-    return m->batch * 4 * (4 * m->width + 4) + 4.125 * (m->users + m->items + m->halo) +
-           most_sent * (4 * m->width + 4);
+    return m->batch * 4 * (m->field_bytes + 4) + 4.125 * (m->users + m->items + m->halo) +
+           most_sent * (m->field_bytes + 4);
 }
 
-/* propagation_create(): two fields with their send buffers, and a neighbourhood. */
-static double propagation_memory(const memory_shape *m)
+/* propagation_create(): two fields with their send buffers, a neighbourhood, and the final tables
+ * where a field has no room for them. */
+static double propagation_memory(const cf_model_options *options, const memory_shape *m)
 {
     const double rows = m->users + m->items;
+    const double final = options->field_precision == CF_FLOAT32 ? 0 : 4 * m->width * rows;
 
-    return 2 * 4 * m->width * (rows + 2 * m->halo) + 5.125 * rows + 2.125 * m->halo;
+    return 2 * m->field_bytes * (rows + 2 * m->halo) + final + 5.125 * rows + 2.125 * m->halo;
 }
 
 double cf_model_predict_memory(const cf_model_options *options, const cf_model_size *size)
@@ -74,7 +78,7 @@ double cf_model_predict_memory(const cf_model_options *options, const cf_model_s
 
     bytes += graph_memory(&m) + row_sort_bytes(m.batch) + batch_rows_bytes(m.batch, m.width) +
              gradient_bytes(m.batch, m.width) + sparse_memory(&m);
-    if (ops->propagates && options->n_layers > 0) bytes += propagation_memory(&m);
+    if (ops->propagates && options->n_layers > 0) bytes += propagation_memory(options, &m);
     if (ops->negatives) bytes += pairwise_bytes(&m);
     if (ops->memory != NULL) bytes += ops->memory(options, &m);
     return bytes;

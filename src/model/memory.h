@@ -12,6 +12,7 @@ typedef struct memory_shape {
     double edges;             /* of its block, counted from both sides */
     double halo;              /* rows of both sides together; as many as it sends */
     double width, full_width; /* floats in its slice of a row, and in a whole row */
+    double field_bytes;       /* of its slice of a row of a field */
     double batch;             /* largest, on all ranks */
     double n_rows, n_columns; /* of the grid */
     double ranks;

@@ -16,11 +16,12 @@ static cf_status create_step(cf_model *model, int64_t max_batch)
     cf_status status;
 
     CF_TRY(propagation_create(model->graph, model->table,
-                              model->ops->propagates ? model->options.n_layers : 0,
-                              model->options.max_edge_fraction, &model->propagation));
+                              model->ops->propagates ? model->options.n_layers : 0, &model->options,
+                              &model->propagation));
     CF_TRY(row_sort_create(most, max_batch, &model->sort));
     CF_TRY(batch_rows_create(width, max_batch, &model->rows));
-    CF_TRY(gradient_create(model->graph, width, max_batch, &model->gradient));
+    CF_TRY(gradient_create(model->graph, (cf_row_kind){width, model->options.field_precision},
+                           max_batch, &model->gradient));
     if (model->ops->negatives) {
         CF_TRY(CF_ALLOC(model->pairwise, 1));
         CF_TRY(pairwise_create(model, &model->sort, max_batch, model->pairwise));

@@ -73,6 +73,12 @@ const cf_setting cf_model_settings[] = {
      .help = "propagate only the rows near a batch while they have at most this fraction of all "
              "edges (0: all rows)",
      .machine = true},
+    {.name = "field_precision",
+     .kind = CF_SETTING_CHOICE,
+     .initial = "float32",
+     .choices = "float32|bfloat16",
+     .help = "LightGCN, SGL, SGCL: how the layers of propagation are stored and sent; tables, sums "
+             "and the optimizer are float32"},
     {.name = "init",
      .kind = CF_SETTING_CHOICE,
      .initial = "xavier",
@@ -101,6 +107,8 @@ void cf_model_read_options(const cf_config *config, cf_model_options *out)
         .dim = cf_config_int(config, "embedding_size"),
         .n_layers = (int)cf_config_int(config, "n_layers"),
         .max_edge_fraction = cf_config_real(config, "reach_share"),
+        .field_precision =
+            cf_config_is(config, "field_precision", "bfloat16") ? CF_BFLOAT16 : CF_FLOAT32,
         .reg_weight = cf_config_real(config, "reg_weight"),
         .require_pow = cf_config_bool(config, "require_pow"),
         .view_type = read_view_type(config),

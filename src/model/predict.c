@@ -35,13 +35,14 @@ static double no_negative(const forecast *f, double samples)
 /* ---- Halo ---- */
 
 /* Chances that rows are near the batch: hop by hop, the log of the chance that a row is *not*
- * within `hop` hops of it, held in the first float of the row in the model's own fields, which are
- * scratch between two steps. */
+ * within `hop` hops of it. They are summed over neighbours in the model's own fields, which are
+ * scratch between two steps: the first THIRDS numbers of a row add up to its log. */
 typedef struct nearness {
     const forecast *f;
-    propagation *p; /* field[0]: within `hop` hops; field[1]: within hop - 1 */
+    propagation *p;
     int hop;
-    double log_no_negative; /* of an item: that it is no sample's negative */
+    double log_no_negative;        /* of an item: that it is no sample's negative */
+    float *log[2], *log_before[2]; /* owned rows: within `hop` hops, within hop - 1; borrowed */
 } nearness;
 
 /* log(1 - each), kept finite for certain events, so that logs can be added. */
@@ -61,10 +62,34 @@ static void begin_nearness(nearness *n)
         n->f->model->ops->negatives ? n->f->size * log_none(1.0 / (double)n->f->n_warm) : 0;
     for (int side = 0; side < 2; side++)
         for (int64_t row = 0; row < cf_graph_rows(graph, (cf_side)side); row++)
-            n->p->field[0].rows[side][row * n->p->field[0].width] =
-                (float)((double)cf_graph_degree(graph, (cf_side)side, row) *
-                            log_none(n->f->fraction) +
-                        (side == CF_ITEMS ? n->log_no_negative : 0));
+            n->log[side][row] = (float)((double)cf_graph_degree(graph, (cf_side)side, row) *
+                                            log_none(n->f->fraction) +
+                                        (side == CF_ITEMS ? n->log_no_negative : 0));
+}
+
+/* The bits of a float are cut into three that bfloat16 holds exactly, of 8 each. */
+enum { THIRDS = 3 };
+
+static void fill_field(const nearness *n)
+{
+    const cf_field *field = &n->p->field[0];
+    float *row = cf_graph_scratch(n->p->graph);
+
+    memset(row, 0, (size_t)field->kind.width * sizeof *row);
+    for (int side = 0; side < 2; side++)
+        for (int64_t k = 0; k < cf_graph_rows(n->p->graph, (cf_side)side); k++) {
+            float rest = n->log[side][k];
+
+            for (int third = 0; third < THIRDS; third++) {
+                uint32_t bits;
+
+                memcpy(&bits, &rest, sizeof bits);
+                bits &= 0xffff0000;
+                memcpy(&row[third], &bits, sizeof bits);
+                rest -= row[third];
+            }
+            cf_graph_store_row(field->kind, field->rows[side] + k * field->stride, row, 1);
+        }
 }
 
 /* A row is within k hops if a neighbour is within k - 1. The misses of its neighbours are nearly
@@ -74,23 +99,39 @@ static void begin_nearness(nearness *n)
 static void nearness_layer(void *context, const cf_rows *rows)
 {
     const nearness *n = context;
-    const int64_t width = n->p->field[0].width;
 
     for (int k = 0; k < rows->count; k++) {
         const int64_t row = rows->rows[k];
-        float *out = n->p->field[1].rows[rows->side] + row * width;
+        const float *sums = rows->sums + k * n->p->field[0].kind.width;
+        float *out = &n->log_before[rows->side][row];
         const double others = (double)cf_graph_degree(n->p->graph, rows->side, row) - 1;
         const double negative = rows->side == CF_ITEMS ? n->log_no_negative : 0;
+        double sum = n->hop == 1 ? negative : -others * (double)*out;
 
-        *out = (float)fmin(0, (double)rows->sums[k * width] +
-                                  (n->hop == 1 ? negative : -others * (double)*out));
+        for (int third = 0; third < THIRDS; third++)
+            sum += (double)sums[third];
+        *out = (float)fmin(0, sum);
+    }
+}
+
+/* One hop further. Collective over the grid column. */
+static void add_hop(nearness *n)
+{
+    n->hop++;
+    fill_field(n);
+    cf_graph_sum(n->p->graph, n->p->field[0], nearness_layer, n);
+    for (int side = 0; side < 2; side++) {
+        float *const before = n->log[side];
+
+        n->log[side] = n->log_before[side];
+        n->log_before[side] = before;
     }
 }
 
 /* Chance that a row is within the hops so far. */
 static double chance_of(const nearness *n, int side, int64_t row)
 {
-    return -expm1((double)n->p->field[0].rows[side][row * n->p->field[0].width]);
+    return -expm1((double)n->log[side][row]);
 }
 
 /* Expected fraction of all edges that the rows within the hops so far have. Collective over the
@@ -133,15 +174,18 @@ static int predict_hops(const forecast *f, double sent[CF_MAX_HOPS + 1], int *tr
     nearness n = {.f = f, .p = p};
     double fraction;
 
+    for (int side = 0; side < 2; side++) {
+        n.log[side] = f->log[side];
+        n.log_before[side] = f->log[side] + cf_graph_rows(p->graph, (cf_side)side);
+    }
     begin_nearness(&n);
     sent[0] = count_sent(&n);
     *tried = 0;
     fraction = edge_fraction(&n);
     while (*tried < p->hops.max_hops && p->max_edge_fraction > 0 &&
            fraction <= p->max_edge_fraction / 2) {
-        n.hop = ++*tried;
-        cf_graph_sum(p->graph, p->field[0], nearness_layer, &n);
-        propagation_swap(p);
+        add_hop(&n);
+        ++*tried;
         fraction = edge_fraction(&n);
         if (fraction > p->max_edge_fraction) return *tried - 1;
         sent[*tried] = count_sent(&n);
@@ -169,7 +213,7 @@ static void add_halo(forecast *f)
 {
     const cf_model *model = f->model;
     const int others = model->grid->n_rows - 1;
-    const double row_bytes = 4.0 * (double)model->table[0]->width;
+    const double row_bytes = 4.0 * (double)model->propagation.field[0].stride;
     double sent[CF_MAX_HOPS + 1], all = 0, halo = 0;
     int tried, n_hops;
 
@@ -362,6 +406,8 @@ cf_status cf_model_predict_step(cf_model *model, int64_t batch_size, double byte
     if (status == CF_OK) status = CF_ALLOC(f.requests, model->grid->n_rows);
     if (status == CF_OK) status = CF_ALLOC(f.replies, model->grid->n_rows);
     if (status == CF_OK) status = CF_ALLOC(f.warm, model->grid->n_rows);
+    for (int side = 0; side < 2 && status == CF_OK; side++)
+        status = CF_ALLOC(f.log[side], 2 * model->table[side]->local_rows);
     CF_TRY(cf_par_agree(&model->grid->world, status));
     count_warm(&f);
     add_batch(&f, (double)batch_size, n_full / n_batches, items, n);
@@ -372,5 +418,7 @@ done:
     cf_free(&f.requests);
     cf_free(&f.replies);
     cf_free(&f.warm);
+    cf_free(&f.log[CF_USERS]);
+    cf_free(&f.log[CF_ITEMS]);
     return status;
 }

@@ -19,17 +19,20 @@
 #include <string.h>
 
 cf_status propagation_create(cf_graph *graph, cf_table *const table[2], int n_layers,
-                             double max_edge_fraction, propagation *out)
+                             const cf_model_options *options, propagation *out)
 {
+    const cf_row_kind kind = {table[0]->width, options->field_precision};
     cf_status status = CF_OK;
 
     *out = (propagation){.graph = graph,
                          .table = {table[0], table[1]},
                          .n_layers = n_layers,
-                         .max_edge_fraction = max_edge_fraction};
+                         .max_edge_fraction = options->max_edge_fraction};
     if (n_layers == 0) return CF_OK;
-    CF_TRY(cf_graph_create_field(graph, table[0]->width, &out->field[0]));
-    CF_TRY(cf_graph_create_field(graph, table[0]->width, &out->field[1]));
+    for (int k = 0; k < 2; k++)
+        CF_TRY(cf_graph_create_field(graph, kind, &out->field[k]));
+    for (int side = 0; side < 2 && kind.precision != CF_FLOAT32; side++)
+        CF_TRY(CF_ALLOC(out->final[side], table[side]->local_rows * kind.width));
     CF_TRY(cf_graph_create_hops(graph, n_layers, &out->hops));
 done:
     return status;
@@ -37,8 +40,10 @@ done:
 
 void propagation_destroy(propagation *p)
 {
-    cf_graph_destroy_field(&p->field[0]);
-    cf_graph_destroy_field(&p->field[1]);
+    for (int k = 0; k < 2; k++) {
+        cf_graph_destroy_field(&p->field[k]);
+        cf_free(&p->final[k]);
+    }
     cf_graph_destroy_hops(&p->hops);
 }
 
@@ -65,13 +70,6 @@ static void finish_row(float *out, const float *a, float s, const float *sum, fl
 
 /* ---- Forward ---- */
 
-/* out = s in, for one row */
-static void scale_row(float *out, const float *in, float s, int64_t width)
-{
-    for (int64_t k = 0; k < width; k += CF_LANES)
-        cf_lanes_store(out + k, cf_lanes_load(in + k) * cf_lanes_all(s));
-}
-
 /* G_L = S E0, in the rows within L hops of the batch. If the neighbourhood ends before L hops, the
  * layers need all rows. */
 static void scale_table(propagation *p)
@@ -82,32 +80,43 @@ static void scale_table(propagation *p)
         const float *scale = cf_graph_scale(p->graph, (cf_side)side), *table = p->table[side]->data;
         const int64_t width = p->table[side]->width;
         const int64_t n = all ? p->table[side]->local_rows : p->hops.count[side][p->n_layers];
-        float *out = p->field[0].rows[side];
+        const cf_field *out = &p->field[0];
 
 #pragma omp parallel for schedule(static)
         for (int64_t k = 0; k < n; k++) {
             const int64_t row = all ? k : p->hops.rows[side][k];
 
-            scale_row(out + row * width, table + row * width, scale[row], width);
+            cf_graph_store_row(out->kind, out->rows[side] + row * out->stride, table + row * width,
+                               scale[row]);
         }
     }
+}
+
+/* S h into a row of the next field, h = a + S sum, which overwrites the sum, as a row callback may;
+ * `a` may be NULL for zeros. */
+static void finish_layer_row(const propagation *p, const cf_rows *rows, int k, const float *a)
+{
+    const cf_field *next = &p->field[1];
+    const int64_t row = rows->rows[k], width = next->kind.width;
+    const float s = cf_graph_scale(p->graph, rows->side)[row];
+    float *sum = rows->sums + k * width, *out = next->rows[rows->side] + row * next->stride;
+
+    cf_lanes_prefetch(out + CF_ROWS_AHEAD * next->stride, next->stride);
+    finish_row(sum, a, s, sum, 1.0f, width);
+    cf_graph_store_row(next->kind, out, sum, s);
 }
 
 /* G_k = S (E0 + S sum(G_{k+1})) into the next field */
 static void forward_layer(void *context, const cf_rows *rows)
 {
     const propagation *p = context;
-    const float *scale = cf_graph_scale(p->graph, rows->side), *table = p->table[rows->side]->data;
-    const int64_t width = p->table[rows->side]->width;
+    const cf_table *table = p->table[rows->side];
 
     for (int k = 0; k < rows->count; k++) {
-        const float *e0 = table + rows->rows[k] * width;
-        float *out = p->field[1].rows[rows->side] + rows->rows[k] * width;
-        const float s = scale[rows->rows[k]];
+        const float *e0 = table->data + rows->rows[k] * table->width;
 
-        cf_lanes_prefetch(e0 + CF_ROWS_AHEAD * width, width);
-        cf_lanes_prefetch(out + CF_ROWS_AHEAD * width, width);
-        finish_row(out, e0, s, rows->sums + k * width, s, width);
+        cf_lanes_prefetch(e0 + CF_ROWS_AHEAD * table->width, table->width);
+        finish_layer_row(p, rows, k, e0);
     }
 }
 
@@ -180,9 +189,11 @@ void propagation_all(propagation *p, float *out[2])
         p->hops.n_hops = 0; /* no neighbourhood: all rows */
         compute_layers(p);
     }
-    for (int side = 0; side < 2; side++)
-        out[side] = target.out[side] =
-            p->n_layers > 0 ? p->field[1].rows[side] : p->table[side]->data;
+    for (int side = 0; side < 2; side++) {
+        float *in_field = p->final[side] != NULL ? p->final[side] : p->field[1].rows[side];
+
+        out[side] = target.out[side] = p->n_layers > 0 ? in_field : p->table[side]->data;
+    }
     if (p->n_layers > 0) cf_graph_sum(p->graph, p->field[0], forward_last, &target);
 }
 
@@ -203,7 +214,7 @@ void propagation_fold_in(const propagation *p, cf_graph *graph, cf_field field, 
 
     CF_ASSERT(p->n_layers > 0);
     memcpy(field.rows[CF_ITEMS], p->field[0].rows[CF_ITEMS],
-           (size_t)(items->local_rows * items->width) * sizeof(float));
+           (size_t)(items->local_rows * field.stride) * sizeof(float));
     cf_graph_sum(graph, field, forward_users, &target);
 }
 
@@ -220,30 +231,22 @@ static const float *gradient_row(const gradient *g, cf_side side, int64_t row)
 {
     const int32_t index = cf_graph_sparse_row(&g->scaled, side, row);
 
-    return index < 0 ? NULL : g->values[side] + index * g->scaled.width;
+    return index < 0 ? NULL : g->values[side] + index * g->scaled.kind.width;
 }
 
 /* S (g + S sum) into the next field: the layer of Horner's rule, with g in place of E0. */
 static void backward_layer(void *context, const cf_rows *rows)
 {
     const backward *b = context;
-    const int64_t width = b->g->scaled.width;
-    const float *scale = cf_graph_scale(b->p->graph, rows->side);
 
-    for (int k = 0; k < rows->count; k++) {
-        const int64_t row = rows->rows[k];
-        float *out = b->p->field[1].rows[rows->side] + row * width;
-
-        cf_lanes_prefetch(out + CF_ROWS_AHEAD * width, width);
-        finish_row(out, gradient_row(b->g, rows->side, row), scale[row], rows->sums + k * width,
-                   scale[row], width);
-    }
+    for (int k = 0; k < rows->count; k++)
+        finish_layer_row(b->p, rows, k, gradient_row(b->g, rows->side, rows->rows[k]));
 }
 
 /* out += the gradient that does not come by way of the batch's rows: SGL's views. */
 static void add_extra(const backward *b, cf_side side, int64_t row, float *out)
 {
-    const int64_t width = b->g->scaled.width;
+    const int64_t width = b->g->scaled.kind.width;
 
     if (b->g->extra[side] == NULL) return;
     for (int64_t k = 0; k < width; k += CF_LANES)
@@ -255,7 +258,7 @@ static void add_extra(const backward *b, cf_side side, int64_t row, float *out)
 static void add_regularization(const backward *b, cf_side side, int64_t row, float *out)
 {
     const int32_t index = cf_graph_sparse_row(&b->g->scaled, side, row);
-    const int64_t width = b->g->scaled.width;
+    const int64_t width = b->g->scaled.kind.width;
     const float *raw = b->p->table[side]->data + row * width;
 
     if (index < 0 || b->g->reg_coefficient[side][index] == 0.0f) return;
@@ -269,7 +272,7 @@ static void add_regularization(const backward *b, cf_side side, int64_t row, flo
 static void backward_last(void *context, const cf_rows *rows)
 {
     const backward *b = context;
-    const int64_t width = b->g->scaled.width;
+    const int64_t width = b->g->scaled.kind.width;
     const float *scale = cf_graph_scale(b->p->graph, rows->side);
 
     for (int k = 0; k < rows->count; k++) {
@@ -288,7 +291,7 @@ static void backward_last(void *context, const cf_rows *rows)
  * as optimizers such as Adam update rows without a gradient too. */
 static void finish_rows(backward *b)
 {
-    const int64_t width = b->g->scaled.width;
+    const int64_t width = b->g->scaled.kind.width;
 
     for (int side = 0; side < 2; side++) {
         const int64_t n = cf_graph_rows(b->p->graph, (cf_side)side);

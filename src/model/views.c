@@ -30,18 +30,27 @@ static void scale_into_field(propagation *p, const float *const scale[2], float 
 {
     for (int side = 0; side < 2; side++) {
         const int64_t n = p->table[side]->local_rows, width = p->table[side]->width;
-        float *field = p->field[0].rows[side];
+        const cf_field *out = &p->field[0];
 
 #pragma omp parallel for schedule(static)
         for (int64_t row = 0; row < n; row++)
-            for (int64_t k = row * width; k < (row + 1) * width; k += CF_LANES)
-                cf_lanes_store(field + k,
-                               cf_lanes_load(in[side] + k) * cf_lanes_all(scale[side][row]));
+            cf_graph_store_row(out->kind, out->rows[side] + row * out->stride,
+                               in[side] + row * width, scale[side][row]);
     }
 }
 
-/* E_k = s sum; out += E_k, divided by L + 1 in the last layer. The next layer's field is s' E_k,
- * with its own scale s'. */
+/* The row of the next layer's field, of the next layer's scale; the last layer has none. */
+static void store_next(const view_layer *l, cf_side side, int64_t row, const float *values)
+{
+    const cf_field *next = &l->p->field[1];
+
+    if (l->next == NULL) return;
+    cf_graph_store_row(next->kind, next->rows[side] + row * next->stride, values,
+                       l->next[side][row]);
+}
+
+/* E_k = s sum, in place of the sum; out += E_k, divided by L + 1 in the last layer. The next
+ * layer's field is s' E_k, with its own scale s'. */
 static void view_forward(void *context, const cf_rows *rows)
 {
     const view_layer *l = context;
@@ -52,20 +61,20 @@ static void view_forward(void *context, const cf_rows *rows)
     for (int j = 0; j < rows->count; j++) {
         const int64_t row = rows->rows[j];
         const cf_lanes scale = cf_lanes_all(l->scale[rows->side][row]);
-        float *out = l->out[rows->side] + row * width;
-        float *next = l->p->field[1].rows[rows->side] + row * width;
+        float *out = l->out[rows->side] + row * width, *sum = rows->sums + j * width;
 
         for (int64_t k = 0; k < width; k += CF_LANES) {
-            const cf_lanes power = cf_lanes_load(rows->sums + j * width + k) * scale;
+            const cf_lanes power = cf_lanes_load(sum + k) * scale;
 
             cf_lanes_store(out + k, (cf_lanes_load(out + k) + power) * factor);
-            if (l->next != NULL)
-                cf_lanes_store(next + k, power * cf_lanes_all(l->next[rows->side][row]));
+            cf_lanes_store(sum + k, power);
         }
+        store_next(l, rows->side, row, sum);
     }
 }
 
-/* h = g + s sum. The next layer's field is s' h; the last layer adds h / (L + 1) to `out`. */
+/* h = g + s sum, in place of the sum. The next layer's field is s' h; the last layer adds h / (L +
+ * 1) to `out`. */
 static void view_backward(void *context, const cf_rows *rows)
 {
     const view_layer *l = context;
@@ -76,18 +85,16 @@ static void view_backward(void *context, const cf_rows *rows)
         const int64_t row = rows->rows[j];
         const cf_lanes scale = cf_lanes_all(l->scale[rows->side][row]);
         const float *g = l->gradient[rows->side] + row * width;
-        float *out = l->out[rows->side] + row * width;
-        float *next = l->p->field[1].rows[rows->side] + row * width;
+        float *out = l->out[rows->side] + row * width, *sum = rows->sums + j * width;
 
         for (int64_t k = 0; k < width; k += CF_LANES) {
-            const cf_lanes h = cf_lanes_fma(scale, cf_lanes_load(rows->sums + j * width + k),
-                                            cf_lanes_load(g + k));
+            const cf_lanes h = cf_lanes_fma(scale, cf_lanes_load(sum + k), cf_lanes_load(g + k));
 
-            if (l->next != NULL)
-                cf_lanes_store(next + k, h * cf_lanes_all(l->next[rows->side][row]));
-            else
+            cf_lanes_store(sum + k, h);
+            if (l->next == NULL)
                 cf_lanes_store(out + k, cf_lanes_fma(h, factor, cf_lanes_load(out + k)));
         }
+        store_next(l, rows->side, row, sum);
     }
 }
 

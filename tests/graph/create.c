@@ -71,7 +71,8 @@ static void a_rank_without_rows_takes_part(void **state)
         int64_t sum = 0;
 
         assert_int_equal(cf_graph_create(grid, &shard, &graph), CF_OK);
-        assert_int_equal(cf_graph_create_field(graph, CF_LANES, &field), CF_OK);
+        assert_int_equal(cf_graph_create_field(graph, (cf_row_kind){CF_LANES, CF_FLOAT32}, &field),
+                         CF_OK);
         for (int side = 0; side < 2; side++)
             for (int64_t row = 0; row < cf_graph_rows(graph, (cf_side)side); row++)
                 field.rows[side][row * CF_LANES] = 1;
@@ -137,9 +138,11 @@ static void a_field_without_memory_frees_what_it_had(void **state)
         int64_t live = cf_alloc_live();
 
         cf_alloc_fail_at(n);
-        assert_int_equal(cf_graph_create_field(graph, 32, &field), CF_ERR_MEMORY);
+        assert_int_equal(cf_graph_create_field(graph, (cf_row_kind){32, CF_FLOAT32}, &field),
+                         CF_ERR_MEMORY);
         cf_alloc_fail_at(n);
-        assert_int_equal(cf_graph_create_sparse(graph, 4, 32, &sparse), CF_ERR_MEMORY);
+        assert_int_equal(cf_graph_create_sparse(graph, 4, (cf_row_kind){32, CF_FLOAT32}, &sparse),
+                         CF_ERR_MEMORY);
         assert_int_equal(cf_alloc_live(), live);
     }
     cf_alloc_fail_at(0);

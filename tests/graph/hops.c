@@ -184,7 +184,8 @@ static void check_sparse(setup *s, const findings *found, const cf_hops *hops, i
     bool users_begin[MANY], items_begin[MANY], *begins[2] = {users_begin, items_begin};
     cf_sparse sparse = {0};
 
-    assert_int_equal(cf_graph_create_sparse(s->graph, MANY, WIDTH, &sparse), CF_OK);
+    assert_int_equal(
+        cf_graph_create_sparse(s->graph, MANY, (cf_row_kind){WIDTH, CF_FLOAT32}, &sparse), CF_OK);
     for (int side = 0; side < 2; side++)
         for (int64_t row = 0; row < s->n_rows[side]; row++) {
             begins[side][row] = found->begins[side][row];

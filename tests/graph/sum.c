@@ -81,7 +81,8 @@ static void check_sparse(setup *s, int64_t width, double density)
     bool of_users[USERS], of_items[ITEMS], *kept[2] = {of_users, of_items};
     cf_sparse sparse = {0};
 
-    assert_int_equal(cf_graph_create_sparse(s->graph, ITEMS, width, &sparse), CF_OK);
+    assert_int_equal(
+        cf_graph_create_sparse(s->graph, ITEMS, (cf_row_kind){width, CF_FLOAT32}, &sparse), CF_OK);
     for (uint64_t round = 0; round < 2; round++) {
         for (int side = 0; side < 2; side++)
             for (int64_t row = 0; row < s->n_rows[side]; row++)
@@ -131,7 +132,8 @@ static void multiply_noise(setup *s, uint64_t seed)
 {
     cf_field field = {0};
 
-    assert_int_equal(cf_graph_create_field(s->graph, s->width, &field), CF_OK);
+    assert_int_equal(cf_graph_create_field(s->graph, (cf_row_kind){s->width, CF_FLOAT32}, &field),
+                     CF_OK);
     for (int side = 0; side < 2; side++)
         for (int64_t row = 0; row < cf_graph_rows(s->graph, (cf_side)side); row++)
             for (int64_t d = 0; d < s->width; d++)

@@ -107,7 +107,8 @@ static inline cf_field new_field(setup *s)
 {
     cf_field field = {0};
 
-    assert_int_equal(cf_graph_create_field(s->graph, s->width, &field), CF_OK);
+    assert_int_equal(cf_graph_create_field(s->graph, (cf_row_kind){s->width, CF_FLOAT32}, &field),
+                     CF_OK);
     for (int side = 0; side < 2; side++)
         memcpy(field.rows[side], s->value[side] + s->first[side] * s->width,
                (size_t)(cf_graph_rows(s->graph, (cf_side)side) * s->width) * sizeof(float));

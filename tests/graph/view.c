@@ -76,7 +76,7 @@ static void check_view(cf_graph *graph, const cf_shard *shard, int64_t leave)
 
     sum_serially(leave);
     assert_int_equal(cf_graph_create_view(graph, &view), CF_OK);
-    assert_int_equal(cf_graph_create_field(graph, WIDTH, &field), CF_OK);
+    assert_int_equal(cf_graph_create_field(graph, (cf_row_kind){WIDTH, CF_FLOAT32}, &field), CF_OK);
     cf_graph_fill_view(graph, shard, keep_some, &leave, &view);
     for (int side = 0; side < 2; side++)
         memcpy(field.rows[side], value[side] + s.first[side] * WIDTH,

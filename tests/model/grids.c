@@ -25,6 +25,10 @@ static const variant variants[] = {
     {"model=SGL", "n_layers=3", 80, true, "type=RW"},
     {"model=SGCL", "n_layers=0", 20, true, NULL},
     {"model=SGCL", "n_layers=2", 144, false, NULL},
+    {"model=LightGCN", "n_layers=3", 272, true, "field_precision=bfloat16"},
+    {"model=LightGCN", "n_layers=2", 48, false, "field_precision=bfloat16"},
+    {"model=SGL", "n_layers=3", 80, true, "field_precision=bfloat16"},
+    {"model=SGCL", "n_layers=2", 144, false, "field_precision=bfloat16"},
 };
 enum { N_VARIANTS = sizeof variants / sizeof *variants };
 

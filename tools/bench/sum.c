@@ -24,7 +24,7 @@ typedef struct bench {
 static void keep_sums(void *context, const cf_rows *visit)
 {
     bench *b = context;
-    const int64_t width = b->in.width;
+    const int64_t width = b->in.kind.width;
 
     for (int k = 0; k < visit->count; k++)
         memcpy(b->out.rows[visit->side] + visit->rows[k] * width, visit->sums + k * width,
@@ -42,7 +42,7 @@ static void sum_all(void *context)
 static void gather_all(void *context)
 {
     bench *b = context;
-    const int64_t width = b->in.width;
+    const int64_t width = b->in.kind.width;
     float total = 0;
 
     for (int side = 0; side < 2; side++) {
@@ -70,7 +70,7 @@ static void gather_all(void *context)
 /* Largest difference between the sums of one dimension and a plain loop in double. */
 static double check(const bench *b)
 {
-    const int64_t width = b->in.width;
+    const int64_t width = b->in.kind.width;
     double worst = 0;
 
     for (int side = 0; side < 2; side++) {
@@ -97,8 +97,8 @@ static cf_status prepare(bench *b, int64_t width)
 {
     cf_status status;
 
-    CF_TRY(cf_graph_create_field(b->graph, width, &b->in));
-    CF_TRY(cf_graph_create_field(b->graph, width, &b->out));
+    CF_TRY(cf_graph_create_field(b->graph, (cf_row_kind){width, CF_FLOAT32}, &b->in));
+    CF_TRY(cf_graph_create_field(b->graph, (cf_row_kind){width, CF_FLOAT32}, &b->out));
     for (int side = 0; side < 2; side++) {
         const cf_lists *lists = side == CF_USERS ? &b->shard->train : &b->shard->train_by_item;
         const int64_t n = lists->start[lists->count];
@@ -134,14 +134,14 @@ int main(int argc, char **argv)
     CF_TRY(prepare(&b, argc > 2 ? atoi(argv[2]) : 64));
     seconds = bench_time(&world, sum_all, &b);
     limit = bench_time(&world, gather_all, &b);
-    bytes = 4.0 * (double)b.in.width * 2 * (double)dataset->n_train;
+    bytes = 4.0 * (double)b.in.kind.width * 2 * (double)dataset->n_train;
     if (world.rank == 0)
         printf("{\"benchmark\": \"sum\", \"ranks\": %d, \"threads\": %d, \"edges\": %lld, "
                "\"width\": %lld, \"seconds\": %.6f, "
                "\"gigabytes_per_second\": %.2f, \"gather_seconds\": %.6f, "
                "\"share_of_gather_limit\": %.3f, \"worst_difference\": %.2e}\n",
                world.size, omp_get_max_threads(), 2 * (long long)dataset->n_train,
-               (long long)b.in.width, seconds, bytes / seconds / 1e9, limit, limit / seconds,
+               (long long)b.in.kind.width, seconds, bytes / seconds / 1e9, limit, limit / seconds,
                check(&b));
 done:
     if (status != CF_OK && world.rank == 0) fprintf(stderr, "bench_sum: %s\n", cf_error_message());

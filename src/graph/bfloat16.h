@@ -1,0 +1,57 @@
+/**
+ * Private to graph: rows of bfloat16, the upper half of a float, in place of floats.
+ *
+ * Two segments lie in one: lane j of the 32-bit words has dimension j of the first in its lower
+ * half and dimension j of the second in its upper half, so that a shift and a mask unpack them. A
+ * last segment without a partner is 16 numbers of 16 bits in order. So a row takes half the bytes
+ * of a float32 row. All of it is in integer vectors, whose bits no instruction set changes.
+ */
+#pragma once
+
+#include "cf/math.h"
+
+typedef uint32_t bfloat16_words __attribute__((vector_size(64)));
+/* as rows hold them: any whole segment of bfloat16 is aligned to 32 bytes */
+typedef uint32_t bfloat16_pair __attribute__((vector_size(64), aligned(32), may_alias));
+typedef uint16_t bfloat16_single __attribute__((vector_size(32), aligned(32), may_alias));
+
+enum { BFLOAT16_PAIR_FLOATS = CF_LANES, BFLOAT16_SINGLE_FLOATS = CF_LANES / 2 }; /* room taken */
+
+/** Rounded to nearest, ties to even, in the upper halves; lower halves are rubbish. Infinity and
+ * NaN stay what they are: a NaN is made quiet, since its low bits, which are dropped, may be all it
+ * has.
+ */
+static inline bfloat16_words bfloat16_round(cf_lanes x)
+{
+    const bfloat16_words bits = (bfloat16_words)x, nan = (bfloat16_words)(x != x);
+    const bfloat16_words rounded = bits + 0x7fff + (bits >> 16 & 1);
+
+    return (rounded & ~nan) | ((bits | 0x400000) & nan);
+}
+
+static inline void bfloat16_store_pair(float *row, cf_lanes first, cf_lanes second)
+{
+    *(bfloat16_pair *)(void *)row =
+        (bfloat16_pair)(bfloat16_round(first) >> 16 | (bfloat16_round(second) & 0xffff0000));
+}
+
+static inline void bfloat16_store_single(float *row, cf_lanes x)
+{
+    *(bfloat16_single *)(void *)row =
+        (bfloat16_single) __builtin_convertvector(bfloat16_round(x) >> 16, bfloat16_single);
+}
+
+static inline void bfloat16_load_pair(const float *row, cf_lanes *first, cf_lanes *second)
+{
+    const bfloat16_words words = (bfloat16_words) * (const bfloat16_pair *)(const void *)row;
+
+    *first = (cf_lanes)(words << 16);
+    *second = (cf_lanes)(words & 0xffff0000);
+}
+
+static inline cf_lanes bfloat16_load_single(const float *row)
+{
+    const bfloat16_single halves = *(const bfloat16_single *)(const void *)row;
+
+    return (cf_lanes)(__builtin_convertvector(halves, bfloat16_words) << 16);
+}
