@@ -9,8 +9,8 @@
 #include "cf/graph.h"
 #include "cf/table.h"
 
-/** Settings: model, n_layers, reg_weight, require_pow, type, drop_ratio, ssl_tau, ssl_weight,
- * temperature, contrast_memory, reach_share, field_precision, init, init_std. */
+/** Settings: model, n_layers, propagate, reg_weight, require_pow, type, drop_ratio, ssl_tau,
+ * ssl_weight, temperature, contrast_memory, reach_share, field_precision, init, init_std. */
 extern const cf_setting cf_model_settings[];
 
 /** How SGL draws its views (Wu et al. 2021, section 3.1). */
@@ -22,9 +22,11 @@ typedef enum cf_view_type {
 
 /** What the settings say about a model. */
 typedef struct cf_model_options {
-    const char *name;         /* `model`: owned by the config that it was read from */
-    int64_t dim;              /* embedding_size: dimensions of a row */
-    int n_layers;             /* of propagation, 0 .. 64; unused by BPR */
+    const char *name;  /* `model`: owned by the config that it was read from */
+    int64_t dim;       /* embedding_size: dimensions of a row */
+    int n_layers;      /* of propagation, 0 .. 64; unused by BPR */
+    bool ranking_only; /* propagate: test: steps train the raw tables; the layers are for final
+                          tables; LightGCN */
     double max_edge_fraction; /* reach_share, 0 .. 1: only rows near a batch are propagated while
                                  they have at most this fraction of all edges */
     cf_precision field_precision; /* of what propagation keeps and sends: layers, their halo, the
@@ -89,7 +91,8 @@ typedef struct cf_model_place {
 } cf_model_place;
 
 /** A model with tables of zeros. Collective over the grid. Errors: MEMORY, USAGE (batch or
- * contrast_memory do not fit). grid and shard are borrowed. Free with cf_model_destroy(). */
+ * contrast_memory do not fit; `propagate: test` with a contrastive model). grid and shard are
+ * borrowed. Free with cf_model_destroy(). */
 cf_status cf_model_create(const cf_model_options *options, const cf_model_place *place,
                           cf_model **out);
 void cf_model_destroy(cf_model **model);

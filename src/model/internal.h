@@ -20,18 +20,21 @@ struct cf_model {
     cf_graph *graph;
     cf_table *table[2]; /* raw tables */
     cf_table final[2];  /* the raw tables with `data` in a field: what cf_model_final() returns */
-    propagation propagation;
-    row_sort sort;      /* lent to the index of the batch */
-    batch_rows rows;    /* of the current batch */
-    gradient gradient;  /* with respect to their final rows */
-    pairwise *pairwise; /* NULL if the model reads no negatives */
-    void *impl;         /* what this model alone has: ops->impl_size bytes */
+    propagation propagation; /* makes the final tables */
+    propagation raw;         /* the same without layers: F = E0 */
+    propagation *in_steps;   /* one of both: what losses are made of */
+    row_sort sort;           /* lent to the index of the batch */
+    batch_rows rows;         /* of the current batch */
+    gradient gradient;       /* with respect to their final rows */
+    pairwise *pairwise;      /* NULL if the model reads no negatives */
+    void *impl;              /* what this model alone has: ops->impl_size bytes */
 };
 
 /** What a model is called, what it needs, and what it does. */
 struct model_ops {
     const char *name;
     bool propagates;  /* uses n_layers; else the final tables are the raw ones */
+    bool contrasts;   /* has a contrastive loss, which is made of final rows */
     bool regularizes; /* uses reg_weight */
     bool negatives;   /* has a pairwise loss, which reads the batch's negatives */
     bool sums;        /* that loss is the sum of -log sigmoid, not the mean */

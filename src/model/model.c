@@ -18,6 +18,8 @@ static cf_status create_step(cf_model *model, int64_t max_batch)
     CF_TRY(propagation_create(model->graph, model->table,
                               model->ops->propagates ? model->options.n_layers : 0, &model->options,
                               &model->propagation));
+    CF_TRY(propagation_create(model->graph, model->table, 0, &model->options, &model->raw));
+    model->in_steps = model->options.ranking_only ? &model->raw : &model->propagation;
     CF_TRY(row_sort_create(most, max_batch, &model->sort));
     CF_TRY(batch_rows_create(width, max_batch, &model->rows));
     CF_TRY(gradient_create(model->graph, (cf_row_kind){width, model->options.field_precision},
@@ -58,6 +60,16 @@ done:
     return status;
 }
 
+/* The raw rows of two views are the same, and the layers spread what a contrast has moved apart. */
+static cf_status check_options(const cf_model *model)
+{
+    if (!model->options.ranking_only || !model->ops->contrasts) return CF_OK;
+    return CF_FAIL(CF_ERR_USAGE,
+                   "propagate: test is for LightGCN; the contrast of %s needs the layers in "
+                   "training, so set propagate: always",
+                   model->ops->name);
+}
+
 /* The model is zero bytes at first, and destroying takes parts of zero bytes: one exit frees
  * whatever there is. */
 cf_status cf_model_create(const cf_model_options *options, const cf_model_place *place,
@@ -73,6 +85,7 @@ cf_status cf_model_create(const cf_model_options *options, const cf_model_place 
     model->grid = place->grid;
     model->shard = place->shard;
     model->reg_weight = model->ops->regularizes ? options->reg_weight : 0;
+    CF_TRY(check_options(model));
     CF_TRY(create_parts(model, place->max_batch));
     *out = model;
     model = NULL;
@@ -94,6 +107,7 @@ void cf_model_destroy(cf_model **model)
     gradient_destroy(&m->gradient);
     batch_rows_destroy(&m->rows);
     row_sort_destroy(&m->sort);
+    propagation_destroy(&m->raw);
     propagation_destroy(&m->propagation);
     for (int side = 0; side < 2; side++)
         cf_table_destroy(&m->table[side]);

@@ -17,6 +17,12 @@ const cf_setting cf_model_settings[] = {
      .min = 0,
      .max = 64,
      .help = "LightGCN, SGL, SGCL: number of propagation layers"},
+    {.name = "propagate",
+     .kind = CF_SETTING_CHOICE,
+     .initial = "always",
+     .choices = "always|test",
+     .help = "LightGCN: propagate in training too, or train the raw tables as BPR does and "
+             "propagate them to rank only"},
     {.name = "reg_weight",
      .kind = CF_SETTING_REAL,
      .initial = "1e-05",
@@ -106,6 +112,7 @@ void cf_model_read_options(const cf_config *config, cf_model_options *out)
         .name = cf_config_text(config, "model"),
         .dim = cf_config_int(config, "embedding_size"),
         .n_layers = (int)cf_config_int(config, "n_layers"),
+        .ranking_only = cf_config_is(config, "propagate", "test"),
         .max_edge_fraction = cf_config_real(config, "reach_share"),
         .field_precision =
             cf_config_is(config, "field_precision", "bfloat16") ? CF_BFLOAT16 : CF_FLOAT32,

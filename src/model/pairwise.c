@@ -249,7 +249,7 @@ void pairwise_forward(cf_model *model, const cf_batch *batch, cf_exact sums[PAIR
     memset(sums, 0, PAIRWISE_SUMS * sizeof *sums);
     find_batch_rows(model, batch);
     cf_par_set_phase(CF_PHASE_PROPAGATION);
-    propagation_rows(&model->propagation, rows->local, rows->count, rows->final);
+    propagation_rows(model->in_steps, rows->local, rows->count, rows->final);
     cf_par_set_phase(CF_PHASE_SCORES);
     item_requests_reply(&p->requests, rows->final[CF_ITEMS]);
     score_segments(p, rows->final[CF_USERS], batch->count);
@@ -296,7 +296,7 @@ void pairwise_backward(cf_model *model, const cf_gradient_consumer *consumer)
     gradient_fill(&model->gradient, model->graph, &model->rows, pairwise_gradient_row,
                   model->pairwise);
     cf_par_set_phase(CF_PHASE_PROPAGATION);
-    propagation_backward(&model->propagation, &model->gradient, consumer);
+    propagation_backward(model->in_steps, &model->gradient, consumer);
     cf_par_restore_phase(before);
 }
 

@@ -217,7 +217,7 @@ static void add_halo(forecast *f)
     double sent[CF_MAX_HOPS + 1], all = 0, halo = 0;
     int tried, n_hops;
 
-    if (model->propagation.n_layers == 0 || others == 0) return;
+    if (model->in_steps->n_layers == 0 || others == 0) return;
     n_hops = predict_hops(f, sent, &tried);
     for (int side = 0; side < 2; side++) {
         int64_t n_sent;

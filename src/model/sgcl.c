@@ -186,6 +186,7 @@ static void sgcl_predict(forecast *f)
 
 const model_ops model_sgcl = {.name = "SGCL",
                               .propagates = true,
+                              .contrasts = true,
                               .impl_size = sizeof(sgcl),
                               .create = sgcl_create,
                               .destroy = sgcl_destroy,

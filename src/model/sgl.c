@@ -350,6 +350,7 @@ static void sgl_predict(forecast *f)
 
 const model_ops model_sgl = {.name = "SGL",
                              .propagates = true,
+                             .contrasts = true,
                              .regularizes = true,
                              .negatives = true,
                              .sums = true,

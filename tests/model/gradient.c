@@ -38,6 +38,8 @@ static const variant variants[] = {
      .layers = 2,
      .reg_weight = 0.2,
      .require_pow = true},
+    {.settings = {"model=LightGCN", "n_layers=2", "reg_weight=0.3", "propagate=test"},
+     .reg_weight = 0.3},
     {.settings = {"model=SGL", "n_layers=0", "ssl_weight=0.4", "ssl_tau=0.3"},
      .reg_weight = 1e-5,
      .loss = SUM_AND_VIEWS,

@@ -20,6 +20,7 @@ static const variant variants[] = {
     {"model=LightGCN", "n_layers=2", 48, false, NULL},
     {"model=LightGCN", "n_layers=3", 144, true, NULL},
     {"model=LightGCN", "n_layers=3", 272, false, NULL},
+    {"model=LightGCN", "n_layers=2", 48, false, "propagate=test"},
     {"model=SGL", "n_layers=2", 48, false, "type=ED"},
     {"model=SGL", "n_layers=1", 144, true, "type=ND"},
     {"model=SGL", "n_layers=3", 80, true, "type=RW"},

@@ -114,6 +114,7 @@ static json_t *load(const char *name)
 static const run_spec variants[] = {
     {.sets = {"model=LightGCN", "epochs=6"}},
     {.sets = {"model=LightGCN", "epochs=1", "n_layers=3", "train_batch_size=100000"}},
+    {.sets = {"model=LightGCN", "epochs=6", "propagate=test"}},
     {.sets = {"model=BPR", "epochs=6", "learner=sgd"}},
     {.sets = {"model=SGL", "epochs=4"}},
     {.sets = {"model=SGL", "epochs=1", "type=RW", "n_layers=3", "train_batch_size=100000"}},
