@@ -22,6 +22,8 @@ typedef struct cf_synth_options {
     double item_exponent; /* the same for items, within a cluster */
     int64_t n_clusters;
     double cluster_share;   /* 0 to 1: probability that a draw is from the user's own cluster */
+    int cluster_depth;      /* 1 ..: levels of the tree of clusters above them; 1: all clusters are
+                               equally near */
     int64_t embedding_dim;  /* 0: no vectors */
     cf_type embedding_type; /* CF_F16 or CF_F32 */
     double embedding_noise; /* standard deviation within a cluster over that between clusters */

@@ -1,9 +1,11 @@
 /* The interactions of users: for each user, distinct items by popularity and cluster.
  *
- * A user's number of items comes from the plan. Each item is drawn in two steps: a cluster (with
- * probability cluster_share the user's own, else a uniform one), then a position in the cluster's
- * Zipf law. Every random number is a function of (seed, purpose, user, draw, attempt), so any rank
- * draws the same lists. Output: train, valid and test lists of the rank's users, items ascending.
+ * A user's number of items comes from the plan. Each item is drawn in two steps: a cluster, then a
+ * position in the cluster's Zipf law. The cluster is the user's own with probability cluster_share.
+ * Else the draw climbs from it: at each level of a binary tree it stays with that probability, at
+ * the root in any case, and takes a uniform cluster below. Every random number is a function of
+ * (seed, purpose, user, draw, attempt), so any rank draws the same lists. Output: train, valid and
+ * test lists of the rank's users, items ascending.
  */
 #include "internal.h"
 
@@ -26,6 +28,46 @@ static int64_t draw_item(const synth_plan *plan, int64_t cluster, double u)
         cf_permutation_at(&plan->item_order[size], synth_draw_position(law, u)) + shift;
 
     return index % law->n * n_clusters + cluster;
+}
+
+/* How many levels a draw climbs, from a uniform `u`: l with probability share (1 - share)^l, and
+ * cluster_depth with what is left. */
+static int draw_level(const cf_synth_options *o, double u)
+{
+    double leaves = 1 - o->cluster_share, below = o->cluster_share;
+    int level = 0;
+
+    for (; level < o->cluster_depth && u >= below; level++) {
+        below += leaves * o->cluster_share;
+        leaves *= 1 - o->cluster_share;
+    }
+    return level;
+}
+
+/* The clusters below the node that is `level` levels, at least one, above a cluster: `count` from
+ * `first` on. The nodes of a level divide all clusters evenly; the root is at cluster_depth. */
+static void find_subtree(const cf_synth_options *o, int64_t cluster, int level, int64_t *first,
+                         int64_t *count)
+{
+    const int64_t n_nodes = (int64_t)1 << (o->cluster_depth - level);
+    const int64_t node = ((cluster + 1) * n_nodes - 1) / o->n_clusters;
+
+    *first = node * o->n_clusters / n_nodes;
+    *count = (node + 1) * o->n_clusters / n_nodes - *first;
+}
+
+/* The cluster of draw k of a user, by the numbers `at` (level) and at + 1 (cluster) of its counter.
+ */
+static int64_t draw_cluster(const synth_plan *plan, uint64_t user, int64_t own, uint64_t k,
+                            uint64_t at)
+{
+    const cf_random random = synth_random(plan, SYNTH_ITEM);
+    const int level = draw_level(&plan->options, cf_random_uniform(random, user, k, at));
+    int64_t first, count;
+
+    if (level == 0) return own;
+    find_subtree(&plan->options, own, level, &first, &count);
+    return first + cf_random_below(random, user, k, at + 1, count);
 }
 
 /* The items drawn so far: a hash set with open addressing, at most half full; -1: a free slot. */
@@ -84,13 +126,9 @@ static cf_status draw_user_items(const synth_plan *plan, int64_t user, item_set 
         int64_t item = 0;
         bool is_new = false;
 
-        /* Three numbers of the counter an attempt: own cluster or not, which cluster, which item.
-         */
+        /* Three numbers of the counter an attempt: which level, which cluster, which item. */
         for (uint64_t t = 0; t < MAX_ATTEMPTS && !is_new; t++) {
-            const bool from_own =
-                cf_random_uniform(random, u, (uint64_t)k, 3 * t) < o->cluster_share;
-            const int64_t cluster =
-                from_own ? own : cf_random_below(random, u, (uint64_t)k, 3 * t + 1, o->n_clusters);
+            const int64_t cluster = draw_cluster(plan, u, own, (uint64_t)k, 3 * t);
 
             item = draw_item(plan, cluster, cf_random_uniform(random, u, (uint64_t)k, 3 * t + 2));
             is_new = insert_item(set, item);

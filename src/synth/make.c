@@ -62,11 +62,14 @@ done:
 static void describe_part(synth_part *p)
 {
     const cf_synth_options *o = &p->plan.options;
+    char depth[32] =
+        ""; /* files of flat clusters have the bytes that they had before there was one */
 
+    if (o->cluster_depth > 1) snprintf(depth, sizeof depth, ", cluster_depth %d", o->cluster_depth);
     snprintf(p->source, TEXT_SIZE,
              "synthetic: user_exponent %g, item_exponent %g, n_clusters %" PRId64
-             ", cluster_share %g, embedding_noise %g",
-             o->user_exponent, o->item_exponent, o->n_clusters, o->cluster_share,
+             ", cluster_share %g%s, embedding_noise %g",
+             o->user_exponent, o->item_exponent, o->n_clusters, o->cluster_share, depth,
              o->embedding_noise);
     p->content.source = p->source;
     p->content.filters = "";

@@ -29,6 +29,10 @@ static cf_status check_options(const cf_synth_options *o)
                o->n_interactions, CF_SYNTH_MIN_PER_USER, o->n_users);
     CF_REQUIRE(o->n_clusters <= o->n_items, CF_ERR_USAGE,
                "n_clusters: %" PRId64 " is more than %" PRId64 " items", o->n_clusters, o->n_items);
+    CF_REQUIRE((int64_t)1 << (o->cluster_depth - 1) <= o->n_clusters, CF_ERR_USAGE,
+               "cluster_depth: a tree of depth %d has at least %" PRId64
+               " clusters; n_clusters is %" PRId64,
+               o->cluster_depth, (int64_t)1 << (o->cluster_depth - 1), o->n_clusters);
 done:
     return status;
 }

@@ -45,7 +45,15 @@ const cf_setting cf_synth_settings[] = {
      .min = 0,
      .max = 1,
      .help = "fraction of a user's interactions drawn from the own cluster; the others are drawn "
-             "from all"},
+             "from all, or climb"},
+    {.name = "cluster_depth",
+     .kind = CF_SETTING_INT,
+     .initial = "1",
+     .min = 1,
+     .max = 17,
+     .help = "levels of clusters above the items: with 1, an interaction that leaves the own "
+             "cluster goes to any; with more, it climbs a binary tree of clusters, and leaves each "
+             "level with the same chance"},
     {.name = "embedding_dim",
      .kind = CF_SETTING_INT,
      .initial = "64",
@@ -85,6 +93,7 @@ void cf_synth_read_options(const cf_config *config, cf_synth_options *out)
         .item_exponent = cf_config_real(config, "item_exponent"),
         .n_clusters = cf_config_int(config, "n_clusters"),
         .cluster_share = cf_config_real(config, "cluster_share"),
+        .cluster_depth = (int)cf_config_int(config, "cluster_depth"),
         .embedding_dim = cf_config_int(config, "embedding_dim"),
         .embedding_type = cf_config_is(config, "embedding_type", "float16") ? CF_F16 : CF_F32,
         .embedding_noise = cf_config_real(config, "embedding_noise"),

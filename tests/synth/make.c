@@ -61,7 +61,8 @@ static int64_t length(const cf_lists *lists, int64_t k)
 static void the_same_bytes_as_on_one_rank(void **state)
 {
     static const char *const settings[] = {
-        "", "embedding_dim=0", "embedding_type=float32|embedding_dim=5|titles=true|seed=3",
+        "", "embedding_dim=0", "n_clusters=50|cluster_depth=6",
+        "embedding_type=float32|embedding_dim=5|titles=true|seed=3",
         "n_users=3|n_items=3|n_interactions=9|n_clusters=1|titles=true"};
     char *mine = strdup(cf_test_scratch("ranks.h5")), *one = strdup(cf_test_scratch("one.h5"));
 
@@ -216,6 +217,53 @@ static void users_keep_to_their_cluster(void **state)
     }
 }
 
+/* Fraction of the train interactions whose cluster is not in the user's part of clusters, where all
+ * are divided into parts of `size`. The own cluster is the one that most interactions are in. */
+static double crossing_fraction(const cf_shard *shard, int64_t n_clusters, int64_t size)
+{
+    int64_t n = 0, crossing = 0, *counts = malloc((size_t)n_clusters * sizeof *counts);
+
+    for (int64_t u = 0; u < shard->train.count; u++) {
+        int64_t own = 0;
+
+        memset(counts, 0, (size_t)n_clusters * sizeof *counts);
+        for (int64_t e = shard->train.start[u]; e < shard->train.start[u + 1]; e++)
+            counts[shard->train.index[e] % n_clusters]++;
+        for (int64_t c = 0; c < n_clusters; c++)
+            if (counts[c] > counts[own]) own = c;
+        for (int64_t c = 0; c < n_clusters; c++) {
+            n += counts[c];
+            crossing += c / size == own / size ? 0 : counts[c];
+        }
+    }
+    free(counts);
+    return (double)crossing / (double)n;
+}
+
+/* 32 clusters, the leaves of a tree: a draw reaches level l or more with probability (1 - s)^l, and
+ * then takes any of the 2^l clusters there. So it leaves the 2^m clusters around its own with
+ * probability sum_{l > m} P(l) (1 - 2^(m - l)). */
+static void interactions_climb_the_tree_of_clusters(void **state)
+{
+    enum { DEPTH = 5 };
+    const double share = 0.6;
+    whole w = {0};
+
+    (void)state;
+    open_whole("n_users=1000|n_items=64000|n_interactions=60000|n_clusters=32|embedding_dim=0|"
+               "user_exponent=10|item_exponent=10|cluster_share=0.6|cluster_depth=5",
+               &w);
+    for (int m = 0; m < DEPTH; m++) {
+        double leaves = 0;
+
+        for (int l = m + 1; l <= DEPTH; l++)
+            leaves += pow(1 - share, l) * (l < DEPTH ? share : 1) * (1 - exp2(m - l));
+        assert_close(crossing_fraction(w.shard, 32, (int64_t)1 << m), leaves, 0.1 * leaves);
+    }
+    assert_close(crossing_fraction(w.shard, 32, 32), 0, 0);
+    close_whole(&w);
+}
+
 /* Mean squares of vectors, and of what is left of them without their clusters' means. */
 static void measure(const float *rows, int64_t n, int64_t dim, int64_t n_clusters, double out[2])
 {
@@ -288,7 +336,8 @@ static void numbers_that_do_not_fit(void **state)
         {"n_users=10|n_items=5|n_interactions=51|n_clusters=2", "more than there are pairs of 10"},
         {"n_users=4294967294|n_items=3|n_interactions=9007199254740992", "more than there are"},
         {"n_users=10|n_interactions=29", "less than 3 for each of 10 users"},
-        {"n_users=10|n_items=5|n_interactions=40", "n_clusters: 50 is more than 5 items"}};
+        {"n_users=10|n_items=5|n_interactions=40", "n_clusters: 50 is more than 5 items"},
+        {"n_clusters=15|cluster_depth=5", "depth 5 has at least 16 clusters; n_clusters is 15"}};
     const char *path = cf_test_scratch("none.h5");
 
     (void)state;
@@ -334,6 +383,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(all_pairs_of_users_and_items),
     cmocka_unit_test(degrees_follow_the_laws),
     cmocka_unit_test(users_keep_to_their_cluster),
+    cmocka_unit_test(interactions_climb_the_tree_of_clusters),
     cmocka_unit_test(vectors_know_the_clusters),
     cmocka_unit_test(names),
     cmocka_unit_test(numbers_that_do_not_fit),
