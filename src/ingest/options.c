@@ -148,7 +148,7 @@ const cf_setting cf_ingest_settings[] = {
      .choices = "none|bisect",
      .help =
          "numbers of users and items: none: in the order of ids; bisect: those that interact near "
-         "each other, so that training is faster"},
+         "each other, so that blocks of a grid need few rows of others"},
     {.name = "reorder_memory",
      .kind = CF_SETTING_REAL,
      .initial = "16",

@@ -1,6 +1,7 @@
 /*
  * Steps of training with all rows in every layer (reach_share 0), and with the rows near the batch
- * alone, in turn: first the same gradient twice, bit by bit, then median seconds of each.
+ * alone, in turn: first the same gradient twice, bit by bit, then median seconds of each. `halo`:
+ * rows that blocks need of others, over all rows.
  *
  *     mpirun -n 1 build/tools/bench/bench_step DATA.h5 [ROWSxCOLUMNS [NAME=VALUE]...]
  */
@@ -133,11 +134,22 @@ static double fraction_reached(const bench *b)
     return (double)n[0] / (double)n[1];
 }
 
+/* Rows that blocks need of other blocks, all blocks together, over all rows. Collective. */
+static double halo_share(const bench *b)
+{
+    int64_t halo = 0;
+
+    for (int side = 0; side < 2 && b->model->graph != NULL; side++)
+        halo += cf_graph_halo(b->model->graph, (cf_side)side);
+    MPI_Allreduce(MPI_IN_PLACE, &halo, 1, MPI_INT64_T, MPI_SUM, b->grid->column.comm);
+    return (double)halo / (double)(b->dataset->n_users + b->dataset->n_items);
+}
+
 int main(int argc, char **argv)
 {
     cf_par world;
     bench b = {0};
-    double share[2] = {0, 0}, seconds[2];
+    double share[2] = {0, 0}, seconds[2], halo;
     cf_status status;
 
     cf_par_init(&argc, &argv, &world);
@@ -146,11 +158,13 @@ int main(int argc, char **argv)
     if (gradient_bits(&b, share[0]) != gradient_bits(&b, share[1]))
         CF_TRY(CF_FAIL(CF_ERR_NUMERIC, "gradients differ"));
     time_steps(&world, &b, share, seconds);
+    halo = halo_share(&b);
     if (world.rank == 0)
         printf("{\"benchmark\": \"step\", \"ranks\": %d, \"grid\": \"%dx%d\", \"threads\": %d, "
-               "\"hops_reached\": %d, \"rows_reached\": %.3f, \"seconds_all_rows\": %.4f, "
+               "\"halo\": %.3f, \"hops_reached\": %d, \"rows_reached\": %.3f, "
+               "\"seconds_all_rows\": %.4f, "
                "\"seconds\": %.4f}\n",
-               world.size, b.grid->n_rows, b.grid->n_columns, omp_get_max_threads(),
+               world.size, b.grid->n_rows, b.grid->n_columns, omp_get_max_threads(), halo,
                b.model->propagation.hops.n_hops, fraction_reached(&b), seconds[0], seconds[1]);
 done:
     if (status != CF_OK && world.rank == 0) fprintf(stderr, "bench_step: %s\n", cf_error_message());
