@@ -347,7 +347,7 @@ static void appended_rows_are_behind_the_leaves(void **state)
 static void more_than_the_memory_is_refused(void **state)
 {
     writer *w = calloc(1, sizeof *w);
-    const cf_ingest_paths paths = {.inter = write_communities(w), .out = file_path("refused.h5")};
+    cf_ingest_paths paths = {.inter = write_communities(w), .out = file_path("too_much.h5")};
 
     (void)state;
     assert_int_equal(prepare(&paths, "reorder=bisect|reorder_memory=1e-4", NULL), CF_ERR_USAGE);
@@ -356,6 +356,7 @@ static void more_than_the_memory_is_refused(void **state)
                "GiB on one rank for 240 users and items and 960 train interactions, and "
                "reorder_memory is 0.0001: raise it, or set reorder: none"));
     assert_int_not_equal(access(paths.out, F_OK), 0);
+    paths.out = file_path("enough.h5");
     assert_ok(prepare(&paths, "reorder=bisect|reorder_memory=1e-3", NULL));
     free(w);
 }
