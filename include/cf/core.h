@@ -115,6 +115,11 @@ void cf_arrays_destroy(void *object, const cf_array *arrays, int n);
 /** Bytes of the arrays. Counts may be predicted means, thus fractions. */
 double cf_arrays_bytes(const cf_array *arrays, int n, const double *counts);
 
+/** Count memory that cf_alloc() does not make as if it did: in what follows, and where an
+ * allocation is to fail. Errors: MEMORY. Local. */
+cf_status cf_alloc_count(int64_t bytes);
+void cf_alloc_uncount(int64_t bytes);
+
 /** For tests: let the n-th allocation of this process from now on fail; 1 is the next one, 0 none.
  */
 void cf_alloc_fail_at(int64_t n);

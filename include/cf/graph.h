@@ -18,13 +18,13 @@ typedef struct cf_graph cf_graph;
 cf_status cf_graph_create(const cf_grid *grid, const cf_shard *shard, cf_graph **out);
 void cf_graph_destroy(cf_graph **graph);
 
-/** Rows of a side that this rank owns, rows of it that others own and this rank's neighbours need,
- * and edges of my rows. Local. */
+/** Rows of a side that this rank owns, rows of other nodes that it receives for its node, and edges
+ * of my rows. Local. */
 int64_t cf_graph_rows(const cf_graph *graph, cf_side side);
 int64_t cf_graph_halo(const cf_graph *graph, cf_side side);
 int64_t cf_graph_edges(const cf_graph *graph, cf_side side);
-/** Owned rows of a side that other ranks requested for their halo, once for each rank: local
- * numbers, `count` of them, what a halo exchange sends. Owned by the graph. Local. */
+/** Owned rows of a side that other nodes need, once for each node: local numbers, `count` of them,
+ * what a halo exchange sends. Owned by the graph. Local. */
 const int32_t *cf_graph_requested(const cf_graph *graph, cf_side side, int64_t *count);
 /** Neighbours of an owned row. Local. */
 int64_t cf_graph_degree(const cf_graph *graph, cf_side side, int64_t row);
@@ -48,18 +48,23 @@ static inline int64_t cf_graph_row_floats(cf_row_kind kind)
  * rounded to nearest, ties to even; NaN and infinity stay what they are. Local. */
 void cf_graph_store_row(cf_row_kind kind, float *out, const float *in, float factor);
 
-/** A number per row and dimension of both sides, with room for the halo: rows[side] is (rows +
- * halo) x stride, owned rows first. Rows of float32 are plain floats; others are written by
- * cf_graph_store_row(). */
+/**
+ * A number per row and dimension of both sides: rows[side] is owned rows x stride. Rows of float32
+ * are plain floats; others are written by cf_graph_store_row(). The ranks of a node hold their rows
+ * side by side, and read each other's where they are; rows of other nodes lie behind, once for all
+ * of them. So a rank writes its rows in row callbacks and between two sums: a sum begins when all
+ * ranks of the node have called it, and ends when all have read what they need.
+ */
 typedef struct cf_field {
     float *rows[2];
     cf_row_kind kind;
     int64_t stride;        /* cf_graph_row_floats(kind) */
+    cf_shared places[2];   /* private: the rows of all places of the node */
     float *send_buffer[2]; /* private: rows that a halo exchange sends */
     MPI_Datatype row_type; /* private: `stride` floats */
 } cf_field;
-/** Zeros. Local. Errors: MEMORY. Free with cf_graph_destroy_field(), which takes a field of all
- * zero bytes too. */
+/** Zeros. Collective over the grid. Errors: MEMORY. Free with cf_graph_destroy_field(), which is
+ * local, and takes a field of all zero bytes too. */
 cf_status cf_graph_create_field(cf_graph *graph, cf_row_kind kind, cf_field *out);
 void cf_graph_destroy_field(cf_field *field);
 
@@ -82,7 +87,7 @@ enum { CF_ROWS_PER_CALL = 16 };
 float *cf_graph_scratch(const cf_graph *graph);
 
 /** For every owned row of both sides, the sum of in.rows over its neighbours. Collective over the
- * grid column: exchanges the halo of `in`, overlapped with the rows that need none. */
+ * grid column: exchanges rows of `in` between nodes, overlapped with the rows that need none. */
 void cf_graph_sum(cf_graph *graph, cf_field in, cf_row_fn *callback, void *context);
 
 /* ---- K-hop neighbourhoods ---- */
@@ -95,12 +100,13 @@ typedef struct cf_hops {
     int n_hops;       /* the largest k that was searched: beyond it nothing is known of a row */
     int32_t *rows[2]; /* owned rows by distance, ascending among those of the same */
     int64_t count[2][CF_MAX_HOPS + 1]; /* of `rows`: within k hops */
-    uint8_t *distance[2]; /* rows + halo: hops from the nearest of the few rows, up to n_hops */
-    uint64_t *marked[2];  /* private: a bit for each of rows + halo */
+    cf_shared distance[2]; /* private: of each place of the node, hops from the nearest of the few
+                              rows, up to n_hops */
+    cf_shared marked[2];   /* private: a bit for each place of the node */
     uint8_t *requested_distance, *reply_distance; /* private: of halo rows, between ranks */
 } cf_hops;
-/** Room for `max_hops` hops, but at most CF_MAX_HOPS. Local. Errors: MEMORY. Free with
- * cf_graph_destroy_hops(), which takes all zero bytes too. */
+/** Room for `max_hops` hops, but at most CF_MAX_HOPS. Collective over the grid. Errors: MEMORY.
+ * Free with cf_graph_destroy_hops(), which is local, and takes all zero bytes too. */
 cf_status cf_graph_create_hops(const cf_graph *graph, int max_hops, cf_hops *out);
 void cf_graph_destroy_hops(cf_hops *hops);
 /**
@@ -135,38 +141,43 @@ typedef struct cf_sparse {
     int64_t count[2];         /* owned rows that are not zero */
     const int32_t *rows[2];   /* count; local numbers, ascending; borrowed */
     float *values[2];         /* capacity x stride: the owned rows, as cf_graph_store_row() leaves
-                                 them, then those that other ranks send */
+                                 them, then those that other nodes send */
     /* private: */
-    int32_t *index[2];      /* rows + halo: the row of values, -1 where zero; set while open */
-    uint64_t *marked[2];    /* rows + halo: a bit each, set where not zero */
-    int64_t n_recv[2];      /* rows that other ranks sent */
-    int32_t *recv_place[2]; /* capacity: their places in the halo */
+    int32_t *index[2];      /* owned rows: the row of `all`, -1 where zero; set while open */
+    int64_t first_value;    /* which row of `all` values[side] begins with */
+    cf_shared all[2];       /* values[side] of all ranks of the node, one after the other */
+    cf_shared indices[2];   /* index[side] of all places of the node */
+    cf_shared marked[2];    /* a bit for each place of the node, set where not zero */
+    int64_t n_recv[2];      /* rows that other nodes sent to this rank */
+    int32_t *recv_place[2]; /* capacity: their places */
     cf_plan plan;           /* of the exchange under way */
     float *send_values;     /* rows that are sent, ... */
     int32_t *send_position; /* ... and their positions in the receiver's halo of this rank */
     MPI_Datatype row_type;  /* `stride` floats */
 } cf_sparse;
-/** Room for `capacity` rows a side, those of all ranks together. Local. Errors: MEMORY. Free with
- * cf_graph_destroy_sparse(), which takes all zero bytes too. */
+/** Room for `capacity` rows a side, those of all ranks together. Collective over the grid. Errors:
+ * MEMORY. Free with cf_graph_destroy_sparse(), which is local, and takes all zero bytes too. */
 cf_status cf_graph_create_sparse(cf_graph *graph, int64_t capacity, cf_row_kind kind,
                                  cf_sparse *out);
 void cf_graph_destroy_sparse(cf_sparse *sparse);
 
 /** Begin to use the rows that the caller has listed. Local. */
-void cf_graph_open_sparse(cf_sparse *sparse);
+void cf_graph_open_sparse(const cf_graph *graph, cf_sparse *sparse);
 /** Which row of `values` an owned row is; -1: it is zero. Local, between open and close. */
 static inline int32_t cf_graph_sparse_row(const cf_sparse *sparse, cf_side side, int64_t row)
 {
-    return sparse->index[side][row];
+    const int32_t index = sparse->index[side][row];
+
+    return index < 0 ? -1 : index - (int32_t)sparse->first_value;
 }
-/** Send the rows to the ranks whose halo has them. Collective over the grid column. */
+/** Send the rows to the nodes that need them. Collective over the grid column. */
 void cf_graph_exchange_sparse(cf_graph *graph, cf_sparse *sparse);
 /** For every owned row of both sides within `n_hops` (`hops` NULL: all), the sum of a sparse field
- * over its neighbours. Local, after the exchange. */
+ * over its neighbours. After the exchange; collective over the node. */
 void cf_graph_sum_sparse(const cf_graph *graph, const cf_hops *hops, int n_hops,
                          const cf_sparse *in, cf_row_fn *callback, void *context);
 /** End the use: all rows are zero again. Local. */
-void cf_graph_close_sparse(cf_sparse *sparse);
+void cf_graph_close_sparse(const cf_graph *graph, cf_sparse *sparse);
 
 /* ---- Views: the graph without some of its edges ---- */
 

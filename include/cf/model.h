@@ -101,6 +101,7 @@ void cf_model_destroy(cf_model **model);
 typedef struct cf_model_size {
     int64_t n_users, n_items, n_train, max_batch;
     int n_rows, n_columns; /* of the grid */
+    int node_rows;         /* grid rows of a slice on one node */
 } cf_model_size;
 /**
  * Bytes that a model will hold on a rank, with its tables, its graph, and all that a step needs:

@@ -160,9 +160,27 @@ int cf_par_count_nodes(const cf_par *par);
 /** Where this rank is when the ranks are listed node after node: nodes by their lowest rank, the
  * ranks of each ascending. Collective. Errors: MEMORY. */
 cf_status cf_par_order_by_node(const cf_par *par, int *place);
-/** For tests and simulations: from here on a node is `ranks` consecutive ranks of MPI_COMM_WORLD; 0:
- * what it is. Local; alike on all ranks. */
+/** For tests and simulations: from here on a node is `ranks` consecutive ranks of MPI_COMM_WORLD;
+ * 0: what it is. Local; alike on all ranks. */
 void cf_par_pretend_nodes(int ranks);
+
+/** Memory that the ranks of a node share. */
+typedef struct cf_shared {
+    void *data;      /* zeros at first; aligned as memory of cf_alloc() */
+    int64_t mapped;  /* private: bytes; 0: it is memory of cf_alloc() */
+    int64_t counted; /* private: bytes, this rank's part of them */
+} cf_shared;
+/** `bytes` for all ranks of a node together. cf_alloc_held() has an even part of them on each.
+ * Collective over the node; may fail on one rank alone, so agree afterwards. Errors: MEMORY. Free
+ * with cf_par_destroy_shared(), which is local, and takes all zero bytes too. */
+cf_status cf_par_create_shared(const cf_par *node, int64_t bytes, cf_shared *out);
+void cf_par_destroy_shared(cf_shared *shared);
+/** Can the ranks of a node share memory? They cannot where one cannot open another's files, as in
+ * containers of their own. Collective over the node; may be false on one rank alone. */
+bool cf_par_can_share(const cf_par *node);
+/** Wait for the ranks of a node: what each wrote to shared memory before, all read afterwards.
+ * Collective over the node. */
+void cf_par_meet(const cf_par *node);
 
 /* ---- Grid ---- */
 
@@ -173,15 +191,16 @@ void cf_par_pretend_nodes(int ranks);
  * blocks of a slice share a node. Rank 0 is that of the world the grid was made of.
  */
 typedef struct cf_grid {
-    cf_par world; /* the same ranks as the world's, in the grid's order */
+    cf_par world;  /* the same ranks as the world's, in the grid's order */
     cf_par row;    /* the n_columns ranks with my block: rank in it = my_column */
     cf_par column; /* the n_rows ranks with my slice: rank in it = my_row */
+    cf_par node;   /* those of the column that share memory with this rank: consecutive rows */
     int n_rows, n_columns;
     int my_row, my_column;
 } cf_grid;
 
-/** Arrange the ranks of `world` in a grid. Collective. Errors: USAGE (n_rows * n_columns is not world->size),
- * MEMORY. */
+/** Arrange the ranks of `world` in a grid. Collective. Errors: USAGE (n_rows * n_columns is not
+ * world->size), MEMORY. */
 cf_status cf_par_create_grid(const cf_par *world, int n_rows, int n_columns, cf_grid **out);
 /** Collective. */
 void cf_par_destroy_grid(cf_grid **grid);

@@ -112,6 +112,19 @@ void cf_free(void *pointer)
     memcpy(pointer, &block, sizeof block);
 }
 
+cf_status cf_alloc_count(int64_t bytes)
+{
+    if (must_fail()) return CF_FAIL(CF_ERR_MEMORY, "out of memory: %lld bytes", (long long)bytes);
+    count_block(bytes);
+    return CF_OK;
+}
+
+void cf_alloc_uncount(int64_t bytes)
+{
+    atomic_fetch_sub(&held_bytes, bytes);
+    atomic_fetch_sub(&live_blocks, 1);
+}
+
 void cf_alloc_fail_at(int64_t n)
 {
     atomic_store(&fail_countdown, n);

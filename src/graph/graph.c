@@ -2,8 +2,8 @@
  * other side, and the halo that they need.
  *
  * A side's adjacency is in compressed sparse rows (start, column). Columns keep the ascending
- * global order of the dataset's lists, although halo places lie behind the owned ones: that order
- * fixes the bits of every sum. Rows without a neighbour in the halo come first, to be summed while
+ * global order of the dataset's lists, although halo places lie behind the node's: that order fixes
+ * the bits of every sum. Rows without a neighbour in the halo come first, to be summed while
  * the halo is on its way. tests/graph/create.c counts neighbours by a plain loop over all
  * interactions. */
 #include "internal.h"
@@ -16,32 +16,6 @@ typedef struct edge_source {
     const cf_lists *lists;
     const cf_blocks *blocks; /* of the other side */
 } edge_source;
-
-/* The other side's rows outside my block, ascending, with repeats: what the halo must have. *out is
- * new, n_out numbers. */
-static cf_status collect_needed(const edge_source *edges, int rank, int64_t **out, int64_t *n_out)
-{
-    const int64_t n = edges->lists->start[edges->lists->count], *index = edges->lists->index;
-    const int64_t first = edges->blocks->start[rank], end = edges->blocks->start[rank + 1];
-    int64_t *needed = NULL, *scratch = NULL, n_needed = 0;
-    cf_status status;
-
-    for (int64_t e = 0; e < n; e++)
-        n_needed += index[e] < first || index[e] >= end;
-    CF_TRY(CF_ALLOC(needed, n_needed));
-    CF_TRY(CF_ALLOC(scratch, n_needed));
-    n_needed = 0;
-    for (int64_t e = 0; e < n; e++)
-        if (index[e] < first || index[e] >= end) needed[n_needed++] = index[e];
-    cf_sort_u64((uint64_t *)needed, (uint64_t *)scratch, n_needed);
-    *out = needed;
-    *n_out = n_needed;
-    needed = NULL;
-done:
-    cf_free(&needed);
-    cf_free(&scratch);
-    return status;
-}
 
 enum { ROWS, EDGES, N_ADJACENCY_SIZES };
 static const cf_array adjacency_arrays[] = {CF_ARRAY_MORE(adjacency, start, ROWS, 1, 1),
@@ -59,15 +33,15 @@ static cf_status adjacency_create(const cf_lists *lists, adjacency *out)
     return cf_arrays_create(out, adjacency_arrays, N_ADJACENCY_ARRAYS, sizes);
 }
 
-/* Rows without a neighbour in the halo first, each part ascending. */
-static void order_rows(adjacency *out, int64_t n_owned)
+/* Rows without a neighbour in the halo first, each part ascending. n_node: places before it. */
+static void order_rows(adjacency *out, int64_t n_node)
 {
     int64_t boundary = out->n_rows;
 
     for (int64_t row = out->n_rows - 1; row >= 0; row--) {
         int64_t e = out->start[row];
 
-        while (e < out->start[row + 1] && out->column[e] < n_owned)
+        while (e < out->start[row + 1] && out->column[e] < n_node)
             e++;
         if (e < out->start[row + 1]) out->rows[--boundary] = (int32_t)row;
     }
@@ -80,51 +54,40 @@ static void order_rows(adjacency *out, int64_t n_owned)
     }
 }
 
-/* Global numbers become places: an owned row's local number, or its position in the ascending halo
- * (halo_numbers: n_halo) behind the owned rows. */
-static void fill_adjacency(const edge_source *edges, int rank, const int64_t *halo_numbers,
-                           int64_t n_halo, adjacency *out)
+/* Global numbers become places. */
+static void fill_adjacency(const cf_lists *lists, const needed *rows, adjacency *out)
 {
-    const cf_lists *lists = edges->lists;
-    const int64_t first = edges->blocks->start[rank], end = edges->blocks->start[rank + 1];
-
 #pragma omp parallel for schedule(static)
     for (int64_t row = 0; row < lists->count; row++) {
         int64_t degree = lists->start[row + 1] - lists->start[row];
 
         out->start[row + 1] = lists->start[row + 1];
         out->scale[row] = graph_scale_of(degree);
-        for (int64_t e = lists->start[row]; e < lists->start[row + 1]; e++) {
-            int64_t other = lists->index[e];
-
-            if (other >= first && other < end)
-                out->column[e] = (int32_t)(other - first);
-            else
-                out->column[e] =
-                    (int32_t)(end - first + cf_search_i64(halo_numbers, n_halo, other));
-        }
+        for (int64_t e = lists->start[row]; e < lists->start[row + 1]; e++)
+            out->column[e] = (int32_t)graph_place_of(rows, lists->index[e]);
     }
-    order_rows(out, end - first);
+    order_rows(out, rows->end - rows->first);
 }
 
 /* Adjacency of `side`, and the halo of the other side for its sums. Collective over the grid. */
 static cf_status build_side(cf_graph *graph, const edge_source *edges, cf_side side)
 {
-    const int my_row = graph->column.rank;
     const cf_side other = graph_other(side);
-    int64_t *needed = NULL, n_needed = 0;
-    cf_status status = collect_needed(edges, my_row, &needed, &n_needed);
+    const cf_lists *lists = edges->lists;
+    needed rows = {0};
+    cf_status status = graph_create_needed(graph, edges->blocks, &rows);
 
-    if (status == CF_OK) status = adjacency_create(edges->lists, &graph->adjacency[side]);
+    if (status == CF_OK) status = adjacency_create(lists, &graph->adjacency[side]);
     CF_TRY(cf_par_agree(&graph->world, status));
-    CF_TRY(graph_create_halo(graph, other, edges->blocks, needed, n_needed));
+    graph_find_needed(&rows, lists->index, lists->start[lists->count]);
+    CF_TRY(graph_create_halo(graph, other, edges->blocks, &rows));
     if (graph_n_places(graph, other) >= INT32_MAX)
-        status = CF_FAIL(CF_ERR_USAGE, "%lld rows on one rank: use more grid rows (grid: RxC)",
+        status = CF_FAIL(CF_ERR_USAGE, "%lld rows on one node: use more nodes",
                          (long long)graph_n_places(graph, other));
     CF_TRY(cf_par_agree(&graph->world, status));
-    fill_adjacency(edges, my_row, needed, cf_graph_halo(graph, other), &graph->adjacency[side]);
+    fill_adjacency(lists, &rows, &graph->adjacency[side]);
 done:
-    cf_free(&needed);
+    graph_destroy_needed(&rows);
     return status;
 }
 
@@ -140,10 +103,12 @@ cf_status cf_graph_create(const cf_grid *grid, const cf_shard *shard, cf_graph *
     if (status == CF_OK) {
         graph->world = grid->world;
         graph->column = grid->column;
+        graph->node = grid->node;
+        graph->crosses = grid->node.size < grid->column.size;
         graph->n_threads = omp_get_max_threads();
         status = CF_ALLOC(graph->mpi_requests, 4 * (int64_t)grid->n_rows);
     }
-    if (status == CF_OK) status = CF_ALLOC(graph->peer_count, 2 * (int64_t)grid->n_rows);
+    if (status == CF_OK) status = CF_ALLOC(graph->peer_count, 3 * (int64_t)grid->n_rows);
     CF_TRY(cf_par_agree(&grid->world, status));
     CF_TRY(build_side(graph, &by_user, CF_USERS));
     CF_TRY(build_side(graph, &by_item, CF_ITEMS));
@@ -224,28 +189,43 @@ float *cf_graph_scratch(const cf_graph *graph)
     return graph->scratch + omp_get_thread_num() * CF_ROWS_PER_CALL * graph->scratch_width;
 }
 
-/* Sizes in floats: all places of a side, and the rows that peers request of it. */
-enum { USER_FLOATS, ITEM_FLOATS, USER_SEND_FLOATS, ITEM_SEND_FLOATS, N_FIELD_SIZES };
+/* Sizes in floats: the rows that peers request of a side. */
+enum { USER_SEND_FLOATS, ITEM_SEND_FLOATS, N_FIELD_SIZES };
 static const cf_array field_arrays[] = {
-    CF_ARRAY(cf_field, rows[CF_USERS], USER_FLOATS, 1),
-    CF_ARRAY(cf_field, rows[CF_ITEMS], ITEM_FLOATS, 1),
     CF_ARRAY(cf_field, send_buffer[CF_USERS], USER_SEND_FLOATS, 1),
     CF_ARRAY(cf_field, send_buffer[CF_ITEMS], ITEM_SEND_FLOATS, 1)};
 enum { N_FIELD_ARRAYS = sizeof field_arrays / sizeof field_arrays[0] };
 
-cf_status cf_graph_create_field(cf_graph *graph, cf_row_kind kind, cf_field *out)
+/* Collective over the node; the status is the rank's own. */
+static cf_status allocate_field(cf_graph *graph, cf_row_kind kind, cf_field *field)
 {
     const int64_t stride = cf_graph_row_floats(kind);
     const int64_t sizes[N_FIELD_SIZES] = {
-        [USER_FLOATS] = graph_n_places(graph, CF_USERS) * stride,
-        [ITEM_FLOATS] = graph_n_places(graph, CF_ITEMS) * stride,
         [USER_SEND_FLOATS] = graph->halo[CF_USERS].requests.n_recv * stride,
         [ITEM_SEND_FLOATS] = graph->halo[CF_ITEMS].requests.n_recv * stride};
+    cf_status status = CF_OK;
+
+    for (int side = 0; side < 2; side++) {
+        const cf_status shared = cf_par_create_shared(
+            &graph->node, graph_n_places(graph, side) * stride * (int64_t)sizeof(float),
+            &field->places[side]);
+
+        if (shared != CF_OK) status = shared;
+    }
+    if (status == CF_OK) status = cf_arrays_create(field, field_arrays, N_FIELD_ARRAYS, sizes);
+    if (status == CF_OK) status = graph_reserve_scratch(graph, kind.width);
+    return status;
+}
+
+cf_status cf_graph_create_field(cf_graph *graph, cf_row_kind kind, cf_field *out)
+{
+    const int64_t stride = cf_graph_row_floats(kind);
     cf_field field = {0};
     cf_status status;
 
-    CF_TRY(cf_arrays_create(&field, field_arrays, N_FIELD_ARRAYS, sizes));
-    CF_TRY(graph_reserve_scratch(graph, kind.width));
+    CF_TRY(cf_par_agree(&graph->world, allocate_field(graph, kind, &field)));
+    for (int side = 0; side < 2; side++)
+        field.rows[side] = (float *)field.places[side].data + graph->halo[side].first * stride;
     field.kind = kind;
     field.stride = stride;
     MPI_Type_contiguous(cf_par_count(stride), MPI_FLOAT, &field.row_type);
@@ -259,6 +239,8 @@ done:
 
 void cf_graph_destroy_field(cf_field *field)
 {
+    for (int side = 0; side < 2; side++)
+        cf_par_destroy_shared(&field->places[side]);
     cf_arrays_destroy(field, field_arrays, N_FIELD_ARRAYS);
     if (field->stride > 0) MPI_Type_free(&field->row_type);
     field->stride = 0;

@@ -1,9 +1,10 @@
 /* The k-hop neighbourhood of a batch's rows: all rows within k edges of them, on all ranks.
  *
  * Breadth-first search, a hop at a time. Each rank marks the neighbours of the rows that the hop
- * before reached; marks of halo rows travel to the owners as requests, who take the least, and the
- * result comes back as the reply. The search ends where the rows reached have too many of the
- * edges: computing all rows is then cheaper. tests/graph/hops.c searches the whole graph serially.
+ * before reached, in memory that the ranks of a node share; marks of halo rows travel to the owners
+ * as requests, who take the least, and the result comes back as the reply. The search ends where
+ * the rows reached have too many of the edges: computing all rows is then cheaper.
+ * tests/graph/hops.c searches the whole graph serially.
  */
 #include "internal.h"
 
@@ -11,33 +12,43 @@
 
 enum { NOT_REACHED = 0xff };
 
-/* Sizes of a side, users' first: owned rows, places, words of marks; and of the larger side, the
- * rows that peers request. */
-enum { ROWS, PLACES = ROWS + 2, WORDS = PLACES + 2, REQUESTED = WORDS + 2, N_SIZES };
+/* Sizes: owned rows of a side, users' first; and of the larger side, the rows that peers request.
+ */
+enum { ROWS, REQUESTED = ROWS + 2, N_SIZES };
 static const cf_array hops_arrays[] = {
-    CF_ARRAY(cf_hops, distance[CF_USERS], PLACES + CF_USERS, 1),
-    CF_ARRAY(cf_hops, distance[CF_ITEMS], PLACES + CF_ITEMS, 1),
-    CF_ARRAY(cf_hops, marked[CF_USERS], WORDS + CF_USERS, 1),
-    CF_ARRAY(cf_hops, marked[CF_ITEMS], WORDS + CF_ITEMS, 1),
     CF_ARRAY_MORE(cf_hops, rows[CF_USERS], ROWS + CF_USERS, 1, 1), /* list_rows() writes one ... */
     CF_ARRAY_MORE(cf_hops, rows[CF_ITEMS], ROWS + CF_ITEMS, 1, 1), /* ... beyond the last */
     CF_ARRAY(cf_hops, requested_distance, REQUESTED, 1),
     CF_ARRAY(cf_hops, reply_distance, REQUESTED, 1)};
 enum { N_HOPS_ARRAYS = sizeof hops_arrays / sizeof hops_arrays[0] };
 
+/* Collective over the node; the status is the rank's own. */
+static cf_status allocate_hops(const cf_graph *graph, cf_hops *hops)
+{
+    int64_t sizes[N_SIZES] = {0};
+    cf_status status = CF_OK;
+
+    for (int side = 0; side < 2; side++) {
+        const int64_t n_places = graph_n_places(graph, side);
+        const cf_status distances =
+            cf_par_create_shared(&graph->node, n_places, &hops->distance[side]);
+        const cf_status marks = cf_par_create_shared(
+            &graph->node, graph_mark_words(n_places) * (int64_t)sizeof(uint64_t),
+            &hops->marked[side]);
+
+        if (distances != CF_OK || marks != CF_OK) status = CF_ERR_MEMORY;
+        sizes[ROWS + side] = graph->halo[side].n_owned;
+        sizes[REQUESTED] = cf_max(sizes[REQUESTED], graph->halo[side].requests.n_recv);
+    }
+    return status == CF_OK ? cf_arrays_create(hops, hops_arrays, N_HOPS_ARRAYS, sizes) : status;
+}
+
 cf_status cf_graph_create_hops(const cf_graph *graph, int max_hops, cf_hops *out)
 {
     cf_hops hops = {.max_hops = (int)cf_min(max_hops, CF_MAX_HOPS)};
-    int64_t sizes[N_SIZES] = {0};
     cf_status status;
 
-    for (int side = 0; side < 2; side++) {
-        sizes[ROWS + side] = graph->halo[side].n_owned;
-        sizes[PLACES + side] = graph_n_places(graph, side);
-        sizes[WORDS + side] = graph_mark_words(graph_n_places(graph, side));
-        sizes[REQUESTED] = cf_max(sizes[REQUESTED], graph->halo[side].requests.n_recv);
-    }
-    CF_TRY(cf_arrays_create(&hops, hops_arrays, N_HOPS_ARRAYS, sizes));
+    CF_TRY(cf_par_agree(&graph->world, allocate_hops(graph, &hops)));
     *out = hops;
     return CF_OK;
 done:
@@ -47,20 +58,41 @@ done:
 
 void cf_graph_destroy_hops(cf_hops *hops)
 {
+    for (int side = 0; side < 2; side++) {
+        cf_par_destroy_shared(&hops->distance[side]);
+        cf_par_destroy_shared(&hops->marked[side]);
+    }
     cf_arrays_destroy(hops, hops_arrays, N_HOPS_ARRAYS);
 }
 
 /* ---- Search ---- */
 
-/* The listed rows are at distance 0, all others not reached. */
+/* Of the owned rows of a side. */
+static uint8_t *own_distance(const cf_graph *graph, const cf_hops *hops, int side)
+{
+    return (uint8_t *)hops->distance[side].data + graph->halo[side].first;
+}
+
+/* Of the rows of the halo that this rank receives. */
+static uint8_t *halo_distance(const cf_graph *graph, const cf_hops *hops, int side)
+{
+    return (uint8_t *)hops->distance[side].data + graph->halo[side].first_mine;
+}
+
+/* The listed rows are at distance 0, all others not reached. Of the node's places, each rank sets
+ * those that it owns or receives. */
 static void start_search(const cf_graph *graph, cf_hops *hops, int32_t *const rows[2],
                          const int64_t count[2])
 {
     for (int side = 0; side < 2; side++) {
-        memset(hops->distance[side], NOT_REACHED, (size_t)graph_n_places(graph, side));
+        const halo *h = &graph->halo[side];
+        uint8_t *distance = own_distance(graph, hops, side);
+
+        memset(distance, NOT_REACHED, (size_t)h->n_owned);
+        memset(halo_distance(graph, hops, side), NOT_REACHED, (size_t)h->requests.n_send);
         memcpy(hops->rows[side], rows[side], (size_t)count[side] * sizeof(int32_t));
         for (int64_t k = 0; k < count[side]; k++)
-            hops->distance[side][rows[side][k]] = 0;
+            distance[rows[side][k]] = 0;
         hops->count[side][0] = count[side];
     }
     hops->n_hops = 0;
@@ -72,12 +104,12 @@ static int64_t first_at(const cf_hops *hops, int side, int hop)
     return hop > 0 ? hops->count[side][hop - 1] : 0;
 }
 
-/* Mark the neighbours of the rows at distance hop - 1. Two threads may mark the same place, but
- * with the same value, so relaxed atomics are enough. */
+/* Mark the neighbours of the rows at distance hop - 1. Two threads, or ranks, may mark the same
+ * place, but with the same value, so relaxed atomics are enough. */
 static void mark_neighbours(const cf_graph *graph, cf_hops *hops, cf_side side, int hop)
 {
     const adjacency *edges = &graph->adjacency[side];
-    uint8_t *distance = hops->distance[graph_other(side)];
+    uint8_t *distance = hops->distance[graph_other(side)].data;
 
 #pragma omp parallel for schedule(dynamic, 64)
     for (int64_t k = first_at(hops, side, hop - 1); k < hops->count[side][hop - 1]; k++) {
@@ -92,13 +124,14 @@ static void mark_neighbours(const cf_graph *graph, cf_hops *hops, cf_side side, 
     }
 }
 
-/* Send the distances of my halo to the rows' owners, who keep the least of all ranks. The owners
- * then reply to all ranks that have the rows in their halo. All minima are taken before the first
- * reply is written, so every rank receives the same distance. */
+/* Send the distances of my part of the halo to the rows' owners, who keep the least of all ranks.
+ * The owners then reply to all ranks that have the rows in their halo. All minima are taken before
+ * the first reply is written, so every rank receives the same distance. */
 static void exchange_distances(const cf_graph *graph, cf_hops *hops, cf_side side)
 {
     const halo *h = &graph->halo[side];
-    uint8_t *distance = hops->distance[side], *in_halo = distance + h->n_owned;
+    uint8_t *distance = own_distance(graph, hops, side);
+    uint8_t *in_halo = halo_distance(graph, hops, side);
 
     cf_par_send(&h->requests, in_halo, hops->requested_distance, MPI_BYTE);
     for (int64_t k = 0; k < h->requests.n_recv; k++) {
@@ -111,16 +144,18 @@ static void exchange_distances(const cf_graph *graph, cf_hops *hops, cf_side sid
     cf_par_reply(&h->requests, hops->reply_distance, in_halo, MPI_BYTE);
 }
 
-/* Append the owned rows at distance `hop` to the list. Every row is written and most are
+/* Append the owned rows at distance `hop` to the list. (A quick rank of the node may already mark
+ * some with hop + 1, which changes nothing here.) Every row is written and most are
  * overwritten: a branch would be mispredicted too often. */
 static void list_rows(const cf_graph *graph, cf_hops *hops, cf_side side, int hop)
 {
     const int64_t n_owned = graph->halo[side].n_owned;
+    const uint8_t *distance = own_distance(graph, hops, side);
     int64_t n = hops->count[side][hop - 1];
 
     for (int64_t row = 0; row < n_owned; row++) {
         hops->rows[side][n] = (int32_t)row;
-        n += hops->distance[side][row] == hop;
+        n += distance[row] == hop;
     }
     hops->count[side][hop] = n;
 }
@@ -131,12 +166,14 @@ static void search_hop(cf_graph *graph, cf_hops *hops, int hop)
 {
     mark_neighbours(graph, hops, CF_USERS, hop);
     mark_neighbours(graph, hops, CF_ITEMS, hop);
-    if (graph->column.size > 1) {
+    graph_meet(graph);
+    if (graph->crosses) {
         const cf_phase before = cf_par_set_phase(CF_PHASE_HALO);
 
         exchange_distances(graph, hops, CF_USERS);
         exchange_distances(graph, hops, CF_ITEMS);
         cf_par_restore_phase(before);
+        graph_meet(graph);
     }
     list_rows(graph, hops, CF_USERS, hop);
     list_rows(graph, hops, CF_ITEMS, hop);
@@ -169,6 +206,7 @@ void cf_graph_find_hops(cf_graph *graph, int32_t *const rows[2], const int64_t c
 
     start_search(graph, hops, rows, count);
     if (max_edge_fraction == 0) return;
+    graph_meet(graph);
     n_edges = count_edges(graph, hops, 0);
     for (int hop = 1; hop <= hops->max_hops && (double)n_edges <= max_edges / 2; hop++) {
         search_hop(graph, hops, hop);
@@ -178,20 +216,21 @@ void cf_graph_find_hops(cf_graph *graph, int32_t *const rows[2], const int64_t c
     }
 }
 
-const uint64_t *graph_mark_within(const cf_graph *graph, const cf_hops *hops, int n_hops,
-                                  cf_side side)
+void graph_mark_within(const cf_graph *graph, const cf_hops *hops, int n_hops, cf_side side)
 {
-    const int64_t n = graph_n_places(graph, side);
-    const uint8_t *distance = hops->distance[side];
+    const int64_t n = graph_n_places(graph, side), n_words = graph_mark_words(n);
+    const cf_par *node = &graph->node;
+    const uint8_t *distance = hops->distance[side].data;
+    uint64_t *marked = hops->marked[side].data;
 
 #pragma omp parallel for schedule(static)
-    for (int64_t word = 0; word < graph_mark_words(n); word++) {
+    for (int64_t word = cf_par_even_start(n_words, node->size, node->rank);
+         word < cf_par_even_start(n_words, node->size, node->rank + 1); word++) {
         const int64_t first = word * MARK_BITS;
         uint64_t bits = 0;
 
         for (int64_t k = 0; k < MARK_BITS && first + k < n; k++)
             bits |= (uint64_t)(distance[first + k] <= n_hops) << k;
-        hops->marked[side][word] = bits;
+        marked[word] = bits;
     }
-    return hops->marked[side];
 }

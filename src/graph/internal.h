@@ -1,9 +1,10 @@
 /**
  * Private to graph: the local adjacency, the halo, and the kernel that sums rows.
  *
- * A rank owns a block of rows of each side. Its *places* of a side are the rows of a field: the
- * owned rows first, then the halo, which has the rows of other blocks that are neighbours of owned
- * rows, ascending by global number and thus grouped by owner.
+ * A rank owns a block of rows of each side. The *places* of a side are the rows of a field, the
+ * same for all ranks of a node, which share its memory: the rows that they own, rank after rank,
+ * then the halo, which has the rows of other nodes that are neighbours of theirs, ascending by
+ * global number and thus grouped by owner. Each rank receives an even part of the halo.
  */
 #pragma once
 
@@ -34,37 +35,77 @@ typedef struct adjacency {
 } adjacency;
 
 /**
- * Rows of one side that cross between ranks. By the plan, each rank sends the numbers of its halo
- * rows to their owners, once; from then on rows travel as replies. So `requests.send_count[p]` rows
- * of my halo come from peer p, and `requests.recv_count[p]` of my rows go to peer p.
+ * The places of one side, and its rows that cross between nodes. By the plan, each rank sends the
+ * numbers of the halo rows that it receives to their owners, once; from then on rows travel as
+ * replies. So `requests.send_count[p]` rows of the halo come from peer p to me, and
+ * `requests.recv_count[p]` of my rows go to peer p.
  */
 typedef struct halo {
     int64_t n_owned;
-    cf_plan requests;   /* n_send: rows of my halo; n_recv: rows that peers request of me */
+    int64_t first;      /* place of my first row */
+    int64_t n_node;     /* rows of all ranks of the node: the places before the halo */
+    int64_t count;      /* rows of the halo */
+    int64_t first_mine; /* place of the first row of the halo that I receive */
+    cf_plan requests;   /* n_send: rows of the halo that I receive; n_recv: rows that others request
+                           of me */
     int32_t *requested; /* n_recv: local numbers of the rows that peers request, grouped by peer */
 } halo;
+
+/** The exchange of a field that was begun. */
+typedef struct pending {
+    const cf_hops *hops;
+    int n_hops;
+    cf_field field;
+} pending;
 
 struct cf_graph {
     cf_par world;    /* borrowed communicator: those who agree on errors */
     cf_par column;   /* borrowed communicator: the peers */
+    cf_par node;     /* borrowed communicator: those of the column that share memory */
     int64_t n_edges; /* of all ranks, from both sides */
     adjacency adjacency[2];
     halo halo[2];
     MPI_Request *mpi_requests; /* 4 x peers */
     int n_mpi_requests;
+    pending pending;
+    bool crosses;   /* the column has other nodes */
     float *scratch; /* threads x CF_ROWS_PER_CALL x scratch_width */
     int64_t scratch_width;
     int n_threads;
-    int *peer_count;      /* 2 x peers: rows that come and rows that go, of a restricted exchange */
+    int *peer_count;      /* 3 x peers: users' and items' rows that come; rows that go */
     int64_t *edge_number; /* edges of the item side: their numbers on the user side; NULL until
                              cf_graph_number_edges() */
 };
 
-/** Places of a side: owned rows and halo. */
+/** Places of a side: the rows of the node, and the halo. */
 static inline int64_t graph_n_places(const cf_graph *graph, int side)
 {
-    return graph->halo[side].n_owned + graph->halo[side].requests.n_send;
+    return graph->halo[side].n_node + graph->halo[side].count;
 }
+
+/** Does any rank of the node receive rows of others? The same on all its ranks. */
+static inline bool graph_has_halo(const cf_graph *graph)
+{
+    return graph->halo[CF_USERS].count + graph->halo[CF_ITEMS].count > 0;
+}
+
+/** Rows of one side that the sums of a node need of others. */
+typedef struct needed {
+    const cf_par *node;
+    int64_t first, end; /* the node's own rows are first .. end - 1 */
+    int64_t count;
+    int64_t n_words;
+    cf_shared words;
+} needed;
+/** Collective over the node; agree afterwards. Errors: MEMORY. Free with graph_destroy_needed(). */
+cf_status graph_create_needed(const cf_graph *graph, const cf_blocks *blocks, needed *out);
+void graph_destroy_needed(needed *n);
+/** Those among the rows that each rank of the node lists. Collective over the node, once. */
+void graph_find_needed(needed *n, const int64_t *numbers, int64_t count);
+/** Global numbers of needed rows first .. end - 1, ascending, to `out`. Local. */
+void graph_list_needed(const needed *n, int64_t first, int64_t end, int64_t *out);
+/** The place of a row of the node, or a needed one. Local. */
+int64_t graph_place_of(const needed *n, int64_t number);
 
 /** Rows to be added up: places in a field, followed by LOOK_AHEAD more that can be read. */
 typedef struct columns {
@@ -105,20 +146,23 @@ void graph_sum_list(const cf_graph *graph, const sum_work *work, cf_side side, c
 /** Scratch for sums of rows of `width`. Local. Errors: MEMORY. */
 cf_status graph_reserve_scratch(cf_graph *graph, int64_t width);
 
-/** Plan the exchange of a side's rows `needed` (ascending, repeats allowed, none of them mine; made
- * distinct in place). Collective over the grid. Errors: MEMORY. */
-cf_status graph_create_halo(cf_graph *graph, cf_side side, const cf_blocks *blocks, int64_t *needed,
-                            int64_t n_needed);
+/** Plan the exchange of a side's rows that the node needs. Collective over the grid. Errors:
+ * MEMORY.
+ */
+cf_status graph_create_halo(cf_graph *graph, cf_side side, const cf_blocks *blocks,
+                            const needed *rows);
 void graph_destroy_halo(halo *h);
-/** Start the exchange of a field's halo, and wait for it. Collective over the column. */
-void graph_begin_exchange(cf_graph *graph, cf_field field);
+/** Start the exchange of a field's halo, of the rows within `n_hops` alone (`hops` NULL: all), and
+ * wait for it; other rows of the halo are undefined afterwards. Before it has ended, the node's
+ * rows are there. Collective over the column. */
+void graph_begin_exchange(cf_graph *graph, const cf_hops *hops, int n_hops, cf_field field);
 void graph_end_exchange(cf_graph *graph);
-/** Both, for the rows within `n_hops` alone; other rows of the halo are undefined afterwards. */
-void graph_exchange_within(cf_graph *graph, const cf_hops *hops, int n_hops, cf_field field);
+/** Wait until all ranks of the node have come here. */
+void graph_meet(const cf_graph *graph);
 
-/** Set a bit for each place of a side within `n_hops`, in hops->marked[side], and return it. */
-const uint64_t *graph_mark_within(const cf_graph *graph, const cf_hops *hops, int n_hops,
-                                  cf_side side);
+/** Set this rank's part of the bits of the places of a side within `n_hops`. All are set when the
+ * ranks of the node have met. */
+void graph_mark_within(const cf_graph *graph, const cf_hops *hops, int n_hops, cf_side side);
 
 static inline cf_side graph_other(cf_side side)
 {

@@ -1,9 +1,10 @@
 /* Sparse fields: fields that are zero but for a few rows, such as the gradient of a batch.
  *
- * `values` holds the rows that are not zero: the owned ones, then those that peers send. An index
- * from place to row of `values` is open between cf_graph_open_sparse() and _close_sparse(), which
- * clears only what was set. A peer sends its nonzero rows that are in my halo, each with its
- * position in my part of that peer's requests. tests/graph/sum.c compares with dense sums. */
+ * `values` holds the rows that are not zero: the owned ones, then those that peers on other nodes
+ * send. The ranks of a node share them, each `capacity` rows, and an index from place to row; each
+ * opens and closes the entries of its own part. A peer sends its nonzero rows that I receive for my
+ * node, each with its position in my part of that peer's requests. tests/graph/sum.c compares with
+ * dense sums. */
 #include "internal.h"
 
 #include <string.h>
@@ -19,54 +20,86 @@ static int64_t max_send_rows(const halo *h, int n_peers, int64_t capacity)
     return n;
 }
 
-/* Sizes: rows of capacity, and their floats; rows sent, and their floats; of a side, users' first,
- * places and words of marks. */
-enum { CAPACITY, FLOATS, SEND_ROWS, SEND_FLOATS, PLACES, WORDS = PLACES + 2, N_SIZES = WORDS + 2 };
-static const cf_array sparse_arrays[] = {CF_ARRAY(cf_sparse, values[CF_USERS], FLOATS, 1),
-                                         CF_ARRAY(cf_sparse, values[CF_ITEMS], FLOATS, 1),
-                                         CF_ARRAY(cf_sparse, recv_place[CF_USERS], CAPACITY, 1),
+/* Sizes: rows of capacity; rows sent, and their floats. */
+enum { CAPACITY, SEND_ROWS, SEND_FLOATS, N_SIZES };
+static const cf_array sparse_arrays[] = {CF_ARRAY(cf_sparse, recv_place[CF_USERS], CAPACITY, 1),
                                          CF_ARRAY(cf_sparse, recv_place[CF_ITEMS], CAPACITY, 1),
-                                         CF_ARRAY(cf_sparse, marked[CF_USERS], WORDS + CF_USERS, 1),
-                                         CF_ARRAY(cf_sparse, marked[CF_ITEMS], WORDS + CF_ITEMS, 1),
-                                         CF_ARRAY(cf_sparse, index[CF_USERS], PLACES + CF_USERS, 1),
-                                         CF_ARRAY(cf_sparse, index[CF_ITEMS], PLACES + CF_ITEMS, 1),
                                          CF_ARRAY(cf_sparse, send_values, SEND_FLOATS, 1),
                                          CF_ARRAY(cf_sparse, send_position, SEND_ROWS, 1)};
 enum { N_SPARSE_ARRAYS = sizeof sparse_arrays / sizeof sparse_arrays[0] };
 
-/* Allocate all arrays, with the index of every place -1: zero. */
-static cf_status allocate_sparse(const cf_graph *graph, int64_t stride, cf_sparse *sparse)
+/* What the ranks of the node share of one side. Collective over it; the status is the rank's own.
+ */
+static cf_status share_side(const cf_graph *graph, int side, int64_t stride, cf_sparse *sparse)
 {
-    int64_t sizes[N_SIZES] = {[CAPACITY] = sparse->capacity, [FLOATS] = sparse->capacity * stride};
-    cf_status status;
+    const int64_t n = graph_n_places(graph, side);
+    const struct {
+        cf_shared *out;
+        int64_t bytes;
+    } parts[] = {
+        {&sparse->all[side], graph->node.size * sparse->capacity * stride * (int64_t)sizeof(float)},
+        {&sparse->indices[side], n * (int64_t)sizeof(int32_t)},
+        {&sparse->marked[side], graph_mark_words(n) * (int64_t)sizeof(uint64_t)}};
+    cf_status status = CF_OK;
 
-    for (int side = 0; side < 2; side++) {
-        sizes[PLACES + side] = graph_n_places(graph, side);
-        sizes[WORDS + side] = graph_mark_words(sizes[PLACES + side]);
+    for (size_t k = 0; k < sizeof parts / sizeof *parts; k++) {
+        const cf_status shared = cf_par_create_shared(&graph->node, parts[k].bytes, parts[k].out);
+
+        if (shared != CF_OK) status = shared;
+    }
+    return status;
+}
+
+/* Collective over the node; the status is the rank's own. */
+static cf_status allocate_sparse(cf_graph *graph, cf_row_kind kind, cf_sparse *sparse)
+{
+    const int64_t stride = cf_graph_row_floats(kind);
+    int64_t sizes[N_SIZES] = {[CAPACITY] = sparse->capacity};
+    const cf_status users = share_side(graph, CF_USERS, stride, sparse),
+                    items = share_side(graph, CF_ITEMS, stride, sparse);
+    cf_status status = users != CF_OK ? users : items;
+
+    for (int side = 0; side < 2; side++)
         sizes[SEND_ROWS] =
             cf_max(sizes[SEND_ROWS],
                    max_send_rows(&graph->halo[side], graph->column.size, sparse->capacity));
-    }
     sizes[SEND_FLOATS] = sizes[SEND_ROWS] * stride;
-    CF_TRY(cf_arrays_create(sparse, sparse_arrays, N_SPARSE_ARRAYS, sizes));
-    for (int side = 0; side < 2; side++)
-        memset(sparse->index[side], 0xff, (size_t)sizes[PLACES + side] * sizeof(int32_t));
-done:
+    if (status == CF_OK) status = cf_arrays_create(sparse, sparse_arrays, N_SPARSE_ARRAYS, sizes);
+    if (status == CF_OK) status = cf_par_create_plan(&graph->column, &sparse->plan);
+    if (status == CF_OK) status = graph_reserve_scratch(graph, kind.width);
     return status;
+}
+
+/* My part of what is shared, with the index of every place -1: zero. */
+static void lay_out(const cf_graph *graph, cf_sparse *sparse)
+{
+    sparse->first_value = graph->node.rank * sparse->capacity;
+    for (int side = 0; side < 2; side++) {
+        const halo *h = &graph->halo[side];
+        int32_t *index = sparse->indices[side].data;
+
+        sparse->index[side] = index + h->first;
+        memset(index + h->first, 0xff, (size_t)h->n_owned * sizeof *index);
+        memset(index + h->first_mine, 0xff, (size_t)h->requests.n_send * sizeof *index);
+        sparse->values[side] =
+            (float *)sparse->all[side].data + sparse->first_value * sparse->stride;
+    }
 }
 
 cf_status cf_graph_create_sparse(cf_graph *graph, int64_t capacity, cf_row_kind kind,
                                  cf_sparse *out)
 {
-    const int64_t stride = cf_graph_row_floats(kind);
     cf_sparse sparse = {.kind = kind, .capacity = capacity};
-    cf_status status;
+    cf_status status = CF_OK;
 
-    CF_TRY(allocate_sparse(graph, stride, &sparse));
-    CF_TRY(cf_par_create_plan(&graph->column, &sparse.plan));
-    CF_TRY(graph_reserve_scratch(graph, kind.width));
-    sparse.stride = stride;
-    MPI_Type_contiguous(cf_par_count(stride), MPI_FLOAT, &sparse.row_type);
+    if (graph->node.size * capacity > INT32_MAX) /* rows of `all` are numbered in 32 bits */
+        status = CF_FAIL(CF_ERR_USAGE, "%lld rows on each of %d ranks of a node: a smaller batch",
+                         (long long)capacity, graph->node.size);
+    CF_TRY(cf_par_agree(&graph->world, status)); /* nodes may differ in size */
+    CF_TRY(cf_par_agree(&graph->world, allocate_sparse(graph, kind, &sparse)));
+    sparse.stride = cf_graph_row_floats(kind);
+    lay_out(graph, &sparse);
+    MPI_Type_contiguous(cf_par_count(sparse.stride), MPI_FLOAT, &sparse.row_type);
     MPI_Type_commit(&sparse.row_type);
     *out = sparse;
     return CF_OK;
@@ -77,23 +110,39 @@ done:
 
 void cf_graph_destroy_sparse(cf_sparse *sparse)
 {
+    for (int side = 0; side < 2; side++) {
+        cf_par_destroy_shared(&sparse->all[side]);
+        cf_par_destroy_shared(&sparse->indices[side]);
+        cf_par_destroy_shared(&sparse->marked[side]);
+    }
     cf_arrays_destroy(sparse, sparse_arrays, N_SPARSE_ARRAYS);
     cf_par_destroy_plan(&sparse->plan);
     if (sparse->stride > 0) MPI_Type_free(&sparse->row_type);
     sparse->stride = 0;
 }
 
-static void set_index(cf_sparse *sparse, int side, int32_t place, int64_t row)
+static uint64_t *mark_of(const cf_sparse *sparse, int side, int64_t place)
 {
-    sparse->index[side][place] = (int32_t)row;
-    sparse->marked[side][place / MARK_BITS] |= (uint64_t)1 << place % MARK_BITS;
+    return (uint64_t *)sparse->marked[side].data + place / MARK_BITS;
 }
 
-/* The word of marks is cleared whole: all that it marks is cleared in turn. */
-static void clear_index(cf_sparse *sparse, int side, int32_t place)
+/* `row`: of my values. Other ranks of the node have places in the same word of marks. */
+static void set_index(cf_sparse *sparse, int side, int64_t place, int64_t row)
 {
-    sparse->index[side][place] = -1;
-    sparse->marked[side][place / MARK_BITS] = 0;
+    int32_t *index = sparse->indices[side].data;
+
+    index[place] = (int32_t)(sparse->first_value + row);
+    (void)__atomic_fetch_or(mark_of(sparse, side, place), (uint64_t)1 << place % MARK_BITS,
+                            __ATOMIC_RELAXED);
+}
+
+static void clear_index(cf_sparse *sparse, int side, int64_t place)
+{
+    int32_t *index = sparse->indices[side].data;
+
+    index[place] = -1;
+    (void)__atomic_fetch_and(mark_of(sparse, side, place), ~((uint64_t)1 << place % MARK_BITS),
+                             __ATOMIC_RELAXED);
 }
 
 /* My rows that are not zero and that peers requested, grouped by peer. */
@@ -106,7 +155,8 @@ static void pack_sparse(const halo *h, cf_sparse *sparse, cf_side side)
         const int first = n;
 
         for (int k = 0; k < h->requests.recv_count[p]; k++) {
-            const int32_t row = sparse->index[side][h->requested[h->requests.recv_start[p] + k]];
+            const int32_t row =
+                cf_graph_sparse_row(sparse, side, h->requested[h->requests.recv_start[p] + k]);
 
             if (row < 0) continue;
             sparse->send_position[n] = k;
@@ -119,7 +169,7 @@ static void pack_sparse(const halo *h, cf_sparse *sparse, cf_side side)
 }
 
 /* Rows of peers go behind the owned ones in `values`. A position counts within the peer's part of
- * my halo, which begins at send_start of the requests. */
+ * the halo rows that I receive, which begins at send_start of the requests. */
 static void exchange_side(const cf_graph *graph, cf_sparse *sparse, cf_side side)
 {
     const halo *h = &graph->halo[side];
@@ -134,19 +184,19 @@ static void exchange_side(const cf_graph *graph, cf_sparse *sparse, cf_side side
                 sparse->row_type);
     for (int p = 0; p < plan->par->size; p++)
         for (int k = plan->recv_start[p]; k < plan->recv_start[p] + plan->recv_count[p]; k++) {
-            sparse->recv_place[side][k] += (int32_t)h->n_owned + h->requests.send_start[p];
+            sparse->recv_place[side][k] += (int32_t)h->first_mine + h->requests.send_start[p];
             set_index(sparse, side, sparse->recv_place[side][k], n_owned_rows + k);
         }
     sparse->n_recv[side] = plan->n_recv;
 }
 
 /* Costs the rows listed, not the places of the side: open and close touch nothing else. */
-void cf_graph_open_sparse(cf_sparse *sparse)
+void cf_graph_open_sparse(const cf_graph *graph, cf_sparse *sparse)
 {
     for (int side = 0; side < 2; side++) {
         sparse->n_recv[side] = 0;
         for (int64_t k = 0; k < sparse->count[side]; k++)
-            set_index(sparse, side, sparse->rows[side][k], k);
+            set_index(sparse, side, graph->halo[side].first + sparse->rows[side][k], k);
     }
 }
 
@@ -154,24 +204,25 @@ void cf_graph_exchange_sparse(cf_graph *graph, cf_sparse *sparse)
 {
     const cf_phase before = cf_par_set_phase(CF_PHASE_HALO);
 
-    if (graph->column.size > 1) {
+    if (graph->crosses) {
         exchange_side(graph, sparse, CF_USERS);
         exchange_side(graph, sparse, CF_ITEMS);
     }
+    cf_par_meet(&graph->node);
     cf_par_restore_phase(before);
 }
 
-void cf_graph_close_sparse(cf_sparse *sparse)
+void cf_graph_close_sparse(const cf_graph *graph, cf_sparse *sparse)
 {
     for (int side = 0; side < 2; side++) {
         for (int64_t k = 0; k < sparse->count[side]; k++)
-            clear_index(sparse, side, sparse->rows[side][k]);
+            clear_index(sparse, side, graph->halo[side].first + sparse->rows[side][k]);
         for (int64_t k = 0; k < sparse->n_recv[side]; k++)
             clear_index(sparse, side, sparse->recv_place[side][k]);
     }
 }
 
-/* Local: the exchange has already brought what the halo has of the field. */
+/* The exchange has already brought what the halo has of the field. */
 void cf_graph_sum_sparse(const cf_graph *graph, const cf_hops *hops, int n_hops,
                          const cf_sparse *in, cf_row_fn *callback, void *context)
 {
@@ -179,9 +230,9 @@ void cf_graph_sum_sparse(const cf_graph *graph, const cf_hops *hops, int n_hops,
         const adjacency *edges = &graph->adjacency[side];
         const cf_side from = graph_other((cf_side)side);
         const sum_work work = {.edges = edges,
-                               .marked = in->marked[from],
-                               .index = in->index[from],
-                               .in = in->values[from],
+                               .marked = in->marked[from].data,
+                               .index = in->indices[from].data,
+                               .in = in->all[from].data,
                                .kind = in->kind,
                                .callback = callback,
                                .context = context};
@@ -192,4 +243,5 @@ void cf_graph_sum_sparse(const cf_graph *graph, const cf_hops *hops, int n_hops,
             graph_sum_list(graph, &work, (cf_side)side, hops->rows[side],
                            hops->count[side][n_hops]);
     }
+    graph_meet(graph);
 }

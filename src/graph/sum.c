@@ -148,38 +148,56 @@ void graph_sum_list(const cf_graph *graph, const sum_work *work, cf_side side, c
     }
 }
 
-static sum_work work_of(const cf_graph *graph, cf_field in, cf_side side, cf_row_fn *callback,
-                        void *context)
+/* The rows of one side that are summed; the first n_interior of them need no halo. */
+typedef struct side_sum {
+    sum_work work;
+    const int32_t *rows;
+    int64_t n_interior, count;
+} side_sum;
+
+/* All rows of a side. */
+static side_sum sum_of(const cf_graph *graph, cf_field in, cf_side side, cf_row_fn *callback,
+                       void *context)
 {
-    return (sum_work){.edges = &graph->adjacency[side],
-                      .in = in.rows[graph_other(side)],
-                      .kind = in.kind,
-                      .callback = callback,
-                      .context = context};
+    const adjacency *edges = &graph->adjacency[side];
+
+    return (side_sum){.work = {.edges = edges,
+                               .in = in.places[graph_other(side)].data,
+                               .kind = in.kind,
+                               .callback = callback,
+                               .context = context},
+                      .rows = edges->rows,
+                      .n_interior = edges->n_interior,
+                      .count = edges->n_rows};
 }
 
-/* Over the whole graph where `view` is NULL. Interior rows are summed between the beginning and the
- * end of the halo exchange. */
+/* Interior rows are summed between the beginning and the end of the exchange. */
+static void sum_and_meet(cf_graph *graph, const side_sum sums[2])
+{
+    for (int side = 0; side < 2; side++)
+        graph_sum_list(graph, &sums[side].work, (cf_side)side, sums[side].rows,
+                       sums[side].n_interior);
+    graph_end_exchange(graph);
+    for (int side = 0; side < 2; side++)
+        graph_sum_list(graph, &sums[side].work, (cf_side)side,
+                       sums[side].rows + sums[side].n_interior,
+                       sums[side].count - sums[side].n_interior);
+    graph_meet(graph);
+}
+
+/* Over the whole graph where `view` is NULL. */
 void cf_graph_sum_view(cf_graph *graph, const cf_view *view, cf_field in, cf_row_fn *callback,
                        void *context)
 {
-    sum_work work[2];
+    side_sum sums[2];
 
-    graph_begin_exchange(graph, in);
+    graph_begin_exchange(graph, NULL, 0, in);
     for (int side = 0; side < 2; side++) {
-        work[side] = work_of(graph, in, (cf_side)side, callback, context);
-        work[side].in_order = view == NULL;
-        if (view != NULL) work[side].kept = view->kept[side];
-        graph_sum_list(graph, &work[side], (cf_side)side, work[side].edges->rows,
-                       work[side].edges->n_interior);
+        sums[side] = sum_of(graph, in, (cf_side)side, callback, context);
+        sums[side].work.in_order = view == NULL;
+        if (view != NULL) sums[side].work.kept = view->kept[side];
     }
-    graph_end_exchange(graph);
-    for (int side = 0; side < 2; side++) {
-        const int64_t n_interior = work[side].edges->n_interior;
-
-        graph_sum_list(graph, &work[side], (cf_side)side, work[side].edges->rows + n_interior,
-                       work[side].edges->n_rows - n_interior);
-    }
+    sum_and_meet(graph, sums);
 }
 
 void cf_graph_sum(cf_graph *graph, cf_field in, cf_row_fn *callback, void *context)
@@ -188,28 +206,32 @@ void cf_graph_sum(cf_graph *graph, cf_field in, cf_row_fn *callback, void *conte
 }
 
 /* Neighbours need no marks where the limit of rows is below that of neighbours: all neighbours of
- * such rows are then within it. */
+ * such rows are then within it. Marks are set before the ranks of the node meet. Rows in the order
+ * of hops->rows are not told apart by whether they need the halo: where there is one, all wait. */
 void cf_graph_sum_hops(cf_graph *graph, const cf_hops *hops, cf_hop_limit limit, cf_field in,
                        cf_row_fn *callback, void *context)
 {
     const bool all_rows = limit.rows > hops->n_hops,
                all_neighbours = limit.neighbours > hops->n_hops;
+    side_sum sums[2];
 
     if (all_rows && all_neighbours) {
         cf_graph_sum(graph, in, callback, context);
         return;
     }
-    graph_exchange_within(graph, hops, limit.neighbours, in);
     for (int side = 0; side < 2; side++) {
-        sum_work work = work_of(graph, in, (cf_side)side, callback, context);
+        const cf_side from = graph_other((cf_side)side);
 
-        if (!all_neighbours && limit.rows >= limit.neighbours)
-            work.marked =
-                graph_mark_within(graph, hops, limit.neighbours, graph_other((cf_side)side));
-        if (all_rows)
-            graph_sum_list(graph, &work, (cf_side)side, work.edges->rows, work.edges->n_rows);
-        else
-            graph_sum_list(graph, &work, (cf_side)side, hops->rows[side],
-                           hops->count[side][limit.rows]);
+        sums[side] = sum_of(graph, in, (cf_side)side, callback, context);
+        if (!all_neighbours && limit.rows >= limit.neighbours) {
+            graph_mark_within(graph, hops, limit.neighbours, from);
+            sums[side].work.marked = hops->marked[from].data;
+        }
+        if (all_rows) continue;
+        sums[side].rows = hops->rows[side];
+        sums[side].count = hops->count[side][limit.rows];
+        sums[side].n_interior = graph_has_halo(graph) ? 0 : sums[side].count;
     }
+    graph_begin_exchange(graph, all_neighbours ? NULL : hops, limit.neighbours, in);
+    sum_and_meet(graph, sums);
 }

@@ -42,10 +42,9 @@ static cf_status pool_users(const cf_model *model, cf_graph *graph, cf_table *us
 {
     const cf_table *items = model->table[CF_ITEMS];
     pool p = {.graph = graph, .users = users};
-    cf_status status =
-        cf_graph_create_field(graph, (cf_row_kind){items->width, CF_FLOAT32}, &p.field);
+    cf_status status;
 
-    CF_TRY(cf_par_agree(&model->grid->world, status));
+    CF_TRY(cf_graph_create_field(graph, (cf_row_kind){items->width, CF_FLOAT32}, &p.field));
     memcpy(p.field.rows[CF_ITEMS], items->data,
            (size_t)(items->local_rows * items->width) * sizeof(float));
     cf_graph_sum(graph, p.field, pool_rows, &p);

@@ -35,8 +35,9 @@ typedef struct gradient {
                                   NULL: nothing */
 } gradient;
 
-/** `kind`: of the scaled rows; the others are float32. Local. Errors: MEMORY. Free with
- * gradient_destroy(), which takes all zero bytes too. */
+/** `kind`: of the scaled rows; the others are float32. Collective over the grid; may fail on one
+ * rank alone, so agree afterwards. Errors: MEMORY. Free with gradient_destroy(), which takes all
+ * zero bytes too. */
 cf_status gradient_create(cf_graph *graph, cf_row_kind kind, int64_t max_batch, gradient *out);
 void gradient_destroy(gradient *g);
 /** Bytes but for the cf_sparse, which depend on the halo. Local. */

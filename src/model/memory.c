@@ -3,8 +3,9 @@
  * Each object's file knows its arrays; here their sizes are averages of the problem and the grid
  * (memory_shape), and the bytes are added up. Only the halo is a guess: it is computed as if all
  * users, and all items, had the same degree and edges went anywhere, so that each of m edges from a
- * block hits one of n rows with chance 1/n: n (1 - 1/R) (1 - exp(-m/n)) rows of other blocks. Real
- * graphs, whose degrees differ, have fewer. The tests compare with the bytes that are allocated. */
+ * block hits one of n rows with chance 1/n: of a node's k blocks, n (1 - k/R) (1 - exp(-k m/n))
+ * rows of other nodes, which its ranks receive together. Real graphs, whose degrees differ, have
+ * fewer. The tests compare with the bytes that are allocated. */
 #include "memory.h"
 
 #include "internal.h"
@@ -13,10 +14,13 @@
 #include <math.h>
 #include <omp.h>
 
-/* Rows of a side of `n` rows that other blocks own and mine has edges to. */
-static double halo_rows(double n, double edges, double n_blocks)
+/* A rank's part of the rows of a side of `n` rows that other nodes own and its node has edges to;
+ * `edges`: of a block. */
+static double halo_rows(double n, double edges, const cf_model_size *size)
 {
-    return n * (1 - 1 / n_blocks) * -expm1(-edges / n);
+    const double blocks = size->node_rows;
+
+    return n * (1 - blocks / size->n_rows) * -expm1(-blocks * edges / n) / blocks;
 }
 
 static memory_shape shape_of(const cf_model_options *options, const cf_model_size *size)
@@ -29,8 +33,7 @@ static memory_shape shape_of(const cf_model_options *options, const cf_model_siz
     return (memory_shape){.users = users / size->n_rows,
                           .items = items / size->n_rows,
                           .edges = 2 * one_way,
-                          .halo = halo_rows(users, one_way, size->n_rows) +
-                                  halo_rows(items, one_way, size->n_rows),
+                          .halo = halo_rows(users, one_way, size) + halo_rows(items, one_way, size),
                           .width = dim / size->n_columns,
                           .full_width = dim,
                           .field_bytes = number * dim / size->n_columns,

@@ -8,11 +8,10 @@
 #include <math.h>
 #include <string.h>
 
-/* All that a step needs but for ops->create(). Local, so that one agreement is enough. */
-static cf_status create_step(cf_model *model, int64_t max_batch)
+/* What a step needs of the graph, which ranks of a node share. Collective. */
+static cf_status create_on_graph(cf_model *model, int64_t max_batch)
 {
-    const int64_t width = model->table[CF_USERS]->width;
-    const int64_t most = cf_max(model->table[CF_USERS]->n_rows, model->table[CF_ITEMS]->n_rows);
+    const cf_row_kind kind = {model->table[CF_USERS]->width, model->options.field_precision};
     cf_status status;
 
     CF_TRY(propagation_create(model->graph, model->table,
@@ -20,10 +19,22 @@ static cf_status create_step(cf_model *model, int64_t max_batch)
                               &model->propagation));
     CF_TRY(propagation_create(model->graph, model->table, 0, &model->options, &model->raw));
     model->in_steps = model->options.ranking_only ? &model->raw : &model->propagation;
+    CF_TRY(cf_par_agree(&model->grid->world,
+                        gradient_create(model->graph, kind, max_batch, &model->gradient)));
+done:
+    return status;
+}
+
+/* All else that it needs but for ops->create(). Local, so that one agreement is enough; before what
+ * is shared, for a batch may be too large. */
+static cf_status create_step(cf_model *model, int64_t max_batch)
+{
+    const int64_t width = model->table[CF_USERS]->width;
+    const int64_t most = cf_max(model->table[CF_USERS]->n_rows, model->table[CF_ITEMS]->n_rows);
+    cf_status status;
+
     CF_TRY(row_sort_create(most, max_batch, &model->sort));
     CF_TRY(batch_rows_create(width, max_batch, &model->rows));
-    CF_TRY(gradient_create(model->graph, (cf_row_kind){width, model->options.field_precision},
-                           max_batch, &model->gradient));
     if (model->ops->negatives) {
         CF_TRY(CF_ALLOC(model->pairwise, 1));
         CF_TRY(pairwise_create(model, &model->sort, max_batch, model->pairwise));
@@ -55,6 +66,7 @@ static cf_status create_parts(cf_model *model, int64_t max_batch)
     CF_TRY(cf_table_create(model->grid, &shard->users, dim, &model->table[CF_USERS]));
     CF_TRY(cf_table_create(model->grid, &shard->items, dim, &model->table[CF_ITEMS]));
     CF_TRY(cf_par_agree(&model->grid->world, create_step(model, max_batch)));
+    CF_TRY(create_on_graph(model, max_batch));
     if (model->ops->create != NULL) CF_TRY(model->ops->create(model, max_batch));
 done:
     return status;

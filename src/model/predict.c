@@ -212,7 +212,9 @@ static double count_halo_rows(const cf_model *model, const double *sent, int n_h
 static void add_halo(forecast *f)
 {
     const cf_model *model = f->model;
-    const int others = model->grid->n_rows - 1;
+    const cf_grid *grid = model->grid;
+    const int others = grid->n_rows - 1;
+    const bool crosses = grid->node.size < grid->n_rows; /* the column has other nodes */
     const double row_bytes = 4.0 * (double)model->propagation.field[0].stride;
     double sent[CF_MAX_HOPS + 1], all = 0, halo = 0;
     int tried, n_hops;
@@ -227,7 +229,8 @@ static void add_halo(forecast *f)
         halo += (double)cf_graph_halo(model->graph, (cf_side)side);
     }
     f->bytes[CF_PHASE_HALO] += count_halo_rows(model, sent, n_hops, all) * row_bytes +
-                               sent[0] * (4 + row_bytes) + 2 * 4 * others + tried * (all + halo);
+                               sent[0] * (4 + row_bytes) + tried * (all + halo);
+    if (crosses) f->bytes[CF_PHASE_HALO] += 2 * 4 * others;
     if (model->propagation.max_edge_fraction > 0)
         f->bytes[CF_PHASE_HALO] += (tried + 1) * forecast_allreduce(&model->grid->column, 8);
 }

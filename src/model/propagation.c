@@ -29,10 +29,12 @@ cf_status propagation_create(cf_graph *graph, cf_table *const table[2], int n_la
                          .n_layers = n_layers,
                          .max_edge_fraction = options->max_edge_fraction};
     if (n_layers == 0) return CF_OK;
+    for (int side = 0; side < 2 && kind.precision != CF_FLOAT32; side++)
+        if (status == CF_OK)
+            status = CF_ALLOC(out->final[side], table[side]->local_rows * kind.width);
+    CF_TRY(cf_par_agree(&table[0]->grid->world, status));
     for (int k = 0; k < 2; k++)
         CF_TRY(cf_graph_create_field(graph, kind, &out->field[k]));
-    for (int side = 0; side < 2 && kind.precision != CF_FLOAT32; side++)
-        CF_TRY(CF_ALLOC(out->final[side], table[side]->local_rows * kind.width));
     CF_TRY(cf_graph_create_hops(graph, n_layers, &out->hops));
 done:
     return status;
@@ -319,7 +321,7 @@ void propagation_backward(propagation *p, gradient *g, const cf_gradient_consume
 {
     backward b = {.p = p, .g = g, .consumer = consumer};
 
-    cf_graph_open_sparse(&g->scaled);
+    cf_graph_open_sparse(p->graph, &g->scaled);
     if (p->n_layers > 0) cf_graph_exchange_sparse(p->graph, &g->scaled);
     if (p->n_layers == 0) {
         finish_rows(&b);
@@ -336,5 +338,5 @@ void propagation_backward(propagation *p, gradient *g, const cf_gradient_consume
         cf_graph_sum_hops(p->graph, &p->hops, (cf_hop_limit){CF_ALL_HOPS, p->n_layers - 1},
                           p->field[0], backward_last, &b);
     }
-    cf_graph_close_sparse(&g->scaled);
+    cf_graph_close_sparse(p->graph, &g->scaled);
 }

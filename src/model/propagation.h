@@ -19,8 +19,8 @@ typedef struct propagation {
     cf_hops hops;             /* neighbourhood of the rows of the last propagation_rows() */
 } propagation;
 
-/** With `n_layers` layers; fields and the limit of edges are as the options say. Local. Errors:
- * MEMORY. Free with propagation_destroy(), which takes all zero bytes too. */
+/** With `n_layers` layers; fields and the limit of edges are as the options say. Collective over
+ * the grid. Errors: MEMORY. Free with propagation_destroy(), which takes all zero bytes too. */
 cf_status propagation_create(cf_graph *graph, cf_table *const table[2], int n_layers,
                              const cf_model_options *options, propagation *out);
 void propagation_destroy(propagation *p);

@@ -15,6 +15,17 @@ static void split(const cf_par *world, int color, int key, cf_par *out)
     MPI_Comm_size(out->comm, &out->size);
 }
 
+/* Ranks of one column on one node, if all of them can share memory on all nodes; else each alone.
+ */
+static void split_nodes(cf_grid *grid)
+{
+    cf_par_split_node(&grid->column, &grid->node);
+    if (!cf_par_any(&grid->world, !cf_par_can_share(&grid->node))) return;
+    cf_warn("the ranks of a node cannot open each other's memory (/proc/PID/fd): they send rows");
+    MPI_Comm_free(&grid->node.comm);
+    split(&grid->column, grid->column.rank, 0, &grid->node);
+}
+
 cf_status cf_par_create_grid(const cf_par *world, int n_rows, int n_columns, cf_grid **out)
 {
     cf_grid *grid = NULL;
@@ -34,6 +45,7 @@ cf_status cf_par_create_grid(const cf_par *world, int n_rows, int n_columns, cf_
     split(world, 0, grid->my_row * n_columns + grid->my_column, &grid->world);
     split(world, grid->my_row, grid->my_column, &grid->row);
     split(world, grid->my_column, grid->my_row, &grid->column);
+    split_nodes(grid);
     *out = grid;
     grid = NULL;
 done:
@@ -47,5 +59,6 @@ void cf_par_destroy_grid(cf_grid **grid)
     MPI_Comm_free(&(*grid)->world.comm);
     MPI_Comm_free(&(*grid)->row.comm);
     MPI_Comm_free(&(*grid)->column.comm);
+    MPI_Comm_free(&(*grid)->node.comm);
     cf_free(grid);
 }

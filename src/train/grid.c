@@ -24,8 +24,8 @@ static int64_t segments_of(const cf_dataset *dataset, const run_options *options
 }
 
 /* The tables of the model are its own to predict; those of the optimizer are as large. */
-static double predict_steps(const cf_dataset *dataset, const run_options *options, int n_rows,
-                            int n_columns)
+static double predict_steps(const cf_dataset *dataset, const run_options *options, int n_nodes,
+                            int n_rows, int n_columns)
 {
     const int64_t rows[2] = {dataset->n_users, dataset->n_items};
     double kept = 0; /* rows of the optimizer's tables */
@@ -36,7 +36,8 @@ static double predict_steps(const cf_dataset *dataset, const run_options *option
                                 .n_train = dataset->n_train,
                                 .max_batch = batch,
                                 .n_rows = n_rows,
-                                .n_columns = n_columns};
+                                .n_columns = n_columns,
+                                .node_rows = (int)cf_min(n_rows, n_rows * n_columns / n_nodes)};
 
     for (int k = 0; k < 2 * CF_N_KEPT; k++)
         if (cf_optim_keeps(&options->optim, (cf_side)(k / CF_N_KEPT), (cf_kept)(k % CF_N_KEPT)))
@@ -46,14 +47,14 @@ static double predict_steps(const cf_dataset *dataset, const run_options *option
 }
 
 /* Lists: train from both sides, valid, test, and their starts, 8 bytes a number. */
-double grid_predict_bytes(const cf_dataset *dataset, const run_options *options, int n_rows,
-                          int n_columns)
+double grid_predict_bytes(const cf_dataset *dataset, const run_options *options, int n_nodes,
+                          int n_rows, int n_columns)
 {
     const double lists = 8 * (double)(2 * dataset->n_train + dataset->n_valid + dataset->n_test +
                                       3 * dataset->n_users + dataset->n_items);
     const double model =
         options->is_closed ? cf_closed_predict_memory(&options->closed, dataset, n_rows * n_columns)
-                           : predict_steps(dataset, options, n_rows, n_columns);
+                           : predict_steps(dataset, options, n_nodes, n_rows, n_columns);
 
     return lists / n_rows + model;
 }
@@ -109,6 +110,7 @@ static void choose_grid(const cf_dataset *dataset, const run_options *options, i
     const cf_par *world = dataset->world;
     const int64_t segments = segments_of(dataset, options);
     const double available = memory_of_rank(world);
+    const int n_nodes = cf_par_count_nodes(world);
 
     *n_rows = world->size;
     *n_columns = 1;
@@ -116,7 +118,8 @@ static void choose_grid(const cf_dataset *dataset, const run_options *options, i
         if (world->size % columns != 0 || columns > segments) continue;
         *n_columns = columns;
         *n_rows = world->size / columns;
-        if (grid_predict_bytes(dataset, options, *n_rows, *n_columns) < 0.7 * available) break;
+        if (grid_predict_bytes(dataset, options, n_nodes, *n_rows, *n_columns) < 0.7 * available)
+            break;
     }
     tell_grid(world, n_rows, n_columns);
 }

@@ -238,8 +238,8 @@ void run_log_end(run_log *log, const cf_run_progress *progress, const char *why)
 cf_status grid_create(const cf_dataset *dataset, const run_options *options, cf_grid **out);
 /** Bytes that a rank holds in a step on such a grid, or, of a closed form, while it is solved: the
  * mean over the ranks. What reading, selection and evaluation hold for a while comes on top. */
-double grid_predict_bytes(const cf_dataset *dataset, const run_options *options, int n_rows,
-                          int n_columns);
+double grid_predict_bytes(const cf_dataset *dataset, const run_options *options, int n_nodes,
+                          int n_rows, int n_columns);
 /** Will a closed form fit, of which each rank holds `needed` bytes? Models that are trained by
  * steps are not refused. Collective. Errors: MEMORY. */
 cf_status grid_check_memory(const cf_dataset *dataset, const run_options *options,

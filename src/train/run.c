@@ -38,7 +38,8 @@ cf_status run_open(run *r)
     if (run_validates(r)) CF_TRY(cf_eval_check_metric(&r->eval));
     CF_TRY(grid_create(r->dataset, &r->options, &r->grid));
     r->costs.memory =
-        grid_predict_bytes(r->dataset, &r->options, r->grid->n_rows, r->grid->n_columns);
+        grid_predict_bytes(r->dataset, &r->options, cf_par_count_nodes(&r->grid->world),
+                           r->grid->n_rows, r->grid->n_columns);
     CF_TRY(grid_check_memory(r->dataset, &r->options, r->grid, r->costs.memory));
     CF_TRY(cf_dataset_load_shard(r->dataset, r->grid, &r->shard));
     if (run_validates(r)) CF_TRY(cf_eval_check_candidates(r->grid, r->shard, &r->eval));

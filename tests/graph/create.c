@@ -4,12 +4,15 @@
 
 #include <string.h>
 
-/* Rows that other blocks own and mine have for neighbours, counted in the plain list of pairs. */
-static int64_t count_halo(const cf_test_graph *graph, const cf_shard *shard, cf_side side)
+/* Rows that other nodes own and those of this one have for neighbours, counted in the plain list of
+ * pairs; of these my part. */
+static int64_t count_halo(const cf_test_graph *graph, const cf_shard *shard, const cf_grid *grid,
+                          cf_side side)
 {
     const int64_t n = side == CF_USERS ? graph->n_users : graph->n_items;
-    const int64_t first[2] = {shard->first_user, shard->first_item};
-    const int64_t end[2] = {first[0] + shard->n_users, first[1] + shard->n_items};
+    const int from = grid->my_row - grid->node.rank, to = from + grid->node.size;
+    const int64_t first[2] = {shard->users.start[from], shard->items.start[from]};
+    const int64_t end[2] = {shard->users.start[to], shard->items.start[to]};
     int64_t count = 0;
 
     for (int64_t row = 0; row < n; row++) {
@@ -24,23 +27,24 @@ static int64_t count_halo(const cf_test_graph *graph, const cf_shard *shard, cf_
         }
         count += needed;
     }
-    return count;
+    return cf_par_even_start(count, grid->node.size, grid->node.rank + 1) -
+           cf_par_even_start(count, grid->node.size, grid->node.rank);
 }
 
-static void the_halo_has_each_needed_row_once(void **state)
+static void a_node_has_each_needed_row_once(void **state)
 {
     cf_test_graph pairs = cf_test_graph_random(30, 24, 0.2, 5);
     cf_grid *grid = NULL;
 
     (void)state;
-    for (int k = 0; cf_test_next_grid(&world, 4, &k, &grid);) {
+    for (int k = 0; cf_test_next_nodes(&world, 4, &k, &grid);) {
         cf_shard shard = cf_test_graph_cut(&pairs, grid);
         cf_graph *graph = NULL;
 
         assert_int_equal(cf_graph_create(grid, &shard, &graph), CF_OK);
         for (int side = 0; side < 2; side++)
             assert_int_equal(cf_graph_halo(graph, (cf_side)side),
-                             count_halo(&pairs, &shard, (cf_side)side));
+                             count_halo(&pairs, &shard, grid, (cf_side)side));
         cf_graph_destroy(&graph);
         cf_test_shard_destroy(&shard);
     }
@@ -64,7 +68,7 @@ static void a_rank_without_rows_takes_part(void **state)
     cf_grid *grid = NULL;
 
     (void)state;
-    for (int k = 0; cf_test_next_grid(&world, 4, &k, &grid);) {
+    for (int k = 0; cf_test_next_nodes(&world, 4, &k, &grid);) {
         cf_shard shard = cf_test_graph_cut(&pairs, grid);
         cf_graph *graph = NULL;
         cf_field field = {0};
@@ -113,7 +117,7 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
     cf_grid *grid = NULL;
 
     (void)state;
-    for (int k = 0; cf_test_next_grid(&world, 4, &k, &grid);) {
+    for (int k = 0; cf_test_next_nodes(&world, 4, &k, &grid);) {
         creation c = {.grid = grid, .shard = cf_test_graph_cut(&pairs, grid)};
 
         assert_true(cf_test_every_allocation(&trial, &c) > 20);
@@ -153,7 +157,7 @@ static void a_field_without_memory_frees_what_it_had(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(the_halo_has_each_needed_row_once),
+    cmocka_unit_test(a_node_has_each_needed_row_once),
     cmocka_unit_test(a_rank_without_rows_takes_part),
     cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
     cmocka_unit_test(a_field_without_memory_frees_what_it_had),

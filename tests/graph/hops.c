@@ -1,3 +1,4 @@
+#include "graph/internal.h"
 #include "sums.h"
 
 #include <stdlib.h>
@@ -148,11 +149,12 @@ static cf_field new_field_within(setup *s, const findings *found, int steps)
     field = new_field(s);
     for (int side = 0; side < 2; side++) {
         const int64_t n = cf_graph_rows(s->graph, (cf_side)side);
-        const int64_t n_halo = cf_graph_halo(s->graph, (cf_side)side);
 
-        for (int64_t row = 0; row < n + n_halo; row++)
-            if (row >= n || !kept[side][s->first[side] + row])
+        for (int64_t row = 0; row < n; row++)
+            if (!kept[side][s->first[side] + row])
                 memset(field.rows[side] + row * WIDTH, 0xff, WIDTH * sizeof(float));
+        memset((float *)field.places[side].data + s->graph->halo[side].first_mine * WIDTH, 0xff,
+               (size_t)(cf_graph_halo(s->graph, (cf_side)side) * WIDTH) * sizeof(float));
     }
     return field;
 }
@@ -193,10 +195,10 @@ static void check_sparse(setup *s, const findings *found, const cf_hops *hops, i
         }
     set_width(s, WIDTH, begins);
     fill_sparse(s, begins, list, &sparse);
-    cf_graph_open_sparse(&sparse);
+    cf_graph_open_sparse(s->graph, &sparse);
     cf_graph_exchange_sparse(s->graph, &sparse);
     cf_graph_sum_sparse(s->graph, hops, rows, &sparse, keep, s);
-    cf_graph_close_sparse(&sparse);
+    cf_graph_close_sparse(s->graph, &sparse);
     check_rows(s, listed);
     cf_graph_destroy_sparse(&sparse);
     drop_width(s);

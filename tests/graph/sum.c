@@ -89,10 +89,10 @@ static void check_sparse(setup *s, int64_t width, double density)
                 kept[side][row] = cf_test_noise(31 + round, side, row) < 2 * density - 1;
         set_width(s, width, kept);
         fill_sparse(s, kept, rows, &sparse);
-        cf_graph_open_sparse(&sparse);
+        cf_graph_open_sparse(s->graph, &sparse);
         cf_graph_exchange_sparse(s->graph, &sparse);
         cf_graph_sum_sparse(s->graph, NULL, CF_ALL_HOPS, &sparse, keep, s);
-        cf_graph_close_sparse(&sparse);
+        cf_graph_close_sparse(s->graph, &sparse);
         check_rows(s, NULL);
         drop_width(s);
     }

@@ -91,7 +91,7 @@ static inline bool next_setup(setup *s, cf_test_graph (*make)(void), int threads
         cf_test_shard_destroy(&s->shard);
         cf_test_graph_destroy(&s->pairs);
     }
-    if (!cf_test_next_grid(&world, MAX_COLUMNS, k, &s->grid)) return false;
+    if (!cf_test_next_nodes(&world, MAX_COLUMNS, k, &s->grid)) return false;
     s->pairs = make();
     s->n_rows[CF_USERS] = s->pairs.n_users;
     s->n_rows[CF_ITEMS] = s->pairs.n_items;

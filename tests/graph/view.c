@@ -102,7 +102,7 @@ static void a_view_has_the_sums_and_degrees_of_its_edges(void **state)
     (void)state;
     pairs = cf_test_graph_random(USERS, ITEMS, 0.05, 3);
     omp_set_num_threads(2);
-    for (int k = 0; cf_test_next_grid(&world, MAX_COLUMNS, &k, &grid);) {
+    for (int k = 0; cf_test_next_nodes(&world, MAX_COLUMNS, &k, &grid);) {
         cf_shard shard = cf_test_graph_cut(&pairs, grid);
         cf_graph *graph = NULL;
 
@@ -154,7 +154,7 @@ static void no_memory_on_one_rank_stops_the_numbering_on_all(void **state)
 
     (void)state;
     pairs = cf_test_graph_random(USERS, ITEMS, 0.05, 3);
-    for (int k = 0; cf_test_next_grid(&world, MAX_COLUMNS, &k, &grid);) {
+    for (int k = 0; cf_test_next_nodes(&world, MAX_COLUMNS, &k, &grid);) {
         numbering n = {.grid = grid, .shard = cf_test_graph_cut(&pairs, grid)};
 
         assert_true(cf_test_every_allocation(&first, &n) >= 10);

@@ -127,11 +127,12 @@ static void destroy_model(void *context)
     cf_model_destroy(&((creation *)context)->model);
 }
 
-static void check_no_memory(int m)
+static void check_no_memory(int m, int ranks_a_node)
 {
     problem p = new_problem(m);
     cf_grid *grid = NULL;
 
+    cf_par_pretend_nodes(ranks_a_node);
     for (int k = 0; cf_test_next_grid(&world, problem_segments(&p), &k, &grid);) {
         setup s;
 
@@ -145,14 +146,15 @@ static void check_no_memory(int m)
         setup_close(&s);
     }
     cf_test_graph_destroy(&p.graph);
+    cf_par_pretend_nodes(0);
 }
 
 static void no_memory_on_one_rank_stops_every_rank(void **state)
 {
     (void)state;
-    check_no_memory(N_MODELS - 1);
-    check_no_memory(N_MODELS - 2);
-    check_no_memory(N_MODELS - 3);
+    check_no_memory(N_MODELS - 1, 0);
+    check_no_memory(N_MODELS - 2, 1);
+    check_no_memory(N_MODELS - 3, 2);
 }
 
 static void too_little_memory_for_a_tile_is_refused(void **state)

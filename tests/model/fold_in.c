@@ -121,7 +121,7 @@ static void users_at_the_mean_of_their_items_keep_their_rows(void **state)
     for (int m = 0; m < N_MODELS; m++) {
         cf_grid *grid = NULL;
 
-        for (int k = 0; cf_test_next_grid(&world, (DIM + 15) / 16, &k, &grid);)
+        for (int k = 0; cf_test_next_nodes(&world, (DIM + 15) / 16, &k, &grid);)
             check_own_rows(m, grid);
     }
 }
@@ -195,7 +195,7 @@ static void new_users_are_what_the_layers_give(void **state)
         problem p = new_problem(m);
         cf_grid *grid = NULL;
 
-        for (int k = 0; cf_test_next_grid(&world, (DIM + 15) / 16, &k, &grid);) {
+        for (int k = 0; cf_test_next_nodes(&world, (DIM + 15) / 16, &k, &grid);) {
             float *raw[2], *got;
             setup s;
 

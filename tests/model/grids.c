@@ -145,7 +145,7 @@ static void every_grid_and_thread_count_has_the_bits_of_one_rank(void **state)
         outcome want = run_alone(&p, &variants[v]);
 
         for (int threads = 1; threads <= 2; threads++)
-            for (int k = 0; cf_test_next_grid(&world, problem_segments(&p), &k, &grid);) {
+            for (int k = 0; cf_test_next_nodes(&world, problem_segments(&p), &k, &grid);) {
                 omp_set_num_threads(threads);
                 outcome got = run(&p, &variants[v], grid);
                 check_same(&p, &got, &want);
@@ -197,7 +197,7 @@ static void rows_near_the_batch_have_the_bits_of_all(void **state)
         want = run_alone(&q, &all);
         assert_int_equal(want.n_hops, 0);
         for (int threads = 1; threads <= 2; threads++)
-            for (int k = 0; cf_test_next_grid(&world, problem_segments(&p), &k, &grid);) {
+            for (int k = 0; cf_test_next_nodes(&world, problem_segments(&p), &k, &grid);) {
                 omp_set_num_threads(threads);
                 outcome got = run(&p, &near[v], grid);
                 assert_true(got.n_hops >= (v == 3 ? 1 : near[v].layers[9] - '0'));
@@ -233,7 +233,7 @@ static void users_are_pooled_from_their_items(void **state)
     cf_grid *grid = NULL;
 
     (void)state;
-    for (int k = 0; cf_test_next_grid(&world, problem_segments(&p), &k, &grid);) {
+    for (int k = 0; cf_test_next_nodes(&world, problem_segments(&p), &k, &grid);) {
         setup s;
         float *users, *items;
 

@@ -147,6 +147,26 @@ bool cf_test_next_grid(const cf_par *par, int64_t max_columns, int *k, cf_grid *
     return false;
 }
 
+/* k counts nodes of each grid: the machine's, then of 1, 2, .. ranks, fewer than there are. */
+bool cf_test_next_nodes(const cf_par *par, int64_t max_columns, int *k, cf_grid **grid)
+{
+    const int n = (int)cf_max(1, par->size);
+
+    if (*k > 0) cf_par_destroy_grid(grid);
+    for (int next = *k; next < n * n; next++) {
+        const int n_rows = next / n + 1, nodes = next % n;
+
+        if (par->size % n_rows != 0 || par->size / n_rows > max_columns) continue;
+        if (n_rows == 1 && nodes > 0) continue; /* slices share nothing */
+        *k = next + 1;
+        cf_par_pretend_nodes(nodes);
+        assert_int_equal(cf_par_create_grid(par, n_rows, par->size / n_rows, grid), CF_OK);
+        return true;
+    }
+    cf_par_pretend_nodes(0);
+    return false;
+}
+
 /* ---- Tables --------------------------------------------------------------------------------- */
 
 void cf_test_table_set(cf_table *table, const double *values)

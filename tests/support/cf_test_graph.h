@@ -33,6 +33,9 @@ void cf_test_shard_destroy(cf_shard *shard);
  * false after the last. Destroys the one of before. Collective.
  */
 bool cf_test_next_grid(const cf_par *par, int64_t max_columns, int *k, cf_grid **grid);
+/** The same, and each grid on all pretended nodes: all ranks on one, then nodes of 1, 2, .. ranks.
+ */
+bool cf_test_next_nodes(const cf_par *par, int64_t max_columns, int *k, cf_grid **grid);
 
 /** Fill a table from n_rows x dim numbers. Local. */
 void cf_test_table_set(cf_table *table, const double *values);

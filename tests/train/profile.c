@@ -142,13 +142,13 @@ static bool is_whole(const run_spec *spec)
     return false;
 }
 
-static void what_was_foretold_came_true(void **state)
+static void foretell(int ranks_a_node, size_t first, int stride)
 {
-    (void)state;
+    cf_par_pretend_nodes(ranks_a_node);
     write_dataset(cf_test_scratch("data.h5"), false);
     write_pairs(cf_test_scratch("path.h5"), false, path_pairs());
     write_cold(cf_test_scratch("cold.h5"), false);
-    for (size_t v = 0; v < sizeof variants / sizeof *variants; v++)
+    for (size_t v = first; v < sizeof variants / sizeof *variants; v += (size_t)stride)
         for (int k = 0, columns; (columns = grid_columns(&world, k)) > 0; k++) {
             run_spec spec = variants[v];
             cf_train_result result;
@@ -171,6 +171,22 @@ static void what_was_foretold_came_true(void **state)
             }
             MPI_Barrier(world.comm);
         }
+    cf_par_pretend_nodes(0);
+}
+
+/* Each rank on a node of its own, so that all rows of the halo are sent. */
+static void what_was_foretold_came_true(void **state)
+{
+    (void)state;
+    foretell(1, 0, 1);
+}
+
+/* All ranks on one node, for half of the variants, and in pairs for the others. */
+static void what_was_foretold_came_true_on_nodes(void **state)
+{
+    (void)state;
+    foretell(0, 0, 2);
+    foretell(2, 1, 2);
 }
 
 /* The line of log.jsonl with an event; the last but `back`. */
@@ -249,6 +265,7 @@ static void a_profile_that_cannot_be_written_fails_everywhere(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_was_foretold_came_true),
+    cmocka_unit_test(what_was_foretold_came_true_on_nodes),
     cmocka_unit_test(the_log_sums_the_profile_up),
     cmocka_unit_test(a_profile_that_cannot_be_written_fails_everywhere),
 };
