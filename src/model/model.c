@@ -14,9 +14,10 @@ static cf_status create_on_graph(cf_model *model, int64_t max_batch)
     const cf_row_kind kind = {model->table[CF_USERS]->width, model->options.field_precision};
     cf_status status;
 
-    CF_TRY(propagation_create(model->graph, model->table,
-                              model->ops->propagates ? model->options.n_layers : 0, &model->options,
-                              &model->propagation));
+    CF_TRY(cf_par_agree(&model->grid->world,
+                        propagation_create(model->graph, model->table,
+                                           model->ops->propagates ? model->options.n_layers : 0,
+                                           &model->options, &model->propagation)));
     CF_TRY(propagation_create(model->graph, model->table, 0, &model->options, &model->raw));
     model->in_steps = model->options.ranking_only ? &model->raw : &model->propagation;
     CF_TRY(cf_par_agree(&model->grid->world,

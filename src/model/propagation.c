@@ -29,13 +29,11 @@ cf_status propagation_create(cf_graph *graph, cf_table *const table[2], int n_la
                          .n_layers = n_layers,
                          .max_edge_fraction = options->max_edge_fraction};
     if (n_layers == 0) return CF_OK;
-    for (int side = 0; side < 2 && kind.precision != CF_FLOAT32; side++)
-        if (status == CF_OK)
-            status = CF_ALLOC(out->final[side], table[side]->local_rows * kind.width);
-    CF_TRY(cf_par_agree(&table[0]->grid->world, status));
     for (int k = 0; k < 2; k++)
         CF_TRY(cf_graph_create_field(graph, kind, &out->field[k]));
     CF_TRY(cf_graph_create_hops(graph, n_layers, &out->hops));
+    for (int side = 0; side < 2 && kind.precision != CF_FLOAT32; side++)
+        CF_TRY(CF_ALLOC(out->final[side], table[side]->local_rows * kind.width));
 done:
     return status;
 }
