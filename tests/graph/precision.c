@@ -168,10 +168,10 @@ static void sums_of_few_rows_are_those_of_the_rounded_numbers(void **state)
                     }
             }
             round_values(&s);
-            cf_graph_open_sparse(&sparse);
+            cf_graph_open_sparse(s.graph, &sparse);
             cf_graph_exchange_sparse(s.graph, &sparse);
             cf_graph_sum_sparse(s.graph, NULL, CF_ALL_HOPS, &sparse, keep, &s);
-            cf_graph_close_sparse(&sparse);
+            cf_graph_close_sparse(s.graph, &sparse);
             check_rows(&s, NULL);
             cf_graph_destroy_sparse(&sparse);
             drop_width(&s);

@@ -136,7 +136,8 @@ def command(options: Options, cell: Cell, lists: pathlib.Path) -> list[Word]:
     return [
         "smpirun", "-np", str(cell.ranks), "-platform", cell.folder / "cluster.xml", "-hostfile", cell.folder / "hosts",
         *SMPI_OPTIONS, programs(options.build) / "simulate_loop", lists, cell.grid, str(options.simulate_steps),
-        cores_of(cell), network_of(cell), *(f"{name}={value}" for name, value in settings.items()),
+        cores_of(cell), network_of(cell), f"ranks_a_node={ranks_a_node(cell.threads)}",
+        *(f"{name}={value}" for name, value in settings.items()),
     ]
 
 

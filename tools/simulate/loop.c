@@ -8,8 +8,8 @@
  * does a first step, STEPS that are measured, and one that is timed (clock.h), and prints one JSON
  * object: of the last its seconds and the share in MPI calls; of all of them bytes and loss, which
  * is that of the same steps of `llminit train` from noise, and a checksum of the tables that does
- * not depend on the grid. delay_seed=N holds up the ranks at random (clock.h). CORES: clock.h;
- * NETWORK: network.h.
+ * not depend on the grid. ranks_a_node=N ranks share memory; delay_seed=N holds up the ranks at
+ * random (clock.h). CORES: clock.h; NETWORK: network.h.
  */
 #include "clock.h"
 #include "lists.h"
@@ -38,6 +38,7 @@ static const cf_setting own_settings[] = {
      .initial = "uniform",
      .choices = "uniform|popularity"},
     {.name = "neg_sample_num", .kind = CF_SETTING_INT, .initial = "1", .min = 1, .max = 33554431},
+    {.name = "ranks_a_node", .kind = CF_SETTING_INT, .initial = "32", .min = 1, .max = 1e9},
     {.name = "delay_seed", .kind = CF_SETTING_INT, .initial = "0", .min = 0, .max = 1e9},
     {0},
 };
@@ -192,6 +193,7 @@ static cf_status set_up(loop *l, const cf_par *world, char **argv, int argc)
     if (cf_config_int(l->config, "delay_seed") > 0)
         clock_hold_up((uint64_t)cf_config_int(l->config, "delay_seed"), world->rank);
     CF_TRY(map_lists(argv[1], &l->lists));
+    cf_par_pretend_nodes((int)cf_config_int(l->config, "ranks_a_node"));
     CF_TRY(cf_par_create_grid(world, n_rows, n_columns, &l->grid));
     CF_TRY(make_shard(&l->lists, l->grid, &l->shard));
     dataset.n_users = l->lists.size.n_users;
