@@ -189,15 +189,15 @@ static void what_does_not_fit_is_refused_beforehand(void **state)
     (void)state;
     run_read_options(config, &options);
     assert_ok(cf_par_create_grid(&world, 1, world.size, &grid));
-    bytes = grid_predict_bytes(&dataset, &options, 1, world.size) * world.size;
+    bytes = grid_predict_bytes(&dataset, &options, 1, 1, world.size) * world.size;
     assert_in_range((int64_t)bytes, matrices, matrices / 100 * 101 + on_their_way);
     dataset.n_items = 30000000; /* 10^16 bytes */
-    bytes = grid_predict_bytes(&dataset, &options, 1, world.size);
+    bytes = grid_predict_bytes(&dataset, &options, 1, 1, world.size);
     assert_int_equal(grid_check_memory(&dataset, &options, grid, bytes), CF_ERR_MEMORY);
     assert_non_null(strstr(cf_error_message(), "EASE of 30000000 items needs about"));
     assert_non_null(strstr(cf_error_message(), "float32"));
     dataset.n_items = 50;
-    bytes = grid_predict_bytes(&dataset, &options, 1, world.size);
+    bytes = grid_predict_bytes(&dataset, &options, 1, 1, world.size);
     assert_ok(grid_check_memory(&dataset, &options, grid, bytes));
     cf_par_destroy_grid(&grid);
     cf_config_destroy(&config);

@@ -154,7 +154,7 @@ static void pop_needs_memory_for_two_tables_alone(void **state)
 
     (void)state;
     run_read_options(config, &options);
-    assert_true(grid_predict_bytes(&dataset, &options, 1, 1) ==
+    assert_true(grid_predict_bytes(&dataset, &options, 1, 1, 1) ==
                 lists + 64.0 * (double)(dataset.n_users + dataset.n_items));
     cf_config_destroy(&config);
 }
