@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 import pathlib
+import re
 
 import pytest
 
@@ -89,6 +90,12 @@ def test_simulated_ranks_share_their_node():
     assert cores(64, 1) == (2, [1, 1, 0, cache / 32, memory / 32, core])
     assert cores(4, 32) == (4, [32, simulate.EFFICIENCY, simulate.JOIN, cache, memory, core])
     assert cores(3, 8) == (1, [8, simulate.EFFICIENCY, simulate.JOIN, cache / 4, memory / 3, core])
+
+
+def test_simulations_have_all_settings_of_models_and_optimizers():
+    names = [name for module in ("model/options.c", "optim/optim.c")
+             for name in re.findall(r'\.name = "(\w+)"', (program.ROOT / "src" / module).read_text())]
+    assert "learner" in names and "init" in names and set(names) <= set(simulate.SETTINGS)
 
 
 def test_spectra_are_named_by_what_tells_their_files_apart():

@@ -34,9 +34,9 @@ LINK, LATENCY, MEMORY, OVERHEAD = 12.5e9, 600e-9, 20e9, 0.5e-6  # bytes/s, s, by
 EFFICIENCY, JOIN, CACHE, NODE_BANDWIDTH, CORE_BANDWIDTH = 0.85, 3e-6, 128 * 2**20, 250e9, 15e9
 # the settings of a run that the loop uses
 SETTINGS = """
-embedding_size train_batch_size seed neg_exclude neg_distribution neg_sample_num model n_layers reg_weight require_pow
-type drop_ratio ssl_tau ssl_weight temperature contrast_memory reach_share learner learning_rate weight_decay
-start_decay freeze_items
+embedding_size train_batch_size seed neg_exclude neg_distribution neg_sample_num model n_layers propagate reg_weight
+require_pow type drop_ratio ssl_tau ssl_weight temperature contrast_memory reach_share field_precision init init_std
+learner learning_rate weight_decay start_decay freeze_items
 """.split()
 SMPI_OPTIONS = """
 --log=root.thres:critical --cfg=smpi/simulate-computation:no --cfg=smpi/host-speed:100Gf --cfg=smpi/coll-selector:ompi
