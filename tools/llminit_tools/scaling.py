@@ -10,9 +10,9 @@ ROWSxCOLUMNS), or grids such as 2x4, which apply to their own number of ranks. A
 already, or if it cuts the dimensions into more slices than they have segments of 16. auto is always run.
 
 A row has the median of all epochs but the first; the speed-up of samples a second over the first row of its kind;
-the efficiency, which is the speed-up over the ratio of cores (a thread each); the fraction of the steps' time that is spent in MPI
-calls; the bytes that a rank sends in a step, counted and predicted; and the largest memory of a rank, with
-libraries.
+the efficiency, which is the speed-up over the ratio of cores (a thread each); the fraction of the steps' time that is
+spent in MPI calls; the bytes that a rank sends in a step, counted and predicted; and the largest memory of a rank,
+with libraries.
 
 --simulate: more ranks than this machine has, up to 1024. The program's own training loop runs under SimGrid's SMPI,
 all ranks on one core, as on a cluster of 32-core nodes in a fat tree of 100 Gb/s (tools/simulate/README.md). 4x32

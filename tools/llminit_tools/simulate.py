@@ -30,7 +30,8 @@ CORES_A_NODE = 32
 NODES_A_LEAF = 16
 LINKS_UP = 8
 LINK, LATENCY, MEMORY, OVERHEAD = 12.5e9, 600e-9, 20e9, 0.5e-6  # bytes/s, s, bytes/s, s a message
-# of a core the part that a thread beside others is worth; s that threads take to end a loop and begin another; bytes of a node's caches; bytes/s of a node's memory, and what one core alone draws from it in sums over rows
+# of a core the part that a thread beside others is worth; s that threads take to end a loop and begin another; bytes of
+# a node's caches; bytes/s of a node's memory, and what one core alone draws from it in sums over rows
 EFFICIENCY, JOIN, CACHE, NODE_BANDWIDTH, CORE_BANDWIDTH = 0.85, 3e-6, 128 * 2**20, 250e9, 15e9
 # the settings of a run that the loop uses
 SETTINGS = """
