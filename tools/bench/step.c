@@ -1,7 +1,7 @@
 /*
  * Steps of training with all rows in every layer (reach_share 0), and with the rows near the batch
  * alone, in turn: first the same gradient twice, bit by bit, then median seconds of each. `halo`:
- * rows that blocks need of others, over all rows.
+ * rows that nodes need of others, over all rows; with ranks_a_node=1 each rank is taken for a node.
  *
  *     mpirun -n 1 build/tools/bench/bench_step DATA.h5 [ROWSxCOLUMNS [NAME=VALUE]...]
  */
@@ -88,9 +88,14 @@ static uint64_t gradient_bits(bench *b, double share)
     return b->checksum;
 }
 
+static const cf_setting own_settings[] = {
+    {.name = "ranks_a_node", .kind = CF_SETTING_INT, .initial = "0", .min = 0, .max = 1e9},
+    {0},
+};
+
 static cf_status set_up(const cf_par *world, int argc, char **argv, bench *b)
 {
-    static const cf_setting *const tables[] = {cf_model_settings, cf_select_settings,
+    static const cf_setting *const tables[] = {own_settings, cf_model_settings, cf_select_settings,
                                                cf_optim_settings, cf_train_settings};
     int rows = 1, columns = world->size;
     cf_model_options options;
@@ -101,9 +106,10 @@ static cf_status set_up(const cf_par *world, int argc, char **argv, bench *b)
 
     if (argc < 2 || (argc > 2 && sscanf(argv[2], "%dx%d", &rows, &columns) != 2))
         return CF_FAIL(CF_ERR_USAGE, "usage: bench_step DATA.h5 [ROWSxCOLUMNS [NAME=VALUE]...]");
-    CF_TRY(cf_config_create(tables, 4, &b->config));
+    CF_TRY(cf_config_create(tables, 5, &b->config));
     for (int k = 3; k < argc; k++)
         CF_TRY(cf_config_set(b->config, argv[k]));
+    cf_par_pretend_nodes((int)cf_config_int(b->config, "ranks_a_node"));
     CF_TRY(cf_dataset_open(world, argv[1], &b->dataset));
     CF_TRY(cf_par_create_grid(world, rows, columns, &b->grid));
     CF_TRY(cf_dataset_load_shard(b->dataset, b->grid, &b->shard));
@@ -134,7 +140,7 @@ static double fraction_reached(const bench *b)
     return (double)n[0] / (double)n[1];
 }
 
-/* Rows that blocks need of other blocks, all blocks together, over all rows. Collective. */
+/* Rows that nodes need of other nodes, all nodes together, over all rows. Collective. */
 static double halo_share(const bench *b)
 {
     int64_t halo = 0;
