@@ -2,7 +2,6 @@
  * user, and takes its place in the user's list. */
 #include "append.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { ADDED, TEST };
@@ -50,13 +49,6 @@ static bool has(const cf_lists *list, int64_t item)
     return list->count > 0 && cf_contains_i64(list->index, list->count, item);
 }
 
-static int by_number(const void *left, const void *right)
-{
-    const int64_t a = *(const int64_t *)left, b = *(const int64_t *)right;
-
-    return a < b ? -1 : a > b;
-}
-
 /* Append a list, but for the entries of `without` (ascending), if there are any. */
 static void append_list(const cf_lists *list, const int64_t *without, int64_t n_without,
                         cf_lists *out)
@@ -98,8 +90,7 @@ static void merge_user(const cf_shard *shard, int64_t user, const append_pair *p
     append_list(&old[TEST], begin[ADDED], n_new, &out[TEST]);
     append_list(&old[ADDED], NULL, 0, &out[ADDED]);
     for (int l = ADDED; l <= TEST && count > 0; l++)
-        qsort(begin[l], (size_t)(out[l].start[user + 1] - out[l].start[user]), sizeof **begin,
-              by_number);
+        ingest_sort_list(begin[l], out[l].start[user + 1] - out[l].start[user]);
 }
 
 /* ---- All users ------------------------------------------------------------------------------- */

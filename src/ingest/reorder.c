@@ -5,16 +5,17 @@
  *   gather   the train interactions of all users on rank 0
  *   bisect   the leaf of each user and item (bisect.c); its number is its place by (leaf, old
  *            number)
- *   scatter  the new numbers to the owners of the rows; items by number become new ones in the
- * lists move     ids, marks, titles, places of vectors and lists (move_rows.c), to ranks that have
- * whole leaves
+ *   scatter  the new numbers to the owners of the rows; items in lists get theirs
+ *   move     ids, marks, titles, places of vectors and lists (move_rows.c), to ranks that have
+ *            whole leaves
  *
  * All of it goes by the old numbers, which do not depend on the ranks, so the new ones do not
  * either. */
 #include "reorder.h"
 
+#include "split.h"
+
 #include <inttypes.h>
-#include <stdlib.h>
 
 /* A renumbering in progress. */
 typedef struct reordering {
@@ -217,13 +218,6 @@ done:
 
 /* ---- Lists ----------------------------------------------------------------------------------- */
 
-static int by_number(const void *left, const void *right)
-{
-    const int64_t a = *(const int64_t *)left, b = *(const int64_t *)right;
-
-    return a < b ? -1 : a > b;
-}
-
 /* The items of my users' lists get their new numbers, and ascend by them. Collective. */
 static cf_status renumber_lists(const reordering *r)
 {
@@ -242,8 +236,7 @@ static cf_status renumber_lists(const reordering *r)
         for (int64_t e = 0; e < lists->start[lists->count]; e++)
             lists->index[e] = (int64_t)fetched[ingest_local_item(index, (uint32_t)lists->index[e])];
         for (int64_t u = 0; u < lists->count; u++)
-            qsort(lists->index + lists->start[u], (size_t)(lists->start[u + 1] - lists->start[u]),
-                  sizeof *lists->index, by_number);
+            ingest_sort_list(lists->index + lists->start[u], lists->start[u + 1] - lists->start[u]);
     }
 done:
     cf_free(&wide);

@@ -1,10 +1,14 @@
-/* Sorting interactions by (user, item): a radix sort, stable, least significant digit first.
+/* Sorting interactions by (user, item), and the items of one user.
+ *
+ * All interactions: a radix sort, stable, least significant digit first.
  *
  * A pair has six digits of 11 bits, three of the item and three of the user. A pass over one digit
  * writes to at most 2048 places at once, few enough for the cache and the TLB. All digits are
  * counted in one pass beforehand; a digit that is 0 in all pairs needs no pass. Keys move with
  * their pairs. */
 #include "split.h"
+
+#include <stdlib.h>
 
 enum { DIGIT_BITS = 11, VALUES = 1 << DIGIT_BITS, DIGITS = 3 };
 
@@ -72,4 +76,16 @@ done:
     cf_free(&other.keys);
     cf_free(&counts);
     return status;
+}
+
+static int by_number(const void *left, const void *right)
+{
+    const int64_t a = *(const int64_t *)left, b = *(const int64_t *)right;
+
+    return a < b ? -1 : a > b;
+}
+
+void ingest_sort_list(int64_t *items, int64_t count)
+{
+    qsort(items, (size_t)count, sizeof *items, by_number);
 }

@@ -32,6 +32,8 @@ cf_status ingest_apply_numbers(const cf_par *world, const ingest_new_numbers *nu
                                ingest_interactions *inter);
 /** Sort by (user, item), stable. Errors: MEMORY. */
 cf_status ingest_sort_interactions(ingest_interactions *inter);
+/** Sort the items of one user, by number. */
+void ingest_sort_list(int64_t *items, int64_t count);
 
 /* ---- Split (split.c) ------------------------------------------------------------------------- */
 
