@@ -55,18 +55,11 @@ static inline void make_base(const char *type)
 static inline cf_status append_with(const cf_par *ranks, const cf_ingest_append_paths *paths,
                                     const char *settings, cf_ingest_append_report *report)
 {
-    const cf_setting *table = cf_ingest_append_settings;
-    char copy[256], *at = copy;
+    cf_config *config = cf_test_config(cf_ingest_append_settings, settings);
     cf_ingest_append_report unused;
     cf_ingest_options options;
-    cf_config *config = NULL;
-    cf_status status;
+    cf_status status = cf_ingest_read_append_options(config, &options);
 
-    snprintf(copy, sizeof copy, "%s", settings);
-    assert_ok(cf_config_create(&table, 1, &config));
-    for (char *one; (one = strsep(&at, "|")) && *one;)
-        assert_ok(cf_config_set(config, one));
-    status = cf_ingest_read_append_options(config, &options);
     if (status == CF_OK)
         status = cf_ingest_append(ranks, &options, paths, report != NULL ? report : &unused);
     cf_config_destroy(&config);

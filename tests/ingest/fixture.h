@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cf/ingest.h"
-#include "cf_test.h"
+#include "cf_test_config.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,18 +72,11 @@ static inline const char *put_npy(const char *name, int version, const char *typ
 static inline cf_status prepare(const cf_ingest_paths *paths, const char *settings,
                                 cf_ingest_report *report)
 {
-    const cf_setting *table = cf_ingest_settings;
-    char copy[1024], *at = copy;
+    cf_config *config = cf_test_config(cf_ingest_settings, settings);
     cf_ingest_options options;
     cf_ingest_report unused;
-    cf_config *config = NULL;
-    cf_status status;
+    cf_status status = cf_ingest_read_options(config, &options);
 
-    snprintf(copy, sizeof copy, "%s", settings);
-    assert_int_equal(cf_config_create(&table, 1, &config), CF_OK);
-    for (char *one; (one = strsep(&at, "|")) && *one;)
-        if (cf_config_set(config, one) != CF_OK) fail_msg("%s", cf_error_message());
-    status = cf_ingest_read_options(config, &options);
     if (status == CF_OK)
         status = cf_ingest_prepare(&world, &options, paths, report != NULL ? report : &unused);
     cf_config_destroy(&config);

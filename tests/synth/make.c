@@ -1,6 +1,6 @@
 /* Made-up datasets have the requested properties, and the same bytes on any number of ranks. */
 #include "cf/synth.h"
-#include "cf_test.h"
+#include "cf_test_config.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -11,21 +11,13 @@
 /* Make one with settings, '|'-separated "name=value". */
 static cf_status make(const cf_par *par, const char *path, const char *settings)
 {
-    const cf_setting *table = cf_synth_settings;
-    char copy[1024], *at = copy;
+    cf_config *config = cf_test_config(cf_synth_settings, settings);
     cf_synth_options options;
     cf_synth_report report;
-    cf_config *config = NULL;
-    cf_status status;
 
-    snprintf(copy, sizeof copy, "%s", settings);
-    assert_int_equal(cf_config_create(&table, 1, &config), CF_OK);
-    for (char *one; (one = strsep(&at, "|")) && *one;)
-        if (cf_config_set(config, one) != CF_OK) fail_msg("%s", cf_error_message());
     cf_synth_read_options(config, &options);
     cf_config_destroy(&config);
-    status = cf_synth_make(par, &options, path, &report);
-    return status;
+    return cf_synth_make(par, &options, path, &report);
 }
 
 /* A whole dataset on every rank. */
