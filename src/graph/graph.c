@@ -189,6 +189,13 @@ float *cf_graph_scratch(const cf_graph *graph)
     return graph->scratch + omp_get_thread_num() * CF_ROWS_PER_CALL * graph->scratch_width;
 }
 
+void graph_share(const cf_graph *graph, int64_t bytes, cf_shared *out, cf_status *status)
+{
+    const cf_status shared = cf_par_create_shared(&graph->node, bytes, out);
+
+    if (shared != CF_OK) *status = shared;
+}
+
 /* Sizes in floats: the rows that peers request of a side. */
 enum { USER_SEND_FLOATS, ITEM_SEND_FLOATS, N_FIELD_SIZES };
 static const cf_array field_arrays[] = {
@@ -205,13 +212,9 @@ static cf_status allocate_field(cf_graph *graph, cf_row_kind kind, cf_field *fie
         [ITEM_SEND_FLOATS] = graph->halo[CF_ITEMS].requests.n_recv * stride};
     cf_status status = CF_OK;
 
-    for (int side = 0; side < 2; side++) {
-        const cf_status shared = cf_par_create_shared(
-            &graph->node, graph_n_places(graph, side) * stride * (int64_t)sizeof(float),
-            &field->places[side]);
-
-        if (shared != CF_OK) status = shared;
-    }
+    for (int side = 0; side < 2; side++)
+        graph_share(graph, graph_n_places(graph, side) * stride * (int64_t)sizeof(float),
+                    &field->places[side], &status);
     if (status == CF_OK) status = cf_arrays_create(field, field_arrays, N_FIELD_ARRAYS, sizes);
     if (status == CF_OK) status = graph_reserve_scratch(graph, kind.width);
     return status;

@@ -208,7 +208,6 @@ void graph_begin_exchange(cf_graph *graph, const cf_hops *hops, int n_hops, cf_f
     graph->pending = (pending){hops, n_hops, field};
     for (int side = 0; side < 2 && graph->crosses; side++) {
         const exchange e = exchange_of(graph, (cf_side)side);
-
         int *outgoing = graph->peer_count + 2 * n_peers;
 
         start_receiving(graph, &e, graph->peer_count + side * n_peers);

@@ -30,13 +30,10 @@ static cf_status allocate_hops(const cf_graph *graph, cf_hops *hops)
 
     for (int side = 0; side < 2; side++) {
         const int64_t n_places = graph_n_places(graph, side);
-        const cf_status distances =
-            cf_par_create_shared(&graph->node, n_places, &hops->distance[side]);
-        const cf_status marks = cf_par_create_shared(
-            &graph->node, graph_mark_words(n_places) * (int64_t)sizeof(uint64_t),
-            &hops->marked[side]);
 
-        if (distances != CF_OK || marks != CF_OK) status = CF_ERR_MEMORY;
+        graph_share(graph, n_places, &hops->distance[side], &status);
+        graph_share(graph, graph_mark_words(n_places) * (int64_t)sizeof(uint64_t),
+                    &hops->marked[side], &status);
         sizes[ROWS + side] = graph->halo[side].n_owned;
         sizes[REQUESTED] = cf_max(sizes[REQUESTED], graph->halo[side].requests.n_recv);
     }

@@ -157,6 +157,9 @@ void graph_destroy_halo(halo *h);
  * rows are there. Collective over the column. */
 void graph_begin_exchange(cf_graph *graph, const cf_hops *hops, int n_hops, cf_field field);
 void graph_end_exchange(cf_graph *graph);
+/** Memory for the node; a failure goes into `status`, and does not keep this rank from the next
+ * call. Collective over the node; agree afterwards. Errors: MEMORY. */
+void graph_share(const cf_graph *graph, int64_t bytes, cf_shared *out, cf_status *status);
 /** Wait until all ranks of the node have come here. */
 void graph_meet(const cf_graph *graph);
 

@@ -28,26 +28,16 @@ static const cf_array sparse_arrays[] = {CF_ARRAY(cf_sparse, recv_place[CF_USERS
                                          CF_ARRAY(cf_sparse, send_position, SEND_ROWS, 1)};
 enum { N_SPARSE_ARRAYS = sizeof sparse_arrays / sizeof sparse_arrays[0] };
 
-/* What the ranks of the node share of one side. Collective over it; the status is the rank's own.
- */
-static cf_status share_side(const cf_graph *graph, int side, int64_t stride, cf_sparse *sparse)
+/* What the ranks of the node share of one side. Collective over it. */
+static void share_side(const cf_graph *graph, int side, int64_t stride, cf_sparse *sparse,
+                       cf_status *status)
 {
-    const int64_t n = graph_n_places(graph, side);
-    const struct {
-        cf_shared *out;
-        int64_t bytes;
-    } parts[] = {
-        {&sparse->all[side], graph->node.size * sparse->capacity * stride * (int64_t)sizeof(float)},
-        {&sparse->indices[side], n * (int64_t)sizeof(int32_t)},
-        {&sparse->marked[side], graph_mark_words(n) * (int64_t)sizeof(uint64_t)}};
-    cf_status status = CF_OK;
+    const int64_t n = graph_n_places(graph, side), n_values = graph->node.size * sparse->capacity;
 
-    for (size_t k = 0; k < sizeof parts / sizeof *parts; k++) {
-        const cf_status shared = cf_par_create_shared(&graph->node, parts[k].bytes, parts[k].out);
-
-        if (shared != CF_OK) status = shared;
-    }
-    return status;
+    graph_share(graph, n_values * stride * (int64_t)sizeof(float), &sparse->all[side], status);
+    graph_share(graph, n * (int64_t)sizeof(int32_t), &sparse->indices[side], status);
+    graph_share(graph, graph_mark_words(n) * (int64_t)sizeof(uint64_t), &sparse->marked[side],
+                status);
 }
 
 /* Collective over the node; the status is the rank's own. */
@@ -55,14 +45,14 @@ static cf_status allocate_sparse(cf_graph *graph, cf_row_kind kind, cf_sparse *s
 {
     const int64_t stride = cf_graph_row_floats(kind);
     int64_t sizes[N_SIZES] = {[CAPACITY] = sparse->capacity};
-    const cf_status users = share_side(graph, CF_USERS, stride, sparse),
-                    items = share_side(graph, CF_ITEMS, stride, sparse);
-    cf_status status = users != CF_OK ? users : items;
+    cf_status status = CF_OK;
 
-    for (int side = 0; side < 2; side++)
+    for (int side = 0; side < 2; side++) {
+        share_side(graph, side, stride, sparse, &status);
         sizes[SEND_ROWS] =
             cf_max(sizes[SEND_ROWS],
                    max_send_rows(&graph->halo[side], graph->column.size, sparse->capacity));
+    }
     sizes[SEND_FLOATS] = sizes[SEND_ROWS] * stride;
     if (status == CF_OK) status = cf_arrays_create(sparse, sparse_arrays, N_SPARSE_ARRAYS, sizes);
     if (status == CF_OK) status = cf_par_create_plan(&graph->column, &sparse->plan);
