@@ -64,9 +64,9 @@ static cf_status propagate_users(cf_model *model, cf_graph *graph, cf_table *use
     const propagation *p = &model->propagation;
     const cf_table *final[2];
     cf_field field = {0};
-    cf_status status = cf_graph_create_field(graph, p->field[0].kind, &field);
+    cf_status status;
 
-    CF_TRY(cf_par_agree(&model->grid->world, status));
+    CF_TRY(cf_graph_create_field(graph, p->field[0].kind, &field));
     cf_model_final(model, final);
     propagation_fold_in(p, graph, field, users);
 done:

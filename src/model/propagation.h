@@ -20,7 +20,8 @@ typedef struct propagation {
 } propagation;
 
 /** With `n_layers` layers; fields and the limit of edges are as the options say. Collective over
- * the grid. Errors: MEMORY. Free with propagation_destroy(), which takes all zero bytes too. */
+ * the grid; may fail on one rank alone, so agree afterwards. Errors: MEMORY. Free with
+ * propagation_destroy(), which takes all zero bytes too. */
 cf_status propagation_create(cf_graph *graph, cf_table *const table[2], int n_layers,
                              const cf_model_options *options, propagation *out);
 void propagation_destroy(propagation *p);
@@ -32,8 +33,7 @@ void propagation_swap(propagation *p);
 void propagation_rows(propagation *p, int32_t *const rows[2], const int64_t count[2],
                       float *const out[2]);
 /** All of F: out[side] is owned rows x width, in p->final, a field or E0 itself, valid until the
- * next call.
- * Collective over the grid column. */
+ * next call. Collective over the grid column. */
 void propagation_all(propagation *p, float *out[2]);
 /** Right after propagation_all(), L > 0: rows of F of users that are not in the graph, whose raw
  * rows are `users`, in place of these. `graph`: of these users and the same items; `field`: of that
