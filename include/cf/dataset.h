@@ -90,6 +90,9 @@ enum { CF_ROW_WORK = 4 };
  * of lists, from list `first` on: the block begins there that has work `target` before it. `count`
  * if there is none. Local. */
 int64_t cf_dataset_find_work(const int64_t *ptr, int64_t first, int64_t count, int64_t target);
+/** Targets for cf_dataset_find_work() of `n_blocks` blocks of a side that is cut by itself: the
+ * work before each. `n_train`: interactions; `n`: rows of the side. Local. */
+void cf_dataset_even_targets(int64_t n_train, int64_t n, int n_blocks, int64_t *target);
 /**
  * Targets for cf_dataset_find_work() of `n_blocks` blocks that begin with leaves. `work`: of users
  * and of items, that before each of `n_parts` parts, and all of it: n_parts + 1 numbers; the parts

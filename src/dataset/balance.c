@@ -19,6 +19,12 @@ int64_t cf_dataset_find_work(const int64_t *ptr, int64_t first, int64_t count, i
     return low;
 }
 
+void cf_dataset_even_targets(int64_t n_train, int64_t n, int n_blocks, int64_t *target)
+{
+    for (int b = 0; b < n_blocks; b++)
+        target[b] = cf_par_even_start(n_train + CF_ROW_WORK * n, n_blocks, b);
+}
+
 /* The work before part k, of both sides. */
 static int64_t work_before(int64_t *const work[2], int64_t k)
 {

@@ -37,13 +37,6 @@ done:
     return status;
 }
 
-/* Targets where each side is cut by itself. */
-static void even_targets(const cf_dataset *dataset, int n_blocks, side *s)
-{
-    for (int b = 0; b < n_blocks; b++)
-        s->target[b] = cf_par_even_start(dataset->n_train + CF_ROW_WORK * s->n, n_blocks, b);
-}
-
 /* The work before leaves: each pointer is on one rank. Collective. */
 static void find_leaf_work(const cf_dataset *dataset, const int64_t *leaf_start, side *s)
 {
@@ -84,7 +77,7 @@ cf_status dataset_cut_blocks(const cf_dataset *dataset, cf_store *store, cf_bloc
     for (int k = 0; k < 2; k++) {
         CF_TRY(read_side(dataset, store, users->count, &sides[k]));
         if (dataset->leaves.count == 0)
-            even_targets(dataset, users->count, &sides[k]);
+            cf_dataset_even_targets(dataset->n_train, sides[k].n, users->count, sides[k].target);
         else
             find_leaf_work(dataset, dataset->leaves.start[k], &sides[k]);
     }

@@ -76,13 +76,6 @@ static cf_status map_lists(const char *path, lists *out)
     return CF_OK;
 }
 
-/* Targets of a side that is cut by itself. */
-static void even_targets(const cf_lists *all, int64_t n_train, int n_rows, int64_t *target)
-{
-    for (int b = 0; b < n_rows; b++)
-        target[b] = cf_par_even_start(n_train + CF_ROW_WORK * all->count, n_rows, b);
-}
-
 /* The work before each leaf, and all of it: none of these data are appended. */
 static cf_status find_leaf_work(const cf_lists *all, const int64_t *leaf_start, int64_t n_leaves,
                                 int64_t **out)
@@ -106,7 +99,7 @@ static cf_status cut(const lists *in, int n_rows, cf_blocks *users, cf_blocks *i
         CF_TRY(cf_par_create_blocks(all[side]->count, n_rows, blocks[side]));
         CF_TRY(CF_ALLOC(target[side], n_rows));
         if (in->size.n_leaves == 0)
-            even_targets(all[side], in->size.n_train, n_rows, target[side]);
+            cf_dataset_even_targets(in->size.n_train, all[side]->count, n_rows, target[side]);
         else
             CF_TRY(find_leaf_work(all[side], in->leaf_start[side], in->size.n_leaves, &work[side]));
     }
