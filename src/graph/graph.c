@@ -109,6 +109,7 @@ cf_status cf_graph_create(const cf_grid *grid, const cf_shard *shard, cf_graph *
         status = CF_ALLOC(graph->mpi_requests, 4 * (int64_t)grid->n_rows);
     }
     if (status == CF_OK) status = CF_ALLOC(graph->peer_count, 3 * (int64_t)grid->n_rows);
+    if (status == CF_OK) status = CF_ALLOC(graph->parts, graph->n_threads);
     CF_TRY(cf_par_agree(&grid->world, status));
     CF_TRY(build_side(graph, &by_user, CF_USERS));
     CF_TRY(build_side(graph, &by_item, CF_ITEMS));
@@ -133,6 +134,7 @@ void cf_graph_destroy(cf_graph **graph)
     cf_free(&g->mpi_requests);
     cf_free(&g->scratch);
     cf_free(&g->peer_count);
+    cf_free(&g->parts);
     cf_free(&g->edge_number);
     cf_free(graph);
 }

@@ -51,6 +51,12 @@ typedef struct halo {
     int32_t *requested; /* n_recv: local numbers of the rows that peers request, grouped by peer */
 } halo;
 
+/** A thread's part of a list of rows, in chunks: those from `next` on are not yet taken. */
+typedef struct list_part {
+    _Alignas(64) int64_t next; /* a cache line of its own */
+    int64_t end;
+} list_part;
+
 /** The exchange of a field that was begun. */
 typedef struct pending {
     const cf_hops *hops;
@@ -72,6 +78,7 @@ struct cf_graph {
     float *scratch; /* threads x CF_ROWS_PER_CALL x scratch_width */
     int64_t scratch_width;
     int n_threads;
+    list_part *parts;     /* n_threads */
     int *peer_count;      /* 3 x peers: users' and items' rows that come; rows that go */
     int64_t *edge_number; /* edges of the item side: their numbers on the user side; NULL until
                              cf_graph_number_edges() */

@@ -7,6 +7,7 @@
  * list. tests/graph/sum.c adds the same rows in a plain loop. */
 #include "internal.h"
 
+#include <omp.h>
 #include <string.h>
 
 /* Those of n neighbours, from edge e on, that are summed, into `list`, which has room for n. Every
@@ -133,18 +134,37 @@ static void sum_picked(const cf_graph *graph, const chunk *c)
     }
 }
 
-/* Each row is summed by one thread, so the schedule changes no result. */
+static void sum_chunk(const cf_graph *graph, const chunk *c)
+{
+    if (c->work->in_order)
+        sum_in_order(graph, c);
+    else
+        sum_picked(graph, c);
+}
+
+/* A thread goes through a part of the list of its own, so that its near caches keep what rows one
+ * after the other have in common, and then helps the others. Each row is summed by one thread, so
+ * who takes it changes no result. */
 void graph_sum_list(const cf_graph *graph, const sum_work *work, cf_side side, const int32_t *rows,
                     int64_t count)
 {
-#pragma omp parallel for schedule(dynamic)
-    for (int64_t k = 0; k < count; k += CHUNK_ROWS) {
-        const chunk c = {work, side, rows + k, k, (int)cf_min(count - k, CHUNK_ROWS)};
+    const int64_t n_chunks = cf_ceil_div(count, CHUNK_ROWS);
+    const int n_parts = graph->n_threads;
 
-        if (work->in_order)
-            sum_in_order(graph, &c);
-        else
-            sum_picked(graph, &c);
+    for (int p = 0; p < n_parts; p++)
+        graph->parts[p] = (list_part){cf_par_even_start(n_chunks, n_parts, p),
+                                      cf_par_even_start(n_chunks, n_parts, p + 1)};
+#pragma omp parallel
+    for (int p = 0; p < n_parts; p++) {
+        list_part *part = &graph->parts[(omp_get_thread_num() + p) % n_parts];
+        int64_t k;
+
+        while ((k = __atomic_fetch_add(&part->next, 1, __ATOMIC_RELAXED)) < part->end) {
+            const int64_t first = k * CHUNK_ROWS;
+
+            sum_chunk(graph, &(chunk){work, side, rows + first, first,
+                                      (int)cf_min(count - first, CHUNK_ROWS)});
+        }
     }
 }
 
