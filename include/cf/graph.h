@@ -18,14 +18,14 @@ typedef struct cf_graph cf_graph;
 cf_status cf_graph_create(const cf_grid *grid, const cf_shard *shard, cf_graph **out);
 void cf_graph_destroy(cf_graph **graph);
 
-/** Rows of a side that this rank owns, rows of other nodes that it receives for its node, and edges
- * of my rows. Local. */
+/** Rows of a side that this rank owns, and edges of them. Local. */
 int64_t cf_graph_rows(const cf_graph *graph, cf_side side);
-int64_t cf_graph_halo(const cf_graph *graph, cf_side side);
 int64_t cf_graph_edges(const cf_graph *graph, cf_side side);
-/** Owned rows of a side that other nodes need, once for each node: local numbers, `count` of them,
- * what a halo exchange sends. Owned by the graph. Local. */
-const int32_t *cf_graph_requested(const cf_graph *graph, cf_side side, int64_t *count);
+/** Rows of other nodes, of both sides, that this rank receives for its node. Local. */
+int64_t cf_graph_halo(const cf_graph *graph);
+/** Owned rows that other nodes need, once for each node: what a halo exchange sends. `count` local
+ * numbers of users, or of items plus the number of my users. Owned by the graph. Local. */
+const int32_t *cf_graph_requested(const cf_graph *graph, int64_t *count);
 /** Neighbours of an owned row. Local. */
 int64_t cf_graph_degree(const cf_graph *graph, cf_side side, int64_t row);
 /** degree^-1/2 of each owned row, 0 for a row without edges. Owned by the graph. */
@@ -59,8 +59,8 @@ typedef struct cf_field {
     float *rows[2];
     cf_row_kind kind;
     int64_t stride;        /* cf_graph_row_floats(kind) */
-    cf_shared places[2];   /* private: the rows of all places of the node */
-    float *send_buffer[2]; /* private: rows that a halo exchange sends */
+    cf_shared places;      /* private: the rows of all places of the node */
+    float *send_buffer;    /* private: rows that a halo exchange sends */
     MPI_Datatype row_type; /* private: `stride` floats */
 } cf_field;
 /** Zeros. Collective over the grid. Errors: MEMORY. Free with cf_graph_destroy_field(), which is
@@ -100,9 +100,9 @@ typedef struct cf_hops {
     int n_hops;       /* the largest k that was searched: beyond it nothing is known of a row */
     int32_t *rows[2]; /* owned rows by distance, ascending among those of the same */
     int64_t count[2][CF_MAX_HOPS + 1]; /* of `rows`: within k hops */
-    cf_shared distance[2]; /* private: of each place of the node, hops from the nearest of the few
-                              rows, up to n_hops */
-    cf_shared marked[2];   /* private: a bit for each place of the node */
+    cf_shared distance; /* private: of each place of the node, hops from the nearest of the few
+                           rows, up to n_hops */
+    cf_shared marked;   /* private: a bit for each place of the node */
     uint8_t *requested_distance, *reply_distance; /* private: of halo rows, between ranks */
 } cf_hops;
 /** Room for `max_hops` hops, but at most CF_MAX_HOPS. Collective over the grid. Errors: MEMORY.
@@ -133,42 +133,45 @@ void cf_graph_sum_hops(cf_graph *graph, const cf_hops *hops, cf_hop_limit limit,
 
 /* ---- Sparse fields ---- */
 
-/** A field that is zero but for a few owned rows of each side. The caller fills count, rows and
- * values. */
+/** A field that is zero but for a few owned rows of each side. The caller fills count and rows,
+ * opens it, and fills values. */
 typedef struct cf_sparse {
     cf_row_kind kind;
-    int64_t stride, capacity; /* cf_graph_row_floats(kind); rows */
+    int64_t stride, capacity; /* cf_graph_row_floats(kind); rows of both sides */
     int64_t count[2];         /* owned rows that are not zero */
     const int32_t *rows[2];   /* count; local numbers, ascending; borrowed */
-    float *values[2];         /* capacity x stride: the owned rows, as cf_graph_store_row() leaves
-                                 them, then those that other nodes send */
+    float *values[2];         /* count x stride, as cf_graph_store_row() leaves them; while open */
     /* private: */
     int32_t *index[2];      /* owned rows: the row of `all`, -1 where zero; set while open */
-    int64_t first_value;    /* which row of `all` values[side] begins with */
-    cf_shared all[2];       /* values[side] of all ranks of the node, one after the other */
-    cf_shared indices[2];   /* index[side] of all places of the node */
-    cf_shared marked[2];    /* a bit for each place of the node, set where not zero */
-    int64_t n_recv[2];      /* rows that other nodes sent to this rank */
-    int32_t *recv_place[2]; /* capacity: their places */
+    int64_t first_value;    /* the first row of `all` that this rank holds */
+    cf_shared all;          /* capacity x stride of each rank of the node: its users, its items, and
+                               the rows that other nodes send */
+    cf_shared indices;      /* `index` of all places of the node */
+    cf_shared marked;       /* a bit for each place of the node, set where not zero */
+    int64_t n_recv;         /* rows that other nodes sent to this rank */
+    int32_t *recv_place;    /* capacity: their places */
     cf_plan plan;           /* of the exchange under way */
     float *send_values;     /* rows that are sent, ... */
     int32_t *send_position; /* ... and their positions in the receiver's halo of this rank */
     MPI_Datatype row_type;  /* `stride` floats */
 } cf_sparse;
-/** Room for `capacity` rows a side, those of all ranks together. Collective over the grid. Errors:
- * MEMORY. Free with cf_graph_destroy_sparse(), which is local, and takes all zero bytes too. */
+/** Room for `capacity` rows of both sides, those of all ranks together. Collective over the grid.
+ * Errors: MEMORY. Free with cf_graph_destroy_sparse(), which is local, and takes all zero bytes
+ * too.
+ */
 cf_status cf_graph_create_sparse(cf_graph *graph, int64_t capacity, cf_row_kind kind,
                                  cf_sparse *out);
 void cf_graph_destroy_sparse(cf_sparse *sparse);
 
-/** Begin to use the rows that the caller has listed. Local. */
+/** Begin to use the rows that the caller has listed, whose values it fills from here on. Local. */
 void cf_graph_open_sparse(const cf_graph *graph, cf_sparse *sparse);
-/** Which row of `values` an owned row is; -1: it is zero. Local, between open and close. */
+/** Which row of values[side] an owned row is; -1: it is zero. Local, between open and close. */
 static inline int32_t cf_graph_sparse_row(const cf_sparse *sparse, cf_side side, int64_t row)
 {
     const int32_t index = sparse->index[side][row];
+    const int64_t first = sparse->first_value + (side == CF_USERS ? 0 : sparse->count[CF_USERS]);
 
-    return index < 0 ? -1 : index - (int32_t)sparse->first_value;
+    return index < 0 ? -1 : index - (int32_t)first;
 }
 /** Send the rows to the nodes that need them. Collective over the grid column. */
 void cf_graph_exchange_sparse(cf_graph *graph, cf_sparse *sparse);

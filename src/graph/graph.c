@@ -1,5 +1,5 @@
-/* The graph of a rank: neighbours of the owned rows of both sides, as places in the fields of the
- * other side, and the halo that they need.
+/* The graph of a rank: neighbours of the owned rows of both sides, as places in a field, and the
+ * halo that they need.
  *
  * A side's adjacency is in compressed sparse rows (start, column). Columns keep the ascending
  * global order of the dataset's lists, although halo places lie behind the node's: that order fixes
@@ -9,13 +9,6 @@
 #include "internal.h"
 
 #include <omp.h>
-
-/* A rank's interactions from one side: lists of the other side's global numbers, and the blocks
- * that own those. */
-typedef struct edge_source {
-    const cf_lists *lists;
-    const cf_blocks *blocks; /* of the other side */
-} edge_source;
 
 enum { ROWS, EDGES, N_ADJACENCY_SIZES };
 static const cf_array adjacency_arrays[] = {CF_ARRAY_MORE(adjacency, start, ROWS, 1, 1),
@@ -54,8 +47,8 @@ static void order_rows(adjacency *out, int64_t n_node)
     }
 }
 
-/* Global numbers become places. */
-static void fill_adjacency(const cf_lists *lists, const needed *rows, adjacency *out)
+/* Rows of `side`, whose neighbours' global numbers become places. */
+static void fill_adjacency(const cf_lists *lists, const needed *rows, cf_side side, adjacency *out)
 {
 #pragma omp parallel for schedule(static)
     for (int64_t row = 0; row < lists->count; row++) {
@@ -64,28 +57,29 @@ static void fill_adjacency(const cf_lists *lists, const needed *rows, adjacency 
         out->start[row + 1] = lists->start[row + 1];
         out->scale[row] = graph_scale_of(degree);
         for (int64_t e = lists->start[row]; e < lists->start[row + 1]; e++)
-            out->column[e] = (int32_t)graph_place_of(rows, lists->index[e]);
+            out->column[e] = (int32_t)graph_place_of(rows, graph_other(side), lists->index[e]);
     }
     order_rows(out, rows->end - rows->first);
 }
 
-/* Adjacency of `side`, and the halo of the other side for its sums. Collective over the grid. */
-static cf_status build_side(cf_graph *graph, const edge_source *edges, cf_side side)
+/* Adjacency of both sides, and the halo for their sums. Collective over the grid. */
+static cf_status build(cf_graph *graph, const cf_shard *shard)
 {
-    const cf_side other = graph_other(side);
-    const cf_lists *lists = edges->lists;
+    const cf_lists *lists[2] = {&shard->train, &shard->train_by_item};
     needed rows = {0};
-    cf_status status = graph_create_needed(graph, edges->blocks, &rows);
+    cf_status status = graph_create_needed(graph, shard, &rows);
 
-    if (status == CF_OK) status = adjacency_create(lists, &graph->adjacency[side]);
+    for (int side = 0; side < 2 && status == CF_OK; side++)
+        status = adjacency_create(lists[side], &graph->adjacency[side]);
     CF_TRY(cf_par_agree(&graph->world, status));
-    graph_find_needed(&rows, lists->index, lists->start[lists->count]);
-    CF_TRY(graph_create_halo(graph, other, edges->blocks, &rows));
-    if (graph_n_places(graph, other) >= INT32_MAX)
+    graph_find_needed(&rows, shard);
+    CF_TRY(graph_create_halo(graph, &rows));
+    if (graph_n_places(graph) >= INT32_MAX)
         status = CF_FAIL(CF_ERR_USAGE, "%lld rows on one node: use more nodes",
-                         (long long)graph_n_places(graph, other));
+                         (long long)graph_n_places(graph));
     CF_TRY(cf_par_agree(&graph->world, status));
-    fill_adjacency(lists, &rows, &graph->adjacency[side]);
+    for (int side = 0; side < 2; side++)
+        fill_adjacency(lists[side], &rows, (cf_side)side, &graph->adjacency[side]);
 done:
     graph_destroy_needed(&rows);
     return status;
@@ -95,8 +89,6 @@ done:
  * all ranks of the grid agree. */
 cf_status cf_graph_create(const cf_grid *grid, const cf_shard *shard, cf_graph **out)
 {
-    const edge_source by_user = {&shard->train, &shard->items};
-    const edge_source by_item = {&shard->train_by_item, &shard->users};
     cf_graph *graph = NULL;
     cf_status status = CF_ALLOC(graph, 1);
 
@@ -106,13 +98,12 @@ cf_status cf_graph_create(const cf_grid *grid, const cf_shard *shard, cf_graph *
         graph->node = grid->node;
         graph->crosses = grid->node.size < grid->column.size;
         graph->n_threads = omp_get_max_threads();
-        status = CF_ALLOC(graph->mpi_requests, 4 * (int64_t)grid->n_rows);
+        status = CF_ALLOC(graph->mpi_requests, 2 * (int64_t)grid->n_rows);
     }
-    if (status == CF_OK) status = CF_ALLOC(graph->peer_count, 3 * (int64_t)grid->n_rows);
+    if (status == CF_OK) status = CF_ALLOC(graph->peer_count, 2 * (int64_t)grid->n_rows);
     if (status == CF_OK) status = CF_ALLOC(graph->parts, graph->n_threads);
     CF_TRY(cf_par_agree(&grid->world, status));
-    CF_TRY(build_side(graph, &by_user, CF_USERS));
-    CF_TRY(build_side(graph, &by_item, CF_ITEMS));
+    CF_TRY(build(graph, shard));
     graph->n_edges = cf_graph_edges(graph, CF_USERS) + cf_graph_edges(graph, CF_ITEMS);
     MPI_Allreduce(MPI_IN_PLACE, &graph->n_edges, 1, MPI_INT64_T, MPI_SUM, graph->column.comm);
     *out = graph;
@@ -127,10 +118,9 @@ void cf_graph_destroy(cf_graph **graph)
     cf_graph *g = *graph;
 
     if (g == NULL) return;
-    for (int side = 0; side < 2; side++) {
+    for (int side = 0; side < 2; side++)
         cf_arrays_destroy(&g->adjacency[side], adjacency_arrays, N_ADJACENCY_ARRAYS);
-        graph_destroy_halo(&g->halo[side]);
-    }
+    graph_destroy_halo(&g->halo);
     cf_free(&g->mpi_requests);
     cf_free(&g->scratch);
     cf_free(&g->peer_count);
@@ -144,15 +134,15 @@ int64_t cf_graph_rows(const cf_graph *graph, cf_side side)
     return graph->adjacency[side].n_rows;
 }
 
-int64_t cf_graph_halo(const cf_graph *graph, cf_side side)
+int64_t cf_graph_halo(const cf_graph *graph)
 {
-    return graph->halo[side].requests.n_send;
+    return graph->halo.requests.n_send;
 }
 
-const int32_t *cf_graph_requested(const cf_graph *graph, cf_side side, int64_t *count)
+const int32_t *cf_graph_requested(const cf_graph *graph, int64_t *count)
 {
-    *count = graph->halo[side].requests.n_recv;
-    return graph->halo[side].requested;
+    *count = graph->halo.requests.n_recv;
+    return graph->halo.requested;
 }
 
 int64_t cf_graph_edges(const cf_graph *graph, cf_side side)
@@ -198,26 +188,16 @@ void graph_share(const cf_graph *graph, int64_t bytes, cf_shared *out, cf_status
     if (shared != CF_OK) *status = shared;
 }
 
-/* Sizes in floats: the rows that peers request of a side. */
-enum { USER_SEND_FLOATS, ITEM_SEND_FLOATS, N_FIELD_SIZES };
-static const cf_array field_arrays[] = {
-    CF_ARRAY(cf_field, send_buffer[CF_USERS], USER_SEND_FLOATS, 1),
-    CF_ARRAY(cf_field, send_buffer[CF_ITEMS], ITEM_SEND_FLOATS, 1)};
-enum { N_FIELD_ARRAYS = sizeof field_arrays / sizeof field_arrays[0] };
-
 /* Collective over the node; the status is the rank's own. */
 static cf_status allocate_field(cf_graph *graph, cf_row_kind kind, cf_field *field)
 {
     const int64_t stride = cf_graph_row_floats(kind);
-    const int64_t sizes[N_FIELD_SIZES] = {
-        [USER_SEND_FLOATS] = graph->halo[CF_USERS].requests.n_recv * stride,
-        [ITEM_SEND_FLOATS] = graph->halo[CF_ITEMS].requests.n_recv * stride};
     cf_status status = CF_OK;
 
-    for (int side = 0; side < 2; side++)
-        graph_share(graph, graph_n_places(graph, side) * stride * (int64_t)sizeof(float),
-                    &field->places[side], &status);
-    if (status == CF_OK) status = cf_arrays_create(field, field_arrays, N_FIELD_ARRAYS, sizes);
+    graph_share(graph, graph_n_places(graph) * stride * (int64_t)sizeof(float), &field->places,
+                &status);
+    if (status == CF_OK)
+        status = CF_ALLOC(field->send_buffer, graph->halo.requests.n_recv * stride);
     if (status == CF_OK) status = graph_reserve_scratch(graph, kind.width);
     return status;
 }
@@ -230,7 +210,7 @@ cf_status cf_graph_create_field(cf_graph *graph, cf_row_kind kind, cf_field *out
 
     CF_TRY(cf_par_agree(&graph->world, allocate_field(graph, kind, &field)));
     for (int side = 0; side < 2; side++)
-        field.rows[side] = (float *)field.places[side].data + graph->halo[side].first * stride;
+        field.rows[side] = (float *)field.places.data + graph->halo.first[side] * stride;
     field.kind = kind;
     field.stride = stride;
     MPI_Type_contiguous(cf_par_count(stride), MPI_FLOAT, &field.row_type);
@@ -244,9 +224,8 @@ done:
 
 void cf_graph_destroy_field(cf_field *field)
 {
-    for (int side = 0; side < 2; side++)
-        cf_par_destroy_shared(&field->places[side]);
-    cf_arrays_destroy(field, field_arrays, N_FIELD_ARRAYS);
+    cf_par_destroy_shared(&field->places);
+    cf_free(&field->send_buffer);
     if (field->stride > 0) MPI_Type_free(&field->row_type);
     field->stride = 0;
 }

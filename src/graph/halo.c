@@ -2,9 +2,9 @@
  *
  * The ranks of a node receive each row once for all of them, each its part. A rank requests the
  * rows of its part of their owners once (MPI_Alltoallv by an exchange plan). From then on the
- * owners send the rows of a field with nonblocking point-to-point messages, which overlap with the
- * sums of interior rows. A restricted exchange sends only the rows within a few hops of a batch;
- * both sides count them alike, so no count is sent.
+ * owners send the rows of a field, a nonblocking message to each peer, while interior rows are
+ * summed. A restricted exchange sends only the rows within a few hops of a batch; both ends count
+ * them alike, so no count is sent.
  *
  * Between the ranks of a node nothing is sent: they meet when their own rows are written, again
  * when the halo has arrived, and at the end of a sum, so that rows may be written anew. */
@@ -12,8 +12,8 @@
 
 #include <string.h>
 
-/* Send each owner the numbers of its rows that I receive, and keep as local numbers what the others
- * need of mine. */
+/* Send each owner the numbers of its rows that I receive, and keep what the others need of mine,
+ * counted from my first row. */
 static cf_status exchange_requests(const cf_par *world, const int64_t *numbers, int64_t first_owned,
                                    halo *out)
 {
@@ -32,37 +32,37 @@ done:
     return status;
 }
 
-/* Places of a side, and which part of the halo is mine to receive: an even one, so that the owners'
- * rows are contiguous in it, as a plan wants them. */
-static void lay_out(const cf_graph *graph, const cf_blocks *blocks, const needed *rows, halo *out)
+/* Places, and which part of the halo is mine to receive: an even one, so that the owners' rows are
+ * contiguous in it, as a plan wants them. */
+static void lay_out(const cf_graph *graph, const needed *rows, halo *out)
 {
     const cf_par *node = &graph->node;
-    const int64_t first_owned = blocks->start[graph->column.rank];
+    const int64_t first_owned = rows->blocks.start[graph->column.rank];
 
-    out->n_owned = blocks->start[graph->column.rank + 1] - first_owned;
-    out->first = first_owned - rows->first;
+    out->n_owned = rows->blocks.start[graph->column.rank + 1] - first_owned;
+    out->first[CF_USERS] = first_owned - rows->first;
+    out->first[CF_ITEMS] = out->first[CF_USERS] + cf_graph_rows(graph, CF_USERS);
     out->n_node = rows->end - rows->first;
     out->count = rows->count;
     out->first_mine = out->n_node + cf_par_even_start(rows->count, node->size, node->rank);
 }
 
-cf_status graph_create_halo(cf_graph *graph, cf_side side, const cf_blocks *blocks,
-                            const needed *rows)
+cf_status graph_create_halo(cf_graph *graph, const needed *rows)
 {
     const cf_par *world = &graph->world, *column = &graph->column, *node = &graph->node;
     const int64_t first = cf_par_even_start(rows->count, node->size, node->rank),
                   end = cf_par_even_start(rows->count, node->size, node->rank + 1);
-    halo *out = &graph->halo[side];
+    halo *out = &graph->halo;
     int64_t *mine = NULL;
     cf_status status = CF_ALLOC(mine, end - first);
 
     if (status == CF_OK) status = cf_par_create_plan(column, &out->requests);
     CF_TRY(cf_par_agree(world, status));
-    lay_out(graph, blocks, rows, out);
+    lay_out(graph, rows, out);
     graph_list_needed(rows, first, end, mine);
     for (int64_t k = 0; k < end - first; k++)
-        out->requests.send_count[cf_par_block_of(blocks, mine[k])]++;
-    CF_TRY(exchange_requests(world, mine, blocks->start[column->rank], out));
+        out->requests.send_count[cf_par_block_of(&rows->blocks, mine[k])]++;
+    CF_TRY(exchange_requests(world, mine, rows->blocks.start[column->rank], out));
 done:
     cf_free(&mine);
     return status;
@@ -82,114 +82,103 @@ void graph_meet(const cf_graph *graph)
     cf_par_restore_phase(before);
 }
 
-/* One side of an exchange; distance: of each place, in hops; NULL: all rows are exchanged. */
-typedef struct exchange {
-    const halo *halo;
-    const uint8_t *distance;
-    int n_hops;
-    cf_field field;
-    cf_side side;
-} exchange;
-
-static exchange exchange_of(const cf_graph *graph, cf_side side)
+/* Is the row at a place sent in a restricted exchange? Owner and receiver know its distance. */
+static bool is_sent(const pending *p, int64_t place)
 {
-    const pending *p = &graph->pending;
+    const uint8_t *distance = p->hops->distance.data;
 
-    return (exchange){.halo = &graph->halo[side],
-                      .distance = p->hops != NULL ? p->hops->distance[side].data : NULL,
-                      .n_hops = p->n_hops,
-                      .field = p->field,
-                      .side = side};
+    return distance[place] <= p->n_hops;
 }
 
-static bool is_within(const exchange *e, int64_t place)
+/* The part of the halo that peer p sends, in the field. */
+static float *rows_from(const cf_graph *graph, int p)
 {
-    return e->distance == NULL || e->distance[place] <= e->n_hops;
-}
+    const cf_field *field = &graph->pending.field;
 
-/* The rows of the field at the places that peer p sends. */
-static float *rows_from(const exchange *e, int p)
-{
-    return (float *)e->field.places[e->side].data +
-           (e->halo->first_mine + e->halo->requests.send_start[p]) * e->field.stride;
+    return (float *)field->places.data +
+           (graph->halo.first_mine + graph->halo.requests.send_start[p]) * field->stride;
 }
 
 /* Rows that come from each peer: those of my part of the halo within n_hops, whose distance I know
  * as well. They arrive at the start of the peer's part. */
-static void start_receiving(cf_graph *graph, const exchange *e, int *count)
+static void start_receiving(cf_graph *graph, int *count)
 {
-    const cf_plan *plan = &e->halo->requests;
+    const pending *e = &graph->pending;
+    const cf_plan *plan = &graph->halo.requests;
 
     for (int p = 0; p < graph->column.size; p++) {
-        count[p] = e->distance == NULL ? plan->send_count[p] : 0;
-        for (int64_t k = 0; k < plan->send_count[p] && e->distance != NULL; k++)
-            count[p] += is_within(e, e->halo->first_mine + plan->send_start[p] + k);
+        count[p] = e->hops == NULL ? plan->send_count[p] : 0;
+        for (int64_t k = 0; k < plan->send_count[p] && e->hops != NULL; k++)
+            count[p] += is_sent(e, graph->halo.first_mine + plan->send_start[p] + k);
         if (count[p] > 0)
-            MPI_Irecv(rows_from(e, p), count[p], e->field.row_type, p, (int)e->side,
-                      graph->column.comm, &graph->mpi_requests[graph->n_mpi_requests++]);
+            MPI_Irecv(rows_from(graph, p), count[p], e->field.row_type, p, 0, graph->column.comm,
+                      &graph->mpi_requests[graph->n_mpi_requests++]);
     }
 }
 
 /* All rows that peers request, to the send buffer. */
-static void pack_all(const exchange *e, int n_peers, int *count)
+static void pack_all(const cf_graph *graph, int *count)
 {
-    const cf_plan *plan = &e->halo->requests;
-    const int64_t stride = e->field.stride;
+    const cf_field *field = &graph->pending.field;
+    const halo *h = &graph->halo;
 
-    memcpy(count, plan->recv_count, (size_t)n_peers * sizeof *count);
+    memcpy(count, h->requests.recv_count, (size_t)graph->column.size * sizeof *count);
 #pragma omp parallel for schedule(static)
-    for (int64_t k = 0; k < plan->n_recv; k++)
-        memcpy(e->field.send_buffer[e->side] + k * stride,
-               e->field.rows[e->side] + e->halo->requested[k] * stride,
-               (size_t)stride * sizeof(float));
+    for (int64_t k = 0; k < h->requests.n_recv; k++)
+        memcpy(field->send_buffer + k * field->stride,
+               field->rows[CF_USERS] + h->requested[k] * field->stride,
+               (size_t)field->stride * sizeof(float));
 }
 
 /* Rows that peers request and that lie within n_hops, to the start of each peer's part of the send
  * buffer. */
-static void pack_within(const exchange *e, int n_peers, int *count)
+static void pack_within(const cf_graph *graph, int *count)
 {
-    const cf_plan *plan = &e->halo->requests;
+    const pending *e = &graph->pending;
+    const halo *h = &graph->halo;
     const int64_t stride = e->field.stride;
 
 #pragma omp parallel for schedule(dynamic)
-    for (int p = 0; p < n_peers; p++) {
-        float *out = e->field.send_buffer[e->side] + plan->recv_start[p] * stride;
+    for (int p = 0; p < graph->column.size; p++) {
+        float *out = e->field.send_buffer + h->requests.recv_start[p] * stride;
 
         count[p] = 0;
-        for (int k = 0; k < plan->recv_count[p]; k++) {
-            const int32_t row = e->halo->requested[plan->recv_start[p] + k];
+        for (int k = 0; k < h->requests.recv_count[p]; k++) {
+            const int32_t row = h->requested[h->requests.recv_start[p] + k];
 
-            if (!is_within(e, e->halo->first + row)) continue;
-            memcpy(out + count[p]++ * stride, e->field.rows[e->side] + row * stride,
+            if (!is_sent(e, h->first[CF_USERS] + row)) continue;
+            memcpy(out + count[p]++ * stride, e->field.rows[CF_USERS] + row * stride,
                    (size_t)stride * sizeof(float));
         }
     }
 }
 
-static void start_sending(cf_graph *graph, const exchange *e, const int *count)
+static void start_sending(cf_graph *graph, const int *count)
 {
+    const cf_field *field = &graph->pending.field;
+
     for (int p = 0; p < graph->column.size; p++)
         if (count[p] > 0)
-            MPI_Isend(e->field.send_buffer[e->side] +
-                          e->halo->requests.recv_start[p] * e->field.stride,
-                      count[p], e->field.row_type, p, (int)e->side, graph->column.comm,
+            MPI_Isend(field->send_buffer + graph->halo.requests.recv_start[p] * field->stride,
+                      count[p], field->row_type, p, 0, graph->column.comm,
                       &graph->mpi_requests[graph->n_mpi_requests++]);
 }
 
 /* The rows of a peer arrive at the start of its part of the halo. Move each to its own place, from
  * the last on, so that none is overwritten before it has moved. */
-static void unpack_within(const exchange *e, int n_peers, const int *count)
+static void unpack_within(const cf_graph *graph, const int *count)
 {
-    const cf_plan *plan = &e->halo->requests;
+    const pending *e = &graph->pending;
+    const cf_plan *plan = &graph->halo.requests;
     const int64_t stride = e->field.stride;
 
 #pragma omp parallel for schedule(dynamic)
-    for (int p = 0; p < n_peers; p++) {
-        float *rows = rows_from(e, p);
+    for (int p = 0; p < graph->column.size; p++) {
+        float *rows = rows_from(graph, p);
         int64_t n = count[p];
 
         for (int64_t k = plan->send_count[p] - 1; n <= k; k--) {
-            if (!is_within(e, e->halo->first_mine + plan->send_start[p] + k)) continue;
+            if (!is_sent(e, graph->halo.first_mine + plan->send_start[p] + k)) continue;
             n--;
             memcpy(rows + k * stride, rows + n * stride, (size_t)stride * sizeof(float));
         }
@@ -202,20 +191,18 @@ static void unpack_within(const exchange *e, int n_peers, const int *count)
 void graph_begin_exchange(cf_graph *graph, const cf_hops *hops, int n_hops, cf_field field)
 {
     const cf_phase before = cf_par_set_phase(CF_PHASE_HALO);
-    const int n_peers = graph->column.size;
 
     graph->n_mpi_requests = 0;
     graph->pending = (pending){hops, n_hops, field};
-    for (int side = 0; side < 2 && graph->crosses; side++) {
-        const exchange e = exchange_of(graph, (cf_side)side);
-        int *outgoing = graph->peer_count + 2 * n_peers;
+    if (graph->crosses) {
+        int *outgoing = graph->peer_count + graph->column.size;
 
-        start_receiving(graph, &e, graph->peer_count + side * n_peers);
+        start_receiving(graph, graph->peer_count);
         if (hops == NULL)
-            pack_all(&e, n_peers, outgoing);
+            pack_all(graph, outgoing);
         else
-            pack_within(&e, n_peers, outgoing);
-        start_sending(graph, &e, outgoing);
+            pack_within(graph, outgoing);
+        start_sending(graph, outgoing);
     }
     cf_par_meet(&graph->node);
     cf_par_restore_phase(before);
@@ -224,14 +211,9 @@ void graph_begin_exchange(cf_graph *graph, const cf_hops *hops, int n_hops, cf_f
 void graph_end_exchange(cf_graph *graph)
 {
     const cf_phase before = cf_par_set_phase(CF_PHASE_HALO);
-    const int n_peers = graph->column.size;
 
     MPI_Waitall(graph->n_mpi_requests, graph->mpi_requests, MPI_STATUSES_IGNORE);
-    for (int side = 0; side < 2 && graph->pending.hops != NULL && graph->crosses; side++) {
-        const exchange e = exchange_of(graph, (cf_side)side);
-
-        unpack_within(&e, n_peers, graph->peer_count + side * n_peers);
-    }
-    if (graph_has_halo(graph)) cf_par_meet(&graph->node);
+    if (graph->pending.hops != NULL && graph->crosses) unpack_within(graph, graph->peer_count);
+    if (graph->halo.count > 0) cf_par_meet(&graph->node);
     cf_par_restore_phase(before);
 }

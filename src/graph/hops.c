@@ -12,8 +12,7 @@
 
 enum { NOT_REACHED = 0xff };
 
-/* Sizes: owned rows of a side, users' first; and of the larger side, the rows that peers request.
- */
+/* Sizes: owned rows of a side, users' first; and the rows that peers request. */
 enum { ROWS, REQUESTED = ROWS + 2, N_SIZES };
 static const cf_array hops_arrays[] = {
     CF_ARRAY_MORE(cf_hops, rows[CF_USERS], ROWS + CF_USERS, 1, 1), /* list_rows() writes one ... */
@@ -25,18 +24,14 @@ enum { N_HOPS_ARRAYS = sizeof hops_arrays / sizeof hops_arrays[0] };
 /* Collective over the node; the status is the rank's own. */
 static cf_status allocate_hops(const cf_graph *graph, cf_hops *hops)
 {
-    int64_t sizes[N_SIZES] = {0};
+    const int64_t sizes[N_SIZES] = {[ROWS + CF_USERS] = cf_graph_rows(graph, CF_USERS),
+                                    [ROWS + CF_ITEMS] = cf_graph_rows(graph, CF_ITEMS),
+                                    [REQUESTED] = graph->halo.requests.n_recv};
     cf_status status = CF_OK;
 
-    for (int side = 0; side < 2; side++) {
-        const int64_t n_places = graph_n_places(graph, side);
-
-        graph_share(graph, n_places, &hops->distance[side], &status);
-        graph_share(graph, graph_mark_words(n_places) * (int64_t)sizeof(uint64_t),
-                    &hops->marked[side], &status);
-        sizes[ROWS + side] = graph->halo[side].n_owned;
-        sizes[REQUESTED] = cf_max(sizes[REQUESTED], graph->halo[side].requests.n_recv);
-    }
+    graph_share(graph, graph_n_places(graph), &hops->distance, &status);
+    graph_share(graph, graph_mark_words(graph_n_places(graph)) * (int64_t)sizeof(uint64_t),
+                &hops->marked, &status);
     return status == CF_OK ? cf_arrays_create(hops, hops_arrays, N_HOPS_ARRAYS, sizes) : status;
 }
 
@@ -55,10 +50,8 @@ done:
 
 void cf_graph_destroy_hops(cf_hops *hops)
 {
-    for (int side = 0; side < 2; side++) {
-        cf_par_destroy_shared(&hops->distance[side]);
-        cf_par_destroy_shared(&hops->marked[side]);
-    }
+    cf_par_destroy_shared(&hops->distance);
+    cf_par_destroy_shared(&hops->marked);
     cf_arrays_destroy(hops, hops_arrays, N_HOPS_ARRAYS);
 }
 
@@ -67,13 +60,13 @@ void cf_graph_destroy_hops(cf_hops *hops)
 /* Of the owned rows of a side. */
 static uint8_t *own_distance(const cf_graph *graph, const cf_hops *hops, int side)
 {
-    return (uint8_t *)hops->distance[side].data + graph->halo[side].first;
+    return (uint8_t *)hops->distance.data + graph->halo.first[side];
 }
 
 /* Of the rows of the halo that this rank receives. */
-static uint8_t *halo_distance(const cf_graph *graph, const cf_hops *hops, int side)
+static uint8_t *halo_distance(const cf_graph *graph, const cf_hops *hops)
 {
-    return (uint8_t *)hops->distance[side].data + graph->halo[side].first_mine;
+    return (uint8_t *)hops->distance.data + graph->halo.first_mine;
 }
 
 /* The listed rows are at distance 0, all others not reached. Of the node's places, each rank sets
@@ -81,12 +74,13 @@ static uint8_t *halo_distance(const cf_graph *graph, const cf_hops *hops, int si
 static void start_search(const cf_graph *graph, cf_hops *hops, int32_t *const rows[2],
                          const int64_t count[2])
 {
+    const halo *h = &graph->halo;
+
+    memset(own_distance(graph, hops, CF_USERS), NOT_REACHED, (size_t)h->n_owned);
+    memset(halo_distance(graph, hops), NOT_REACHED, (size_t)h->requests.n_send);
     for (int side = 0; side < 2; side++) {
-        const halo *h = &graph->halo[side];
         uint8_t *distance = own_distance(graph, hops, side);
 
-        memset(distance, NOT_REACHED, (size_t)h->n_owned);
-        memset(halo_distance(graph, hops, side), NOT_REACHED, (size_t)h->requests.n_send);
         memcpy(hops->rows[side], rows[side], (size_t)count[side] * sizeof(int32_t));
         for (int64_t k = 0; k < count[side]; k++)
             distance[rows[side][k]] = 0;
@@ -106,7 +100,7 @@ static int64_t first_at(const cf_hops *hops, int side, int hop)
 static void mark_neighbours(const cf_graph *graph, cf_hops *hops, cf_side side, int hop)
 {
     const adjacency *edges = &graph->adjacency[side];
-    uint8_t *distance = hops->distance[graph_other(side)].data;
+    uint8_t *distance = hops->distance.data;
 
 #pragma omp parallel for schedule(dynamic, 64)
     for (int64_t k = first_at(hops, side, hop - 1); k < hops->count[side][hop - 1]; k++) {
@@ -124,11 +118,11 @@ static void mark_neighbours(const cf_graph *graph, cf_hops *hops, cf_side side, 
 /* Send the distances of my part of the halo to the rows' owners, who keep the least of all ranks.
  * The owners then reply to all ranks that have the rows in their halo. All minima are taken before
  * the first reply is written, so every rank receives the same distance. */
-static void exchange_distances(const cf_graph *graph, cf_hops *hops, cf_side side)
+static void exchange_distances(const cf_graph *graph, cf_hops *hops)
 {
-    const halo *h = &graph->halo[side];
-    uint8_t *distance = own_distance(graph, hops, side);
-    uint8_t *in_halo = halo_distance(graph, hops, side);
+    const halo *h = &graph->halo;
+    uint8_t *distance = own_distance(graph, hops, CF_USERS); /* and the items' behind it */
+    uint8_t *in_halo = halo_distance(graph, hops);
 
     cf_par_send(&h->requests, in_halo, hops->requested_distance, MPI_BYTE);
     for (int64_t k = 0; k < h->requests.n_recv; k++) {
@@ -146,11 +140,11 @@ static void exchange_distances(const cf_graph *graph, cf_hops *hops, cf_side sid
  * overwritten: a branch would be mispredicted too often. */
 static void list_rows(const cf_graph *graph, cf_hops *hops, cf_side side, int hop)
 {
-    const int64_t n_owned = graph->halo[side].n_owned;
+    const int64_t n_rows = cf_graph_rows(graph, side);
     const uint8_t *distance = own_distance(graph, hops, side);
     int64_t n = hops->count[side][hop - 1];
 
-    for (int64_t row = 0; row < n_owned; row++) {
+    for (int64_t row = 0; row < n_rows; row++) {
         hops->rows[side][n] = (int32_t)row;
         n += distance[row] == hop;
     }
@@ -167,8 +161,7 @@ static void search_hop(cf_graph *graph, cf_hops *hops, int hop)
     if (graph->crosses) {
         const cf_phase before = cf_par_set_phase(CF_PHASE_HALO);
 
-        exchange_distances(graph, hops, CF_USERS);
-        exchange_distances(graph, hops, CF_ITEMS);
+        exchange_distances(graph, hops);
         cf_par_restore_phase(before);
         graph_meet(graph);
     }
@@ -213,12 +206,12 @@ void cf_graph_find_hops(cf_graph *graph, int32_t *const rows[2], const int64_t c
     }
 }
 
-void graph_mark_within(const cf_graph *graph, const cf_hops *hops, int n_hops, cf_side side)
+void graph_mark_within(const cf_graph *graph, const cf_hops *hops, int n_hops)
 {
-    const int64_t n = graph_n_places(graph, side), n_words = graph_mark_words(n);
+    const int64_t n = graph_n_places(graph), n_words = graph_mark_words(n);
     const cf_par *node = &graph->node;
-    const uint8_t *distance = hops->distance[side].data;
-    uint64_t *marked = hops->marked[side].data;
+    const uint8_t *distance = hops->distance.data;
+    uint64_t *marked = hops->marked.data;
 
 #pragma omp parallel for schedule(static)
     for (int64_t word = cf_par_even_start(n_words, node->size, node->rank);

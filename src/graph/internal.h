@@ -1,10 +1,11 @@
 /**
  * Private to graph: the local adjacency, the halo, and the kernel that sums rows.
  *
- * A rank owns a block of rows of each side. The *places* of a side are the rows of a field, the
- * same for all ranks of a node, which share its memory: the rows that they own, rank after rank,
- * then the halo, which has the rows of other nodes that are neighbours of theirs, ascending by
- * global number and thus grouped by owner. Each rank receives an even part of the halo.
+ * A rank owns a block of users and a block of items. *Places* are the rows of a field, of both
+ * sides, and the same for all ranks of a node, which share its memory: the rows that they own, rank
+ * after rank, the users of a rank before its items; then the halo, which has the rows of other
+ * nodes that are neighbours of theirs, in the same order and thus grouped by owner. Each rank
+ * receives an even part of the halo, and what a peer sends of both sides is one message.
  */
 #pragma once
 
@@ -27,28 +28,28 @@ enum { CHUNK_ROWS = 16 * CF_ROWS_PER_CALL };
 typedef struct adjacency {
     int64_t n_rows;
     int64_t *start;     /* n_rows + 1 */
-    int32_t *column;    /* edges + LOOK_AHEAD: places of the other side, in ascending order of their
-                           global numbers */
+    int32_t *column;    /* edges + LOOK_AHEAD: places of rows of the other side, in ascending order
+                           of their global numbers */
     float *scale;       /* n_rows: degree^-1/2 */
     int32_t *rows;      /* n_rows: those without a neighbour in the halo, then those with one */
     int64_t n_interior; /* rows without a neighbour in the halo */
 } adjacency;
 
 /**
- * The places of one side, and its rows that cross between nodes. By the plan, each rank sends the
- * numbers of the halo rows that it receives to their owners, once; from then on rows travel as
- * replies. So `requests.send_count[p]` rows of the halo come from peer p to me, and
- * `requests.recv_count[p]` of my rows go to peer p.
+ * The places, and the rows that cross between nodes. By the plan, each rank sends the numbers of
+ * the halo rows that it receives to their owners, once; from then on rows travel as replies. So
+ * `requests.send_count[p]` rows of the halo come from peer p to me, and `requests.recv_count[p]` of
+ * my rows go to peer p.
  */
 typedef struct halo {
-    int64_t n_owned;
-    int64_t first;      /* place of my first row */
+    int64_t n_owned;    /* users and items */
+    int64_t first[2];   /* place of my first user; of my first item, behind my users */
     int64_t n_node;     /* rows of all ranks of the node: the places before the halo */
     int64_t count;      /* rows of the halo */
     int64_t first_mine; /* place of the first row of the halo that I receive */
     cf_plan requests;   /* n_send: rows of the halo that I receive; n_recv: rows that others request
                            of me */
-    int32_t *requested; /* n_recv: local numbers of the rows that peers request, grouped by peer */
+    int32_t *requested; /* n_recv: rows that peers request, grouped by peer: 0 is my first user */
 } halo;
 
 /** A thread's part of a list of rows, in chunks: those from `next` on are not yet taken. */
@@ -70,8 +71,8 @@ struct cf_graph {
     cf_par node;     /* borrowed communicator: those of the column that share memory */
     int64_t n_edges; /* of all ranks, from both sides */
     adjacency adjacency[2];
-    halo halo[2];
-    MPI_Request *mpi_requests; /* 4 x peers */
+    halo halo;
+    MPI_Request *mpi_requests; /* 2 x peers */
     int n_mpi_requests;
     pending pending;
     bool crosses;   /* the column has other nodes */
@@ -79,40 +80,37 @@ struct cf_graph {
     int64_t scratch_width;
     int n_threads;
     list_part *parts;     /* n_threads */
-    int *peer_count;      /* 3 x peers: users' and items' rows that come; rows that go */
+    int *peer_count;      /* 2 x peers: rows that come; rows that go */
     int64_t *edge_number; /* edges of the item side: their numbers on the user side; NULL until
                              cf_graph_number_edges() */
 };
 
-/** Places of a side: the rows of the node, and the halo. */
-static inline int64_t graph_n_places(const cf_graph *graph, int side)
+/** Rows of the node, and the halo. */
+static inline int64_t graph_n_places(const cf_graph *graph)
 {
-    return graph->halo[side].n_node + graph->halo[side].count;
+    return graph->halo.n_node + graph->halo.count;
 }
 
-/** Does any rank of the node receive rows of others? The same on all its ranks. */
-static inline bool graph_has_halo(const cf_graph *graph)
-{
-    return graph->halo[CF_USERS].count + graph->halo[CF_ITEMS].count > 0;
-}
-
-/** Rows of one side that the sums of a node need of others. */
+/** Rows that the sums of a node need of others. The rows of both sides are numbered together: block
+ * after block, the users of a block before its items. */
 typedef struct needed {
     const cf_par *node;
-    int64_t first, end; /* the node's own rows are first .. end - 1 */
+    const cf_blocks *side[2]; /* borrowed */
+    cf_blocks blocks;         /* of both sides together */
+    int64_t first, end;       /* the node's own rows are first .. end - 1 */
     int64_t count;
     int64_t n_words;
     cf_shared words;
 } needed;
 /** Collective over the node; agree afterwards. Errors: MEMORY. Free with graph_destroy_needed(). */
-cf_status graph_create_needed(const cf_graph *graph, const cf_blocks *blocks, needed *out);
+cf_status graph_create_needed(const cf_graph *graph, const cf_shard *shard, needed *out);
 void graph_destroy_needed(needed *n);
-/** Those among the rows that each rank of the node lists. Collective over the node, once. */
-void graph_find_needed(needed *n, const int64_t *numbers, int64_t count);
-/** Global numbers of needed rows first .. end - 1, ascending, to `out`. Local. */
+/** Those among the neighbours of each rank's rows. Collective over the node, once. */
+void graph_find_needed(needed *n, const cf_shard *shard);
+/** Numbers of needed rows first .. end - 1, ascending, to `out`. Local. */
 void graph_list_needed(const needed *n, int64_t first, int64_t end, int64_t *out);
-/** The place of a row of the node, or a needed one. Local. */
-int64_t graph_place_of(const needed *n, int64_t number);
+/** The place of a row (its number within the side) of the node, or a needed one. Local. */
+int64_t graph_place_of(const needed *n, cf_side side, int64_t row);
 
 /** Rows to be added up: places in a field, followed by LOOK_AHEAD more that can be read. */
 typedef struct columns {
@@ -126,8 +124,8 @@ typedef struct sum_work {
     const adjacency *edges;
     bool in_order;          /* all neighbours of rows in ascending order: lists are read in place */
     const uint8_t *kept;    /* edges: 1 where summed; NULL: all */
-    const uint64_t *marked; /* places of the other side: a bit set where summed; NULL: all */
-    const int32_t *index;   /* places of the other side: row of `in`; NULL: the place itself */
+    const uint64_t *marked; /* places: a bit set where summed; NULL: all */
+    const int32_t *index;   /* places: row of `in`; NULL: the place itself */
     const float *in;        /* rows of `kind` */
     cf_row_kind kind;
     cf_row_fn *callback;
@@ -153,11 +151,8 @@ void graph_sum_list(const cf_graph *graph, const sum_work *work, cf_side side, c
 /** Scratch for sums of rows of `width`. Local. Errors: MEMORY. */
 cf_status graph_reserve_scratch(cf_graph *graph, int64_t width);
 
-/** Plan the exchange of a side's rows that the node needs. Collective over the grid. Errors:
- * MEMORY.
- */
-cf_status graph_create_halo(cf_graph *graph, cf_side side, const cf_blocks *blocks,
-                            const needed *rows);
+/** Plan the exchange of the rows that the node needs. Collective over the grid. Errors: MEMORY. */
+cf_status graph_create_halo(cf_graph *graph, const needed *rows);
 void graph_destroy_halo(halo *h);
 /** Start the exchange of a field's halo, of the rows within `n_hops` alone (`hops` NULL: all), and
  * wait for it; other rows of the halo are undefined afterwards. Before it has ended, the node's
@@ -170,9 +165,9 @@ void graph_share(const cf_graph *graph, int64_t bytes, cf_shared *out, cf_status
 /** Wait until all ranks of the node have come here. */
 void graph_meet(const cf_graph *graph);
 
-/** Set this rank's part of the bits of the places of a side within `n_hops`. All are set when the
- * ranks of the node have met. */
-void graph_mark_within(const cf_graph *graph, const cf_hops *hops, int n_hops, cf_side side);
+/** Set this rank's part of the bits of the places within `n_hops`. All are set when the ranks of
+ * the node have met. */
+void graph_mark_within(const cf_graph *graph, const cf_hops *hops, int n_hops);
 
 static inline cf_side graph_other(cf_side side)
 {

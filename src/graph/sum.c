@@ -182,7 +182,7 @@ static side_sum sum_of(const cf_graph *graph, cf_field in, cf_side side, cf_row_
     const adjacency *edges = &graph->adjacency[side];
 
     return (side_sum){.work = {.edges = edges,
-                               .in = in.places[graph_other(side)].data,
+                               .in = in.places.data,
                                .kind = in.kind,
                                .callback = callback,
                                .context = context},
@@ -232,25 +232,22 @@ void cf_graph_sum_hops(cf_graph *graph, const cf_hops *hops, cf_hop_limit limit,
                        cf_row_fn *callback, void *context)
 {
     const bool all_rows = limit.rows > hops->n_hops,
-               all_neighbours = limit.neighbours > hops->n_hops;
+               all_neighbours = limit.neighbours > hops->n_hops,
+               some_marked = !all_neighbours && limit.rows >= limit.neighbours;
     side_sum sums[2];
 
     if (all_rows && all_neighbours) {
         cf_graph_sum(graph, in, callback, context);
         return;
     }
+    if (some_marked) graph_mark_within(graph, hops, limit.neighbours);
     for (int side = 0; side < 2; side++) {
-        const cf_side from = graph_other((cf_side)side);
-
         sums[side] = sum_of(graph, in, (cf_side)side, callback, context);
-        if (!all_neighbours && limit.rows >= limit.neighbours) {
-            graph_mark_within(graph, hops, limit.neighbours, from);
-            sums[side].work.marked = hops->marked[from].data;
-        }
+        if (some_marked) sums[side].work.marked = hops->marked.data;
         if (all_rows) continue;
         sums[side].rows = hops->rows[side];
         sums[side].count = hops->count[side][limit.rows];
-        sums[side].n_interior = graph_has_halo(graph) ? 0 : sums[side].count;
+        sums[side].n_interior = graph->halo.count > 0 ? 0 : sums[side].count;
     }
     graph_begin_exchange(graph, all_neighbours ? NULL : hops, limit.neighbours, in);
     sum_and_meet(graph, sums);

@@ -30,8 +30,7 @@ double batch_rows_bytes(double max_batch, double width)
                            (double[N_SIZES]){max_batch, max_batch * width});
 }
 
-/* A side has at most 2 B rows, which a batch of distinct items on both sides needs; users need
- * half, but one capacity for both sides is what cf_sparse has. */
+/* Users need half of the 2 B rows that there is room for. */
 static const cf_array gradient_arrays[] = {
     CF_ARRAY(gradient, values[CF_USERS], FLOATS, 2),
     CF_ARRAY(gradient, values[CF_ITEMS], FLOATS, 2),
@@ -45,7 +44,7 @@ cf_status gradient_create(cf_graph *graph, cf_row_kind kind, int64_t max_batch, 
     cf_status status;
 
     *out = (gradient){0};
-    CF_TRY(cf_graph_create_sparse(graph, 2 * max_batch, kind, &out->scaled));
+    CF_TRY(cf_graph_create_sparse(graph, 3 * max_batch, kind, &out->scaled));
     CF_TRY(cf_arrays_create(out, gradient_arrays, N_GRADIENT_ARRAYS,
                             (int64_t[N_SIZES]){max_batch, max_batch * kind.width}));
 done:
@@ -73,10 +72,13 @@ void gradient_fill(gradient *g, const cf_graph *graph, const batch_rows *rows, g
     const int64_t width = rows->width;
 
     for (int side = 0; side < 2; side++) {
-        const float *scale = cf_graph_scale(graph, (cf_side)side);
-
         g->scaled.count[side] = rows->count[side];
         g->scaled.rows[side] = rows->local[side];
+    }
+    cf_graph_open_sparse(graph, &g->scaled);
+    for (int side = 0; side < 2; side++) {
+        const float *scale = cf_graph_scale(graph, (cf_side)side);
+
 #pragma omp parallel for schedule(static, 8)
         for (int64_t k = 0; k < rows->count[side]; k++) {
             row(context, (cf_side)side, k, g->values[side] + k * width);

@@ -45,6 +45,7 @@ double gradient_bytes(double max_batch, double width);
 
 /** Compute the gradient of the final row k of a side, `width` floats. Called by several threads. */
 typedef void gradient_row_fn(const void *context, cf_side side, int64_t k, float *out);
-/** Take the batch's rows, and fill values and scaled.values by calling `row` for each. Local. */
+/** Take the batch's rows, and fill values and scaled.values by calling `row` for each; `scaled` is
+ * open from here to the end of propagation_backward(). Local. */
 void gradient_fill(gradient *g, const cf_graph *graph, const batch_rows *rows, gradient_row_fn *row,
                    const void *context);

@@ -52,14 +52,14 @@ static double graph_memory(const memory_shape *m)
            4 * m->width * CF_ROWS_PER_CALL * omp_get_max_threads();
 }
 
-/* cf_graph_create_sparse(), of a capacity of two rows a sample and side: values and halo indices of
- * the rows received, an index and a mark a row, and rows on their way, which are at most those of
- * the halo. */
+/* cf_graph_create_sparse(), of a capacity of three rows a sample: values and halo indices of the
+ * rows received, an index and a mark a row, and rows on their way, which are at most those of the
+ * halo. */
 static double sparse_memory(const memory_shape *m)
 {
-    const double most_sent = fmin(m->halo / 2, (m->n_rows - 1) * 2 * m->batch); /* a side */
+    const double most_sent = fmin(m->halo, (m->n_rows - 1) * 3 * m->batch);
 
-    return m->batch * 4 * (m->field_bytes + 4) + 4.125 * (m->users + m->items + m->halo) +
+    return m->batch * 3 * (m->field_bytes + 4) + 4.125 * (m->users + m->items + m->halo) +
            most_sent * (m->field_bytes + 4);
 }
 
@@ -70,7 +70,7 @@ static double propagation_memory(const cf_model_options *options, const memory_s
     const double rows = m->users + m->items;
     const double final = options->field_precision == CF_FLOAT32 ? 0 : 4 * m->width * rows;
 
-    return 2 * m->field_bytes * (rows + 2 * m->halo) + final + 5.125 * rows + 2.125 * m->halo;
+    return 2 * m->field_bytes * (rows + 2 * m->halo) + final + 5.125 * rows + 3.125 * m->halo;
 }
 
 double cf_model_predict_memory(const cf_model_options *options, const cf_model_size *size)

@@ -154,15 +154,14 @@ static double edge_fraction(const nearness *n)
 /* Expected rows that a halo exchange sends, of those within the hops so far. */
 static double count_sent(const nearness *n)
 {
+    const int64_t n_users = cf_graph_rows(n->p->graph, CF_USERS);
+    int64_t n_sent;
+    const int32_t *sent = cf_graph_requested(n->p->graph, &n_sent);
     double sum = 0;
 
-    for (int side = 0; side < 2; side++) {
-        int64_t n_sent;
-        const int32_t *sent = cf_graph_requested(n->p->graph, (cf_side)side, &n_sent);
-
-        for (int64_t k = 0; k < n_sent; k++)
-            sum += chance_of(n, side, sent[k]);
-    }
+    for (int64_t k = 0; k < n_sent; k++)
+        sum += sent[k] < n_users ? chance_of(n, CF_USERS, sent[k])
+                                 : chance_of(n, CF_ITEMS, sent[k] - n_users);
     return sum;
 }
 
@@ -216,21 +215,18 @@ static void add_halo(forecast *f)
     const int others = grid->n_rows - 1;
     const bool crosses = grid->node.size < grid->n_rows; /* the column has other nodes */
     const double row_bytes = 4.0 * (double)model->propagation.field[0].stride;
-    double sent[CF_MAX_HOPS + 1], all = 0, halo = 0;
+    double sent[CF_MAX_HOPS + 1], all, halo;
+    int64_t n_sent;
     int tried, n_hops;
 
     if (model->in_steps->n_layers == 0 || others == 0) return;
     n_hops = predict_hops(f, sent, &tried);
-    for (int side = 0; side < 2; side++) {
-        int64_t n_sent;
-
-        (void)cf_graph_requested(model->graph, (cf_side)side, &n_sent);
-        all += (double)n_sent;
-        halo += (double)cf_graph_halo(model->graph, (cf_side)side);
-    }
+    (void)cf_graph_requested(model->graph, &n_sent);
+    all = (double)n_sent;
+    halo = (double)cf_graph_halo(model->graph);
     f->bytes[CF_PHASE_HALO] += count_halo_rows(model, sent, n_hops, all) * row_bytes +
                                sent[0] * (4 + row_bytes) + tried * (all + halo);
-    if (crosses) f->bytes[CF_PHASE_HALO] += 2 * 4 * others;
+    if (crosses) f->bytes[CF_PHASE_HALO] += 4 * others;
     if (model->propagation.max_edge_fraction > 0)
         f->bytes[CF_PHASE_HALO] += (tried + 1) * forecast_allreduce(&model->grid->column, 8);
 }

@@ -319,7 +319,6 @@ void propagation_backward(propagation *p, gradient *g, const cf_gradient_consume
 {
     backward b = {.p = p, .g = g, .consumer = consumer};
 
-    cf_graph_open_sparse(p->graph, &g->scaled);
     if (p->n_layers > 0) cf_graph_exchange_sparse(p->graph, &g->scaled);
     if (p->n_layers == 0) {
         finish_rows(&b);

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-/* Rows that other nodes own and those of this one have for neighbours, counted in the plain list of
- * pairs; of these my part. */
+/* Rows of a side that other nodes own and those of this one have for neighbours, counted in the
+ * plain list of pairs. */
 static int64_t count_halo(const cf_test_graph *graph, const cf_shard *shard, const cf_grid *grid,
                           cf_side side)
 {
@@ -27,8 +27,7 @@ static int64_t count_halo(const cf_test_graph *graph, const cf_shard *shard, con
         }
         count += needed;
     }
-    return cf_par_even_start(count, grid->node.size, grid->node.rank + 1) -
-           cf_par_even_start(count, grid->node.size, grid->node.rank);
+    return count;
 }
 
 static void a_node_has_each_needed_row_once(void **state)
@@ -39,12 +38,14 @@ static void a_node_has_each_needed_row_once(void **state)
     (void)state;
     for (int k = 0; cf_test_next_nodes(&world, 4, &k, &grid);) {
         cf_shard shard = cf_test_graph_cut(&pairs, grid);
+        const int64_t count =
+            count_halo(&pairs, &shard, grid, CF_USERS) + count_halo(&pairs, &shard, grid, CF_ITEMS);
         cf_graph *graph = NULL;
 
         assert_int_equal(cf_graph_create(grid, &shard, &graph), CF_OK);
-        for (int side = 0; side < 2; side++)
-            assert_int_equal(cf_graph_halo(graph, (cf_side)side),
-                             count_halo(&pairs, &shard, grid, (cf_side)side));
+        assert_int_equal(cf_graph_halo(graph),
+                         cf_par_even_start(count, grid->node.size, grid->node.rank + 1) -
+                             cf_par_even_start(count, grid->node.size, grid->node.rank));
         cf_graph_destroy(&graph);
         cf_test_shard_destroy(&shard);
     }
@@ -141,9 +142,11 @@ static void a_field_without_memory_frees_what_it_had(void **state)
         cf_sparse sparse = {0};
         int64_t live = cf_alloc_live();
 
-        cf_alloc_fail_at(n);
-        assert_int_equal(cf_graph_create_field(graph, (cf_row_kind){32, CF_FLOAT32}, &field),
-                         CF_ERR_MEMORY);
+        if (n <= 3) { /* places, send buffer, scratch */
+            cf_alloc_fail_at(n);
+            assert_int_equal(cf_graph_create_field(graph, (cf_row_kind){32, CF_FLOAT32}, &field),
+                             CF_ERR_MEMORY);
+        }
         cf_alloc_fail_at(n);
         assert_int_equal(cf_graph_create_sparse(graph, 4, (cf_row_kind){32, CF_FLOAT32}, &sparse),
                          CF_ERR_MEMORY);

@@ -153,9 +153,9 @@ static cf_field new_field_within(setup *s, const findings *found, int steps)
         for (int64_t row = 0; row < n; row++)
             if (!kept[side][s->first[side] + row])
                 memset(field.rows[side] + row * WIDTH, 0xff, WIDTH * sizeof(float));
-        memset((float *)field.places[side].data + s->graph->halo[side].first_mine * WIDTH, 0xff,
-               (size_t)(cf_graph_halo(s->graph, (cf_side)side) * WIDTH) * sizeof(float));
     }
+    memset((float *)field.places.data + s->graph->halo.first_mine * WIDTH, 0xff,
+           (size_t)(cf_graph_halo(s->graph) * WIDTH) * sizeof(float));
     return field;
 }
 
@@ -187,15 +187,15 @@ static void check_sparse(setup *s, const findings *found, const cf_hops *hops, i
     cf_sparse sparse = {0};
 
     assert_int_equal(
-        cf_graph_create_sparse(s->graph, MANY, (cf_row_kind){WIDTH, CF_FLOAT32}, &sparse), CF_OK);
+        cf_graph_create_sparse(s->graph, 2 * MANY, (cf_row_kind){WIDTH, CF_FLOAT32}, &sparse),
+        CF_OK);
     for (int side = 0; side < 2; side++)
         for (int64_t row = 0; row < s->n_rows[side]; row++) {
             begins[side][row] = found->begins[side][row];
             listed[side][row] = rows > hops->n_hops || found->steps[side][row] <= rows;
         }
     set_width(s, WIDTH, begins);
-    fill_sparse(s, begins, list, &sparse);
-    cf_graph_open_sparse(s->graph, &sparse);
+    open_sparse(s, begins, list, &sparse);
     cf_graph_exchange_sparse(s->graph, &sparse);
     cf_graph_sum_sparse(s->graph, hops, rows, &sparse, keep, s);
     cf_graph_close_sparse(s->graph, &sparse);

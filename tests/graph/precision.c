@@ -156,19 +156,20 @@ static void sums_of_few_rows_are_those_of_the_rounded_numbers(void **state)
                 for (int64_t row = 0; row < s.n_rows[side]; row++)
                     kept[side][row] = row % 4 == side;
             set_width(&s, widths[w], kept);
-            assert_int_equal(cf_graph_create_sparse(s.graph, ITEMS, kind, &sparse), CF_OK);
+            assert_int_equal(cf_graph_create_sparse(s.graph, USERS + ITEMS, kind, &sparse), CF_OK);
             for (int side = 0; side < 2; side++) {
                 sparse.count[side] = 0;
                 sparse.rows[side] = rows[side];
                 for (int64_t row = 0; row < cf_graph_rows(s.graph, (cf_side)side); row++)
-                    if (kept[side][s.first[side] + row]) {
-                        store_values(&s, kind, side, s.first[side] + row,
-                                     sparse.values[side] + sparse.count[side] * sparse.stride);
+                    if (kept[side][s.first[side] + row])
                         rows[side][sparse.count[side]++] = (int32_t)row;
-                    }
             }
-            round_values(&s);
             cf_graph_open_sparse(s.graph, &sparse);
+            for (int side = 0; side < 2; side++)
+                for (int64_t n = 0; n < sparse.count[side]; n++)
+                    store_values(&s, kind, side, s.first[side] + rows[side][n],
+                                 sparse.values[side] + n * sparse.stride);
+            round_values(&s);
             cf_graph_exchange_sparse(s.graph, &sparse);
             cf_graph_sum_sparse(s.graph, NULL, CF_ALL_HOPS, &sparse, keep, &s);
             cf_graph_close_sparse(s.graph, &sparse);

@@ -148,20 +148,20 @@ static inline void check_rows(const setup *s, bool *const listed[2])
         }
 }
 
-/** The owned rows among those kept, into a sparse field. */
-static inline void fill_sparse(const setup *s, bool *const kept[2], int32_t *const rows[2],
+/** A sparse field of the owned rows among those kept, open. */
+static inline void open_sparse(const setup *s, bool *const kept[2], int32_t *const rows[2],
                                cf_sparse *out)
 {
     for (int side = 0; side < 2; side++) {
         out->count[side] = 0;
         out->rows[side] = rows[side];
-        for (int64_t row = 0; row < cf_graph_rows(s->graph, (cf_side)side); row++) {
-            const int64_t global = s->first[side] + row;
-
-            if (!kept[side][global]) continue;
-            memcpy(out->values[side] + out->count[side] * s->width,
-                   s->value[side] + global * s->width, (size_t)s->width * sizeof(float));
-            rows[side][out->count[side]++] = (int32_t)row;
-        }
+        for (int64_t row = 0; row < cf_graph_rows(s->graph, (cf_side)side); row++)
+            if (kept[side][s->first[side] + row]) rows[side][out->count[side]++] = (int32_t)row;
     }
+    cf_graph_open_sparse(s->graph, out);
+    for (int side = 0; side < 2; side++)
+        for (int64_t k = 0; k < out->count[side]; k++)
+            memcpy(out->values[side] + k * s->width,
+                   s->value[side] + (s->first[side] + rows[side][k]) * s->width,
+                   (size_t)s->width * sizeof(float));
 }

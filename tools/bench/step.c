@@ -143,10 +143,8 @@ static double fraction_reached(const bench *b)
 /* Rows that nodes need of other nodes, all nodes together, over all rows. Collective. */
 static double halo_share(const bench *b)
 {
-    int64_t halo = 0;
+    int64_t halo = b->model->graph != NULL ? cf_graph_halo(b->model->graph) : 0;
 
-    for (int side = 0; side < 2 && b->model->graph != NULL; side++)
-        halo += cf_graph_halo(b->model->graph, (cf_side)side);
     MPI_Allreduce(MPI_IN_PLACE, &halo, 1, MPI_INT64_T, MPI_SUM, b->grid->column.comm);
     return (double)halo / (double)(b->dataset->n_users + b->dataset->n_items);
 }
