@@ -83,15 +83,9 @@ static inline void drop_width(setup *s)
     }
 }
 
-/** The next grid, starting with *k = 0; false after the last. `make`: the graph. */
-static inline bool next_setup(setup *s, cf_test_graph (*make)(void), int threads, int *k)
+/** A graph on s->grid. */
+static inline void make_setup(setup *s, cf_test_graph (*make)(void), int threads)
 {
-    if (*k > 0) {
-        cf_graph_destroy(&s->graph);
-        cf_test_shard_destroy(&s->shard);
-        cf_test_graph_destroy(&s->pairs);
-    }
-    if (!cf_test_next_nodes(&world, MAX_COLUMNS, k, &s->grid)) return false;
     s->pairs = make();
     s->n_rows[CF_USERS] = s->pairs.n_users;
     s->n_rows[CF_ITEMS] = s->pairs.n_items;
@@ -100,6 +94,21 @@ static inline bool next_setup(setup *s, cf_test_graph (*make)(void), int threads
     s->first[CF_ITEMS] = s->shard.first_item;
     omp_set_num_threads(threads); /** a graph makes scratch for as many as there are */
     assert_int_equal(cf_graph_create(s->grid, &s->shard, &s->graph), CF_OK);
+}
+
+static inline void drop_setup(setup *s)
+{
+    cf_graph_destroy(&s->graph);
+    cf_test_shard_destroy(&s->shard);
+    cf_test_graph_destroy(&s->pairs);
+}
+
+/** The next grid, starting with *k = 0; false after the last. `make`: the graph. */
+static inline bool next_setup(setup *s, cf_test_graph (*make)(void), int threads, int *k)
+{
+    if (*k > 0) drop_setup(s);
+    if (!cf_test_next_nodes(&world, MAX_COLUMNS, k, &s->grid)) return false;
+    make_setup(s, make, threads);
     return true;
 }
 
