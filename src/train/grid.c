@@ -2,9 +2,9 @@
  *
  * A rank is predicted to hold its share of the lists of interactions (1 / rows), of the tables,
  * moments and starts (1 / rows / columns), and what the model or the closed form says of itself.
- * `grid: auto` takes the divisor of the number of ranks with the most slices, up to one segment of
- * 16 dimensions each, and then more blocks until the prediction fits. tests/train/profile.c
- * compares predicted with counted. */
+ * `grid: auto` takes a slice for each node, of one segment of 16 dimensions or more, blocks inside
+ * the nodes, and more blocks where the prediction does not fit. tests/train/profile.c compares
+ * predicted with counted. */
 #include "internal.h"
 
 #include <stdlib.h>
@@ -91,6 +91,18 @@ cf_status grid_check_memory(const cf_dataset *dataset, const run_options *option
         options->closed.precision == CF_F64 ? ", solve_precision: float32" : "");
 }
 
+/* Of users and items: as many blocks as there may be. */
+static int64_t fewest_rows(const cf_dataset *dataset)
+{
+    return cf_min(dataset->n_users, dataset->n_items);
+}
+
+/* Does the number of columns divide the ranks, so that no block is empty? */
+static bool is_grid(int size, int n_columns, int64_t fewest)
+{
+    return size % n_columns == 0 && size / n_columns <= fewest;
+}
+
 /* What rank 0 chose: a prediction counts threads, of which ranks may have different numbers. */
 static void tell_grid(const cf_par *world, int *n_rows, int *n_columns)
 {
@@ -101,26 +113,32 @@ static void tell_grid(const cf_par *world, int *n_rows, int *n_columns)
     *n_columns = chosen[1];
 }
 
-/* Slices exchange no rows, so as many as there are segments; blocks divide the graph too, so more
- * of them where memory is short: of the divisors of the number of ranks, the most columns that fit
- * into 70% of the memory, or one column if none fits. */
+/* Blocks on one node share the rows of fields, and go through a part of the graph each. Blocks on
+ * several nodes send rows; slices send none, but each goes through all edges of its block for rows
+ * that are shorter. So steps take a slice for each node, and blocks inside the nodes; a closed form
+ * has no graph, and takes as many slices as it can. Of the grids with that many columns or fewer,
+ * the most columns that fit into 70% of the memory, for more blocks divide the graph too; the
+ * fewest if none fits. More columns only where blocks would be more than rows. */
 static void choose_grid(const cf_dataset *dataset, const run_options *options, int *n_rows,
                         int *n_columns)
 {
     const cf_par *world = dataset->world;
-    const int64_t segments = segments_of(dataset, options);
+    const int size = world->size, n_nodes = cf_par_count_nodes(world);
+    const int64_t segments = segments_of(dataset, options), fewest = fewest_rows(dataset);
     const double available = memory_of_rank(world);
-    const int n_nodes = cf_par_count_nodes(world);
+    const int limit = (int)cf_min(segments, size);
+    const int most = options->is_closed ? limit : (int)cf_min(limit, n_nodes);
+    int columns = 0;
 
-    *n_rows = world->size;
-    *n_columns = 1;
-    for (int columns = world->size; columns >= 1; columns--) {
-        if (world->size % columns != 0 || columns > segments) continue;
-        *n_columns = columns;
-        *n_rows = world->size / columns;
-        if (grid_predict_bytes(dataset, options, n_nodes, *n_rows, *n_columns) < 0.7 * available)
-            break;
+    for (int c = most; c >= 1; c--) {
+        if (!is_grid(size, c, fewest)) continue;
+        columns = c;
+        if (grid_predict_bytes(dataset, options, n_nodes, size / c, c) < 0.7 * available) break;
     }
+    for (int c = most + 1; c <= limit && columns == 0; c++)
+        if (is_grid(size, c, fewest)) columns = c;
+    *n_columns = columns > 0 ? columns : 1; /* where no grid will do, the caller says so */
+    *n_rows = size / *n_columns;
     tell_grid(world, n_rows, n_columns);
 }
 
@@ -145,7 +163,7 @@ cf_status grid_create(const cf_dataset *dataset, const run_options *options, cf_
 {
     const char *text = options->grid;
     const int64_t segments = segments_of(dataset, options);
-    const int64_t fewest = cf_min(dataset->n_users, dataset->n_items);
+    const int64_t fewest = fewest_rows(dataset);
     const int size = dataset->world->size;
     int n_rows = 1, n_columns = 1;
 

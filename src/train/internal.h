@@ -233,8 +233,9 @@ void run_log_end(run_log *log, const cf_run_progress *progress, const char *why)
 
 /* ---- Grid ---- */
 
-/** The grid that the setting `grid` means: as given, or chosen: the most slices, of at least a
- * segment each, and more blocks where the memory would not do. Collective. Errors: USAGE. */
+/** The grid that the setting `grid` means: as given, or chosen: a slice for each node, of at least
+ * a segment, and blocks inside the nodes; more blocks where the memory would not do. Collective.
+ * Errors: USAGE. */
 cf_status grid_create(const cf_dataset *dataset, const run_options *options, cf_grid **out);
 /** Bytes that a rank holds in a step on such a grid, or, of a closed form, while it is solved: the
  * mean over the ranks. What reading, selection and evaluation hold for a while comes on top. */

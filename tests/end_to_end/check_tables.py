@@ -335,7 +335,7 @@ def check_simulation(folder: pathlib.Path, grids: list[str]) -> None:
     rows = read_rows(folder / "scaling.tsv")
     sent = {row["grid"]: float(row["step_bytes"]) for row in rows if row["kind"] == "strong"}
     simulated = [row for row in rows if row["kind"] in ("strong simulated", "strong followed")]
-    assert [row["grid"] for row in simulated] == grids and "1x1" in sent and "2x2" in sent, rows
+    assert [row["grid"] for row in simulated] == grids and "1x1" in sent and len(sent) > 1, rows
     for row in simulated:
         run = folder / f"{row['kind'].replace(' ', '-')}-{row['ranks']}-{row['grid']}"
         result = json.loads((run / "result.json").read_text(encoding="utf-8"))

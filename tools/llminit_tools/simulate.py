@@ -104,9 +104,10 @@ def programs(build: pathlib.Path) -> pathlib.Path:
     return folder
 
 
-def best_grid(ranks: int, segments: int) -> str:
-    """The program's own choice if memory is no limit: the most slices."""
-    columns = max(c for c in range(1, min(ranks, segments) + 1) if ranks % c == 0)
+def best_grid(ranks: int, threads: int, segments: int) -> str:
+    """The program's own choice if memory is no limit: a slice for each node, and blocks inside them."""
+    nodes = -(-ranks // ranks_a_node(threads))
+    columns = max(c for c in range(1, min(nodes, segments) + 1) if ranks % c == 0)
     return f"{ranks // columns}x{columns}"
 
 
