@@ -68,14 +68,13 @@ typedef struct cf_field {
 cf_status cf_graph_create_field(cf_graph *graph, cf_row_kind kind, cf_field *out);
 void cf_graph_destroy_field(cf_field *field);
 
-/** Sums of a few rows of `side`: rows[k] (local number; rows[0] is entry `first` of the list being
- * worked through) has the sum over its neighbours in sums + k x width. */
+/** Sums of a few rows of `side`: rows[k] (local number; entry entries[k] of the list being worked
+ * through) has the sum over its neighbours in sums + k x width. */
 typedef struct cf_rows {
     cf_side side;
-    const int32_t *rows; /* count */
-    int64_t first;
-    int count;   /* at most CF_ROWS_PER_CALL */
-    float *sums; /* count x width; the callback may use it as scratch */
+    const int32_t *rows, *entries; /* count; ascending entries */
+    int count;                     /* at most CF_ROWS_PER_CALL */
+    float *sums;                   /* count x width; the callback may use it as scratch */
 } cf_rows;
 /** A row callback takes sums as soon as they are there. Called by several threads at once, for
  * different rows. */

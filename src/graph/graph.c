@@ -3,9 +3,9 @@
  *
  * A side's adjacency is in compressed sparse rows (start, column). Columns keep the ascending
  * global order of the dataset's lists, although halo places lie behind the node's: that order fixes
- * the bits of every sum. Rows without a neighbour in the halo come first, to be summed while
- * the halo is on its way. tests/graph/create.c counts neighbours by a plain loop over all
- * interactions. */
+ * the bits of every sum. Rows without a neighbour in the halo are told from the others, to be
+ * summed while the halo is on its way. tests/graph/create.c counts neighbours by a plain loop over
+ * all interactions. */
 #include "internal.h"
 
 #include <omp.h>
@@ -14,7 +14,7 @@ enum { ROWS, EDGES, N_ADJACENCY_SIZES };
 static const cf_array adjacency_arrays[] = {CF_ARRAY_MORE(adjacency, start, ROWS, 1, 1),
                                             CF_ARRAY_MORE(adjacency, column, EDGES, 1, LOOK_AHEAD),
                                             CF_ARRAY(adjacency, scale, ROWS, 1),
-                                            CF_ARRAY(adjacency, rows, ROWS, 1)};
+                                            CF_ARRAY(adjacency, waits, ROWS, 1)};
 enum { N_ADJACENCY_ARRAYS = sizeof adjacency_arrays / sizeof adjacency_arrays[0] };
 
 static cf_status adjacency_create(const cf_lists *lists, adjacency *out)
@@ -26,40 +26,23 @@ static cf_status adjacency_create(const cf_lists *lists, adjacency *out)
     return cf_arrays_create(out, adjacency_arrays, N_ADJACENCY_ARRAYS, sizes);
 }
 
-/* Rows without a neighbour in the halo first, each part ascending. n_node: places before it. */
-static void order_rows(adjacency *out, int64_t n_node)
-{
-    int64_t boundary = out->n_rows;
-
-    for (int64_t row = out->n_rows - 1; row >= 0; row--) {
-        int64_t e = out->start[row];
-
-        while (e < out->start[row + 1] && out->column[e] < n_node)
-            e++;
-        if (e < out->start[row + 1]) out->rows[--boundary] = (int32_t)row;
-    }
-    out->n_interior = 0;
-    for (int64_t row = 0, next = boundary; row < out->n_rows; row++) {
-        if (next < out->n_rows && out->rows[next] == row)
-            next++;
-        else
-            out->rows[out->n_interior++] = (int32_t)row;
-    }
-}
-
 /* Rows of `side`, whose neighbours' global numbers become places. */
 static void fill_adjacency(const cf_lists *lists, const needed *rows, cf_side side, adjacency *out)
 {
+    const int64_t n_node = rows->end - rows->first; /* places before the halo */
+
 #pragma omp parallel for schedule(static)
     for (int64_t row = 0; row < lists->count; row++) {
         int64_t degree = lists->start[row + 1] - lists->start[row];
 
         out->start[row + 1] = lists->start[row + 1];
         out->scale[row] = graph_scale_of(degree);
-        for (int64_t e = lists->start[row]; e < lists->start[row + 1]; e++)
+        out->waits[row] = false;
+        for (int64_t e = lists->start[row]; e < lists->start[row + 1]; e++) {
             out->column[e] = (int32_t)graph_place_of(rows, graph_other(side), lists->index[e]);
+            out->waits[row] |= out->column[e] >= n_node;
+        }
     }
-    order_rows(out, rows->end - rows->first);
 }
 
 /* Adjacency of both sides, and the halo for their sums. Collective over the grid. */

@@ -27,12 +27,11 @@ enum { CHUNK_ROWS = 16 * CF_ROWS_PER_CALL };
 /** Edges into the owned rows of one side. */
 typedef struct adjacency {
     int64_t n_rows;
-    int64_t *start;     /* n_rows + 1 */
-    int32_t *column;    /* edges + LOOK_AHEAD: places of rows of the other side, in ascending order
-                           of their global numbers */
-    float *scale;       /* n_rows: degree^-1/2 */
-    int32_t *rows;      /* n_rows: those without a neighbour in the halo, then those with one */
-    int64_t n_interior; /* rows without a neighbour in the halo */
+    int64_t *start;  /* n_rows + 1 */
+    int32_t *column; /* edges + LOOK_AHEAD: places of rows of the other side, in ascending order
+                        of their global numbers */
+    float *scale;    /* n_rows: degree^-1/2 */
+    uint8_t *waits;  /* n_rows: has it a neighbour in the halo? */
 } adjacency;
 
 /**
@@ -52,7 +51,7 @@ typedef struct halo {
     int32_t *requested; /* n_recv: rows that peers request, grouped by peer: 0 is my first user */
 } halo;
 
-/** A thread's part of a list of rows, in chunks: those from `next` on are not yet taken. */
+/** A thread's part of the rows of a sum, in chunks: those from `next` on are not yet taken. */
 typedef struct list_part {
     _Alignas(64) int64_t next; /* a cache line of its own */
     int64_t end;
@@ -119,8 +118,11 @@ typedef struct columns {
     bool continues; /* the sum starts from what is in `out`, not from zero */
 } columns;
 
-/** Which rows of the other side are summed for rows of this one, and where they are. */
+/** Rows of a side, which rows of the other side are summed for each, and where they are. */
 typedef struct sum_work {
+    cf_side side;
+    const int32_t *rows; /* count: local numbers; NULL: 0, 1, .. */
+    int64_t count;
     const adjacency *edges;
     bool in_order;          /* all neighbours of rows in ascending order: lists are read in place */
     const uint8_t *kept;    /* edges: 1 where summed; NULL: all */
@@ -144,9 +146,10 @@ static inline int64_t graph_mark_words(int64_t n_places)
     return cf_ceil_div(n_places, MARK_BITS);
 }
 
-/** Sum the neighbours of the listed rows of a side, and call back. */
-void graph_sum_list(const cf_graph *graph, const sum_work *work, cf_side side, const int32_t *rows,
-                    int64_t count);
+/** Rows without a neighbour in the halo; with one; both: the values are those of `waits`. */
+typedef enum row_choice { INTERIOR_ROWS, BOUNDARY_ROWS, ALL_ROWS } row_choice;
+/** Sum the neighbours of the work's rows, of those chosen, and call back. */
+void graph_sum_rows(const cf_graph *graph, const sum_work *work, row_choice choice);
 
 /** Scratch for sums of rows of `width`. Local. Errors: MEMORY. */
 cf_status graph_reserve_scratch(cf_graph *graph, int64_t width);

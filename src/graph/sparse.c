@@ -207,7 +207,11 @@ void cf_graph_sum_sparse(const cf_graph *graph, const cf_hops *hops, int n_hops,
 {
     for (int side = 0; side < 2; side++) {
         const adjacency *edges = &graph->adjacency[side];
-        const sum_work work = {.edges = edges,
+        const bool all = hops == NULL || n_hops > hops->n_hops;
+        const sum_work work = {.side = (cf_side)side,
+                               .rows = all ? NULL : hops->rows[side],
+                               .count = all ? edges->n_rows : hops->count[side][n_hops],
+                               .edges = edges,
                                .marked = in->marked.data,
                                .index = in->indices.data,
                                .in = in->all.data,
@@ -215,11 +219,7 @@ void cf_graph_sum_sparse(const cf_graph *graph, const cf_hops *hops, int n_hops,
                                .callback = callback,
                                .context = context};
 
-        if (hops == NULL || n_hops > hops->n_hops)
-            graph_sum_list(graph, &work, (cf_side)side, edges->rows, edges->n_rows);
-        else
-            graph_sum_list(graph, &work, (cf_side)side, hops->rows[side],
-                           hops->count[side][n_hops]);
+        graph_sum_rows(graph, &work, ALL_ROWS);
     }
     graph_meet(graph);
 }

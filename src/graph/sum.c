@@ -37,21 +37,39 @@ static int64_t pick(const sum_work *work, int64_t e, int64_t n, int32_t *list)
     return count;
 }
 
-/* Rows list[first] .. of a list, that one thread takes at once. */
+/* Rows that one thread takes at once, and which of the work's rows they are. */
 typedef struct chunk {
     const sum_work *work;
-    cf_side side;
-    const int32_t *rows; /* count: local numbers */
-    int64_t first;       /* of the list */
-    int count;           /* at most CHUNK_ROWS */
+    int count;
+    int32_t rows[CHUNK_ROWS], entries[CHUNK_ROWS];
 } chunk;
+
+/* The chosen ones among the work's rows from `first` on. */
+static void fill_chunk(const sum_work *work, row_choice choice, int64_t first, chunk *out)
+{
+    const int n = (int)cf_min(work->count - first, CHUNK_ROWS);
+
+    out->work = work;
+    out->count = n;
+    for (int k = 0; k < n; k++) {
+        out->entries[k] = (int32_t)first + k;
+        out->rows[k] = work->rows != NULL ? work->rows[first + k] : out->entries[k];
+    }
+    if (choice == ALL_ROWS) return;
+    out->count = 0;
+    for (int k = 0; k < n; k++) {
+        out->rows[out->count] = out->rows[k];
+        out->entries[out->count] = out->entries[k];
+        out->count += work->edges->waits[out->rows[k]] == choice;
+    }
+}
 
 /* The next rows of a chunk for one call, with the thread's scratch for their sums. */
 static cf_rows next_call(const cf_graph *graph, const chunk *c, int k, int count)
 {
-    return (cf_rows){.side = c->side,
+    return (cf_rows){.side = c->work->side,
                      .rows = c->rows + k,
-                     .first = c->first + k,
+                     .entries = c->entries + k,
                      .count = (int)cf_min(count, CF_ROWS_PER_CALL),
                      .sums = cf_graph_scratch(graph)};
 }
@@ -142,13 +160,12 @@ static void sum_chunk(const cf_graph *graph, const chunk *c)
         sum_picked(graph, c);
 }
 
-/* A thread goes through a part of the list of its own, so that its near caches keep what rows one
+/* A thread goes through a part of the rows of its own, so that its near caches keep what rows one
  * after the other have in common, and then helps the others. Each row is summed by one thread, so
  * who takes it changes no result. */
-void graph_sum_list(const cf_graph *graph, const sum_work *work, cf_side side, const int32_t *rows,
-                    int64_t count)
+void graph_sum_rows(const cf_graph *graph, const sum_work *work, row_choice choice)
 {
-    const int64_t n_chunks = cf_ceil_div(count, CHUNK_ROWS);
+    const int64_t n_chunks = cf_ceil_div(work->count, CHUNK_ROWS);
     const int n_parts = graph->n_threads;
 
     for (int p = 0; p < n_parts; p++)
@@ -160,48 +177,37 @@ void graph_sum_list(const cf_graph *graph, const sum_work *work, cf_side side, c
         int64_t k;
 
         while ((k = __atomic_fetch_add(&part->next, 1, __ATOMIC_RELAXED)) < part->end) {
-            const int64_t first = k * CHUNK_ROWS;
+            chunk c;
 
-            sum_chunk(graph, &(chunk){work, side, rows + first, first,
-                                      (int)cf_min(count - first, CHUNK_ROWS)});
+            fill_chunk(work, choice, k * CHUNK_ROWS, &c);
+            sum_chunk(graph, &c);
         }
     }
 }
 
-/* The rows of one side that are summed; the first n_interior of them need no halo. */
-typedef struct side_sum {
-    sum_work work;
-    const int32_t *rows;
-    int64_t n_interior, count;
-} side_sum;
-
 /* All rows of a side. */
-static side_sum sum_of(const cf_graph *graph, cf_field in, cf_side side, cf_row_fn *callback,
+static sum_work sum_of(const cf_graph *graph, cf_field in, cf_side side, cf_row_fn *callback,
                        void *context)
 {
     const adjacency *edges = &graph->adjacency[side];
 
-    return (side_sum){.work = {.edges = edges,
-                               .in = in.places.data,
-                               .kind = in.kind,
-                               .callback = callback,
-                               .context = context},
-                      .rows = edges->rows,
-                      .n_interior = edges->n_interior,
-                      .count = edges->n_rows};
+    return (sum_work){.side = side,
+                      .count = edges->n_rows,
+                      .edges = edges,
+                      .in = in.places.data,
+                      .kind = in.kind,
+                      .callback = callback,
+                      .context = context};
 }
 
 /* Interior rows are summed between the beginning and the end of the exchange. */
-static void sum_and_meet(cf_graph *graph, const side_sum sums[2])
+static void sum_and_meet(cf_graph *graph, const sum_work sums[2])
 {
     for (int side = 0; side < 2; side++)
-        graph_sum_list(graph, &sums[side].work, (cf_side)side, sums[side].rows,
-                       sums[side].n_interior);
+        graph_sum_rows(graph, &sums[side], INTERIOR_ROWS);
     graph_end_exchange(graph);
-    for (int side = 0; side < 2; side++)
-        graph_sum_list(graph, &sums[side].work, (cf_side)side,
-                       sums[side].rows + sums[side].n_interior,
-                       sums[side].count - sums[side].n_interior);
+    for (int side = 0; side < 2 && graph->halo.count > 0; side++)
+        graph_sum_rows(graph, &sums[side], BOUNDARY_ROWS);
     graph_meet(graph);
 }
 
@@ -209,13 +215,13 @@ static void sum_and_meet(cf_graph *graph, const side_sum sums[2])
 void cf_graph_sum_view(cf_graph *graph, const cf_view *view, cf_field in, cf_row_fn *callback,
                        void *context)
 {
-    side_sum sums[2];
+    sum_work sums[2];
 
     graph_begin_exchange(graph, NULL, 0, in);
     for (int side = 0; side < 2; side++) {
         sums[side] = sum_of(graph, in, (cf_side)side, callback, context);
-        sums[side].work.in_order = view == NULL;
-        if (view != NULL) sums[side].work.kept = view->kept[side];
+        sums[side].in_order = view == NULL;
+        if (view != NULL) sums[side].kept = view->kept[side];
     }
     sum_and_meet(graph, sums);
 }
@@ -226,15 +232,14 @@ void cf_graph_sum(cf_graph *graph, cf_field in, cf_row_fn *callback, void *conte
 }
 
 /* Neighbours need no marks where the limit of rows is below that of neighbours: all neighbours of
- * such rows are then within it. Marks are set before the ranks of the node meet. Rows in the order
- * of hops->rows are not told apart by whether they need the halo: where there is one, all wait. */
+ * such rows are then within it. Marks are set before the ranks of the node meet. */
 void cf_graph_sum_hops(cf_graph *graph, const cf_hops *hops, cf_hop_limit limit, cf_field in,
                        cf_row_fn *callback, void *context)
 {
     const bool all_rows = limit.rows > hops->n_hops,
                all_neighbours = limit.neighbours > hops->n_hops,
                some_marked = !all_neighbours && limit.rows >= limit.neighbours;
-    side_sum sums[2];
+    sum_work sums[2];
 
     if (all_rows && all_neighbours) {
         cf_graph_sum(graph, in, callback, context);
@@ -243,11 +248,10 @@ void cf_graph_sum_hops(cf_graph *graph, const cf_hops *hops, cf_hop_limit limit,
     if (some_marked) graph_mark_within(graph, hops, limit.neighbours);
     for (int side = 0; side < 2; side++) {
         sums[side] = sum_of(graph, in, (cf_side)side, callback, context);
-        if (some_marked) sums[side].work.marked = hops->marked.data;
+        if (some_marked) sums[side].marked = hops->marked.data;
         if (all_rows) continue;
         sums[side].rows = hops->rows[side];
         sums[side].count = hops->count[side][limit.rows];
-        sums[side].n_interior = graph->halo.count > 0 ? 0 : sums[side].count;
     }
     graph_begin_exchange(graph, all_neighbours ? NULL : hops, limit.neighbours, in);
     sum_and_meet(graph, sums);

@@ -43,12 +43,12 @@ static memory_shape shape_of(const cf_model_options *options, const cf_model_siz
                           .ranks = (double)size->n_rows * size->n_columns};
 }
 
-/* cf_graph_create(): starts, degrees and scales of rows, edges, halo lists, and scratch. */
+/* cf_graph_create(): starts, scales and a byte of rows, edges, halo lists, and scratch. */
 static double graph_memory(const memory_shape *m)
 {
     const double rows = m->users + m->items;
 
-    return rows * (8 + 4 + 4) + 4 * m->edges + 4 * m->halo +
+    return rows * (8 + 4 + 1) + 4 * m->edges + 4 * m->halo +
            4 * m->width * CF_ROWS_PER_CALL * omp_get_max_threads();
 }
 

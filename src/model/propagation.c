@@ -147,7 +147,7 @@ static void forward_last(void *context, const cf_rows *rows)
     const int64_t width = p->table[rows->side]->width;
 
     for (int k = 0; k < rows->count; k++) {
-        const int64_t row = rows->rows[k], to = target->in_place ? row : rows->first + k;
+        const int64_t row = rows->rows[k], to = target->in_place ? row : rows->entries[k];
 
         finish_row(target->out[rows->side] + to * width, table + row * width, scale[row],
                    rows->sums + k * width, 1.0f / (float)(p->n_layers + 1), width);
@@ -301,7 +301,6 @@ static void finish_rows(backward *b)
             int32_t rows[CF_ROWS_PER_CALL];
             cf_rows call = {.side = (cf_side)side,
                             .rows = rows,
-                            .first = first,
                             .count = (int)cf_min(n - first, CF_ROWS_PER_CALL),
                             .sums = cf_graph_scratch(b->p->graph)};
 

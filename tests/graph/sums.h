@@ -135,7 +135,7 @@ static inline void keep(void *context, const cf_rows *sums)
         memcpy(s->got[sums->side] + row * s->width, sums->sums + k * s->width,
                (size_t)s->width * sizeof(float));
         s->visits[sums->side][row]++;
-        if (s->list[sums->side] && s->list[sums->side][sums->first + k] != sums->rows[k])
+        if (s->list[sums->side] && s->list[sums->side][sums->entries[k]] != sums->rows[k])
             s->misplaced = true;
     }
     memset(sums->sums, 0xff, (size_t)(sums->count * s->width) * sizeof(float)); /** scratch */
