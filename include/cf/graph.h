@@ -102,7 +102,11 @@ typedef struct cf_hops {
     cf_shared distance; /* private: of each place of the node, hops from the nearest of the few
                            rows, up to n_hops */
     cf_shared marked;   /* private: a bit for each place of the node */
-    uint8_t *requested_distance, *reply_distance; /* private: of halo rows, between ranks */
+    uint8_t *requested_distance; /* private: of the rows that peers request */
+    /* private: 1 for a row that the node which has it in its halo reached itself with the first
+       hop; of the rows that I receive, and that peers request */
+    uint8_t *touched_here, *touched_there;
+    bool is_touched_known;
 } cf_hops;
 /** Room for `max_hops` hops, but at most CF_MAX_HOPS. Collective over the grid. Errors: MEMORY.
  * Free with cf_graph_destroy_hops(), which is local, and takes all zero bytes too. */
@@ -124,8 +128,9 @@ typedef struct cf_hop_limit {
 } cf_hop_limit;
 /**
  * For the owned rows within limit.rows hops, in the order of hops->rows, the sum of in.rows over
- * the neighbours within limit.neighbours. Other rows of `in` need not be set, nor are they sent:
- * where they are zero, these are the bits of cf_graph_sum(). Collective over the grid column.
+ * the neighbours within limit.neighbours. Other rows of `in` need not be set, nor are they sent; a
+ * sum of the few rows alone (limit.rows 0) is sent their own neighbours. Where others are zero,
+ * these are the bits of cf_graph_sum(). Collective over the grid column.
  */
 void cf_graph_sum_hops(cf_graph *graph, const cf_hops *hops, cf_hop_limit limit, cf_field in,
                        cf_row_fn *callback, void *context);

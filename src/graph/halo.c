@@ -82,14 +82,6 @@ void graph_meet(const cf_graph *graph)
     cf_par_restore_phase(before);
 }
 
-/* Is the row at a place sent in a restricted exchange? Owner and receiver know its distance. */
-static bool is_sent(const pending *p, int64_t place)
-{
-    const uint8_t *distance = p->hops->distance.data;
-
-    return distance[place] <= p->n_hops;
-}
-
 /* The part of the halo that peer p sends, in the field. */
 static float *rows_from(const cf_graph *graph, int p)
 {
@@ -99,17 +91,16 @@ static float *rows_from(const cf_graph *graph, int p)
            (graph->halo.first_mine + graph->halo.requests.send_start[p]) * field->stride;
 }
 
-/* Rows that come from each peer: those of my part of the halo within n_hops, whose distance I know
- * as well. They arrive at the start of the peer's part. */
+/* Rows that come from each peer. They arrive at the start of the peer's part. */
 static void start_receiving(cf_graph *graph, int *count)
 {
     const pending *e = &graph->pending;
     const cf_plan *plan = &graph->halo.requests;
 
     for (int p = 0; p < graph->column.size; p++) {
-        count[p] = e->hops == NULL ? plan->send_count[p] : 0;
-        for (int64_t k = 0; k < plan->send_count[p] && e->hops != NULL; k++)
-            count[p] += is_sent(e, graph->halo.first_mine + plan->send_start[p] + k);
+        count[p] = e->rows.received == NULL ? plan->send_count[p] : 0;
+        for (int k = 0; k < plan->send_count[p] && e->rows.received != NULL; k++)
+            count[p] += e->rows.received[plan->send_start[p] + k] <= e->rows.n_hops;
         if (count[p] > 0)
             MPI_Irecv(rows_from(graph, p), count[p], e->field.row_type, p, 0, graph->column.comm,
                       &graph->mpi_requests[graph->n_mpi_requests++]);
@@ -144,10 +135,10 @@ static void pack_within(const cf_graph *graph, int *count)
 
         count[p] = 0;
         for (int k = 0; k < h->requests.recv_count[p]; k++) {
-            const int32_t row = h->requested[h->requests.recv_start[p] + k];
+            const int at = h->requests.recv_start[p] + k;
 
-            if (!is_sent(e, h->first[CF_USERS] + row)) continue;
-            memcpy(out + count[p]++ * stride, e->field.rows[CF_USERS] + row * stride,
+            if (e->rows.sent[at] > e->rows.n_hops) continue;
+            memcpy(out + count[p]++ * stride, e->field.rows[CF_USERS] + h->requested[at] * stride,
                    (size_t)stride * sizeof(float));
         }
     }
@@ -178,7 +169,7 @@ static void unpack_within(const cf_graph *graph, const int *count)
         int64_t n = count[p];
 
         for (int64_t k = plan->send_count[p] - 1; n <= k; k--) {
-            if (!is_sent(e, graph->halo.first_mine + plan->send_start[p] + k)) continue;
+            if (e->rows.received[plan->send_start[p] + k] > e->rows.n_hops) continue;
             n--;
             memcpy(rows + k * stride, rows + n * stride, (size_t)stride * sizeof(float));
         }
@@ -188,17 +179,17 @@ static void unpack_within(const cf_graph *graph, const int *count)
 /* Receives are posted before the rows are packed, so that a quick peer finds a buffer. Earlier sums
  * have ended, so nobody reads the halo; and a rank sends only rows of its own, so it need not have
  * met the others. */
-void graph_begin_exchange(cf_graph *graph, const cf_hops *hops, int n_hops, cf_field field)
+void graph_begin_exchange(cf_graph *graph, halo_rows rows, cf_field field)
 {
     const cf_phase before = cf_par_set_phase(CF_PHASE_HALO);
 
     graph->n_mpi_requests = 0;
-    graph->pending = (pending){hops, n_hops, field};
+    graph->pending = (pending){rows, field};
     if (graph->crosses) {
         int *outgoing = graph->peer_count + graph->column.size;
 
         start_receiving(graph, graph->peer_count);
-        if (hops == NULL)
+        if (rows.received == NULL)
             pack_all(graph, outgoing);
         else
             pack_within(graph, outgoing);
@@ -213,7 +204,7 @@ void graph_end_exchange(cf_graph *graph)
     const cf_phase before = cf_par_set_phase(CF_PHASE_HALO);
 
     MPI_Waitall(graph->n_mpi_requests, graph->mpi_requests, MPI_STATUSES_IGNORE);
-    if (graph->pending.hops != NULL && graph->crosses) unpack_within(graph, graph->peer_count);
+    if (graph->pending.rows.received != NULL) unpack_within(graph, graph->peer_count);
     if (graph->halo.count > 0) cf_par_meet(&graph->node);
     cf_par_restore_phase(before);
 }

@@ -12,13 +12,13 @@
 
 enum { NOT_REACHED = 0xff };
 
-/* Sizes: owned rows of a side, users' first; and the rows that peers request. */
-enum { ROWS, REQUESTED = ROWS + 2, N_SIZES };
+/* Sizes: owned rows of a side, users' first; the rows that I receive, and that peers request. */
+enum { ROWS, RECEIVED = ROWS + 2, REQUESTED, N_SIZES };
 static const cf_array hops_arrays[] = {
     CF_ARRAY_MORE(cf_hops, rows[CF_USERS], ROWS + CF_USERS, 1, 1), /* list_rows() writes one ... */
     CF_ARRAY_MORE(cf_hops, rows[CF_ITEMS], ROWS + CF_ITEMS, 1, 1), /* ... beyond the last */
     CF_ARRAY(cf_hops, requested_distance, REQUESTED, 1),
-    CF_ARRAY(cf_hops, reply_distance, REQUESTED, 1)};
+    CF_ARRAY(cf_hops, touched_here, RECEIVED, 1), CF_ARRAY(cf_hops, touched_there, REQUESTED, 1)};
 enum { N_HOPS_ARRAYS = sizeof hops_arrays / sizeof hops_arrays[0] };
 
 /* Collective over the node; the status is the rank's own. */
@@ -26,6 +26,7 @@ static cf_status allocate_hops(const cf_graph *graph, cf_hops *hops)
 {
     const int64_t sizes[N_SIZES] = {[ROWS + CF_USERS] = cf_graph_rows(graph, CF_USERS),
                                     [ROWS + CF_ITEMS] = cf_graph_rows(graph, CF_ITEMS),
+                                    [RECEIVED] = graph->halo.requests.n_send,
                                     [REQUESTED] = graph->halo.requests.n_recv};
     cf_status status = CF_OK;
 
@@ -87,6 +88,7 @@ static void start_search(const cf_graph *graph, cf_hops *hops, int32_t *const ro
         hops->count[side][0] = count[side];
     }
     hops->n_hops = 0;
+    hops->is_touched_known = false;
 }
 
 /* Where the rows at distance `hop` begin in hops->rows[side]. */
@@ -115,24 +117,34 @@ static void mark_neighbours(const cf_graph *graph, cf_hops *hops, cf_side side, 
     }
 }
 
+/* What the node reached itself with the first hop are the neighbours of the few rows: what a sum of
+ * these alone needs of others. Both ends keep it. */
+static void keep_touched(const cf_plan *requests, const uint8_t *in_halo, cf_hops *hops)
+{
+    memcpy(hops->touched_here, in_halo, (size_t)requests->n_send);
+    memcpy(hops->touched_there, hops->requested_distance, (size_t)requests->n_recv);
+    hops->is_touched_known = true;
+}
+
 /* Send the distances of my part of the halo to the rows' owners, who keep the least of all ranks.
  * The owners then reply to all ranks that have the rows in their halo. All minima are taken before
  * the first reply is written, so every rank receives the same distance. */
-static void exchange_distances(const cf_graph *graph, cf_hops *hops)
+static void exchange_distances(const cf_graph *graph, cf_hops *hops, int hop)
 {
     const halo *h = &graph->halo;
     uint8_t *distance = own_distance(graph, hops, CF_USERS); /* and the items' behind it */
     uint8_t *in_halo = halo_distance(graph, hops);
 
     cf_par_send(&h->requests, in_halo, hops->requested_distance, MPI_BYTE);
+    if (hop == 1) keep_touched(&h->requests, in_halo, hops);
     for (int64_t k = 0; k < h->requests.n_recv; k++) {
         uint8_t *own = &distance[h->requested[k]];
 
         if (hops->requested_distance[k] < *own) *own = hops->requested_distance[k];
     }
     for (int64_t k = 0; k < h->requests.n_recv; k++)
-        hops->reply_distance[k] = distance[h->requested[k]];
-    cf_par_reply(&h->requests, hops->reply_distance, in_halo, MPI_BYTE);
+        hops->requested_distance[k] = distance[h->requested[k]];
+    cf_par_reply(&h->requests, hops->requested_distance, in_halo, MPI_BYTE);
 }
 
 /* Append the owned rows at distance `hop` to the list. (A quick rank of the node may already mark
@@ -161,7 +173,7 @@ static void search_hop(cf_graph *graph, cf_hops *hops, int hop)
     if (graph->crosses) {
         const cf_phase before = cf_par_set_phase(CF_PHASE_HALO);
 
-        exchange_distances(graph, hops);
+        exchange_distances(graph, hops, hop);
         cf_par_restore_phase(before);
         graph_meet(graph);
     }
@@ -204,6 +216,14 @@ void cf_graph_find_hops(cf_graph *graph, int32_t *const rows[2], const int64_t c
         if ((double)n_edges > max_edges) return;
         hops->n_hops = hop;
     }
+}
+
+halo_rows graph_halo_within(const cf_graph *graph, const cf_hops *hops, cf_hop_limit limit)
+{
+    if (limit.rows == 0 && limit.neighbours > 0 && hops->is_touched_known)
+        return (halo_rows){hops->touched_here, hops->touched_there, 1};
+    if (limit.neighbours > hops->n_hops) return (halo_rows){0};
+    return (halo_rows){halo_distance(graph, hops), hops->requested_distance, limit.neighbours};
 }
 
 void graph_mark_within(const cf_graph *graph, const cf_hops *hops, int n_hops)

@@ -57,10 +57,17 @@ typedef struct list_part {
     int64_t end;
 } list_part;
 
+/** Rows of the halo that an exchange brings: those within n_hops. Both ends know the distances
+ * alike. */
+typedef struct halo_rows {
+    const uint8_t *received; /* distances of the rows that I receive; NULL: all are exchanged */
+    const uint8_t *sent;     /* of those that peers request */
+    int n_hops;
+} halo_rows;
+
 /** The exchange of a field that was begun. */
 typedef struct pending {
-    const cf_hops *hops;
-    int n_hops;
+    halo_rows rows;
     cf_field field;
 } pending;
 
@@ -157,10 +164,9 @@ cf_status graph_reserve_scratch(cf_graph *graph, int64_t width);
 /** Plan the exchange of the rows that the node needs. Collective over the grid. Errors: MEMORY. */
 cf_status graph_create_halo(cf_graph *graph, const needed *rows);
 void graph_destroy_halo(halo *h);
-/** Start the exchange of a field's halo, of the rows within `n_hops` alone (`hops` NULL: all), and
- * wait for it; other rows of the halo are undefined afterwards. Before it has ended, the node's
- * rows are there. Collective over the column. */
-void graph_begin_exchange(cf_graph *graph, const cf_hops *hops, int n_hops, cf_field field);
+/** Start the exchange of some of a field's halo, and wait for it; the other rows are undefined
+ * afterwards. Before it has ended, the node's rows are there. Collective over the column. */
+void graph_begin_exchange(cf_graph *graph, halo_rows rows, cf_field field);
 void graph_end_exchange(cf_graph *graph);
 /** Memory for the node; a failure goes into `status`, and does not keep this rank from the next
  * call. Collective over the node; agree afterwards. Errors: MEMORY. */
@@ -168,6 +174,8 @@ void graph_share(const cf_graph *graph, int64_t bytes, cf_shared *out, cf_status
 /** Wait until all ranks of the node have come here. */
 void graph_meet(const cf_graph *graph);
 
+/** What a sum within a limit needs of the halo. Local. */
+halo_rows graph_halo_within(const cf_graph *graph, const cf_hops *hops, cf_hop_limit limit);
 /** Set this rank's part of the bits of the places within `n_hops`. All are set when the ranks of
  * the node have met. */
 void graph_mark_within(const cf_graph *graph, const cf_hops *hops, int n_hops);

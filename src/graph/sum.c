@@ -217,7 +217,7 @@ void cf_graph_sum_view(cf_graph *graph, const cf_view *view, cf_field in, cf_row
 {
     sum_work sums[2];
 
-    graph_begin_exchange(graph, NULL, 0, in);
+    graph_begin_exchange(graph, (halo_rows){0}, in);
     for (int side = 0; side < 2; side++) {
         sums[side] = sum_of(graph, in, (cf_side)side, callback, context);
         sums[side].in_order = view == NULL;
@@ -253,6 +253,6 @@ void cf_graph_sum_hops(cf_graph *graph, const cf_hops *hops, cf_hop_limit limit,
         sums[side].rows = hops->rows[side];
         sums[side].count = hops->count[side][limit.rows];
     }
-    graph_begin_exchange(graph, all_neighbours ? NULL : hops, limit.neighbours, in);
+    graph_begin_exchange(graph, graph_halo_within(graph, hops, limit), in);
     sum_and_meet(graph, sums);
 }

@@ -70,7 +70,7 @@ static double propagation_memory(const cf_model_options *options, const memory_s
     const double rows = m->users + m->items;
     const double final = options->field_precision == CF_FLOAT32 ? 0 : 4 * m->width * rows;
 
-    return 2 * m->field_bytes * (rows + 2 * m->halo) + final + 5.125 * rows + 3.125 * m->halo;
+    return 2 * m->field_bytes * (rows + 2 * m->halo) + final + 5.125 * rows + 4.125 * m->halo;
 }
 
 double cf_model_predict_memory(const cf_model_options *options, const cf_model_size *size)

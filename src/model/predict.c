@@ -165,9 +165,43 @@ static double count_sent(const nearness *n)
     return sum;
 }
 
-/* Follows cf_graph_find_hops(). Returns how many hops the neighbourhood has; sent[k]: rows within k
- * hops that an exchange sends; *tried: hops that were tried. Collective over the grid column. */
-static int predict_hops(const forecast *f, double sent[CF_MAX_HOPS + 1], int *tried)
+/* Expected rows that the last sum forward sends, after the first hop: to each other node the rows
+ * that have a neighbour there which is in the batch. The neighbours of a row are taken to have like
+ * chances. */
+static double count_touched(const nearness *n, cf_side side)
+{
+    const cf_shard *shard = n->f->model->shard;
+    const cf_lists *lists = side == CF_USERS ? &shard->train : &shard->train_by_item;
+    const cf_blocks *blocks = side == CF_USERS ? &shard->items : &shard->users;
+    const int *node_of = n->f->node_of, here = node_of[n->f->model->grid->my_row];
+    double sum = 0;
+
+    for (int64_t row = 0; row < lists->count; row++) {
+        const int64_t end = lists->start[row + 1];
+        const double each =
+            ((double)n->log[side][row] - (side == CF_ITEMS ? n->log_no_negative : 0)) /
+            (double)(end - lists->start[row]);
+
+        for (int64_t e = lists->start[row], next; e < end; e = next) {
+            const int node = node_of[cf_par_block_of(blocks, lists->index[e])];
+
+            for (next = e + 1; next < end; next++)
+                if (node_of[cf_par_block_of(blocks, lists->index[next])] != node) break;
+            if (node != here) sum -= expm1((double)(next - e) * each);
+        }
+    }
+    return sum;
+}
+
+/* Rows within hops, as far as they were tried, and what exchanges of them send. */
+typedef struct hop_forecast {
+    int n_hops, tried;
+    double sent[CF_MAX_HOPS + 1]; /* rows within k hops */
+    double touched;               /* rows that the last sum needs; where a hop was tried */
+} hop_forecast;
+
+/* Follows cf_graph_find_hops(). Collective over the grid column. */
+static void predict_hops(const forecast *f, hop_forecast *out)
 {
     propagation *p = &f->model->propagation;
     nearness n = {.f = f, .p = p};
@@ -178,30 +212,35 @@ static int predict_hops(const forecast *f, double sent[CF_MAX_HOPS + 1], int *tr
         n.log_before[side] = f->log[side] + cf_graph_rows(p->graph, (cf_side)side);
     }
     begin_nearness(&n);
-    sent[0] = count_sent(&n);
-    *tried = 0;
+    *out = (hop_forecast){.sent = {count_sent(&n)}};
     fraction = edge_fraction(&n);
-    while (*tried < p->hops.max_hops && p->max_edge_fraction > 0 &&
+    while (out->tried < p->hops.max_hops && p->max_edge_fraction > 0 &&
            fraction <= p->max_edge_fraction / 2) {
         add_hop(&n);
-        ++*tried;
+        if (++out->tried == 1)
+            out->touched = count_touched(&n, CF_USERS) + count_touched(&n, CF_ITEMS);
         fraction = edge_fraction(&n);
-        if (fraction > p->max_edge_fraction) return *tried - 1;
-        sent[*tried] = count_sent(&n);
+        if (fraction > p->max_edge_fraction) return;
+        out->n_hops = out->tried;
+        out->sent[out->tried] = count_sent(&n);
     }
-    return *tried;
 }
 
 /* Rows that all halo exchanges of a step send. Layer k exchanges the rows within k hops, forward
  * and, but for the last layer, backward; all of the halo if the neighbourhood has fewer hops. The
- * two views of SGL are propagated over all rows, forward and backward. */
-static double count_halo_rows(const cf_model *model, const double *sent, int n_hops, double all)
+ * last sum forward is sent the neighbours of the batch alone, if they are known. The two views of
+ * SGL are propagated over all rows, forward and backward. */
+static double count_halo_rows(const cf_model *model, const hop_forecast *hops, double all)
 {
     const int n_layers = model->propagation.n_layers;
     double rows = model->ops->views ? 4 * n_layers * all : 0;
 
-    for (int k = 1; k <= n_layers; k++)
-        rows += (k < n_layers ? 2 : 1) * (k > n_hops ? all : sent[k]);
+    for (int k = 1; k <= n_layers; k++) {
+        const double within = k > hops->n_hops ? all : hops->sent[k];
+
+        rows += k == 1 && hops->tried > 0 ? hops->touched : within;
+        if (k < n_layers) rows += within;
+    }
     return rows;
 }
 
@@ -215,20 +254,20 @@ static void add_halo(forecast *f)
     const int others = grid->n_rows - 1;
     const bool crosses = grid->node.size < grid->n_rows; /* the column has other nodes */
     const double row_bytes = 4.0 * (double)model->propagation.field[0].stride;
-    double sent[CF_MAX_HOPS + 1], all, halo;
+    hop_forecast hops;
+    double all, halo;
     int64_t n_sent;
-    int tried, n_hops;
 
     if (model->in_steps->n_layers == 0 || others == 0) return;
-    n_hops = predict_hops(f, sent, &tried);
+    predict_hops(f, &hops);
     (void)cf_graph_requested(model->graph, &n_sent);
     all = (double)n_sent;
     halo = (double)cf_graph_halo(model->graph);
-    f->bytes[CF_PHASE_HALO] += count_halo_rows(model, sent, n_hops, all) * row_bytes +
-                               sent[0] * (4 + row_bytes) + tried * (all + halo);
+    f->bytes[CF_PHASE_HALO] += count_halo_rows(model, &hops, all) * row_bytes +
+                               hops.sent[0] * (4 + row_bytes) + hops.tried * (all + halo);
     if (crosses) f->bytes[CF_PHASE_HALO] += 4 * others;
     if (model->propagation.max_edge_fraction > 0)
-        f->bytes[CF_PHASE_HALO] += (tried + 1) * forecast_allreduce(&model->grid->column, 8);
+        f->bytes[CF_PHASE_HALO] += (hops.tried + 1) * forecast_allreduce(&model->grid->column, 8);
 }
 
 /* ---- Rows of the batch ---- */
@@ -392,6 +431,15 @@ static void count_warm(forecast *f)
     }
 }
 
+/* The ranks of a node are consecutive in the column. Collective over the grid column. */
+static void find_nodes(forecast *f)
+{
+    const cf_grid *grid = f->model->grid;
+    const int first = grid->my_row - grid->node.rank;
+
+    MPI_Allgather(&first, 1, MPI_INT, f->node_of, 1, MPI_INT, grid->column.comm);
+}
+
 /* The last batch of an epoch is smaller; the mean weighs both sizes. */
 cf_status cf_model_predict_step(cf_model *model, int64_t batch_size, double bytes[CF_N_PHASES])
 {
@@ -405,10 +453,12 @@ cf_status cf_model_predict_step(cf_model *model, int64_t batch_size, double byte
     if (status == CF_OK) status = CF_ALLOC(f.requests, model->grid->n_rows);
     if (status == CF_OK) status = CF_ALLOC(f.replies, model->grid->n_rows);
     if (status == CF_OK) status = CF_ALLOC(f.warm, model->grid->n_rows);
+    if (status == CF_OK) status = CF_ALLOC(f.node_of, model->grid->n_rows);
     for (int side = 0; side < 2 && status == CF_OK; side++)
         status = CF_ALLOC(f.log[side], 2 * model->table[side]->local_rows);
     CF_TRY(cf_par_agree(&model->grid->world, status));
     count_warm(&f);
+    find_nodes(&f);
     add_batch(&f, (double)batch_size, n_full / n_batches, items, n);
     if (rest > 0) add_batch(&f, rest, 1 / n_batches, items, n);
     memcpy(bytes, found, sizeof found);
@@ -417,6 +467,7 @@ done:
     cf_free(&f.requests);
     cf_free(&f.replies);
     cf_free(&f.warm);
+    cf_free(&f.node_of);
     cf_free(&f.log[CF_USERS]);
     cf_free(&f.log[CF_ITEMS]);
     return status;

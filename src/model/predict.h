@@ -15,6 +15,7 @@ struct forecast {
     int64_t *warm;    /* grid rows: those of each block */
     double *bytes;    /* CF_N_PHASES: sent by this rank; to be added to */
     double *requests; /* grid rows: distinct items of each other block that my samples need */
+    int *node_of;     /* grid rows: the first grid row of each one's node */
     float *log[2];    /* 2 x owned rows: room for logs of chances that rows are near the batch */
     double *replies;  /* grid rows: distinct items of mine that each other block needs */
 };

@@ -232,8 +232,74 @@ static void sums_near_a_few_rows_are_those_of_a_serial_loop(void **state)
             }
 }
 
+/* Rows of other nodes that are neighbours of this node's rows where the hops begin; all nodes
+ * together. */
+static int64_t count_touched(const setup *s, const findings *found)
+{
+    const cf_blocks *blocks[2] = {&s->shard.users, &s->shard.items};
+    const int from = s->grid->my_row - s->grid->node.rank, to = from + s->grid->node.size;
+    bool touched[2][MANY] = {{false}};
+    int64_t count = 0;
+
+    for (int64_t e = 0; e < s->pairs.n_pairs; e++)
+        for (int side = 0; side < 2; side++) {
+            const int64_t row = s->pairs.pairs[e][side], other = s->pairs.pairs[e][1 - side];
+
+            if (found->begins[side][row] && row >= blocks[side]->start[from] &&
+                row < blocks[side]->start[to] &&
+                (other < blocks[1 - side]->start[from] || other >= blocks[1 - side]->start[to]))
+                touched[1 - side][other] = true;
+        }
+    for (int64_t row = 0; row < MANY && s->grid->node.rank == 0; row++)
+        count += touched[CF_USERS][row] + touched[CF_ITEMS][row];
+    MPI_Allreduce(MPI_IN_PLACE, &count, 1, MPI_INT64_T, MPI_SUM, s->grid->column.comm);
+    return count;
+}
+
+/* Bytes that all ranks send while the rows where the hops begin are summed. */
+static int64_t count_bytes(setup *s, const findings *found, const cf_hops *hops)
+{
+    const int64_t before = cf_par_read_profile().phase[CF_PHASE_HALO].bytes;
+    int64_t bytes;
+
+    check_sums(s, found, hops, (cf_hop_limit){0, 1});
+    bytes = cf_par_read_profile().phase[CF_PHASE_HALO].bytes - before;
+    MPI_Allreduce(MPI_IN_PLACE, &bytes, 1, MPI_INT64_T, MPI_SUM, s->grid->column.comm);
+    return bytes;
+}
+
+/* Whether the first hop is kept, or was one too many: its neighbours are known. */
+static void a_sum_of_the_few_rows_is_sent_their_neighbours_alone(void **state)
+{
+    int64_t all = 0;
+    findings found;
+    setup s = {0};
+
+    (void)state;
+    for (int g = 0; g < N_GRAPHS; g++)
+        for (int k = 0; next_setup(&s, graphs[g], 2, &k);) {
+            int32_t users[MANY], items[MANY], *list[2] = {users, items};
+            cf_hops hops = {0};
+            int64_t bytes;
+
+            assert_int_equal(cf_graph_create_hops(s.graph, 3, &hops), CF_OK);
+            draw_begins(&s, 7, 0.03, &found);
+            search_serially(&s, &found);
+            bytes = count_touched(&s, &found) * WIDTH * (int64_t)sizeof(float);
+            all += bytes;
+            for (int kept = 0; kept < 2; kept++) {
+                find(&s, &found, kept ? 2 : 2.001 * share_within(&s, &found, 0), list, &hops);
+                assert_int_equal(hops.n_hops > 0, kept);
+                assert_int_equal(count_bytes(&s, &found, &hops), bytes);
+            }
+            cf_graph_destroy_hops(&hops);
+        }
+    assert_int_equal(all > 0, world.size > 1);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(rows_and_steps_are_those_of_a_serial_search),
     cmocka_unit_test(sums_near_a_few_rows_are_those_of_a_serial_loop),
+    cmocka_unit_test(a_sum_of_the_few_rows_is_sent_their_neighbours_alone),
 };
 CF_TEST_MAIN(tests)
