@@ -12,6 +12,7 @@ from .program import IO, USAGE, Failure, say
 COMMANDS = {
     "compare": ("compare", "train models from several starts and seeds, and compare them in one table"),
     "scaling": ("scaling", "time training on several numbers of ranks and grids, real or simulated"),
+    "crossings": ("crossings", "count the rows that nodes need of each other, and the least they could send"),
     "collapse": ("collapse", "train at several widths: quality and effective rank over the width"),
     "cold": ("cold", "hide items from training, and measure how new items are recommended"),
     "curves": ("curves", "draw loss and valid metric by epoch"),
