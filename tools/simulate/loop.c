@@ -6,10 +6,10 @@
  *     simulate_loop LISTS ROWSxCOLUMNS STEPS CORES NETWORK [NAME=VALUE]...
  *
  * does a first step, STEPS that are measured, and one that is timed (clock.h), and prints one JSON
- * object: of the last its seconds and the share in MPI calls; of all of them bytes and loss, which
- * is that of the same steps of `llminit train` from noise, and a checksum of the tables that does
- * not depend on the grid. ranks_a_node=N ranks share memory; delay_seed=N holds up the ranks at
- * random (clock.h). CORES: clock.h; NETWORK: network.h.
+ * object: of the last its seconds, in all and by phases, and the share in MPI calls; of all of
+ * them bytes and loss, which is that of the same steps of `llminit train` from noise, and a
+ * checksum of the tables that does not depend on the grid. ranks_a_node=N ranks share memory;
+ * delay_seed=N holds up the ranks at random (clock.h). CORES: clock.h; NETWORK: network.h.
  */
 #include "clock.h"
 #include "lists.h"
@@ -235,30 +235,39 @@ static cf_status step(loop *l, int64_t index, double *loss_sum)
     return status;
 }
 
-/* Of all phases of this rank so far. */
-typedef struct totals {
-    double mpi_seconds, step_bytes;
-} totals;
-
-static totals read_totals(void)
-{
-    const cf_profile profile = cf_par_read_profile();
-    totals sum = {0};
-
-    for (int phase = 0; phase < CF_N_PHASES; phase++) {
-        sum.mpi_seconds += profile.phase[phase].mpi_seconds;
-        if (phase != CF_PHASE_OTHER) sum.step_bytes += (double)profile.phase[phase].bytes;
-    }
-    return sum;
-}
-
 /* Of one rank, or sums over all. */
 typedef struct figures {
-    double seconds, mpi_seconds; /* of the step that is timed */
-    double step_bytes, loss;     /* means over two steps */
+    double seconds;
+    struct {
+        double seconds, mpi_seconds, messages;
+    } phase[CF_N_PHASES];    /* like seconds, of the step that is timed */
+    double step_bytes, loss; /* means over two steps */
     double held;
 } figures;
 enum { N_FIGURES = sizeof(figures) / sizeof(double) };
+
+/* In all steps so far, without what the ranks agree on between two of them. */
+static double count_bytes(void)
+{
+    const cf_profile profile = cf_par_read_profile();
+    double bytes = 0;
+
+    for (int phase = 0; phase < CF_N_PHASES; phase++)
+        if (phase != CF_PHASE_OTHER) bytes += (double)profile.phase[phase].bytes;
+    return bytes;
+}
+
+/* Add all phases so far, `sign` times. */
+static void add_phases(double sign, figures *found)
+{
+    const cf_profile profile = cf_par_read_profile();
+
+    for (int phase = 0; phase < CF_N_PHASES; phase++) {
+        found->phase[phase].seconds += sign * profile.phase[phase].seconds;
+        found->phase[phase].mpi_seconds += sign * profile.phase[phase].mpi_seconds;
+        found->phase[phase].messages += sign * (double)profile.phase[phase].messages;
+    }
+}
 
 /* Two steps touch all memory and tell losses and bytes. The second one's batch is then taken again:
  * a step of another may send to other ranks, and has other spans. */
@@ -269,19 +278,19 @@ static cf_status run_steps(loop *l, const cf_par *world, int64_t n_measured, fig
 
     CF_TRY(step(l, 0, &found->loss));
     CF_TRY(step(l, 1, &found->loss));
-    found->step_bytes = read_totals().step_bytes / 2;
+    found->step_bytes = count_bytes() / 2;
     for (int64_t k = 0; k < n_measured; k++) {
         CF_TRY(cf_par_agree(world, clock_measure()));
         CF_TRY(step(l, 1, &ignored));
     }
     CF_TRY(cf_par_agree(world, clock_replay()));
     MPI_Barrier(world->comm);
-    found->mpi_seconds = -read_totals().mpi_seconds;
+    add_phases(-1, found);
     found->seconds = -clock_now();
     CF_TRY(step(l, 1, &ignored));
     MPI_Barrier(world->comm);
     found->seconds += clock_now();
-    found->mpi_seconds += read_totals().mpi_seconds;
+    add_phases(1, found);
     found->loss /= 2;
     found->held = (double)cf_alloc_held();
 done:
@@ -311,6 +320,26 @@ static uint64_t table_sum(const loop *l)
     return sum;
 }
 
+/* `sum` over all ranks, as means of one. */
+static void print_figures(const loop *l, const figures *sum, uint64_t tables, int n_ranks)
+{
+    double mpi_seconds = 0;
+
+    printf("{\"phases\": {");
+    for (int phase = 0; phase < CF_N_PHASES; phase++) {
+        mpi_seconds += sum->phase[phase].mpi_seconds;
+        printf("%s\"%s\": {\"seconds\": %.6g, \"mpi_seconds\": %.6g, \"messages\": %.6g}",
+               phase > 0 ? ", " : "", cf_phase_names[phase], sum->phase[phase].seconds / n_ranks,
+               sum->phase[phase].mpi_seconds / n_ranks, sum->phase[phase].messages / n_ranks);
+    }
+    printf("}, \"step_seconds\": %.9g, \"mpi_share\": %.6g, \"step_bytes\": %.17g, "
+           "\"held\": %.10g, \"loss\": %.17g, \"tables\": \"%016llx\", "
+           "\"steps_an_epoch\": %lld, \"train\": %lld}\n",
+           sum->seconds / n_ranks, mpi_seconds / sum->seconds, sum->step_bytes / n_ranks,
+           sum->held / n_ranks, sum->loss / n_ranks, (unsigned long long)tables,
+           (long long)sampler_n_batches(&l->sampler), (long long)l->lists.size.n_train);
+}
+
 static cf_status run(const cf_par *world, int argc, char **argv)
 {
     loop l = {0};
@@ -325,14 +354,7 @@ static cf_status run(const cf_par *world, int argc, char **argv)
     MPI_Allreduce(MPI_IN_PLACE, &sum, N_FIGURES, MPI_DOUBLE, MPI_SUM, world->comm);
     tables = table_sum(&l);
     MPI_Allreduce(MPI_IN_PLACE, &tables, 1, MPI_UINT64_T, MPI_SUM, world->comm);
-    if (world->rank == 0)
-        printf(
-            "{\"step_seconds\": %.9g, \"mpi_share\": %.6g, \"step_bytes\": %.17g, \"held\": %.10g, "
-            "\"loss\": %.17g, \"tables\": \"%016llx\", \"steps_an_epoch\": %lld, \"train\": "
-            "%lld}\n",
-            sum.seconds / world->size, sum.mpi_seconds / sum.seconds, sum.step_bytes / world->size,
-            sum.held / world->size, sum.loss / world->size, (unsigned long long)tables,
-            (long long)sampler_n_batches(&l.sampler), (long long)l.lists.size.n_train);
+    if (world->rank == 0) print_figures(&l, &sum, tables, world->size);
 done:
     return status; /* the end of the process frees all */
 }
