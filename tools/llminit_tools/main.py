@@ -13,6 +13,7 @@ COMMANDS = {
     "compare": ("compare", "train models from several starts and seeds, and compare them in one table"),
     "scaling": ("scaling", "time training on several numbers of ranks and grids, real or simulated"),
     "crossings": ("crossings", "count the rows that nodes need of each other, and the least they could send"),
+    "model": ("step_model", "a model of a step on several nodes, beside a simulated scaling"),
     "collapse": ("collapse", "train at several widths: quality and effective rank over the width"),
     "cold": ("cold", "hide items from training, and measure how new items are recommended"),
     "curves": ("curves", "draw loss and valid metric by epoch"),
