@@ -89,6 +89,31 @@ float *cf_graph_scratch(const cf_graph *graph);
  * grid column: exchanges rows of `in` between nodes, overlapped with the rows that need none. */
 void cf_graph_sum(cf_graph *graph, cf_field in, cf_row_fn *callback, void *context);
 
+/* ---- Rows of neighbours ---- */
+
+/** Which side the rows of the halo are of, so that those of one side can be exchanged alone. */
+typedef struct cf_sides {
+    uint8_t *sent[2], *received[2]; /* private: of the rows that others request of me, and that I
+                                       receive: 0 for those of the side */
+} cf_sides;
+/** Collective over the grid. Errors: MEMORY. Free with cf_graph_destroy_sides(), which is local,
+ * and takes all zero bytes too. */
+cf_status cf_graph_create_sides(const cf_graph *graph, cf_sides *out);
+void cf_graph_destroy_sides(cf_sides *sides);
+/** Between these two calls the rows of `side` that are neighbours of the node's rows are in the
+ * field, where cf_graph_row() finds them; halo rows of the other side are undefined. Rows of the
+ * other side may be written meanwhile. Collective over the grid column. */
+void cf_graph_begin_rows(cf_graph *graph, const cf_sides *sides, cf_side side, cf_field field);
+void cf_graph_end_rows(const cf_graph *graph);
+/** The places of an owned row's neighbours, cf_graph_degree() of them, in ascending order of their
+ * global numbers. Owned by the graph. Local. */
+const int32_t *cf_graph_neighbours(const cf_graph *graph, cf_side side, int64_t row);
+/** The row at a place. Local. */
+static inline const float *cf_graph_row(const cf_field *field, int32_t place)
+{
+    return (const float *)field->places.data + place * field->stride;
+}
+
 /* ---- K-hop neighbourhoods ---- */
 
 enum { CF_MAX_HOPS = 8 };      /* the largest k */
