@@ -1,0 +1,56 @@
+/**
+ * als: alternating least squares on implicit feedback (iALS). Rows of users and of items are solved
+ * in turn, each side exactly, given the other.
+ *
+ *     sum over train pairs of (1 - w_u.h_i)^2 + alpha0 sum over all pairs of (w_u.h_i)^2
+ *         + sum_u l_u |w_u - p_u|^2 + sum_i l_i |h_i - p_i|^2
+ *     l_u = reg_weight (|I_u| + alpha0 |I|)^nu,   l_i likewise
+ *
+ * Source: Rendle, Krichene, Zhang and Koren 2022, "Revisiting the performance of iALS on item
+ * recommendation benchmarks" (RecSys), eq. 1-3, where the rows are shrunk towards p = 0.
+ */
+#pragma once
+
+#include "cf/graph.h"
+#include "cf/table.h"
+
+/** The largest number of dimensions: d x d numbers of 16 rows are held by each thread. */
+enum { CF_ALS_MAX_DIM = 256 };
+
+typedef struct cf_als_options {
+    double alpha0;     /* weight of a pair that is not observed, >= 0 */
+    double reg_weight; /* >= 0 */
+    double nu;         /* exponent: 0 the same weight for all rows, 1 by their share of the loss */
+} cf_als_options;
+
+/** What is solved. All is borrowed. */
+typedef struct cf_als_place {
+    const cf_grid *grid;
+    cf_graph *graph;      /* of the train pairs */
+    cf_table *table[2];   /* rows of w and of h; at most CF_ALS_MAX_DIM dimensions */
+    int64_t n_counted[2]; /* |U| and |I|: rows that can be in a pair, so no cold items */
+} cf_als_place;
+
+typedef struct cf_als cf_als;
+
+/** Allocates all that solving needs. Collective over the grid. Errors: MEMORY, USAGE (too large for
+ * an MPI count). Free with cf_als_destroy(). */
+cf_status cf_als_create(const cf_als_options *options, const cf_als_place *place, cf_als **out);
+void cf_als_destroy(cf_als **als);
+/** Bytes that it holds on a rank. `rows`: of users and items of a block; `halo`: of these, rows
+ * that a rank receives. Local. */
+double cf_als_predict_memory(int64_t dim, int n_columns, double rows, double halo);
+
+/** Parts of what is made smallest. */
+typedef struct cf_als_loss {
+    double pairs;  /* the two sums over pairs, and `shrunk` */
+    double shrunk; /* sum of l |x - p|^2 over the rows that were solved */
+} cf_als_loss;
+/**
+ * Solve all rows of `side`, whose table holds what they are shrunk towards (zeros, or a prior), for
+ * the other table as it is. Sends each row of the other side once to each node that needs it; on a
+ * grid of several columns rows are joined, and solved a part by each. The same bits on any ranks,
+ * grid and threads. Collective over the grid. Errors: NUMERIC (a row's matrix is not positive
+ * definite in float32: names the first).
+ */
+cf_status cf_als_solve(cf_als *als, cf_side side, cf_als_loss *out);

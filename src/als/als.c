@@ -1,0 +1,286 @@
+/* Half a sweep of alternating least squares: all rows of one side, given the other.
+ *
+ *     C = alpha0 H'H                    over all rows of the other side, by tiles (products.c)
+ *     (sum hh' + C + l I) x = sum h + l p,   l = reg_weight (neighbours + alpha0 rows of the
+ * other)^nu
+ *
+ * A rank needs whole rows: those of its own block and those of its rows' neighbours, in a field of
+ * full width. On a grid of one column the halo exchange brings them. With more columns each rank
+ * first joins the slices of its block, and each column exchanges whole rows; the ranks of a grid
+ * row solve a part of the block's rows each and send each other the solutions. A row is solved by
+ * one thread, from neighbours in ascending order (rows.c). tests/als/sweep.c solves in double. */
+#include "internal.h"
+
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+struct cf_als {
+    cf_als_options options;
+    cf_als_place place;
+    cf_field field; /* whole rows */
+    cf_sides sides;
+    cf_tiles *tiles[2];
+    float *whole;          /* rows of my tiles, of either side; NULL on one rank */
+    als_products products; /* dim x dim */
+    double *gram;          /* dim x dim */
+    float *common;         /* alpha0 gram, as a lower triangle of blocks */
+    int n_threads;
+    als_solver *solver; /* threads */
+    int64_t *numbers;   /* 0, 1, ..: of the most rows of a side; NULL with one column */
+};
+
+/* ---- Creation ---- */
+
+static int64_t most_rows(const cf_als_place *place)
+{
+    return cf_max(place->table[CF_USERS]->local_rows, place->table[CF_ITEMS]->local_rows);
+}
+
+/* Local. Errors: MEMORY. */
+static cf_status create_arrays(cf_als *als)
+{
+    const cf_als_place *place = &als->place;
+    const int64_t dim = place->table[CF_ITEMS]->dim, full = place->table[CF_ITEMS]->full_width;
+    cf_status status;
+
+    if (place->grid->world.size > 1)
+        CF_TRY(CF_ALLOC(als->whole, full * cf_max(als->tiles[CF_USERS]->capacity,
+                                                  als->tiles[CF_ITEMS]->capacity)));
+    CF_TRY(als_create_products(dim, dim, &als->products));
+    CF_TRY(CF_ALLOC(als->gram, dim * dim));
+    CF_TRY(CF_ALLOC(als->common, als_triangle(full / CF_LANES) * BLOCK_FLOATS));
+    als->n_threads = omp_get_max_threads();
+    CF_TRY(CF_ALLOC(als->solver, als->n_threads));
+    for (int t = 0; t < als->n_threads; t++)
+        CF_TRY(als_create_solver(dim, &als->solver[t]));
+    if (place->grid->n_columns == 1) goto done;
+    CF_TRY(CF_ALLOC(als->numbers, most_rows(place)));
+    for (int64_t k = 0; k < most_rows(place); k++)
+        als->numbers[k] = k;
+done:
+    return status;
+}
+
+cf_status cf_als_create(const cf_als_options *options, const cf_als_place *place, cf_als **out)
+{
+    const cf_row_kind kind = {place->table[CF_ITEMS]->full_width, CF_FLOAT32};
+    cf_als *als = NULL;
+    cf_status status = cf_par_agree(&place->grid->world, CF_ALLOC(als, 1));
+
+    CF_TRY(status);
+    CF_ASSERT(place->table[CF_ITEMS]->dim <= CF_ALS_MAX_DIM);
+    als->options = *options;
+    als->place = *place;
+    for (int side = 0; side < 2; side++)
+        CF_TRY(cf_table_create_tiles(place->table[side], CF_TILE_ROWS, &als->tiles[side]));
+    CF_TRY(cf_graph_create_field(place->graph, kind, &als->field));
+    CF_TRY(cf_graph_create_sides(place->graph, &als->sides));
+    CF_TRY(cf_par_agree(&place->grid->world, create_arrays(als)));
+    *out = als;
+    als = NULL;
+done:
+    cf_als_destroy(&als);
+    return status;
+}
+
+void cf_als_destroy(cf_als **als)
+{
+    cf_als *a = *als;
+
+    if (a == NULL) return;
+    for (int t = 0; a->solver != NULL && t < a->n_threads; t++)
+        als_destroy_solver(&a->solver[t]);
+    cf_free(&a->solver);
+    cf_free(&a->numbers);
+    cf_free(&a->common);
+    cf_free(&a->gram);
+    als_destroy_products(&a->products);
+    cf_free(&a->whole);
+    cf_graph_destroy_sides(&a->sides);
+    cf_graph_destroy_field(&a->field);
+    for (int side = 0; side < 2; side++)
+        cf_table_destroy_tiles(&a->tiles[side]);
+    cf_free(als);
+}
+
+/* ---- What the rows have in common ---- */
+
+/* Whole rows of my tiles of a side. On one rank they are the table. Collective. */
+static const float *take_tiles(cf_als *als, cf_side side)
+{
+    const cf_table *table = als->place.table[side];
+
+    if (als->whole == NULL) return table->data;
+    cf_table_to_tiles(als->tiles[side], table->data, als->whole);
+    return als->whole;
+}
+
+/* alpha0 times the sum of xx' over the rows x of a side. Collective. */
+static void find_common(cf_als *als, cf_side side)
+{
+    const cf_table *table = als->place.table[side];
+    const int64_t dim = table->dim;
+    const als_columns all = {take_tiles(als, side), table->full_width, 0, dim, NULL};
+
+    als_sum_products(&als->products, &table->grid->world, &all, &all, als->tiles[side]->count,
+                     als->gram);
+    for (int64_t i = 0; i < dim; i++)
+        for (int64_t j = 0; j < dim && j / CF_LANES <= i / CF_LANES; j++)
+            als->common[als_block_at(i / CF_LANES, j / CF_LANES) + i % CF_LANES * CF_LANES +
+                        j % CF_LANES] =
+                (float)(als->options.alpha0 * als->gram[cf_max(i, j) * dim + cf_min(i, j)]);
+}
+
+/* ---- Rows ---- */
+
+/* Whole rows of my block of a side, into the field. Collective. */
+static cf_status join_rows(cf_als *als, cf_side side)
+{
+    const cf_table *table = als->place.table[side];
+
+    if (als->numbers != NULL)
+        return cf_table_gather_own(table, als->numbers, table->local_rows, als->field.rows[side]);
+    memcpy(als->field.rows[side], table->data,
+           (size_t)(table->local_rows * table->width) * sizeof *table->data);
+    return CF_OK;
+}
+
+/* The rows of my block that this rank solves. */
+typedef struct share {
+    int64_t first, end;
+} share;
+
+static share share_of(const cf_als *als, cf_side side, int column)
+{
+    const int64_t rows = als->place.table[side]->local_rows;
+    const int n_columns = als->place.grid->n_columns;
+
+    return (share){cf_par_even_start(rows, n_columns, column),
+                   cf_par_even_start(rows, n_columns, column + 1)};
+}
+
+/* My slice of the rows of my block, once each rank of the grid row has sent those it solved.
+ * Collective over the grid row. */
+static void part_rows(cf_als *als, cf_side side)
+{
+    const cf_par *row = &als->place.grid->row;
+    const cf_table *table = als->place.table[side];
+    const int64_t full = table->full_width;
+    float *rows = als->field.rows[side];
+
+    for (int c = 0; row->size > 1 && c < row->size; c++) {
+        const share solved = share_of(als, side, c);
+
+        MPI_Bcast(rows + solved.first * full, cf_par_count(solved.end - solved.first),
+                  als->field.row_type, c, row->comm);
+    }
+    for (int64_t r = 0; r < table->local_rows; r++)
+        memcpy(table->data + r * table->width, rows + r * full + table->first_dim,
+               (size_t)table->width * sizeof *rows);
+}
+
+/* ---- Solving ---- */
+
+/* What the rows that were solved give. */
+typedef struct outcome {
+    cf_exact pairs, shrunk;
+    int64_t unsolved; /* local number of the first row that was not solved; INT64_MAX: none */
+} outcome;
+
+static void merge(outcome *to, const outcome *from)
+{
+    cf_exact_merge(&to->pairs, &from->pairs);
+    cf_exact_merge(&to->shrunk, &from->shrunk);
+    to->unsolved = cf_min(to->unsolved, from->unsolved);
+}
+
+/* l of a row with so many neighbours. */
+static float weight_of(const cf_als *als, cf_side side, int64_t neighbours)
+{
+    const cf_als_options *o = &als->options;
+
+    return (
+        float)(o->reg_weight *
+               pow((double)neighbours + o->alpha0 * (double)als->place.n_counted[1 - side], o->nu));
+}
+
+/* Up to 16 rows from `first` on. */
+static void solve_group(cf_als *als, cf_side side, share rows, outcome *out)
+{
+    const int count = (int)cf_min(rows.end - rows.first, CF_LANES);
+    als_row row[CF_LANES];
+
+    for (int k = 0; k < count; k++) {
+        const int64_t number = rows.first + k,
+                      neighbours = cf_graph_degree(als->place.graph, side, number);
+
+        row[k] = (als_row){
+            .neighbours = cf_graph_neighbours(als->place.graph, side, number),
+            .count = neighbours,
+            .weight = weight_of(als, side, neighbours),
+            .values = als->field.rows[side] + number * als->field.stride,
+        };
+    }
+    if (!als_solve_rows(&als->solver[omp_get_thread_num()], &als->field, als->common, row, count))
+        out->unsolved = cf_min(out->unsolved, rows.first);
+    for (int k = 0; k < count; k++) {
+        cf_exact_add(&out->pairs, row[k].least);
+        cf_exact_add(&out->shrunk, row[k].shrunk);
+    }
+}
+
+static outcome solve_share(cf_als *als, cf_side side)
+{
+    const share rows = share_of(als, side, als->place.grid->my_column);
+    outcome all = {.unsolved = INT64_MAX};
+
+#pragma omp parallel num_threads(als->n_threads)
+    {
+        outcome mine = {.unsolved = INT64_MAX};
+
+#pragma omp for schedule(dynamic, 2) nowait
+        for (int64_t first = rows.first; first < rows.end; first += CF_LANES)
+            solve_group(als, side, (share){first, rows.end}, &mine);
+#pragma omp critical(als_outcome)
+        merge(&all, &mine);
+    }
+    return all;
+}
+
+/* All ranks come to the same end. Collective. */
+static cf_status conclude(const cf_als *als, cf_side side, const outcome *found, cf_als_loss *out)
+{
+    const cf_table *table = als->place.table[side];
+    const cf_par *world = &table->grid->world;
+    cf_exact sums[] = {found->pairs, found->shrunk};
+    int64_t first = found->unsolved < INT64_MAX ? table->first_row + found->unsolved : INT64_MAX;
+
+    MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT64_T, MPI_MIN, world->comm);
+    if (first < INT64_MAX)
+        return CF_FAIL(CF_ERR_NUMERIC,
+                       "the normal equations of one of the %d %s from number %lld on are not "
+                       "positive definite: a larger reg_weight helps",
+                       CF_LANES, side == CF_USERS ? "users" : "items", (long long)first);
+    cf_par_sum_exact(world, sums, 2);
+    *out = (cf_als_loss){cf_exact_value(&sums[0]), cf_exact_value(&sums[1])};
+    return CF_OK;
+}
+
+cf_status cf_als_solve(cf_als *als, cf_side side, cf_als_loss *out)
+{
+    const cf_side other = side == CF_USERS ? CF_ITEMS : CF_USERS;
+    outcome found;
+    cf_status status;
+
+    CF_TRY(join_rows(als, side));
+    CF_TRY(join_rows(als, other));
+    find_common(als, other);
+    cf_graph_begin_rows(als->place.graph, &als->sides, other, als->field);
+    found = solve_share(als, side);
+    cf_graph_end_rows(als->place.graph);
+    part_rows(als, side);
+    CF_TRY(conclude(als, side, &found, out));
+done:
+    return status;
+}

@@ -1,0 +1,89 @@
+/**
+ * Private to als: the normal equations of rows, and sums of products of rows.
+ *
+ * A symmetric matrix of `width` rows (whole segments) is kept as its lower triangle of blocks of
+ * 16 x 16, block (I, J) with J <= I at number I (I + 1) / 2 + J, row after row. Where 16 matrices
+ * are worked on side by side each number is 16 of them: a cf_lanes, whose lane is the matrix.
+ */
+#pragma once
+
+#include "cf/als.h"
+#include "cf/linalg.h"
+
+enum { BLOCK_FLOATS = CF_LANES * CF_LANES };
+
+/** Blocks of the lower triangle up to block row I, exclusive. */
+static inline int64_t als_triangle(int64_t block_row)
+{
+    return block_row * (block_row + 1) / 2;
+}
+
+/** The floats of block (I, J) of a matrix, or, with a `factor` of 16, of 16 matrices. */
+static inline int64_t als_block_at(int64_t i, int64_t j)
+{
+    return (als_triangle(i) + j) * BLOCK_FLOATS;
+}
+
+/* ---- Rows ---- */
+
+/** What a thread solves 16 systems with. */
+typedef struct als_solver {
+    int64_t dim, n_blocks; /* block rows: segments of a row */
+    float *normal;         /* 16 x als_triangle(n_blocks) x 256: the matrices one by one */
+    float *lanes;          /* als_triangle(n_blocks) x 256 x 16: side by side; then their factors */
+    float *right;          /* 16 x width: right-hand sides one by one, then solutions */
+    float *sides;          /* width x 16: side by side */
+    float *inverse;        /* width x 16: 1 / the diagonals of the factors */
+} als_solver;
+/** Local. Errors: MEMORY. Free with als_destroy_solver(), which takes all zero bytes too. */
+cf_status als_create_solver(int64_t dim, als_solver *out);
+void als_destroy_solver(als_solver *solver);
+/** Bytes of one. Local. */
+double als_solver_bytes(double dim);
+
+/** One row to be solved: the sum over its neighbours h of (1 - x.h)^2 + x'Cx + weight |x - p|^2 is
+ * made smallest by (sum hh' + C + weight I) x = sum h + weight p. */
+typedef struct als_row {
+    const int32_t *neighbours; /* count: places of a field */
+    int64_t count;
+    float weight;  /* >= 0 */
+    float *values; /* width: p; then x */
+    double least;  /* result: that smallest value */
+    double shrunk; /* result: weight |x - p|^2 of it */
+} als_row;
+/** Solve up to 16 rows. `common`: C, as a lower triangle of blocks. False if a matrix is not
+ * positive definite. The bits of a row do not depend on the others. Local. */
+bool als_solve_rows(als_solver *solver, const cf_field *in, const float *common, als_row *rows,
+                    int count);
+
+/** The factors L of 16 matrices A = LL', in place, and their right-hand sides b become solutions of
+ * A x = b. `squares`: |L^-1 b|^2 of each. A lane whose matrix is not positive definite gets NaN.
+ * Local. */
+void als_factor_and_solve(als_solver *solver, double squares[CF_LANES]);
+
+/* ---- Sums of products ---- */
+
+/** Some columns of rows in tiles (cf_tiles), each row times a factor. */
+typedef struct als_columns {
+    const float *rows;     /* of my tiles: count x stride */
+    int64_t stride, first; /* of a row; the first column */
+    int64_t n;             /* columns */
+    const double *factors; /* count; NULL: 1 */
+} als_columns;
+/** Room for sums of products of up to `a` x `b` columns. */
+typedef struct als_products {
+    int64_t a, b;
+    int n_threads;
+    double *tile;    /* threads x CF_TILE_ROWS x (a + b) */
+    double *product; /* threads x a x b */
+    cf_exact *sum;   /* a x b */
+} als_products;
+/** Local. Errors: MEMORY. Free with als_destroy_products(), which takes all zero bytes too. */
+cf_status als_create_products(int64_t a, int64_t b, als_products *out);
+void als_destroy_products(als_products *products);
+double als_products_bytes(double a, double b);
+/** The sum of a'b over `count` rows of each rank, a.n x b.n numbers on every rank. The sum of a
+ * tile has a fixed shape, and the sums of tiles are added exactly, so that the ranks change no bit.
+ * Collective. */
+void als_sum_products(als_products *products, const cf_par *par, const als_columns *a,
+                      const als_columns *b, int64_t count, double *out);
