@@ -50,7 +50,7 @@ void cf_graph_store_row(cf_row_kind kind, float *out, const float *in, float fac
 
 /**
  * A number per row and dimension of both sides: rows[side] is owned rows x stride. Rows of float32
- * are plain floats; others are written by cf_graph_store_row(). The ranks of a node hold their rows
+ * are plain floats; others are written by cf_graph_write_row(). The ranks of a node hold their rows
  * side by side, and read each other's where they are; rows of other nodes lie behind, once for all
  * of them. So a rank writes its rows in row callbacks and between two sums: a sum begins when all
  * ranks of the node have called it, and ends when all have read what they need.
@@ -59,6 +59,7 @@ typedef struct cf_field {
     float *rows[2];
     cf_row_kind kind;
     int64_t stride;        /* cf_graph_row_floats(kind) */
+    bool streams;          /* larger than the caches: rows are written past them */
     cf_shared places;      /* private: the rows of all places of the node */
     float *send_buffer;    /* private: rows that a halo exchange sends */
     MPI_Datatype row_type; /* private: `stride` floats */
@@ -67,6 +68,20 @@ typedef struct cf_field {
  * local, and takes a field of all zero bytes too. */
 cf_status cf_graph_create_field(cf_graph *graph, cf_row_kind kind, cf_field *out);
 void cf_graph_destroy_field(cf_field *field);
+
+/** Write an owned row: factor x in, as cf_graph_store_row() stores it. Other threads see it after
+ * the sum whose row callback wrote it. For rows in ascending order, or nearly so. Local. */
+void cf_graph_write_row(const cf_field *field, cf_side side, int64_t row, const float *in,
+                        float factor);
+/** Owned rows of a table and their factors: rows[k], or k where `rows` is NULL. */
+typedef struct cf_scaled_rows {
+    const int32_t *rows; /* count */
+    int64_t count;
+    const float *values; /* all owned rows x kind.width */
+    const float *factor; /* all owned rows */
+} cf_scaled_rows;
+/** Write rows by all threads. Local. */
+void cf_graph_write_rows(const cf_field *field, cf_side side, const cf_scaled_rows *rows);
 
 /** Sums of a few rows of `side`: rows[k] (local number; entry entries[k] of the list being worked
  * through) has the sum over its neighbours in sums + k x width. */

@@ -29,16 +29,14 @@ static inline bfloat16_words bfloat16_round(cf_lanes x)
     return (rounded & ~nan) | ((bits | 0x400000) & nan);
 }
 
-static inline void bfloat16_store_pair(float *row, cf_lanes first, cf_lanes second)
+static inline bfloat16_words bfloat16_pack_pair(cf_lanes first, cf_lanes second)
 {
-    *(bfloat16_pair *)(void *)row =
-        (bfloat16_pair)(bfloat16_round(first) >> 16 | (bfloat16_round(second) & 0xffff0000));
+    return bfloat16_round(first) >> 16 | (bfloat16_round(second) & 0xffff0000);
 }
 
-static inline void bfloat16_store_single(float *row, cf_lanes x)
+static inline bfloat16_single bfloat16_pack_single(cf_lanes x)
 {
-    *(bfloat16_single *)(void *)row =
-        (bfloat16_single) __builtin_convertvector(bfloat16_round(x) >> 16, bfloat16_single);
+    return __builtin_convertvector(bfloat16_round(x) >> 16, bfloat16_single);
 }
 
 static inline void bfloat16_load_pair(const float *row, cf_lanes *first, cf_lanes *second)

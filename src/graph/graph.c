@@ -196,6 +196,7 @@ cf_status cf_graph_create_field(cf_graph *graph, cf_row_kind kind, cf_field *out
         field.rows[side] = (float *)field.places.data + graph->halo.first[side] * stride;
     field.kind = kind;
     field.stride = stride;
+    field.streams = graph_streams(graph, kind);
     MPI_Type_contiguous(cf_par_count(stride), MPI_FLOAT, &field.row_type);
     MPI_Type_commit(&field.row_type);
     *out = field;

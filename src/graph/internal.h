@@ -158,6 +158,8 @@ typedef enum row_choice { INTERIOR_ROWS, BOUNDARY_ROWS, ALL_ROWS } row_choice;
 /** Sum the neighbours of the work's rows, of those chosen, and call back. */
 void graph_sum_rows(const cf_graph *graph, const sum_work *work, row_choice choice);
 
+/** Is a field of such rows written past the caches? Local. */
+bool graph_streams(const cf_graph *graph, cf_row_kind kind);
 /** Scratch for sums of rows of `width`. Local. Errors: MEMORY. */
 cf_status graph_reserve_scratch(cf_graph *graph, int64_t width);
 

@@ -6,6 +6,7 @@
  * neighbours count (a view, a k-hop neighbourhood, a sparse field), they are first picked into a
  * list. tests/graph/sum.c adds the same rows in a plain loop. */
 #include "internal.h"
+#include "stream.h"
 
 #include <omp.h>
 #include <string.h>
@@ -172,16 +173,19 @@ void graph_sum_rows(const cf_graph *graph, const sum_work *work, row_choice choi
         graph->parts[p] = (list_part){cf_par_even_start(n_chunks, n_parts, p),
                                       cf_par_even_start(n_chunks, n_parts, p + 1)};
 #pragma omp parallel
-    for (int p = 0; p < n_parts; p++) {
-        list_part *part = &graph->parts[(omp_get_thread_num() + p) % n_parts];
-        int64_t k;
+    {
+        for (int p = 0; p < n_parts; p++) {
+            list_part *part = &graph->parts[(omp_get_thread_num() + p) % n_parts];
+            int64_t k;
 
-        while ((k = __atomic_fetch_add(&part->next, 1, __ATOMIC_RELAXED)) < part->end) {
-            chunk c;
+            while ((k = __atomic_fetch_add(&part->next, 1, __ATOMIC_RELAXED)) < part->end) {
+                chunk c;
 
-            fill_chunk(work, choice, k * CHUNK_ROWS, &c);
-            sum_chunk(graph, &c);
+                fill_chunk(work, choice, k * CHUNK_ROWS, &c);
+                sum_chunk(graph, &c);
+            }
         }
+        stream_end(); /* callbacks may have written rows */
     }
 }
 

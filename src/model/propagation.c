@@ -77,18 +77,13 @@ static void scale_table(propagation *p)
     const bool all = p->n_layers > p->hops.n_hops;
 
     for (int side = 0; side < 2; side++) {
-        const float *scale = cf_graph_scale(p->graph, (cf_side)side), *table = p->table[side]->data;
-        const int64_t width = p->table[side]->width;
-        const int64_t n = all ? p->table[side]->local_rows : p->hops.count[side][p->n_layers];
-        const cf_field *out = &p->field[0];
+        const cf_scaled_rows rows = {.rows = all ? NULL : p->hops.rows[side],
+                                     .count = all ? p->table[side]->local_rows
+                                                  : p->hops.count[side][p->n_layers],
+                                     .values = p->table[side]->data,
+                                     .factor = cf_graph_scale(p->graph, (cf_side)side)};
 
-#pragma omp parallel for schedule(static)
-        for (int64_t k = 0; k < n; k++) {
-            const int64_t row = all ? k : p->hops.rows[side][k];
-
-            cf_graph_store_row(out->kind, out->rows[side] + row * out->stride, table + row * width,
-                               scale[row]);
-        }
+        cf_graph_write_rows(&p->field[0], (cf_side)side, &rows);
     }
 }
 
@@ -99,11 +94,10 @@ static void finish_layer_row(const propagation *p, const cf_rows *rows, int k, c
     const cf_field *next = &p->field[1];
     const int64_t row = rows->rows[k], width = next->kind.width;
     const float s = cf_graph_scale(p->graph, rows->side)[row];
-    float *sum = rows->sums + k * width, *out = next->rows[rows->side] + row * next->stride;
+    float *sum = rows->sums + k * width;
 
-    cf_lanes_prefetch(out + CF_ROWS_AHEAD * next->stride, next->stride);
     finish_row(sum, a, s, sum, 1.0f, width);
-    cf_graph_store_row(next->kind, out, sum, s);
+    cf_graph_write_row(next, rows->side, row, sum, s);
 }
 
 /* G_k = S (E0 + S sum(G_{k+1})) into the next field */

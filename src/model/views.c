@@ -29,24 +29,18 @@ typedef struct view_layer {
 static void scale_into_field(propagation *p, const float *const scale[2], float *const in[2])
 {
     for (int side = 0; side < 2; side++) {
-        const int64_t n = p->table[side]->local_rows, width = p->table[side]->width;
-        const cf_field *out = &p->field[0];
+        const cf_scaled_rows rows = {
+            .count = p->table[side]->local_rows, .values = in[side], .factor = scale[side]};
 
-#pragma omp parallel for schedule(static)
-        for (int64_t row = 0; row < n; row++)
-            cf_graph_store_row(out->kind, out->rows[side] + row * out->stride,
-                               in[side] + row * width, scale[side][row]);
+        cf_graph_write_rows(&p->field[0], (cf_side)side, &rows);
     }
 }
 
 /* The row of the next layer's field, of the next layer's scale; the last layer has none. */
 static void store_next(const view_layer *l, cf_side side, int64_t row, const float *values)
 {
-    const cf_field *next = &l->p->field[1];
-
     if (l->next == NULL) return;
-    cf_graph_store_row(next->kind, next->rows[side] + row * next->stride, values,
-                       l->next[side][row]);
+    cf_graph_write_row(&l->p->field[1], side, row, values, l->next[side][row]);
 }
 
 /* E_k = s sum, in place of the sum; out += E_k, divided by L + 1 in the last layer. The next

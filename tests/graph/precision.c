@@ -179,10 +179,87 @@ static void sums_of_few_rows_are_those_of_the_rounded_numbers(void **state)
         }
 }
 
+/* Rows that are written into a field, all or every third, are those that are stored by themselves;
+ * the others stay. */
+static void check_writing(const setup *s, cf_row_kind kind, bool streams)
+{
+    int32_t thirds[USERS + ITEMS];
+    float *factor = NULL, *row = NULL;
+    cf_field field;
+
+    assert_int_equal(cf_graph_create_field(s->graph, kind, &field), CF_OK);
+    assert_int_equal(CF_ALLOC(factor, USERS + ITEMS), CF_OK);
+    assert_int_equal(CF_ALLOC(row, field.stride), CF_OK);
+    field.streams = streams;
+    for (int side = 0; side < 2; side++) {
+        const int64_t n = cf_graph_rows(s->graph, (cf_side)side);
+        cf_scaled_rows rows = {
+            .count = n, .values = s->value[side] + s->first[side] * kind.width, .factor = factor};
+
+        for (int64_t k = 0; k < n; k++)
+            factor[k] = 1 + 0.1f * (float)k;
+        cf_graph_write_rows(&field, (cf_side)side, &rows);
+        rows.rows = thirds;
+        for (rows.count = 0; 3 * rows.count < n; rows.count++) {
+            thirds[rows.count] = (int32_t)(3 * rows.count);
+            factor[3 * rows.count] = -2;
+        }
+        cf_graph_write_rows(&field, (cf_side)side, &rows);
+        for (int64_t k = 0; k < n; k++) {
+            cf_graph_store_row(kind, row, rows.values + k * kind.width, factor[k]);
+            assert_memory_equal(field.rows[side] + k * field.stride, row,
+                                (size_t)field.stride * sizeof *row);
+        }
+    }
+    cf_graph_destroy_field(&field);
+    cf_free(&factor);
+    cf_free(&row);
+}
+
+static void rows_written_past_the_caches_are_the_same(void **state)
+{
+    setup s = {0};
+
+    (void)state;
+    for (int k = 0; next_setup(&s, make_graph, 2, &k);)
+        for (int w = 0; w < N_WIDTHS; w++) {
+            set_width(&s, widths[w], NULL);
+            for (int streams = 0; streams < 2; streams++) {
+                check_writing(&s, (cf_row_kind){widths[w], CF_FLOAT32}, streams);
+                check_writing(&s, (cf_row_kind){widths[w], CF_BFLOAT16}, streams);
+            }
+            drop_width(&s);
+        }
+}
+
+/* From 128 MiB on: 2^25 floats. */
+static void only_large_fields_are_written_past_the_caches(void **state)
+{
+    setup s = {0};
+    int k = 0;
+
+    (void)state;
+    assert_true(next_setup(&s, make_graph, 1, &k));
+    for (int large = 0; large < 2; large++) {
+        const int64_t width =
+            (large ? cf_ceil_div(1 << 25, CF_LANES * (USERS + ITEMS)) : 4) * CF_LANES;
+        cf_field field;
+
+        assert_int_equal(cf_graph_create_field(s.graph, (cf_row_kind){width, CF_FLOAT32}, &field),
+                         CF_OK);
+        assert_int_equal(field.streams, large);
+        cf_graph_destroy_field(&field);
+    }
+    while (next_setup(&s, make_graph, 1, &k))
+        continue;
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(numbers_are_rounded_to_the_nearest_even),
     cmocka_unit_test(sums_are_those_of_the_rounded_numbers),
     cmocka_unit_test(sums_of_few_rows_are_those_of_the_rounded_numbers),
+    cmocka_unit_test(rows_written_past_the_caches_are_the_same),
+    cmocka_unit_test(only_large_fields_are_written_past_the_caches),
 };
 
 CF_TEST_MAIN(tests)
