@@ -82,6 +82,11 @@ void cf_error_set_abort(void (*function)(void));
 #define CF_GROW(pointer, capacity, count)                                                          \
     cf_grow(&(pointer), &(capacity), (count), sizeof *(pointer))
 
+/** Bytes of a huge page, and of the smallest blocks that are made of such. In smaller ones up to
+ * half of the last page would be unused. */
+#define CF_HUGE_PAGE ((int64_t)2 << 20)
+#define CF_HUGE_FROM (2 * CF_HUGE_PAGE)
+
 /** What CF_ALLOC() and CF_GROW() call; `pointer` is the address of any object pointer. */
 cf_status cf_alloc(void *pointer, int64_t count, size_t size);
 cf_status cf_grow(void *pointer, int64_t *capacity, int64_t count, size_t size);

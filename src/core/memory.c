@@ -1,6 +1,6 @@
 /* Memory: zeroed, aligned blocks with a header before each, which holds what malloc returned and
- * the size. Blocks from 4 MiB on are aligned to 2 MiB and advised to lie in huge pages: tables are
- * read row by row at random, and would miss the TLB at each row otherwise. The counters of live
+ * the size. Blocks from 4 MiB on are whole huge pages of 2 MiB, and advised to lie in such: tables
+ * are read row by row at random, and would miss the TLB at each row otherwise. The counters of live
  * blocks and bytes serve the tests of leaks and of predicted memory. tests/core/memory.c.
  */
 #include "cf/core.h"
@@ -9,10 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-
-#define HUGE_PAGE ((size_t)2 << 20)
-#define HUGE_FROM                                                                                  \
-    ((size_t)4 << 20) /* in smaller blocks, up to half of the last page would be unused */
 
 enum { SMALL_ALIGNMENT = 64 };
 
@@ -50,15 +46,17 @@ static void count_block(int64_t bytes)
 /* Zeroed and aligned memory with a header before it, or NULL. */
 static void *create_block(size_t bytes)
 {
-    size_t alignment = bytes >= HUGE_FROM ? HUGE_PAGE : SMALL_ALIGNMENT, whole;
+    const size_t alignment = bytes >= CF_HUGE_FROM ? CF_HUGE_PAGE : SMALL_ALIGNMENT;
+    size_t whole;
     void *base = NULL;
 
-    if (must_fail() || __builtin_add_overflow(bytes, alignment, &whole)) return NULL;
+    if (must_fail() || __builtin_add_overflow(bytes, 2 * alignment - 1, &whole)) return NULL;
+    whole = whole / alignment * alignment; /* the header's, and what holds all bytes */
     if (posix_memalign(&base, alignment, whole) != 0) return NULL;
     char *block = (char *)base + alignment;
-    if (alignment == HUGE_PAGE) { /* advice alone; the header needs no huge page */
-        (void)madvise(base, HUGE_PAGE, MADV_NOHUGEPAGE);
-        (void)madvise(block, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    if (alignment == CF_HUGE_PAGE) { /* advice alone; the header needs no huge page */
+        (void)madvise(base, CF_HUGE_PAGE, MADV_NOHUGEPAGE);
+        (void)madvise(block, whole - CF_HUGE_PAGE, MADV_HUGEPAGE);
     }
     header_of(block)->base = base;
     header_of(block)->bytes = (int64_t)bytes;

@@ -10,8 +10,8 @@
 #include <string.h>
 
 /* Fields from here on are larger than the caches of a processor. Steps of 2 million users and items
- * (fields of 1 GB) take 0.7 to 0.8 of the time, fields of 150 MB about the same, smaller ones more
- * (tools/bench/step.c, AMD Zen 5). */
+ * (fields of 1 GB) take 0.7 to 0.9 of the time, fields of 150 MB about the same, smaller ones more
+ * (tools/bench/step.c, AMD Zen 4 and 5). */
 #define STREAM_FROM ((int64_t)128 << 20)
 
 bool graph_streams(const cf_graph *graph, cf_row_kind kind)

@@ -23,7 +23,6 @@
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 /* Linux 6.1 */
 #endif
-#define HUGE_PAGE ((int64_t)2 << 20)
 
 void cf_par_meet(const cf_par *node)
 {
@@ -78,12 +77,13 @@ static int open_file(const cf_par *node, int64_t size)
 /* The file at an address aligned to huge pages, or NULL. */
 static char *map_file(int file, int64_t size)
 {
-    const size_t whole = (size_t)(size + HUGE_PAGE);
+    const size_t whole = (size_t)(size + CF_HUGE_PAGE);
     char *space = mmap(NULL, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     char *start, *end;
 
     if (space == MAP_FAILED) return NULL;
-    start = space + (HUGE_PAGE - (int64_t)((uintptr_t)space % (uintptr_t)HUGE_PAGE)) % HUGE_PAGE;
+    start = space +
+            (CF_HUGE_PAGE - (int64_t)((uintptr_t)space % (uintptr_t)CF_HUGE_PAGE)) % CF_HUGE_PAGE;
     end = start + size;
     if (start > space) (void)munmap(space, (size_t)(start - space));
     if (space + whole > end) (void)munmap(end, (size_t)(space + whole - end));
@@ -97,8 +97,8 @@ static char *map_file(int file, int64_t size)
 /* Whole huge pages that begin in bytes first .. end - 1. Advice alone. */
 static void collapse(char *start, int64_t first, int64_t end, int64_t size)
 {
-    const int64_t begin = cf_ceil_div(first, HUGE_PAGE) * HUGE_PAGE,
-                  stop = cf_min(cf_ceil_div(end, HUGE_PAGE), size / HUGE_PAGE) * HUGE_PAGE;
+    const int64_t begin = cf_ceil_div(first, CF_HUGE_PAGE) * CF_HUGE_PAGE,
+                  stop = cf_min(cf_ceil_div(end, CF_HUGE_PAGE), size / CF_HUGE_PAGE) * CF_HUGE_PAGE;
 
     if (stop > begin) (void)madvise(start + begin, (size_t)(stop - begin), MADV_COLLAPSE);
 }
@@ -121,9 +121,10 @@ static char *map_and_reserve(const cf_par *node, int file, int64_t size)
     return NULL;
 }
 
+/* Whole pages, and of what is large whole huge pages. */
 static int64_t size_of(int64_t bytes)
 {
-    const int64_t page = sysconf(_SC_PAGESIZE);
+    const int64_t page = bytes >= CF_HUGE_FROM ? CF_HUGE_PAGE : sysconf(_SC_PAGESIZE);
 
     return cf_max(1, cf_ceil_div(bytes, page)) * page;
 }
