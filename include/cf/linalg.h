@@ -81,19 +81,29 @@ cf_status cf_linalg_add_pairs(cf_cyclic *a, const int64_t *start, const int64_t 
                               int64_t count);
 /** a(i, i) on every rank; `out`: the smaller of n_rows and n_columns. Collective. */
 void cf_linalg_get_diagonal(const cf_cyclic *a, double *out);
+/** The diagonal of ab' on every rank (`out`: n_rows), from matrices of one mesh, type, block and
+ * shape: products in double, added within each block and then block by block, so that the bits are
+ * the same on any mesh. Collective. Errors: MEMORY. */
+cf_status cf_linalg_get_row_products(const cf_cyclic *a, const cf_cyclic *b, double *out);
+/** Replace a matrix by one of another type, its numbers rounded; of the same type it is left as it
+ * is. Both are held meanwhile. Collective. Errors: MEMORY. */
+cf_status cf_linalg_round_cyclic(cf_cyclic **a, cf_type type);
 
 /** Copy the lower triangle of a square matrix to the upper one, mirrored. Collective. */
 void cf_linalg_mirror(cf_cyclic *a);
 
 /**
- * c += alpha a b, and the lower triangle of c += aa', which cf_linalg_mirror() completes. Matrices
- * of one mesh, type and block, and of shapes that fit. The same bits on any mesh: sums go block by
- * block in the order of the inner numbers. Each rank meanwhile holds c's longer side x block
- * numbers, and `block` for each of its rows and columns; it receives every number of a and b once.
- * Collective. Errors: MEMORY.
+ * c += alpha a b, c += alpha a b', and the lower triangle of c += aa' and of c += a'a, which
+ * cf_linalg_mirror() completes. Matrices of one mesh, type and block, and of shapes that fit. The
+ * same bits on any mesh: sums go block by block in the order of the inner numbers. Each rank
+ * meanwhile holds c's longer side x block numbers, and `block` for each of its rows and columns; it
+ * receives every number of a and b once. Collective. Errors: MEMORY.
  */
 cf_status cf_linalg_add_product(const cf_cyclic *a, const cf_cyclic *b, double alpha, cf_cyclic *c);
+cf_status cf_linalg_add_product_transposed(const cf_cyclic *a, const cf_cyclic *b, double alpha,
+                                           cf_cyclic *c);
 cf_status cf_linalg_add_gram(const cf_cyclic *a, cf_cyclic *c);
+cf_status cf_linalg_add_gram_transposed(const cf_cyclic *a, cf_cyclic *c);
 
 /**
  * The inverse of a symmetric positive definite matrix, both triangles, in place; the lower one is

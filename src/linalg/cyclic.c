@@ -184,6 +184,63 @@ void cf_linalg_get_diagonal(const cf_cyclic *a, double *out)
     MPI_Allreduce(MPI_IN_PLACE, out, cf_par_count(n), MPI_DOUBLE, MPI_SUM, a->mesh->world.comm);
 }
 
+/* Each rank's own part of the products of one block column, added to the rows of `sums` (n_rows).
+ */
+static void add_row_products(const cf_cyclic *a, const cf_cyclic *b, int64_t column, double *sums)
+{
+    const cf_mesh *mesh = a->mesh;
+    const int64_t first = linalg_local_index(column * a->block, a->block, mesh->n_columns),
+                  end = cf_min(first + a->block, a->local_columns);
+
+    if (column % mesh->n_columns != mesh->my_column) return;
+    for (int64_t c = first; c < end; c++)
+        for (int64_t r = 0; r < a->local_rows; r++) {
+            const int64_t at = c * a->local_rows + r;
+            sums[global_index(r, a->block, mesh->n_rows, mesh->my_row)] +=
+                read_at(a, at) * read_at(b, at);
+        }
+}
+
+/* A row of a block column lies on one rank: the Allreduce adds zeros, which is exact. */
+cf_status cf_linalg_get_row_products(const cf_cyclic *a, const cf_cyclic *b, double *out)
+{
+    const MPI_Comm comm = a->mesh->world.comm;
+    double *sums = NULL;
+    cf_status status = cf_par_agree(&a->mesh->world, CF_ALLOC(sums, a->n_rows));
+
+    CF_ASSERT(a->mesh == b->mesh && a->type == b->type && a->block == b->block &&
+              a->n_rows == b->n_rows && a->n_columns == b->n_columns);
+    CF_TRY(status);
+    memset(out, 0, (size_t)a->n_rows * sizeof *out);
+    for (int64_t column = 0; column * a->block < a->n_columns; column++) {
+        memset(sums, 0, (size_t)a->n_rows * sizeof *sums);
+        add_row_products(a, b, column, sums);
+        MPI_Allreduce(MPI_IN_PLACE, sums, cf_par_count(a->n_rows), MPI_DOUBLE, MPI_SUM, comm);
+        for (int64_t i = 0; i < a->n_rows; i++)
+            out[i] += sums[i];
+    }
+done:
+    cf_free(&sums);
+    return status;
+}
+
+cf_status cf_linalg_round_cyclic(cf_cyclic **a, cf_type type)
+{
+    const cf_cyclic *from = *a;
+    cf_cyclic *to = NULL;
+    cf_status status;
+
+    if (from->type == type) return CF_OK;
+    CF_TRY(cf_linalg_create_cyclic(
+        from->mesh, type, (const int64_t[]){from->n_rows, from->n_columns}, from->block, &to));
+    for (int64_t k = 0; k < to->local_rows * to->local_columns; k++)
+        write_at(to, k, read_at(from, k));
+    cf_linalg_destroy_cyclic(a);
+    *a = to;
+done:
+    return status;
+}
+
 /* The local numbers of those of a list that process[0] of process[1] has; returns their count. */
 static int64_t keep_local(const int64_t *list, int64_t n, int64_t block, const int process[2],
                           int64_t *out)

@@ -224,6 +224,85 @@ static void rows_are_scaled_and_matrices_added(void **state)
     on_every_mesh(check_rows);
 }
 
+/* The diagonal of ab', added by blocks in their order. */
+static double row_product(int64_t i, int64_t columns, int64_t block, cf_type type)
+{
+    const uint64_t seed = 9;
+    double sum = 0;
+
+    for (int64_t first = 0; first < columns; first += block) {
+        double of_block = 0;
+
+        for (int64_t j = first; j < cf_min(first + block, columns); j++) {
+            const double x = noise(NULL, i, j), y = noise(&seed, i, j);
+            of_block += type == CF_F64 ? x * y : (double)(float)x * (double)(float)y;
+        }
+        sum += of_block;
+    }
+    return sum;
+}
+
+static void check_row_products(const cf_mesh *mesh)
+{
+    static const cf_type types[] = {CF_F32, CF_F64};
+    const uint64_t seed = 9;
+
+    for (int k = 0; k < 2 * N_SIZES; k++) {
+        const int64_t *size = sizes[k / 2];
+        const cf_type type = types[k % 2];
+        cf_cyclic *a = new_cyclic(mesh, type, size[0], size[1], size[2]);
+        cf_cyclic *b = new_cyclic(mesh, type, size[0], size[1], size[2]);
+        double *got = calloc((size_t)size[0], sizeof *got);
+
+        fill_cyclic(a, noise, NULL);
+        fill_cyclic(b, noise, &seed);
+        assert_ok(cf_linalg_get_row_products(a, b, got));
+        for (int64_t i = 0; i < size[0]; i++)
+            assert_true(got[i] == row_product(i, size[1], size[2], type));
+        free(got);
+        cf_linalg_destroy_cyclic(&a);
+        cf_linalg_destroy_cyclic(&b);
+    }
+}
+
+static void products_of_rows_have_one_order(void **state)
+{
+    (void)state;
+    on_every_mesh(check_row_products);
+}
+
+/* To float32 numbers are rounded, from there nothing is lost. */
+static void check_rounding(const cf_mesh *mesh)
+{
+    for (int s = 0; s < N_SIZES; s++) {
+        const int64_t rows = sizes[s][0], columns = sizes[s][1];
+        cf_cyclic *a = new_cyclic(mesh, CF_F64, rows, columns, sizes[s][2]);
+        const cf_cyclic *same = a;
+
+        fill_cyclic(a, noise, NULL);
+        assert_ok(cf_linalg_round_cyclic(&a, CF_F64));
+        assert_ptr_equal(a, same);
+        assert_ok(cf_linalg_round_cyclic(&a, CF_F32));
+        assert_int_equal(a->type, CF_F32);
+        double *rounded = whole(a);
+        assert_ok(cf_linalg_round_cyclic(&a, CF_F64));
+        double *back = whole(a);
+        for (int64_t k = 0; k < rows * columns; k++) {
+            assert_true(rounded[k] == (double)(float)noise(NULL, k / columns, k % columns));
+            assert_true(back[k] == rounded[k]);
+        }
+        free(rounded);
+        free(back);
+        cf_linalg_destroy_cyclic(&a);
+    }
+}
+
+static void matrices_are_rounded_to_another_type(void **state)
+{
+    (void)state;
+    on_every_mesh(check_rounding);
+}
+
 /* Vector k has place i where noise says so; the second and the last have none. */
 enum { VECTORS = 23 };
 
@@ -340,11 +419,33 @@ static cf_status put_rows(void *context)
     return cf_linalg_put_cyclic(t->a, &mine, CF_F64, t->values);
 }
 
+static cf_status multiply_rows(void *context)
+{
+    trial_data *t = context;
+
+    return cf_linalg_get_row_products(t->a, t->a, t->values);
+}
+
+static void prepare_cyclic(void *context)
+{
+    assert_ok(create_cyclic(context));
+}
+
+static cf_status round_to_float32(void *context)
+{
+    trial_data *t = context;
+
+    return cf_linalg_round_cyclic(&t->a, CF_F32);
+}
+
 static void no_memory_on_one_rank_stops_every_rank(void **state)
 {
     const cf_test_trial mesh = {.attempt = create_mesh, .clean_up = destroy_mesh};
     const cf_test_trial cyclic = {.attempt = create_cyclic, .clean_up = destroy_cyclic};
     const cf_test_trial get = {.attempt = get_all}, put = {.attempt = put_rows};
+    const cf_test_trial products = {.attempt = multiply_rows};
+    const cf_test_trial rounds = {
+        .attempt = round_to_float32, .prepare = prepare_cyclic, .clean_up = destroy_cyclic};
     trial_data t = {0};
 
     (void)state;
@@ -354,7 +455,9 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
     assert_ok(create_cyclic(&t));
     assert_true(cf_test_every_allocation(&get, &t) >= 7);
     assert_true(cf_test_every_allocation(&put, &t) >= 7);
+    assert_true(cf_test_every_allocation(&products, &t) >= 1);
     destroy_cyclic(&t);
+    assert_true(cf_test_every_allocation(&rounds, &t) >= 2);
     destroy_mesh(&t);
 }
 
@@ -366,6 +469,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(tables_of_every_grid_go_in_and_come_out),
     cmocka_unit_test(the_diagonal_is_added_to_and_read),
     cmocka_unit_test(rows_are_scaled_and_matrices_added),
+    cmocka_unit_test(products_of_rows_have_one_order),
+    cmocka_unit_test(matrices_are_rounded_to_another_type),
     cmocka_unit_test(pairs_are_counted_where_they_belong),
     cmocka_unit_test(sizes_beyond_32_bits_are_refused),
     cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),

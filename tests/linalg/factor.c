@@ -143,18 +143,26 @@ static cf_mesh *mesh_of_one(void)
     return mesh;
 }
 
-/* c - 2 a b, row by row; free with free(). */
-static double *find_product(const cf_mesh *mesh, cf_type type, const int64_t shape[3])
+static double transposed_noise(const void *context, int64_t i, int64_t j)
+{
+    return noise(context, j, i);
+}
+
+/* c - 2 a b, row by row, from b or from its transpose; free with free(). */
+static double *find_product(const cf_mesh *mesh, cf_type type, const int64_t shape[3],
+                            bool transposed)
 {
     enum { BLOCK = 16 };
     cf_cyclic *a = new_cyclic(mesh, type, shape[0], shape[1], BLOCK);
-    cf_cyclic *b = new_cyclic(mesh, type, shape[1], shape[2], BLOCK);
+    cf_cyclic *b =
+        new_cyclic(mesh, type, shape[transposed ? 2 : 1], shape[transposed ? 1 : 2], BLOCK);
     cf_cyclic *c = new_cyclic(mesh, type, shape[0], shape[2], BLOCK);
 
     fill_cyclic(a, noise, &seeds[0]);
-    fill_cyclic(b, noise, &seeds[1]);
+    fill_cyclic(b, transposed ? transposed_noise : noise, &seeds[1]);
     fill_cyclic(c, noise, &seeds[2]);
-    assert_ok(cf_linalg_add_product(a, b, -2, c));
+    assert_ok(transposed ? cf_linalg_add_product_transposed(a, b, -2, c)
+                         : cf_linalg_add_product(a, b, -2, c));
     double *found = whole(c);
     cf_linalg_destroy_cyclic(&a);
     cf_linalg_destroy_cyclic(&b);
@@ -164,10 +172,11 @@ static double *find_product(const cf_mesh *mesh, cf_type type, const int64_t sha
 
 /* Against three loops, and one rank. */
 static void check_product(const cf_mesh *mesh, cf_type type, const int64_t shape[3],
-                          double tolerance)
+                          bool transposed, double tolerance)
 {
     cf_mesh *one = mesh_of_one();
-    double *got = find_product(mesh, type, shape), *alone = find_product(one, type, shape);
+    double *got = find_product(mesh, type, shape, transposed),
+           *alone = find_product(one, type, shape, transposed);
 
     for (int64_t i = 0; i < shape[0]; i++)
         for (int64_t j = 0; j < shape[2]; j++) {
@@ -182,15 +191,18 @@ static void check_product(const cf_mesh *mesh, cf_type type, const int64_t shape
     cf_linalg_destroy_mesh(&one);
 }
 
-/* The lower triangle of c + aa', mirrored; row by row; free with free(). */
-static double *find_gram(const cf_mesh *mesh, cf_type type, int64_t n, int64_t k, int64_t block)
+/* The lower triangle of c + aa', from a or from its transpose, mirrored; row by row; free with
+ * free(). shape: rows of a, block. */
+static double *find_gram(const cf_mesh *mesh, cf_type type, const int64_t shape[2], int64_t k,
+                         bool transposed)
 {
-    cf_cyclic *a = new_cyclic(mesh, type, n, k, block);
+    const int64_t n = shape[0], block = shape[1];
+    cf_cyclic *a = new_cyclic(mesh, type, transposed ? k : n, transposed ? n : k, block);
     cf_cyclic *c = new_cyclic(mesh, type, n, n, block);
 
-    fill_cyclic(a, noise, NULL);
+    fill_cyclic(a, transposed ? transposed_noise : noise, NULL);
     fill_cyclic(c, noise, &seeds[2]);
-    assert_ok(cf_linalg_add_gram(a, c));
+    assert_ok(transposed ? cf_linalg_add_gram_transposed(a, c) : cf_linalg_add_gram(a, c));
     cf_linalg_mirror(c);
     double *found = whole(c);
     cf_linalg_destroy_cyclic(&a);
@@ -198,12 +210,13 @@ static double *find_gram(const cf_mesh *mesh, cf_type type, int64_t n, int64_t k
     return found;
 }
 
-static void check_gram(const cf_mesh *mesh, cf_type type, const int64_t shape[2], double tolerance)
+static void check_gram(const cf_mesh *mesh, cf_type type, const int64_t shape[2], bool transposed,
+                       double tolerance)
 {
     const int64_t n = shape[0], k = 45;
     cf_mesh *one = mesh_of_one();
-    double *got = find_gram(mesh, type, n, k, shape[1]),
-           *alone = find_gram(one, type, n, k, shape[1]);
+    double *got = find_gram(mesh, type, shape, k, transposed),
+           *alone = find_gram(one, type, shape, k, transposed);
 
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j <= i; j++) {
@@ -222,13 +235,15 @@ static void check_products(const cf_mesh *mesh)
 {
     static const int64_t shapes[][3] = {{37, 45, 52}, {52, 7, 37}, {1, 33, 16}};
 
-    for (int k = 0; k < 3; k++) {
-        check_product(mesh, CF_F64, shapes[k], 1e-13);
-        check_product(mesh, CF_F32, shapes[k], 1e-4);
-    }
-    for (int k = 0; k < N_CASES; k++) {
-        check_gram(mesh, CF_F64, cases[k], 1e-13);
-        check_gram(mesh, CF_F32, cases[k], 1e-4);
+    for (int transposed = 0; transposed < 2; transposed++) {
+        for (int k = 0; k < 3; k++) {
+            check_product(mesh, CF_F64, shapes[k], transposed, 1e-13);
+            check_product(mesh, CF_F32, shapes[k], transposed, 1e-4);
+        }
+        for (int k = 0; k < N_CASES; k++) {
+            check_gram(mesh, CF_F64, cases[k], transposed, 1e-13);
+            check_gram(mesh, CF_F32, cases[k], transposed, 1e-4);
+        }
     }
 }
 
