@@ -54,8 +54,8 @@ void cf_closed_read_options(const cf_config *config, cf_closed_options *out);
 int64_t cf_closed_dim(const cf_closed_options *options, int64_t n_items);
 /**
  * Bytes that a closed form holds on a rank, at most, while it is solved: its tables, the matrices
- * of the linear algebra, and the rows on their way between the two; the mean over the `n_ranks`
- * ranks. Of the dataset only counts are read. Local.
+ * of the linear algebra and what work on them takes meanwhile; the mean over the `n_ranks` ranks.
+ * Of the dataset only counts are read. Local.
  */
 double cf_closed_predict_memory(const cf_closed_options *options, const cf_dataset *dataset,
                                 int n_ranks);

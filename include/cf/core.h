@@ -132,8 +132,9 @@ void cf_alloc_fail_at(int64_t n);
 int64_t cf_alloc_live(void);
 /** Their bytes, without alignment and headers. */
 int64_t cf_alloc_held(void);
-/** The largest number of bytes held so far. */
+/** The largest number of bytes held so far, or since the last reset. */
 int64_t cf_alloc_peak(void);
+void cf_alloc_reset_peak(void);
 
 /* ---- Text ---- */
 

@@ -114,6 +114,19 @@ cf_status cf_linalg_add_gram_transposed(const cf_cyclic *a, cf_cyclic *c);
  */
 cf_status cf_linalg_invert(cf_cyclic *a);
 
+/** A matrix on a mesh of `n_ranks` that is as square as possible. */
+typedef struct cf_cyclic_size {
+    int64_t n_rows, n_columns, block;
+    cf_type type;
+    int n_ranks;
+} cf_cyclic_size;
+/** Bytes on a rank of the mesh, the mean: of the matrix; of what adding a product to it, inverting
+ * it, and getting or putting all of it in even parts take meanwhile. Local. */
+double cf_linalg_predict_matrix(const cf_cyclic_size *size);
+double cf_linalg_predict_product(const cf_cyclic_size *size);
+double cf_linalg_predict_inverse(const cf_cyclic_size *size);
+double cf_linalg_predict_move(const cf_cyclic_size *size);
+
 /**
  * All eigenvalues, ascending, and eigenvectors (columns of `vectors`, of a's shape, mesh and block;
  * NULL: none, in less time) of a symmetric float64 matrix, whose lower triangle is read and

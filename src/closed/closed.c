@@ -3,7 +3,6 @@
  */
 #include "internal.h"
 
-#include <math.h>
 #include <string.h>
 
 const cf_setting cf_closed_settings[] = {
@@ -111,25 +110,20 @@ int64_t cf_closed_dim(const cf_closed_options *options, int64_t n_items)
     return form->dim > 0 ? form->dim : n_items;
 }
 
-/* The largest mesh of `ranks` is about square; ranks beyond it hold no part of the matrices. What
- * is on its way to the table is, at a time, a block of every row, sent and received. */
 double cf_closed_predict_memory(const cf_closed_options *options, const cf_dataset *dataset,
                                 int n_ranks)
 {
     const closed_form *form = find_form(options->name);
-    const int64_t columns = cf_closed_dim(options, dataset->n_items);
-    const double word = options->precision == CF_F32 ? 4 : 8;
-    const double items = (double)dataset->n_items,
-                 dim = form->vectors ? (double)dataset->embedding_dim : 0,
-                 rows = items + (form->dim > 0 ? (double)dataset->n_users : 0);
-    const double tables = 4 * rows * CF_LANES * (double)cf_table_segments(columns) / n_ranks;
-    /* rows x columns of the mesh */
-    const int down = (int)sqrt((double)n_ranks), across = n_ranks / down;
-    const double matrices = items * form->n_matrices * word + dim * (4 + word),
-                 moving = CF_CLOSED_BLOCK * (1 + 1.0 / down + 1.0 / across) * word;
+    const closed_size size = {.n = dataset->n_items,
+                              .dim = form->vectors ? dataset->embedding_dim : 0,
+                              .precision = options->precision,
+                              .n_ranks = n_ranks};
+    const int64_t columns = cf_closed_dim(options, size.n);
+    const double n = (double)size.n, users = form->dim > 0 ? (double)dataset->n_users : 0;
+    const double scratch = 2 * 8 * n,
+                 tables = 4 * (n + users) * CF_LANES * (double)cf_table_segments(columns) / n_ranks;
 
-    if (form->n_matrices == 0) return tables;
-    return tables + items * (matrices / (down * across) + moving);
+    return scratch + tables + (form->predict != NULL ? form->predict(&size) : 0);
 }
 
 /* L3AE needs vectors, and draws none for items without one. The setting `error` is checked first,
@@ -199,38 +193,13 @@ cf_table *cf_closed_table(const cf_closed *closed, cf_side side)
     return closed->table[side];
 }
 
-/* Scratch for one number an item, and a mesh of all ranks. Collective; on failure the caller closes
- * what was opened. */
-static cf_status open_solver(closed_solver *s)
-{
-    const cf_par *world = &s->closed->grid->world;
-    cf_status status;
-
-    s->clock = cf_clock_now();
-    s->n = s->closed->table[CF_ITEMS]->n_rows;
-    status = CF_ALLOC(s->diagonal, s->n);
-    if (status == CF_OK) status = CF_ALLOC(s->factors, s->n);
-    CF_TRY(cf_par_agree(world, status));
-    CF_TRY(cf_linalg_create_mesh(world, 0, 0, &s->mesh));
-done:
-    return status;
-}
-
-/* A solver of zero bytes, or one whose opening failed, may be closed. */
-static void close_solver(closed_solver *s)
-{
-    cf_free(&s->diagonal);
-    cf_free(&s->factors);
-    cf_linalg_destroy_mesh(&s->mesh);
-}
-
 /* Seconds that a solution takes at the very most: 10 n^3 operations (Cholesky, inverse and products
  * of L3AE are fewer), at 1 GFLOP/s a rank. One rank is silent for all of it. */
 static double slowest(const cf_closed *closed)
 {
     const double n = (double)closed->table[CF_ITEMS]->n_rows;
 
-    return closed->form->n_matrices == 0 ? 0 : 10 * n * n * n / 1e9 / closed->grid->world.size;
+    return closed->form->predict == NULL ? 0 : 10 * n * n * n / 1e9 / closed->grid->world.size;
 }
 
 cf_status cf_closed_solve(cf_closed *closed, const cf_dataset *dataset, cf_closed_seconds *out)
@@ -239,12 +208,12 @@ cf_status cf_closed_solve(cf_closed *closed, const cf_dataset *dataset, cf_close
     cf_status status;
 
     CF_TRY(cf_closed_check_dataset(&closed->options, dataset));
-    CF_TRY(open_solver(&solver));
+    CF_TRY(closed_open_solver(&solver));
     cf_par_expect(slowest(closed));
     CF_TRY(closed->form->solve(&solver));
     *out = solver.seconds;
 done:
     cf_par_expect(0);
-    close_solver(&solver);
+    closed_close_solver(&solver);
     return status;
 }

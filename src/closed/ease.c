@@ -22,5 +22,5 @@ done:
 const closed_form closed_ease = {.name = "EASE",
                                  .reg_default = "reg_weight=250",
                                  .uses = "reg_weight,solve_precision",
-                                 .n_matrices = 1,
+                                 .predict = closed_predict_inverted,
                                  .solve = ease_solve};

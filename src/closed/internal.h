@@ -6,14 +6,23 @@
 
 typedef struct closed_solver closed_solver;
 
+/** What the memory of a solution depends on. */
+typedef struct closed_size {
+    int64_t n, dim; /* items, numbers of a vector */
+    cf_type precision;
+    int n_ranks;
+} closed_size;
+
 /** What a closed form is called, what it needs, and how it is solved. */
 typedef struct closed_form {
     const char *name;        /* a choice of the setting `model` */
     const char *reg_default; /* "reg_weight=value" of its own; NULL: does not read reg_weight */
     const char *uses;        /* cf_closed_uses() */
     int64_t dim;             /* columns of its two tables; 0: it has an item-item matrix instead */
-    int n_matrices;          /* items x items, held at once while it is solved */
     bool vectors;            /* reads the dataset's vectors */
+    /** Bytes that a rank holds beside the tables, at most, while it is solved; the mean over the
+     * ranks. NULL: none. Local. */
+    double (*predict)(const closed_size *size);
     /** Fill the tables of solver->closed. Collective. */
     cf_status (*solve)(closed_solver *solver);
 } closed_form;
@@ -40,11 +49,25 @@ struct closed_solver {
 
 /** Add the time since the last call to a part, and log it. */
 void closed_lap(closed_solver *s, double *part, const char *what);
-/** Zeros, n x n_columns, of the precision of the options, over all ranks. Collective. */
-cf_status closed_create_matrix(const closed_solver *s, int64_t n_columns, cf_cyclic **out);
+/** A scratch of one number an item, and a mesh of all ranks, for a solver that has its `closed` and
+ * `dataset`. Collective. Errors: MEMORY; the solver is closed in any case. */
+cf_status closed_open_solver(closed_solver *s);
+void closed_close_solver(closed_solver *s);
+/** Zeros over all ranks; of all items (n x n), in the precision of the options. Collective. */
+cf_status closed_create_matrix(const closed_solver *s, cf_type type, const int64_t shape[2],
+                               cf_cyclic **out);
+cf_status closed_create_items(const closed_solver *s, cf_cyclic **out);
 /** matrix := (matrix + weight I)^-1. Collective. Errors: NUMERIC, naming the matrix (`what`) and
  * the setting that `weight` is. */
 cf_status closed_invert(cf_cyclic *matrix, double weight, const char *what, const char *setting);
+/** The sizes of a matrix, and of one of all items, for cf_linalg_predict_matrix() and the like. */
+cf_cyclic_size closed_size_of(const closed_size *size, cf_type type, int64_t n_rows,
+                              int64_t n_columns);
+cf_cyclic_size closed_size_of_items(const closed_size *size);
+/** closed_form.predict of a form with one matrix of all items, which closed_keep() moves: without
+ * and with an inverse. */
+double closed_predict_kept(const closed_size *size);
+double closed_predict_inverted(const closed_size *size);
 /** P := I - diag(1 / diag P) P: the transpose of I - P diag(1 / diag P), as P is symmetric. */
 void closed_constrain(closed_solver *s, cf_cyclic *p);
 /** X'X, a new matrix. Collective. */
@@ -55,3 +78,17 @@ cf_status closed_invert_pairs(closed_solver *s, double weight, cf_cyclic **out);
  * finite).
  */
 cf_status closed_keep(closed_solver *s, const cf_cyclic *solution);
+
+/* ---- L3AE ---- */
+
+/** F (items x D), a new matrix. Collective. */
+cf_status l3ae_read_vectors(closed_solver *s, cf_type type, cf_cyclic **out);
+/** What is added to the diagonal of X'X: reg_weight + distill_weight. Local. */
+double l3ae_weight(const closed_solver *s);
+/** B', a new matrix, also if this fails, by an inverse of the vectors' Gram matrix of items, or of
+ * dimensions, FF' or F'F: the same but for rounding. Collective. Errors: NUMERIC, naming the
+ * setting that helps. */
+cf_status l3ae_solve_by_items(closed_solver *s, cf_cyclic **out);
+cf_status l3ae_solve_by_dims(closed_solver *s, cf_cyclic **out);
+/** Bytes on a rank meanwhile. */
+double l3ae_predict_by_dims(const closed_size *size);

@@ -145,5 +145,15 @@ done:
     return status;
 }
 
-const closed_form closed_itemknn = {
-    .name = "ItemKNN", .uses = "k,shrink,solve_precision", .n_matrices = 1, .solve = itemknn_solve};
+/* Either counts on their way to the table, or a pass. */
+static double itemknn_predict(const closed_size *size)
+{
+    const double n = (double)size->n, row = 4 * CF_LANES * (double)cf_table_segments(size->n);
+
+    return fmax(closed_predict_kept(size), ROWS_PER_PASS * (row + 8) + 3 * 8 * n);
+}
+
+const closed_form closed_itemknn = {.name = "ItemKNN",
+                                    .uses = "k,shrink,solve_precision",
+                                    .predict = itemknn_predict,
+                                    .solve = itemknn_solve};

@@ -8,10 +8,13 @@
  * items. Rows of cold items are zero, so that B has none for them and is that of the warm items
  * alone, or with `text_of_cold` as those of others: then B has what their text gives. The second
  * line is the paper's P (X'X + d S) - P diag(mu), transposed: P^-1 = X'X + (reg_weight + d) I gives
- * P X'X = I - (reg_weight + d) P, and mu is what makes the diagonal zero. It is EASE for d = 0. The
- * tests compute the paper's form. */
+ * P X'X = I - (reg_weight + d) P, and mu is what makes the diagonal zero. It is EASE for d = 0.
+ *
+ * S takes an inverse of all items and a product, or, of vectors with fewer numbers than there are
+ * items, an inverse of D x D (woodbury.c). The tests compute the paper's form, and compare both. */
 #include "internal.h"
 
+#include <math.h>
 #include <string.h>
 
 /* A cold item is then as one without a vector. */
@@ -24,8 +27,8 @@ static void leave_out_cold(const closed_solver *s, const cf_vector_rows *v, uint
         }
 }
 
-/* F (items x D), a new matrix: each rank reads an even part of the items. Collective. */
-static cf_status read_vectors(closed_solver *s, cf_cyclic **out)
+/* Each rank reads an even part of the items. */
+cf_status l3ae_read_vectors(closed_solver *s, cf_type type, cf_cyclic **out)
 {
     const cf_par *world = &s->closed->grid->world;
     const int64_t dim = s->dataset->embedding_dim,
@@ -45,7 +48,7 @@ static cf_status read_vectors(closed_solver *s, cf_cyclic **out)
     CF_TRY(cf_dataset_find_center(world, &v, s->dataset->cold, mean));
     if (!s->closed->options.text_of_cold) leave_out_cold(s, &v, present);
     cf_dataset_make_directions(&v, mean);
-    CF_TRY(closed_create_matrix(s, dim, out));
+    CF_TRY(closed_create_matrix(s, type, (const int64_t[]){s->n, dim}, out));
     CF_TRY(cf_linalg_put_cyclic(*out, &(cf_slab){first, count, 0, dim, dim}, CF_F32, v.rows));
     closed_lap(s, &s->seconds.rest, "vectors read");
 done:
@@ -62,8 +65,8 @@ static cf_status solve_text(closed_solver *s, cf_cyclic **out)
     cf_cyclic *f = NULL;
     cf_status status;
 
-    CF_TRY(read_vectors(s, &f));
-    CF_TRY(closed_create_matrix(s, s->n, out));
+    CF_TRY(l3ae_read_vectors(s, s->closed->options.precision, &f));
+    CF_TRY(closed_create_items(s, out));
     CF_TRY(cf_linalg_add_gram(f, *out));
     cf_linalg_destroy_cyclic(&f);
     closed_lap(s, &s->seconds.gram, "vectors multiplied");
@@ -95,30 +98,69 @@ done:
     return status;
 }
 
-static cf_status l3ae_solve(closed_solver *s)
+cf_status l3ae_solve_by_items(closed_solver *s, cf_cyclic **out)
 {
-    const cf_closed_options *options = &s->closed->options;
-    cf_cyclic *text = NULL, *p = NULL, *result = NULL;
+    cf_cyclic *text = NULL, *p = NULL;
     cf_status status;
 
     CF_TRY(solve_text(s, &text));
-    CF_TRY(closed_invert_pairs(s, options->reg_weight + options->distill_weight, &p));
-    CF_TRY(closed_create_matrix(s, s->n, &result));
-    CF_TRY(combine(s, text, p, result));
-    cf_linalg_destroy_cyclic(&text); /* the table's rows on their way need their memory */
-    cf_linalg_destroy_cyclic(&p);
-    CF_TRY(closed_keep(s, result));
+    CF_TRY(closed_invert_pairs(s, l3ae_weight(s), &p));
+    CF_TRY(closed_create_items(s, out));
+    CF_TRY(combine(s, text, p, *out));
 done:
     cf_linalg_destroy_cyclic(&text);
     cf_linalg_destroy_cyclic(&p);
+    return status;
+}
+
+/* The inverse is of the smaller of the vectors' two Gram matrices. */
+static bool is_by_dims(int64_t dim, int64_t n_items)
+{
+    return dim < n_items;
+}
+
+static cf_status l3ae_solve(closed_solver *s)
+{
+    const int64_t dim = s->dataset->embedding_dim;
+    const bool by_dims = is_by_dims(dim, s->n);
+    cf_cyclic *result = NULL;
+    cf_status status;
+
+    cf_log("L3AE: inverts a Gram matrix of the vectors' %lld %s", (long long)(by_dims ? dim : s->n),
+           by_dims ? "dimensions" : "items");
+    CF_TRY(by_dims ? l3ae_solve_by_dims(s, &result) : l3ae_solve_by_items(s, &result));
+    CF_TRY(closed_keep(s, result));
+done:
     cf_linalg_destroy_cyclic(&result);
     return status;
+}
+
+/* Vectors as they are read and as a matrix; that, and S'; S', P, and what they become. */
+static double predict_by_items(const closed_size *size)
+{
+    const cf_cyclic_size items = closed_size_of_items(size),
+                         thin = closed_size_of(size, size->precision, size->n, size->dim);
+    const double matrix = cf_linalg_predict_matrix(&items),
+                 vectors = cf_linalg_predict_matrix(&thin),
+                 product = cf_linalg_predict_product(&items),
+                 rows = 4 * (double)size->n * (double)size->dim / size->n_ranks;
+    const double read = rows + vectors + cf_linalg_predict_move(&thin),
+                 text = vectors + matrix + product,
+                 invert = 2 * matrix + cf_linalg_predict_inverse(&items),
+                 combined = 3 * matrix + product;
+
+    return fmax(fmax(read, text), fmax(fmax(invert, combined), closed_predict_kept(size)));
+}
+
+static double l3ae_predict(const closed_size *size)
+{
+    return is_by_dims(size->dim, size->n) ? l3ae_predict_by_dims(size) : predict_by_items(size);
 }
 
 const closed_form closed_l3ae = {
     .name = "L3AE",
     .reg_default = "reg_weight=10",
     .uses = "reg_weight,text_reg_weight,distill_weight,solve_precision,missing_embedding",
-    .n_matrices = 3,
     .vectors = true,
+    .predict = l3ae_predict,
     .solve = l3ae_solve};

@@ -4,6 +4,8 @@
  * the product of a user's row and an item's: a user's row is X's, zeros and ones. */
 #include "internal.h"
 
+#include <math.h>
+
 void closed_lap(closed_solver *s, double *part, const char *what)
 {
     const double now = cf_clock_now(), seconds = now - s->clock;
@@ -13,10 +15,65 @@ void closed_lap(closed_solver *s, double *part, const char *what)
     cf_log("%s: %s, %.1f s", s->closed->form->name, what, seconds);
 }
 
-cf_status closed_create_matrix(const closed_solver *s, int64_t n_columns, cf_cyclic **out)
+cf_status closed_open_solver(closed_solver *s)
 {
-    return cf_linalg_create_cyclic(s->mesh, s->closed->options.precision,
-                                   (const int64_t[]){s->n, n_columns}, CF_CLOSED_BLOCK, out);
+    const cf_par *world = &s->closed->grid->world;
+    cf_status status;
+
+    s->clock = cf_clock_now();
+    s->n = s->closed->table[CF_ITEMS]->n_rows;
+    status = CF_ALLOC(s->diagonal, s->n);
+    if (status == CF_OK) status = CF_ALLOC(s->factors, s->n);
+    CF_TRY(cf_par_agree(world, status));
+    CF_TRY(cf_linalg_create_mesh(world, 0, 0, &s->mesh));
+done:
+    return status;
+}
+
+/* A solver of zero bytes, or one whose opening failed, may be closed. */
+void closed_close_solver(closed_solver *s)
+{
+    cf_free(&s->diagonal);
+    cf_free(&s->factors);
+    cf_linalg_destroy_mesh(&s->mesh);
+}
+
+cf_status closed_create_matrix(const closed_solver *s, cf_type type, const int64_t shape[2],
+                               cf_cyclic **out)
+{
+    return cf_linalg_create_cyclic(s->mesh, type, shape, CF_CLOSED_BLOCK, out);
+}
+
+cf_status closed_create_items(const closed_solver *s, cf_cyclic **out)
+{
+    return closed_create_matrix(s, s->closed->options.precision, (const int64_t[]){s->n, s->n},
+                                out);
+}
+
+cf_cyclic_size closed_size_of(const closed_size *size, cf_type type, int64_t n_rows,
+                              int64_t n_columns)
+{
+    return (cf_cyclic_size){n_rows, n_columns, CF_CLOSED_BLOCK, type, size->n_ranks};
+}
+
+cf_cyclic_size closed_size_of_items(const closed_size *size)
+{
+    return closed_size_of(size, size->precision, size->n, size->n);
+}
+
+double closed_predict_kept(const closed_size *size)
+{
+    const cf_cyclic_size items = closed_size_of_items(size);
+
+    return cf_linalg_predict_matrix(&items) + cf_linalg_predict_move(&items);
+}
+
+double closed_predict_inverted(const closed_size *size)
+{
+    const cf_cyclic_size items = closed_size_of_items(size);
+
+    return fmax(cf_linalg_predict_matrix(&items) + cf_linalg_predict_inverse(&items),
+                closed_predict_kept(size));
 }
 
 cf_status closed_invert(cf_cyclic *matrix, double weight, const char *what, const char *setting)
@@ -91,7 +148,7 @@ cf_status closed_count_pairs(closed_solver *s, cf_cyclic **out)
 {
     cf_status status;
 
-    CF_TRY(closed_create_matrix(s, s->n, out));
+    CF_TRY(closed_create_items(s, out));
     CF_TRY(add_pairs(s, *out));
     closed_lap(s, &s->seconds.gram, "pairs of items counted");
 done:

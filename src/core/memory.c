@@ -142,3 +142,8 @@ int64_t cf_alloc_peak(void)
 {
     return atomic_load(&peak_bytes);
 }
+
+void cf_alloc_reset_peak(void)
+{
+    atomic_store(&peak_bytes, cf_alloc_held());
+}

@@ -11,10 +11,6 @@
 
 #include <string.h>
 
-/* Numbers of its part that a rank moves in a round, over the ranks: what one process of the mesh
- * receives is as much, if the part is evenly distributed. */
-static const int64_t round_numbers = (int64_t)1 << 23;
-
 /* A move under way. */
 typedef struct move {
     const cf_cyclic *a;
@@ -206,7 +202,7 @@ static cf_status create_move(move *m)
 
     CF_TRY(CF_ALLOC(m->parts, world->size));
     CF_TRY(cf_par_create_plan(world, &m->plan));
-    m->most = round_numbers / world->size;
+    m->most = LINALG_ROUND / world->size;
 done:
     return status;
 }

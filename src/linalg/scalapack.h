@@ -50,6 +50,10 @@ LINALG_DECLARE(d, double);
 
 /* ---- What the files share ---- */
 
+/** Numbers of its part that a rank moves in a round, times the ranks: what one process of the mesh
+ * receives is as much, if the part is evenly distributed. */
+enum { LINALG_ROUND = 1 << 23 };
+
 static const int linalg_one = 1;
 
 /** Number `index` of an array of `type`. */

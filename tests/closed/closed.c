@@ -323,7 +323,7 @@ static void a_singular_matrix_is_refused_by_every_rank(void **state)
 {
     static const char *const sets[] = {"model=EASE", "reg_weight=0", NULL};
     static const char *const text[] = {"model=L3AE", "text_reg_weight=0", NULL};
-    data d = new_data(70, 0, -1), with_text = new_data(70, 12, 3);
+    data d = new_data(70, 0, -1), with_text = new_data(10, 12, 3);
     cf_grid *grid = NULL;
     float *none = NULL;
 

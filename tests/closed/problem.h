@@ -82,6 +82,13 @@ static inline void open_file(data *d)
     cf_free(&train.index);
 }
 
+/* A pass over its vectors that was cut short cannot be verified. Collective. */
+static inline void reopen_file(data *d)
+{
+    cf_dataset_close(&d->file);
+    assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &d->file), CF_OK);
+}
+
 /* Wider than a block of the matrices; user and item numbers without any partner are in it. */
 static inline data new_data(int64_t n_items, int64_t dim, int64_t missing)
 {
@@ -163,13 +170,9 @@ static inline cf_status solve_on(data *d, const cf_grid *grid, const char *const
     return status;
 }
 
-/* The file is opened anew: a pass over its vectors that was cut short cannot be verified. */
 static inline void solution_prepare(void *context)
 {
-    data *d = ((solution *)context)->d;
-
-    cf_dataset_close(&d->file);
-    assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &d->file), CF_OK);
+    reopen_file(((solution *)context)->d);
 }
 
 static inline void solution_clean_up(void *context)

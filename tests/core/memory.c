@@ -42,6 +42,8 @@ static void live_blocks_and_the_peak_are_counted(void **state)
     assert_int_equal(CF_ALLOC(a, 1 << 20), CF_OK);
     cf_free(&a);
     assert_int_equal(cf_alloc_peak(), 2 * (8 << 20));
+    cf_alloc_reset_peak();
+    assert_int_equal(cf_alloc_peak(), cf_alloc_held());
 }
 
 static void what_does_not_fit_is_an_error(void **state)

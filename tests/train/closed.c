@@ -174,23 +174,36 @@ static void a_checkpoint_is_evaluated_on_one_rank_as_on_all(void **state)
 }
 
 /* 12 bytes for each two items on all ranks together, on each rank at most thrice a block of every
- * item's row, and no more than a hundredth beside. */
+ * item's row, and of L3AE thrice its vectors, and no more than a hundredth beside. */
+static void check_prediction(const run_spec *spec, const cf_dataset *dataset)
+{
+    const int64_t matrices = 12 * dataset->n_items * dataset->n_items,
+                  on_their_way = 3 * CF_CLOSED_BLOCK * 8 * dataset->n_items * world.size +
+                                 3 * dataset->embedding_dim * 8 * dataset->n_items;
+    cf_config *config = run_config(spec);
+    run_options options;
+    double bytes;
+
+    run_read_options(config, &options);
+    bytes = grid_predict_bytes(dataset, &options, 1, 1, world.size) * world.size;
+    assert_in_range((int64_t)bytes, matrices, matrices / 100 * 101 + on_their_way);
+    cf_config_destroy(&config);
+}
+
 static void what_does_not_fit_is_refused_beforehand(void **state)
 {
-    cf_dataset dataset = {.world = &world, .n_users = 10, .n_items = 40000, .n_train = 30};
-    const int64_t matrices = 12 * dataset.n_items * dataset.n_items,
-                  on_their_way = 3 * CF_CLOSED_BLOCK * 8 * dataset.n_items * world.size;
-    run_spec spec = closed[0];
-    cf_config *config = run_config(&spec);
+    cf_dataset dataset = {
+        .world = &world, .n_users = 10, .n_items = 40000, .n_train = 30, .embedding_dim = 512};
+    cf_config *config = run_config(&closed[0]);
     cf_grid *grid = NULL;
     run_options options;
     double bytes;
 
     (void)state;
+    check_prediction(&closed[0], &dataset);
+    check_prediction(&closed[1], &dataset);
     run_read_options(config, &options);
     assert_ok(cf_par_create_grid(&world, 1, world.size, &grid));
-    bytes = grid_predict_bytes(&dataset, &options, 1, 1, world.size) * world.size;
-    assert_in_range((int64_t)bytes, matrices, matrices / 100 * 101 + on_their_way);
     dataset.n_items = 30000000; /* 10^16 bytes */
     bytes = grid_predict_bytes(&dataset, &options, 1, 1, world.size);
     assert_int_equal(grid_check_memory(&dataset, &options, grid, bytes), CF_ERR_MEMORY);
