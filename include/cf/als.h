@@ -28,7 +28,8 @@ typedef struct cf_als_place {
     const cf_grid *grid;
     cf_graph *graph;      /* of the train pairs */
     cf_table *table[2];   /* rows of w and of h; at most CF_ALS_MAX_DIM dimensions */
-    int64_t n_counted[2]; /* |U| and |I|: rows that can be in a pair, so no cold items */
+    const uint8_t *cold;  /* cf_cold_mark of all items; NULL: none is cold */
+    int64_t n_counted[2]; /* |U| and |I| of the train pairs: without cold items */
 } cf_als_place;
 
 typedef struct cf_als cf_als;
@@ -37,9 +38,6 @@ typedef struct cf_als cf_als;
  * an MPI count). Free with cf_als_destroy(). */
 cf_status cf_als_create(const cf_als_options *options, const cf_als_place *place, cf_als **out);
 void cf_als_destroy(cf_als **als);
-/** Bytes that it holds on a rank. `rows`: of users and items of a block; `halo`: of these, rows
- * that a rank receives. Local. */
-double cf_als_predict_memory(int64_t dim, int n_columns, double rows, double halo);
 
 /** Parts of what is made smallest. */
 typedef struct cf_als_loss {
@@ -48,9 +46,24 @@ typedef struct cf_als_loss {
 } cf_als_loss;
 /**
  * Solve all rows of `side`, whose table holds what they are shrunk towards (zeros, or a prior), for
- * the other table as it is. Sends each row of the other side once to each node that needs it; on a
- * grid of several columns rows are joined, and solved a part by each. The same bits on any ranks,
- * grid and threads. Collective over the grid. Errors: NUMERIC (a row's matrix is not positive
- * definite in float32: names the first).
+ * the other table as it is. Rows of cold items stay what they are, and are no part of any sum.
+ * Sends each row of the other side once to each node that needs it; on a grid of several columns
+ * rows are joined, and solved a part by each. The same bits on any ranks, grid and threads.
+ * Collective over the grid. Errors: NUMERIC (a row's matrix is not positive definite in float32:
+ * names the first).
  */
 cf_status cf_als_solve(cf_als *als, cf_side side, cf_als_loss *out);
+
+/** Sizes that its memory depends on, as means over the ranks. */
+typedef struct cf_als_size {
+    double rows[2]; /* of a block of users and of items */
+    double halo;    /* rows that a rank receives */
+    double all[2];  /* users and items of all blocks */
+    double ranks;
+    int64_t dim;
+    int n_columns; /* of the grid */
+} cf_als_size;
+/** Bytes that it holds on a rank. Local. */
+double cf_als_predict_memory(const cf_als_size *size);
+/** Add the bytes that this rank will send while both sides are solved once, by phase. Local. */
+void cf_als_predict_bytes(const cf_als *als, double bytes[CF_N_PHASES]);

@@ -1,17 +1,23 @@
 /**
- * model: BPR, LightGCN, SGL, SGCL: loss and gradient of a batch, and final tables, over the grid. A
- * model is a row of the table in models.c.
+ * model: BPR, LightGCN, SGL, SGCL: loss and gradient of a batch, and final tables, over the grid;
+ * iALS: sweeps over all interactions. A model is a row of the table in models.c.
  */
 #pragma once
 
+#include "cf/als.h"
 #include "cf/config.h"
 #include "cf/dataset.h"
 #include "cf/graph.h"
 #include "cf/table.h"
 
 /** Settings: model, n_layers, propagate, reg_weight, require_pow, type, drop_ratio, ssl_tau,
- * ssl_weight, temperature, contrast_memory, reach_share, field_precision, init, init_std. */
+ * ssl_weight, temperature, alpha0, nu, contrast_memory, reach_share, field_precision, init,
+ * init_std. */
 extern const cf_setting cf_model_settings[];
+/** Give reg_weight and the noise of the start the defaults of a model that has its own (iALS: 0.01,
+ * and normal with standard deviation 0.1 / sqrt(embedding_size)), unless they were given. Local.
+ * Errors: MEMORY. */
+cf_status cf_model_set_defaults(cf_config *config);
 
 /** How SGL draws its views (Wu et al. 2021, section 3.1). */
 typedef enum cf_view_type {
@@ -37,6 +43,7 @@ typedef struct cf_model_options {
     double drop_ratio;            /* SGL: fraction of edges or nodes that a view drops */
     double ssl_tau, ssl_weight;   /* SGL: temperature and weight of the contrast of views */
     double temperature;           /* SGCL: of the contrast within the batch */
+    cf_als_options als;           /* iALS: alpha0, reg_weight, nu */
     int64_t contrast_memory;      /* SGL, SGCL: bytes on a rank for scores of the contrast */
     bool init_xavier;             /* cf_model_fill_noise(): xavier, else normal */
     double init_std;              /* standard deviation of the normal noise */
@@ -48,6 +55,9 @@ void cf_model_read_options(const cf_config *config, cf_model_options *out);
 /** Is `name`, a choice of the setting `model`, trained by steps? The other choices are closed forms
  * (cf/closed.h), of which this module has no more than the name. Local. */
 bool cf_model_is_trained(const char *name);
+/** Are the steps of such a model sweeps: one an epoch, over all interactions, without batches and
+ * without an optimizer? Local. */
+bool cf_model_sweeps(const char *name);
 
 /* ---- Batches ---- */
 
@@ -87,11 +97,12 @@ typedef struct cf_model cf_model;
 typedef struct cf_model_place {
     const cf_grid *grid;
     const cf_shard *shard;
-    int64_t max_batch; /* 0: no steps, only cf_model_final() */
+    int64_t max_batch; /* 0: no steps, only cf_model_final(); any other number: sweeps */
 } cf_model_place;
 
 /** A model with tables of zeros. Collective over the grid. Errors: MEMORY, USAGE (batch or
- * contrast_memory do not fit; `propagate: test` with a contrastive model). grid and shard are
+ * contrast_memory do not fit; `propagate: test` with a contrastive model; embedding_size above
+ * CF_ALS_MAX_DIM with iALS). grid and shard are
  * borrowed. Free with cf_model_destroy(). */
 cf_status cf_model_create(const cf_model_options *options, const cf_model_place *place,
                           cf_model **out);
@@ -118,8 +129,8 @@ cf_table *cf_model_table(const cf_model *model, cf_side side);
 /** Fill both tables with noise (xavier: uniform with limit sqrt(6 / (rows + dim)), Glorot and
  * Bengio 2010; normal: init_std). Local. */
 void cf_model_fill_noise(cf_model *model, uint64_t seed);
-/** Start each user at the mean of its train items' rows; a user without any at zero. Collective.
- * Errors: MEMORY. Source: LLMInit, section 3. */
+/** Start each user at the mean of its train items' rows; a user without any at zero. With iALS, at
+ * the solution for these rows. Collective. Errors: MEMORY, NUMERIC. Source: LLMInit, section 3. */
 cf_status cf_model_pool_users(cf_model *model);
 
 /** Do the final tables differ from the raw ones? Local, the same on every rank. */
@@ -139,6 +150,8 @@ void cf_model_final(cf_model *model, const cf_table *out[2]);
  * what the layers give where e_u stands for a trained row, while the tables and degrees of the
  * items stay as they are. So the final rows of a user of the dataset and of a new user with the
  * same train items differ by 1/(L+1) of the difference of their raw rows. Without layers f_u = e_u.
+ * With iALS f_u is the solution for the user's items, as that of a trained user is. Errors:
+ * NUMERIC.
  */
 cf_status cf_model_fold_in(cf_model *model, const cf_shard *users, cf_table **out);
 
@@ -154,9 +167,12 @@ void cf_model_start_epoch(cf_model *model, uint64_t seed, int64_t epoch);
  */
 cf_status cf_model_step(cf_model *model, const cf_batch *batch,
                         const cf_gradient_consumer *consumer, cf_loss *loss);
+/** A sweep, of models that have no steps of batches: both tables are solved in place. The loss is
+ * its value at their end, over the number of train interactions. Collective. Errors: NUMERIC. */
+cf_status cf_model_sweep(cf_model *model, cf_loss *loss);
 /**
- * Bytes that this rank will send in a step, by phase, as cf_phase_use counts them: the mean over an
- * epoch of batches of `batch_size`. The halo is exact, what depends on the draw is its expectation.
- * Overwrites final tables. Collective over the grid. Errors: MEMORY.
+ * Bytes that this rank will send in a step, or a sweep, by phase, as cf_phase_use counts them: the
+ * mean over an epoch of batches of `batch_size`. The halo is exact, what depends on the draw is its
+ * expectation. Overwrites final tables. Collective over the grid. Errors: MEMORY.
  */
 cf_status cf_model_predict_step(cf_model *model, int64_t batch_size, double bytes[CF_N_PHASES]);

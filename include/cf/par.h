@@ -233,6 +233,7 @@ typedef enum cf_phase {
     CF_PHASE_HALO,        /* rows of other blocks for those sums */
     CF_PHASE_SCORES,      /* scores and loss of the batch, with the rows and segments they take */
     CF_PHASE_CONTRAST,    /* the contrastive terms of SGL and SGCL */
+    CF_PHASE_EQUATIONS,   /* iALS: Gram matrices, and the normal equations of rows */
     CF_PHASE_GRADIENT,    /* gradients of the batch's rows, to those who own them */
     CF_PHASE_OPTIMIZER,
     CF_PHASE_EVALUATION, /* exclusive, as all from here on: its halo counts as evaluation */

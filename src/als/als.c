@@ -22,6 +22,7 @@ struct cf_als {
     cf_sides sides;
     cf_tiles *tiles[2];
     float *whole;          /* rows of my tiles, of either side; NULL on one rank */
+    double *counts;        /* items of my tiles: 0 for a cold one, else 1; NULL: none is cold */
     als_products products; /* dim x dim */
     double *gram;          /* dim x dim */
     float *common;         /* alpha0 gram, as a lower triangle of blocks */
@@ -54,6 +55,11 @@ static cf_status create_arrays(cf_als *als)
     CF_TRY(CF_ALLOC(als->solver, als->n_threads));
     for (int t = 0; t < als->n_threads; t++)
         CF_TRY(als_create_solver(dim, &als->solver[t]));
+    if (place->cold != NULL) {
+        CF_TRY(CF_ALLOC(als->counts, als->tiles[CF_ITEMS]->count));
+        for (int64_t k = 0; k < als->tiles[CF_ITEMS]->count; k++)
+            als->counts[k] = !cf_is_cold(place->cold, als->tiles[CF_ITEMS]->first_row + k);
+    }
     if (place->grid->n_columns == 1) goto done;
     CF_TRY(CF_ALLOC(als->numbers, most_rows(place)));
     for (int64_t k = 0; k < most_rows(place); k++)
@@ -97,6 +103,7 @@ void cf_als_destroy(cf_als **als)
     cf_free(&a->gram);
     als_destroy_products(&a->products);
     cf_free(&a->whole);
+    cf_free(&a->counts);
     cf_graph_destroy_sides(&a->sides);
     cf_graph_destroy_field(&a->field);
     for (int side = 0; side < 2; side++)
@@ -116,14 +123,16 @@ static const float *take_tiles(cf_als *als, cf_side side)
     return als->whole;
 }
 
-/* alpha0 times the sum of xx' over the rows x of a side. Collective. */
+/* alpha0 times the sum of xx' over the rows x of a side that count. Collective. */
 static void find_common(cf_als *als, cf_side side)
 {
     const cf_table *table = als->place.table[side];
     const int64_t dim = table->dim;
-    const als_columns all = {take_tiles(als, side), table->full_width, 0, dim, NULL};
+    const als_columns all = {take_tiles(als, side), table->full_width, 0, dim, NULL},
+                      counted = {all.rows, all.stride, 0, dim,
+                                 side == CF_ITEMS ? als->counts : NULL};
 
-    als_sum_products(&als->products, &table->grid->world, &all, &all, als->tiles[side]->count,
+    als_sum_products(&als->products, &table->grid->world, &counted, &all, als->tiles[side]->count,
                      als->gram);
     for (int64_t i = 0; i < dim; i++)
         for (int64_t j = 0; j < dim && j / CF_LANES <= i / CF_LANES; j++)
@@ -205,17 +214,23 @@ static float weight_of(const cf_als *als, cf_side side, int64_t neighbours)
                pow((double)neighbours + o->alpha0 * (double)als->place.n_counted[1 - side], o->nu));
 }
 
+static bool is_solved(const cf_als *als, cf_side side, int64_t row)
+{
+    return side == CF_USERS ||
+           !cf_is_cold(als->place.cold, als->place.table[side]->first_row + row);
+}
+
 /* Up to 16 rows from `first` on. */
 static void solve_group(cf_als *als, cf_side side, share rows, outcome *out)
 {
-    const int count = (int)cf_min(rows.end - rows.first, CF_LANES);
     als_row row[CF_LANES];
+    int count = 0;
 
-    for (int k = 0; k < count; k++) {
-        const int64_t number = rows.first + k,
-                      neighbours = cf_graph_degree(als->place.graph, side, number);
+    for (int64_t number = rows.first; number < cf_min(rows.first + CF_LANES, rows.end); number++) {
+        const int64_t neighbours = cf_graph_degree(als->place.graph, side, number);
 
-        row[k] = (als_row){
+        if (!is_solved(als, side, number)) continue;
+        row[count++] = (als_row){
             .neighbours = cf_graph_neighbours(als->place.graph, side, number),
             .count = neighbours,
             .weight = weight_of(als, side, neighbours),
@@ -270,6 +285,7 @@ static cf_status conclude(const cf_als *als, cf_side side, const outcome *found,
 cf_status cf_als_solve(cf_als *als, cf_side side, cf_als_loss *out)
 {
     const cf_side other = side == CF_USERS ? CF_ITEMS : CF_USERS;
+    const cf_phase before = cf_par_set_phase(CF_PHASE_EQUATIONS);
     outcome found;
     cf_status status;
 
@@ -282,5 +298,65 @@ cf_status cf_als_solve(cf_als *als, cf_side side, cf_als_loss *out)
     part_rows(als, side);
     CF_TRY(conclude(als, side, &found, out));
 done:
+    cf_par_restore_phase(before);
     return status;
+}
+
+/* ---- Costs ---- */
+
+/* Tiles lie on few ranks where there are few rows. */
+static double tiles_memory(const cf_als_size *size, double row_bytes)
+{
+    double capacity = 0, counts = 0;
+
+    if (size->ranks == 1) return 0;
+    for (int side = 0; side < 2; side++) {
+        capacity = fmax(capacity, ceil(size->all[side] / CF_TILE_ROWS) * CF_TILE_ROWS);
+        counts += size->all[side];
+    }
+    return (capacity + counts) * row_bytes / size->ranks;
+}
+
+double cf_als_predict_memory(const cf_als_size *size)
+{
+    const double full = CF_LANES * (double)cf_table_segments(size->dim),
+                 rows = size->rows[CF_USERS] + size->rows[CF_ITEMS], dim = (double)size->dim;
+    double bytes = 4 * full * (rows + 2 * size->halo) + 4 * size->halo; /* field and sides */
+
+    bytes += tiles_memory(size, 4 * full);
+    bytes += als_products_bytes(dim, dim) + 8 * dim * dim;
+    bytes += 4.0 * (double)als_triangle(cf_table_segments(size->dim)) * BLOCK_FLOATS;
+    bytes += omp_get_max_threads() * als_solver_bytes(size->dim);
+    if (size->n_columns > 1)
+        bytes += 8 * fmax(size->rows[CF_USERS], size->rows[CF_ITEMS]) +
+                 4 * full * (1 - 1.0 / size->n_columns) * CF_ROWS_PER_CALL * omp_get_max_threads();
+    return bytes;
+}
+
+/* Of an Allreduce of n bytes, as cf_phase_use counts them. */
+static double reduced(double n, int ranks)
+{
+    return 2 * n * (ranks - 1) / ranks;
+}
+
+/* Rows of both sides are joined before each half, and parted after it. */
+void cf_als_predict_bytes(const cf_als *als, double bytes[CF_N_PHASES])
+{
+    const cf_grid *grid = als->place.grid;
+    const double others = grid->n_columns - 1, row_bytes = 4.0 * (double)als->field.stride;
+    double *sent = &bytes[CF_PHASE_EQUATIONS];
+    int64_t n_requested;
+
+    cf_graph_requested(als->place.graph, &n_requested);
+    bytes[CF_PHASE_HALO] += (double)n_requested * row_bytes;
+    for (int side = 0; side < 2; side++) {
+        const cf_table *table = als->place.table[side];
+        const share mine = share_of(als, (cf_side)side, grid->my_column);
+
+        *sent += cf_par_plan_bytes(&als->tiles[side]->plan, sizeof(float), false);
+        *sent += reduced((double)sizeof(cf_exact) * (double)(table->dim * table->dim + 2),
+                         grid->world.size);
+        *sent += others * (2 * (double)table->local_rows * (8 + 4 * (double)table->width) +
+                           (double)(mine.end - mine.first) * row_bytes);
+    }
 }

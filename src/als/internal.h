@@ -39,7 +39,7 @@ typedef struct als_solver {
 cf_status als_create_solver(int64_t dim, als_solver *out);
 void als_destroy_solver(als_solver *solver);
 /** Bytes of one. Local. */
-double als_solver_bytes(double dim);
+double als_solver_bytes(int64_t dim);
 
 /** One row to be solved: the sum over its neighbours h of (1 - x.h)^2 + x'Cx + weight |x - p|^2 is
  * made smallest by (sum hh' + C + weight I) x = sum h + weight p. */

@@ -40,9 +40,9 @@ void als_destroy_solver(als_solver *solver)
     cf_arrays_destroy(solver, solver_arrays, N_SOLVER_ARRAYS);
 }
 
-double als_solver_bytes(double dim)
+double als_solver_bytes(int64_t dim)
 {
-    const int64_t n_blocks = cf_table_segments((int64_t)dim);
+    const int64_t n_blocks = cf_table_segments(dim);
 
     return cf_arrays_bytes(
         solver_arrays, N_SOLVER_ARRAYS,

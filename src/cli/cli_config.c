@@ -82,8 +82,8 @@ static void check_model(const cf_config *config, const char *path)
                 path, cf_config_text(config, "model"), stem);
 }
 
-/* Local. What depends on several settings comes last (LLMInit's names, reg_weight of a closed
- * form): it must see what was given. */
+/* Local. What depends on several settings comes last (LLMInit's names, defaults of a model's own):
+ * it must see what was given. */
 static cf_status create_config(const cli_arguments *arguments, const settings_file *files,
                                cf_config **out)
 {
@@ -104,6 +104,7 @@ static cf_status create_config(const cli_arguments *arguments, const settings_fi
     for (int k = 0; k < arguments->n_files && trains; k++)
         check_model(config, files[k].path);
     if (trains) CF_TRY(cf_closed_set_defaults(config));
+    if (trains) CF_TRY(cf_model_set_defaults(config));
     *out = config;
     config = NULL;
 done:

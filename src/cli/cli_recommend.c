@@ -83,7 +83,8 @@ static cf_status score_new_users(recommendation *r)
     CF_TRY(t->model != NULL ? cf_model_fold_in(t->model, r->shard, &r->users)
                             : copy_row(t->final[CF_USERS], r->shard, &r->users));
     r->lists.scorer = cf_eval_products(r->users, t->final[CF_ITEMS], r->shard);
-    if (t->model != NULL && !cf_model_propagates(t->model))
+    if (t->model != NULL && !cf_model_propagates(t->model) &&
+        !cf_model_sweeps(cf_config_text(t->config, "model")))
         cf_log("a model without layers: a new user is the mean of the rows of its items");
 done:
     return status;

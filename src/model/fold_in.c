@@ -5,9 +5,10 @@
  * is the layers' formula with this e_u in place of a trained row, the trained tables of items, and
  * the items' train degrees, which the new user does not change:
  *     f_u = (e_u + sum_{i in N_u} (E0 + A^ E0 + ... + A^^(L-1) E0)_i / sqrt(|N_u| |N_i|)) / (L+1)
- * With L = 0, and in BPR, f_u = e_u. The sums run over a graph of the new users and all items, in
- * which halo and order of sums are those of every graph. tests/model/fold_in.c computes f_u in
- * plain doubles, and has users of the dataset folded in to the bits of their own final rows. */
+ * With L = 0, and in BPR, f_u = e_u; iALS solves for f_u in place of the mean. The sums run over a
+ * graph of the new users and all items, in which halo and order of sums are those of every graph.
+ * tests/model/fold_in.c computes f_u in plain doubles, and has users of the dataset folded in to
+ * the bits of their own final rows. */
 #include "internal.h"
 
 #include <string.h>
@@ -38,12 +39,13 @@ static void pool_rows(void *context, const cf_rows *rows)
 
 /* Fill the users' raw rows. One sum over neighbours without scaling, whose result for the items is
  * not used. Collective. */
-static cf_status pool_users(const cf_model *model, cf_graph *graph, cf_table *users)
+static cf_status pool_users(cf_model *model, cf_graph *graph, cf_table *users)
 {
     const cf_table *items = model->table[CF_ITEMS];
     pool p = {.graph = graph, .users = users};
     cf_status status;
 
+    if (model->ops->fill_users != NULL) return model->ops->fill_users(model, graph, users);
     CF_TRY(cf_graph_create_field(graph, (cf_row_kind){items->width, CF_FLOAT32}, &p.field));
     memcpy(p.field.rows[CF_ITEMS], items->data,
            (size_t)(items->local_rows * items->width) * sizeof(float));

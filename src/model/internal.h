@@ -53,8 +53,15 @@ struct model_ops {
     double (*memory)(const cf_model_options *options, const memory_shape *shape);
     /** Add what a step sends besides the halo and a pairwise loss. Local. NULL: nothing. */
     void (*predict)(forecast *f);
+    /** Of a model with sweeps, which has no step(): cf_model_sweep(). */
+    cf_status (*sweep)(cf_model *model, cf_loss *loss);
+    /** The users of a graph whose items are the model's, from the raw rows of these. Collective.
+     * NULL: their means. */
+    cf_status (*fill_users)(cf_model *model, cf_graph *graph, cf_table *users);
+    /** Add what a sweep sends. Local. */
+    void (*predict_sweep)(const cf_model *model, double bytes[CF_N_PHASES]);
 };
-extern const model_ops model_sgl, model_sgcl;
+extern const model_ops model_sgl, model_sgcl, model_ials;
 
 /** The model called `name`, for which cf_model_is_trained() holds. Local. */
 const model_ops *model_find_ops(const char *name);

@@ -166,6 +166,11 @@ cf_status cf_model_step(cf_model *model, const cf_batch *batch,
     return model->ops->step(model, batch, consumer, loss);
 }
 
+cf_status cf_model_sweep(cf_model *model, cf_loss *loss)
+{
+    return model->ops->sweep(model, loss);
+}
+
 bool cf_model_propagates(const cf_model *model)
 {
     return model->propagation.n_layers > 0;

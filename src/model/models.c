@@ -6,7 +6,7 @@
  *             et al. 2020, "LightGCN: Simplifying and powering graph convolution network for
  *             recommendation")
  *
- * A model with a loss of its own has a file of its own: sgl.c, sgcl.c. */
+ * A model with a loss of its own has a file of its own: sgl.c, sgcl.c, ials.c. */
 #include "pairwise.h"
 
 #include <string.h>
@@ -19,7 +19,8 @@ static const model_ops model_lightgcn = {.name = "LightGCN",
                                          .negatives = true,
                                          .step = pairwise_step};
 
-static const model_ops *const models[] = {&model_bpr, &model_lightgcn, &model_sgl, &model_sgcl};
+static const model_ops *const models[] = {&model_bpr, &model_lightgcn, &model_sgl, &model_sgcl,
+                                          &model_ials};
 
 static const model_ops *look_up(const char *name)
 {
@@ -31,6 +32,13 @@ static const model_ops *look_up(const char *name)
 bool cf_model_is_trained(const char *name)
 {
     return look_up(name) != NULL;
+}
+
+bool cf_model_sweeps(const char *name)
+{
+    const model_ops *ops = look_up(name);
+
+    return ops != NULL && ops->sweep != NULL;
 }
 
 const model_ops *model_find_ops(const char *name)

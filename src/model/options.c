@@ -5,12 +5,16 @@
 #include "contrast.h"
 #include "internal.h"
 
+#include <math.h>
+#include <stdio.h>
+
 const cf_setting cf_model_settings[] = {
     {.name = "model",
      .kind = CF_SETTING_CHOICE,
      .initial = "LightGCN",
-     .choices = "BPR|LightGCN|SGL|SGCL|EASE|L3AE|ItemKNN|Pop",
-     .help = "model to train; EASE, L3AE, ItemKNN and Pop are computed at once, without epochs"},
+     .choices = "BPR|LightGCN|SGL|SGCL|iALS|EASE|L3AE|ItemKNN|Pop",
+     .help = "model to train; EASE, L3AE, ItemKNN and Pop are computed at once, without epochs; an "
+             "epoch of iALS is a sweep over all users and items"},
     {.name = "n_layers",
      .kind = CF_SETTING_INT,
      .initial = "2",
@@ -28,8 +32,9 @@ const cf_setting cf_model_settings[] = {
      .initial = "1e-05",
      .min = 0,
      .max = 1e6,
-     .help = "LightGCN, SGL: weight of the norms of the batch's raw rows; EASE, L3AE: added to "
-             "the diagonal of the Gram matrix (default 250 and 10)"},
+     .help = "LightGCN, SGL: weight of the norms of the batch's raw rows; iALS: of the squares of "
+             "the rows (default 0.01); EASE, L3AE: added to the diagonal of the Gram matrix "
+             "(default 250 and 10)"},
     {.name = "require_pow",
      .kind = CF_SETTING_BOOL,
      .initial = "false",
@@ -64,6 +69,20 @@ const cf_setting cf_model_settings[] = {
      .min = CONTRAST_MIN_TAU,
      .max = 1e6,
      .help = "SGCL: temperature of the contrastive loss"},
+    {.name = "alpha0",
+     .kind = CF_SETTING_REAL,
+     .initial = "0.01",
+     .min = 0,
+     .max = 1e6,
+     .help = "iALS: weight of each pair of a user and an item, beside the weight 1 of an "
+             "interaction"},
+    {.name = "nu",
+     .kind = CF_SETTING_REAL,
+     .initial = "1",
+     .min = 0,
+     .max = 10,
+     .help = "iALS: exponent of the frequency in a row's regularization; 0: the same for all rows, "
+             "1: by their share of the loss"},
     {.name = "contrast_memory",
      .kind = CF_SETTING_INT,
      .initial = "256",
@@ -95,9 +114,28 @@ const cf_setting cf_model_settings[] = {
      .initial = "0.1",
      .min = 0,
      .max = 1e6,
-     .help = "standard deviation of the noise of init: normal"},
+     .help = "standard deviation of the noise of init: normal (iALS: normal by default, with 0.1 / "
+             "the root of embedding_size)"},
     {0},
 };
+
+/* The scale of iALS's weight is another than that of a batch's norms; and its noise is that of
+ * Rendle et al. A value that the user gave is kept. */
+cf_status cf_model_set_defaults(cf_config *config)
+{
+    char noise[64];
+    cf_status status = CF_OK;
+
+    if (!cf_model_sweeps(cf_config_text(config, "model"))) return CF_OK;
+    if (!cf_config_given(config, "reg_weight")) CF_TRY(cf_config_set(config, "reg_weight=0.01"));
+    if (cf_config_given(config, "init") || cf_config_given(config, "init_std")) goto done;
+    snprintf(noise, sizeof noise, "init_std=%.9g",
+             0.1 / sqrt((double)cf_config_int(config, "embedding_size")));
+    CF_TRY(cf_config_set(config, "init=normal"));
+    CF_TRY(cf_config_set(config, noise));
+done:
+    return status;
+}
 
 static cf_view_type read_view_type(const cf_config *config)
 {
@@ -123,6 +161,9 @@ void cf_model_read_options(const cf_config *config, cf_model_options *out)
         .ssl_tau = cf_config_real(config, "ssl_tau"),
         .ssl_weight = cf_config_real(config, "ssl_weight"),
         .temperature = cf_config_real(config, "temperature"),
+        .als = {.alpha0 = cf_config_real(config, "alpha0"),
+                .reg_weight = cf_config_real(config, "reg_weight"),
+                .nu = cf_config_real(config, "nu")},
         .contrast_memory = cf_config_int(config, "contrast_memory") << 20,
         .init_xavier = cf_config_is(config, "init", "xavier"),
         .init_std = cf_config_real(config, "init_std"),

@@ -441,7 +441,7 @@ static void find_nodes(forecast *f)
 }
 
 /* The last batch of an epoch is smaller; the mean weighs both sizes. */
-cf_status cf_model_predict_step(cf_model *model, int64_t batch_size, double bytes[CF_N_PHASES])
+static cf_status predict_batches(cf_model *model, int64_t batch_size, double bytes[CF_N_PHASES])
 {
     const double n_full = (double)(model->n_train / batch_size),
                  rest = (double)(model->n_train % batch_size), n_batches = n_full + (rest > 0);
@@ -471,4 +471,12 @@ done:
     cf_free(&f.log[CF_USERS]);
     cf_free(&f.log[CF_ITEMS]);
     return status;
+}
+
+cf_status cf_model_predict_step(cf_model *model, int64_t batch_size, double bytes[CF_N_PHASES])
+{
+    if (model->ops->sweep == NULL) return predict_batches(model, batch_size, bytes);
+    memset(bytes, 0, CF_N_PHASES * sizeof *bytes);
+    model->ops->predict_sweep(model, bytes);
+    return CF_OK;
 }

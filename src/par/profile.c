@@ -14,6 +14,7 @@ const char *const cf_phase_names[CF_N_PHASES] = {
     [CF_PHASE_HALO] = "halo",
     [CF_PHASE_SCORES] = "scores",
     [CF_PHASE_CONTRAST] = "contrast",
+    [CF_PHASE_EQUATIONS] = "normal equations",
     [CF_PHASE_GRADIENT] = "gradient exchange",
     [CF_PHASE_OPTIMIZER] = "optimizer",
     [CF_PHASE_EVALUATION] = "evaluation",

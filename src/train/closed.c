@@ -3,23 +3,6 @@
  * to stop between: a run that is killed before its checkpoint solves anew. */
 #include "run.h"
 
-/* Warn of settings that were given and that a closed form does not use. Local. */
-static cf_status warn_of_settings(const run *r)
-{
-    char used[256], *others = NULL;
-    cf_status status;
-
-    snprintf(used, sizeof used,
-             "model,seed,eval_step,topk,valid_metric,valid_candidates,mask_history,cold_map,"
-             "cold_neighbors,cold_reg,cold_gains,calibrate_share,calibrate_users,%s",
-             cf_closed_uses(r->config));
-    CF_TRY(cf_config_changed(r->config, used, &others));
-    if (*others != '\0') cf_warn("without meaning for %s: %s", r->options.closed.name, others);
-done:
-    cf_free(&others);
-    return status;
-}
-
 /* There are no tables to start, but the dataset must have what the closed form reads. */
 static cf_status check_start(run *r)
 {
@@ -40,7 +23,8 @@ static cf_status set_up(run *r, cf_closed **closed)
     const cf_phase before = cf_par_set_phase(CF_PHASE_INPUT);
     cf_status status;
 
-    CF_TRY(cf_par_agree(r->world, warn_of_settings(r)));
+    CF_TRY(cf_par_agree(
+        r->world, run_warn_unused(r->config, r->options.closed.name, cf_closed_uses(r->config))));
     CF_TRY(run_open(r));
     CF_TRY(cf_closed_create(&r->options.closed, r->grid, r->shard, closed));
     for (int side = 0; side < 2; side++)

@@ -23,14 +23,16 @@ static int64_t segments_of(const cf_dataset *dataset, const run_options *options
     return cf_table_segments(dim_of(dataset, options));
 }
 
-/* The tables of the model are its own to predict; those of the optimizer are as large. */
+/* The tables of the model are its own to predict; those of the optimizer are as large. Sweeps have
+ * neither an optimizer nor batches. */
 static double predict_steps(const cf_dataset *dataset, const run_options *options, int n_nodes,
                             int n_rows, int n_columns)
 {
+    const bool sweeps = cf_model_sweeps(options->model.name);
     const int64_t rows[2] = {dataset->n_users, dataset->n_items};
     double kept = 0; /* rows of the optimizer's tables */
     const double width = CF_LANES * (double)segments_of(dataset, options);
-    const int64_t batch = sampler_batch_size(&options->sampler, dataset->n_train);
+    const int64_t batch = sweeps ? 1 : sampler_batch_size(&options->sampler, dataset->n_train);
     const cf_model_size size = {.n_users = dataset->n_users,
                                 .n_items = dataset->n_items,
                                 .n_train = dataset->n_train,
@@ -39,6 +41,7 @@ static double predict_steps(const cf_dataset *dataset, const run_options *option
                                 .n_columns = n_columns,
                                 .node_rows = (int)cf_min(n_rows, n_rows * n_columns / n_nodes)};
 
+    if (sweeps) return cf_model_predict_memory(&options->model, &size);
     for (int k = 0; k < 2 * CF_N_KEPT; k++)
         if (cf_optim_keeps(&options->optim, (cf_side)(k / CF_N_KEPT), (cf_kept)(k % CF_N_KEPT)))
             kept += (double)rows[k / CF_N_KEPT];

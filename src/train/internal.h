@@ -113,6 +113,9 @@ typedef struct run_options {
 } run_options;
 /** From a config of cf_train_tables. Local. Errors: USAGE (lists of cold items' settings). */
 cf_status run_read_options(const cf_config *config, run_options *out);
+/** Warn of settings that were given and that the model does not use: all but `uses` (names,
+ * separated by commas) and those of every run. Local. Errors: MEMORY. */
+cf_status run_warn_unused(const cf_config *config, const char *model, const char *uses);
 
 /** How scores are computed from final tables, or from an item-item matrix (final[CF_USERS] NULL).
  * `hidden`: as of the scorer. All is borrowed. Local. */

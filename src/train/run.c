@@ -174,12 +174,13 @@ done:
     return status;
 }
 
-/* The epoch, the batch and the optimizer count the same steps, in three numbers of the file. Local.
- */
+/* The epoch, the batch and the optimizer count the same steps, in three numbers of the file.
+ * Without an optimizer two of them have to agree. Local. */
 static cf_status check_steps(const run *r)
 {
     const cf_run_progress *p = &r->progress;
-    const int64_t steps = r->optim != NULL ? cf_optim_steps(r->optim) : 0;
+    const int64_t steps =
+        r->optim != NULL ? cf_optim_steps(r->optim) : p->epoch * r->n_batches + p->batch;
 
     if (r->n_batches == 0 ||
         (p->batch <= r->n_batches && p->batch <= steps && (steps - p->batch) % r->n_batches == 0 &&

@@ -97,6 +97,22 @@ cf_status run_read_options(const cf_config *config, run_options *out)
     return cf_cold_read_options(config, &out->cold);
 }
 
+cf_status run_warn_unused(const cf_config *config, const char *model, const char *uses)
+{
+    char used[1024], *others = NULL;
+    cf_status status;
+
+    snprintf(used, sizeof used,
+             "model,seed,eval_step,topk,valid_metric,valid_candidates,mask_history,cold_map,"
+             "cold_neighbors,cold_reg,cold_gains,calibrate_share,calibrate_users,%s",
+             uses);
+    CF_TRY(cf_config_changed(config, used, &others));
+    if (*others != '\0') cf_warn("without meaning for %s: %s", model, others);
+done:
+    cf_free(&others);
+    return status;
+}
+
 const cf_setting *const cf_train_tables[] = {
     cf_model_settings, cf_closed_settings, cf_select_settings, cf_train_settings,
     cf_optim_settings, cf_eval_settings,   cf_cold_settings,   cf_config_settings};

@@ -1,4 +1,5 @@
-/* The run of a model that is trained by steps: epochs of batches, evaluations, early stop.
+/* The run of a model that is trained by steps: epochs of batches, evaluations, early stop. A model
+ * with sweeps has one step an epoch, without a batch and without an optimizer.
  *
  * Between two steps the ranks agree on whether to stop or to write a checkpoint (supervisor.c). All
  * that a step depends on is in the tables, the optimizer and (seed, epoch, batch), so a run that
@@ -10,10 +11,17 @@
 typedef struct steps {
     run *run;
     cf_model *model;
+    bool sweeps; /* then there is no sampler */
     sampler sampler;
     cf_progress bar;
     char collapse[64]; /* effective ranks, for the progress line */
 } steps;
+
+/* Settings that a model with sweeps uses, beside those of every run. */
+static const char sweeps_use[] =
+    "epochs,stopping_step,collapse_every,reg_weight,alpha0,nu,init,init_std,emb_selection,"
+    "embedding_size,popular_ratio,rand_replacement,whiten_power,pca_one_rank,emb_scale,emb_gain,"
+    "emb_norm,missing_embedding";
 
 /* ---- Set-up ---- */
 
@@ -62,16 +70,19 @@ static void find_final(void *impl, const cf_table *final[2])
 static cf_status create_parts(steps *s)
 {
     run *r = s->run;
-    cf_model_place place;
+    cf_model_place place = {r->grid, r->shard, 1};
     cf_status status;
 
-    CF_TRY(create_sampler(s));
-    r->n_batches = sampler_n_batches(&s->sampler);
-    place = (cf_model_place){r->grid, r->shard, s->sampler.options.batch_size};
+    r->n_batches = 1;
+    if (!s->sweeps) {
+        CF_TRY(create_sampler(s));
+        r->n_batches = sampler_n_batches(&s->sampler);
+        place.max_batch = s->sampler.options.batch_size;
+    }
     CF_TRY(cf_model_create(&r->options.model, &place, &s->model));
     for (int side = 0; side < 2; side++)
         r->table[side] = cf_model_table(s->model, (cf_side)side);
-    CF_TRY(cf_optim_create(&r->options.optim, r->table, &r->optim));
+    if (!s->sweeps) CF_TRY(cf_optim_create(&r->options.optim, r->table, &r->optim));
     r->final = find_final;
     r->impl = s;
 done:
@@ -85,7 +96,8 @@ static cf_status predict(steps *s)
     step_costs *costs = &s->run->costs;
     cf_status status;
 
-    CF_TRY(cf_model_predict_step(s->model, s->sampler.options.batch_size, costs->mean));
+    CF_TRY(cf_model_predict_step(s->model, s->sweeps ? 0 : s->sampler.options.batch_size,
+                                 costs->mean));
     for (int phase = 0; phase < CF_N_PHASES; phase++) {
         costs->maximum += costs->mean[phase];
         costs->mean[phase] /= world->size;
@@ -135,8 +147,8 @@ static cf_status fill_tables(run *r)
 
     if (r->job->from != NULL) return run_fill_from(r, s->model);
     if (options->method == CF_SELECT_NOISE) {
-        cf_model_fill_noise(s->model, s->sampler.options.seed);
-        return CF_OK;
+        cf_model_fill_noise(s->model, r->options.sampler.seed);
+        return s->sweeps ? cf_model_pool_users(s->model) : CF_OK;
     }
     CF_TRY(cf_select_create(r->dataset, options, &r->selection));
     CF_TRY(cf_select_fill_items(r->dataset, r->selection, options, r->table[CF_ITEMS]));
@@ -151,7 +163,7 @@ static cf_status start_tables(run *r)
     cf_status status;
 
     CF_TRY(fill_tables(r));
-    cf_optim_keep_start(r->optim);
+    if (r->optim != NULL) cf_optim_keep_start(r->optim);
 done:
     return status;
 }
@@ -162,6 +174,9 @@ static cf_status set_up(steps *s)
     run *r = s->run;
     cf_status status;
 
+    if (s->sweeps)
+        CF_TRY(
+            cf_par_agree(r->world, run_warn_unused(r->config, r->options.model.name, sweeps_use)));
     CF_TRY(run_open(r));
     CF_TRY(create_parts(s));
     CF_TRY(predict(s));
@@ -184,23 +199,41 @@ static void tear_down(steps *s)
 
 /* ---- Steps ---- */
 
-/* A step of the batch `index` of the epoch under way. The optimizer updates rows within the
- * propagation, so its seconds are moved from there. */
-static cf_status train_step(steps *s, int64_t index)
+/* A step of the batch `index`. The optimizer updates rows within the propagation, so its seconds
+ * are moved from there. */
+static cf_status step_batch(steps *s, int64_t index, cf_loss *loss)
 {
     run *r = s->run;
     const cf_gradient_consumer consumer = {cf_optim_update, r->optim};
     const cf_phase before = cf_par_set_phase(CF_PHASE_BATCH);
     const cf_batch *batch = sampler_draw(&s->sampler, index);
-    cf_loss loss;
     cf_status status;
-    char note[128];
 
     cf_par_restore_phase(before);
     cf_optim_begin(r->optim);
-    status = cf_model_step(s->model, batch, &consumer, &loss);
+    status = cf_model_step(s->model, batch, &consumer, loss);
     cf_par_move_seconds(CF_PHASE_PROPAGATION, CF_PHASE_OPTIMIZER, cf_optim_seconds(r->optim));
+    return status;
+}
+
+/* Samples of the steps of an epoch before step `index`: a sweep has every interaction. */
+static int64_t n_samples(const steps *s, int64_t index)
+{
+    return s->sweeps ? index * s->run->dataset->n_train : sampler_n_samples(&s->sampler, index);
+}
+
+/* Step `index` of the epoch under way. */
+static cf_status train_step(steps *s, int64_t index)
+{
+    run *r = s->run;
+    cf_loss loss;
+    cf_status status = s->sweeps ? cf_model_sweep(s->model, &loss) : step_batch(s, index, &loss);
+    char note[128];
+
     r->costs.steps++;
+    if (status == CF_ERR_NUMERIC && s->sweeps)
+        return CF_FAIL(CF_ERR_NUMERIC, "epoch %lld: %s", (long long)r->progress.epoch + 1,
+                       cf_error_message());
     if (status == CF_ERR_NUMERIC)
         return CF_FAIL(CF_ERR_NUMERIC,
                        "epoch %lld, batch %lld: %s: a smaller learning_rate or emb_gain may help",
@@ -211,7 +244,7 @@ static cf_status train_step(steps *s, int64_t index)
     r->progress.most_bad_evals = cf_max(r->progress.most_bad_evals, r->progress.n_bad_evals);
     snprintf(note, sizeof note, "epoch %lld, loss %.4f%s", (long long)r->progress.epoch + 1,
              r->progress.loss_sum / (double)r->progress.batch, s->collapse);
-    cf_progress_update(&s->bar, s->bar.done + batch->size, note);
+    cf_progress_update(&s->bar, s->bar.done + n_samples(s, index + 1) - n_samples(s, index), note);
     return CF_OK;
 }
 
@@ -237,12 +270,12 @@ done:
 static cf_status train_epoch(steps *s)
 {
     run *r = s->run;
-    const int64_t done = sampler_n_samples(&s->sampler, r->progress.batch);
+    const int64_t done = n_samples(s, r->progress.batch);
     const double started = cf_clock_now();
     cf_status status = CF_OK;
 
-    sampler_start_epoch(&s->sampler, r->progress.epoch);
-    cf_model_start_epoch(s->model, s->sampler.options.seed, r->progress.epoch);
+    if (!s->sweeps) sampler_start_epoch(&s->sampler, r->progress.epoch);
+    cf_model_start_epoch(s->model, r->options.sampler.seed, r->progress.epoch);
     for (;;) {
         const decision next = supervisor_decide(&r->supervisor);
 
@@ -256,7 +289,7 @@ static cf_status train_epoch(steps *s)
     r->progress.batch = 0;
     r->progress.loss_sum = 0;
     run_log_epoch(&r->log, &r->progress, r->loss, cf_clock_now() - started,
-                  sampler_n_samples(&s->sampler, r->n_batches) - done);
+                  n_samples(s, r->n_batches) - done);
 done:
     return status;
 }
@@ -291,9 +324,8 @@ static cf_status train(steps *s)
     cf_status status = CF_OK;
 
     cf_progress_begin(&s->bar, "train", "samples",
-                      (options->epochs - r->progress.epoch) *
-                              sampler_n_samples(&s->sampler, r->n_batches) -
-                          sampler_n_samples(&s->sampler, r->progress.batch));
+                      (options->epochs - r->progress.epoch) * n_samples(s, r->n_batches) -
+                          n_samples(s, r->progress.batch));
     while (r->progress.epoch < options->epochs && !stops_early(r)) {
         CF_TRY(train_epoch(s));
         if (run_validates(r) && r->progress.epoch % options->eval_step == 0)
@@ -309,7 +341,7 @@ done:
 
 cf_status run_steps(run *r, cf_train_result *result)
 {
-    steps s = {.run = r};
+    steps s = {.run = r, .sweeps = cf_model_sweeps(r->options.model.name)};
     int64_t epoch;
     cf_status status;
 

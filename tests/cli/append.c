@@ -78,8 +78,8 @@ static char *recommend_appended(const char *options)
 
 static const char *const models[] = {
     "model=BPR --set embedding_size=32 --set epochs=2 --set learning_rate=0.01",
-    "model=LightGCN --set embedding_size=32 --set epochs=2 --set learning_rate=0.01", "model=EASE",
-    "model=Pop"};
+    "model=LightGCN --set embedding_size=32 --set epochs=2 --set learning_rate=0.01",
+    "model=iALS --set embedding_size=32 --set epochs=2", "model=EASE", "model=Pop"};
 
 /* Another model of the same dataset. Collective. */
 static void train_again(const char *settings)

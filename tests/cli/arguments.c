@@ -233,9 +233,10 @@ static void settings_are_printed_as_json(void **state)
 /* The files of settings that come with the program load, on the command that they are for. */
 static void shipped_settings_are_accepted(void **state)
 {
-    static const char *const files[] = {
-        "lightgcn.yaml",      "bpr.yaml",  "debian-noise.yaml", "debian-var.yaml", "gowalla.yaml",
-        "amazon-beauty.yaml", "ease.yaml", "l3ae.yaml",         "itemknn.yaml",    "pop.yaml"};
+    static const char *const files[] = {"lightgcn.yaml",   "bpr.yaml",     "debian-noise.yaml",
+                                        "debian-var.yaml", "gowalla.yaml", "amazon-beauty.yaml",
+                                        "ease.yaml",       "l3ae.yaml",    "itemknn.yaml",
+                                        "pop.yaml",        "ials.yaml"};
 
     (void)state;
     for (size_t k = 0; k < sizeof files / sizeof *files; k++) {

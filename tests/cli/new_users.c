@@ -50,6 +50,8 @@ static void the_items_of_a_user_give_the_list_of_that_user(void **state)
         "model=BPR --set embedding_size=32 --set epochs=1 --set learning_rate=0",
         "model=LightGCN --set embedding_size=32 --set epochs=1 --set learning_rate=0",
         "model=SGCL --set n_layers=3 --set embedding_size=32 --set epochs=1 --set learning_rate=0",
+        "model=iALS --set embedding_size=32 --set epochs=2", /* trained, and the same all the same
+                                                              */
         "model=EASE",
         "model=ItemKNN --set k=10",
         "model=Pop"};

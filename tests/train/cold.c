@@ -13,6 +13,9 @@ static const run_spec specs[] = {
      .sets = {"model=BPR", "epochs=2", "emb_selection=var", "valid_candidates=all",
               "cold_map=ridge", "cold_reg=[1]"}},
     {.data = "cold.h5", .folder = "run", .sets = {"model=L3AE", "cold_reg=[1]"}},
+    {.data = "cold.h5",
+     .folder = "run",
+     .sets = {"model=iALS", "epochs=2", "reg_weight=0.05", "emb_selection=pca"}},
 };
 static const run_spec ease = {
     .data = "cold.h5", .folder = "run", .sets = {"model=EASE", "reg_weight=5", "cold_reg=[1]"}};

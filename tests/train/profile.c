@@ -129,6 +129,8 @@ static const run_spec variants[] = {
     {.sets = {"model=SGL", "epochs=4", "field_precision=bfloat16"}},
     {.sets = {"model=SGCL", "epochs=6", "field_precision=bfloat16"}},
     {.data = "cold.h5", .sets = {"model=LightGCN", "epochs=6"}},
+    {.sets = {"model=iALS", "epochs=3", "reg_weight=0.05"}},
+    {.data = "cold.h5", .sets = {"model=iALS", "epochs=2", "reg_weight=0.05"}},
     {.data = "path.h5",
      .sets = {"model=LightGCN", "epochs=6", "n_layers=3", "train_batch_size=1", "reach_share=1"}},
     {.data = "path.h5",

@@ -8,11 +8,17 @@ static const run_spec llm_run = {
     .sets = {"emb_selection=pca", "epochs=2", "n_layers=2", "train_batch_size=100",
              "start_decay=0.05"}}; /* what a run needs of its start comes back too */
 
+/* Without an optimizer, whose steps a checkpoint would count. */
+static const run_spec sweeps_run = {
+    .data = "data.h5",
+    .folder = "run",
+    .sets = {"emb_selection=pca", "epochs=4", "model=iALS", "reg_weight=0.05", "alpha0=0.05"}};
+
 /* A run that a rank breaks off at one of its allocations goes on where the last checkpoint was,
  * on the k-th grid. True if it was broken off. */
-static bool break_off_and_resume(int64_t n, int k, const outcome *want)
+static bool break_off_and_resume(const run_spec *whole, int64_t n, int k, const outcome *want)
 {
-    run_spec spec = llm_run;
+    run_spec spec = *whole;
     int columns = grid_columns(&world, k);
     cf_train_result result = {.has_test = true};
     cf_status status;
@@ -37,26 +43,28 @@ static bool break_off_and_resume(int64_t n, int k, const outcome *want)
 
 static void a_broken_off_run_goes_on_to_the_same_bits(void **state)
 {
-    outcome want;
-    int64_t n = 5;
-    int round = 0;
+    const run_spec *const runs[] = {&llm_run, &sweeps_run};
 
     (void)state;
     write_dataset(cf_test_scratch("data.h5"), true);
-    want = run_alone(&llm_run);
-    while (break_off_and_resume(n, round++ % 3, &want))
-        n *= 4;
-    assert_true(round > 3); /* at least one of them amid the epochs */
-    drop_outcome(&want);
+    for (int k = 0; k < 2; k++) {
+        outcome want = run_alone(runs[k]);
+        int64_t n = 5;
+        int round = 0;
+
+        while (break_off_and_resume(runs[k], n, round++ % 3, &want))
+            n *= 4;
+        assert_true(round > 3); /* at least one of them amid the epochs */
+        drop_outcome(&want);
+    }
 }
 
-static void a_finished_run_goes_on_with_more_epochs(void **state)
+static void go_on_with_more_epochs(run_spec spec)
 {
-    run_spec spec = llm_run;
     cf_train_result result;
     outcome want, got;
 
-    (void)state;
+    spec.sets[1] = "epochs=2";
     write_dataset(cf_test_scratch("data.h5"), true);
     want = run_alone(&spec);
     clear_folder("run");
@@ -72,6 +80,13 @@ static void a_finished_run_goes_on_with_more_epochs(void **state)
         drop_outcome(&got);
     }
     drop_outcome(&want);
+}
+
+static void a_finished_run_goes_on_with_more_epochs(void **state)
+{
+    (void)state;
+    go_on_with_more_epochs(llm_run);
+    go_on_with_more_epochs(sweeps_run);
 }
 
 static void check_refused(const run_spec *spec, const char *words)

@@ -181,8 +181,10 @@ static cf_status set_up(loop *l, const cf_par *world, char **argv, int argc)
     CF_TRY(cf_config_create(tables, 3, &l->config));
     for (int k = 6; k < argc; k++)
         CF_TRY(cf_config_set(l->config, argv[k]));
-    CF_REQUIRE(cf_model_is_trained(cf_config_text(l->config, "model")), CF_ERR_USAGE,
-               "model: %s has no steps to simulate", cf_config_text(l->config, "model"));
+    CF_REQUIRE(cf_model_is_trained(cf_config_text(l->config, "model")) &&
+                   !cf_model_sweeps(cf_config_text(l->config, "model")),
+               CF_ERR_USAGE, "model: %s has no steps to simulate",
+               cf_config_text(l->config, "model"));
     if (cf_config_int(l->config, "delay_seed") > 0)
         clock_hold_up((uint64_t)cf_config_int(l->config, "delay_seed"), world->rank);
     CF_TRY(map_lists(argv[1], &l->lists));
