@@ -28,8 +28,11 @@ typedef struct cf_dataset_base {
 /** Leaves of a dataset whose users and items were numbered anew: parts of about equal work, of
  * users and of items together, whose neighbours are mostly in the same leaf or in one near it. */
 typedef struct cf_leaves {
-    int64_t count;     /* 0: users and items are in the order of their ids */
-    int64_t *start[2]; /* of users, of items: count + 1 numbers, from 0: where each leaf begins */
+    int64_t count;      /* 0: users and items are in the order of their ids */
+    int64_t *start[2];  /* of users, of items: count + 1 numbers, from 0: where each leaf begins */
+    int64_t n_crossing; /* 0: not counted */
+    int64_t *crossing;  /* n_crossing; [k]: rows of users and items that 2^(k+1) even parts of the
+                           leaves need of each other, a row once for each part that needs it */
 } cf_leaves;
 /** Takes all zero bytes too. Local. */
 void cf_dataset_destroy_leaves(cf_leaves *leaves);

@@ -152,6 +152,7 @@ static cf_status number_all(reordering *r)
     cf_par_expect(1e-4 * (double)(r->graph.n_edges + r->graph.n_rows[0] + r->graph.n_rows[1]));
     status = ingest_bisect(&r->graph, &r->leaves.count, leaf);
     cf_par_expect(0);
+    if (status == CF_OK) status = ingest_count_crossing(&r->graph, leaf, &r->leaves);
     for (int side = 0; side < 2 && status == CF_OK; side++)
         status = number_rows(leaf[side], r->graph.n_rows[side], r->leaves.count,
                              &r->leaves.start[side], &r->all_numbers[side]);

@@ -27,6 +27,10 @@ bool ingest_can_bisect(int64_t n_rows, int64_t n_edges);
 /** Find the leaf of each user and each item: leaf[side] (n_rows[side]), below *n_leaves, a power of
  * two. Those without train interactions are spread evenly. Errors: MEMORY. */
 cf_status ingest_bisect(const ingest_bipartite *graph, int64_t *n_leaves, uint32_t *const leaf[2]);
+/** Count the rows that 2, 4, .. even parts of the leaves need of each other, for as many as 64 parts
+ * and no more than leaves; `leaves`: its count is set. Errors: MEMORY. */
+cf_status ingest_count_crossing(const ingest_bipartite *graph, uint32_t *const leaf[2],
+                                cf_leaves *leaves);
 
 /* ---- Moving rows (move_rows.c) --------------------------------------------------------------- */
 

@@ -91,7 +91,7 @@ static void blocks_begin_with_leaves(void **state)
     for (size_t n = 0; n < sizeof counts / sizeof *counts; n++) {
         const char *path = cf_test_scratch("leaves.h5");
         int64_t start[2][MOST_LEAVES + 1];
-        const cf_leaves leaves = {counts[n], {start[0], start[1]}};
+        const cf_leaves leaves = {.count = counts[n], .start = {start[0], start[1]}};
         cf_dataset *dataset = NULL;
 
         cut_leaves(N_USERS, counts[n], start[0]);
@@ -155,8 +155,8 @@ static void targets_are_those_of_the_rule(void **state)
 static void leaves_of_a_base_come_back(void **state)
 {
     const char *path = cf_test_scratch("appended.h5");
-    int64_t start[2][4] = {{0, 10, 20, BASE_USERS}, {0, 6, 12, BASE_ITEMS}};
-    const cf_leaves leaves = {3, {start[0], start[1]}};
+    int64_t start[2][4] = {{0, 10, 20, BASE_USERS}, {0, 6, 12, BASE_ITEMS}}, crossing[] = {9};
+    const cf_leaves leaves = {3, {start[0], start[1]}, 1, crossing};
     cf_dataset *dataset = NULL;
     cf_grid *grid = NULL;
     cf_shard *shard = NULL;
@@ -166,6 +166,8 @@ static void leaves_of_a_base_come_back(void **state)
     assert_ok(cf_dataset_open(&world, path, &dataset));
     assert_int_equal(dataset->leaves.count, 3);
     assert_int_equal(dataset->leaves.start[0][3], BASE_USERS);
+    assert_int_equal(dataset->leaves.n_crossing, 1);
+    assert_int_equal(dataset->leaves.crossing[0], 9);
     assert_ok(cf_par_create_grid(&world, world.size, 1, &grid));
     assert_ok(cf_dataset_load_shard(dataset, grid, &shard));
     assert_int_equal(shard->users.start[world.size], N_USERS);
@@ -193,21 +195,35 @@ static void wrong_leaves_are_refused(void **state)
     static const struct {
         int64_t start[2][4];
         const char *words;
+        int64_t n_crossing, crossing[2];
     } wrong[] = {
-        {{{0, 20, 10, N_USERS}, {0, 6, 12, N_ITEMS}}, "/users/leaf_start is damaged: 10 is not"},
-        {{{0, 10, 20, N_USERS}, {1, 6, 12, N_ITEMS}}, "/items/leaf_start is damaged: expected"},
-        {{{0, 10, 20, N_USERS - 1}, {0, 6, 12, N_ITEMS}}, "/users/leaf_start is damaged: expected"},
-        {{{0, 10, 20, N_USERS}, {0, 6, 12, N_ITEMS + 1}}, "is not between 12 and 23"},
+        {.start = {{0, 20, 10, N_USERS}, {0, 6, 12, N_ITEMS}},
+         .words = "/users/leaf_start is damaged: 10 is not"},
+        {.start = {{0, 10, 20, N_USERS}, {1, 6, 12, N_ITEMS}},
+         .words = "/items/leaf_start is damaged: expected"},
+        {.start = {{0, 10, 20, N_USERS - 1}, {0, 6, 12, N_ITEMS}},
+         .words = "/users/leaf_start is damaged: expected"},
+        {.start = {{0, 10, 20, N_USERS}, {0, 6, 12, N_ITEMS + 1}},
+         .words = "is not between 12 and 23"},
+        {.start = {{0, 10, 20, N_USERS}, {0, 6, 12, N_ITEMS}},
+         .words = "number 0 is -1",
+         .n_crossing = 1,
+         .crossing = {-1}},
+        {.start = {{0, 10, 20, N_USERS}, {0, 6, 12, N_ITEMS}},
+         .words = "number 1 is 7, expected",
+         .n_crossing = 2,
+         .crossing = {5, 7}},
     };
 
     (void)state;
     for (size_t k = 0; k < sizeof wrong / sizeof *wrong; k++) {
         const char *path = cf_test_scratch("wrong.h5");
-        int64_t start[2][4];
-        const cf_leaves leaves = {3, {start[0], start[1]}};
+        int64_t start[2][4], crossing[2];
+        const cf_leaves leaves = {3, {start[0], start[1]}, wrong[k].n_crossing, crossing};
         cf_dataset *dataset = NULL;
 
         memcpy(start, wrong[k].start, sizeof start);
+        memcpy(crossing, wrong[k].crossing, sizeof crossing);
         assert_ok(write_leaves(path, &leaves, NULL));
         assert_int_equal(cf_dataset_open(&world, path, &dataset), CF_ERR_FORMAT);
         assert_non_null(strstr(cf_error_message(), wrong[k].words));

@@ -157,6 +157,51 @@ static void check_same_user(const loaded *a, const loaded *b, int64_t k)
     }
 }
 
+/* The part of a row; `start`: of the leaves. */
+static int part_of(const int64_t *start, int64_t n_leaves, int n_parts, int64_t row)
+{
+    int64_t leaf = 0;
+
+    while (start[leaf + 1] <= row)
+        leaf++;
+    return (int)(leaf * n_parts / n_leaves);
+}
+
+/* Each part asks each row of other parts whether any of its rows has it. */
+static int64_t count_crossing(const loaded *l, int n_parts)
+{
+    const cf_leaves *leaves = &l->dataset->leaves;
+    const cf_lists *train = &l->shard->train;
+    static bool needs[2][N_USERS + N_ITEMS + N_UNUSED][64];
+    int64_t count = 0;
+
+    memset(needs, 0, sizeof needs);
+    for (int64_t u = 0; u < train->count; u++)
+        for (int64_t e = train->start[u]; e < train->start[u + 1]; e++) {
+            const int64_t i = train->index[e];
+            const int parts[2] = {part_of(leaves->start[0], leaves->count, n_parts, u),
+                                  part_of(leaves->start[1], leaves->count, n_parts, i)};
+
+            needs[0][u][parts[1]] |= parts[0] != parts[1];
+            needs[1][i][parts[0]] |= parts[0] != parts[1];
+        }
+    for (size_t k = 0; k < sizeof needs; k++)
+        count += ((const bool *)needs)[k];
+    return count;
+}
+
+static void check_crossing(const loaded *l)
+{
+    const cf_leaves *leaves = &l->dataset->leaves;
+    int64_t k = 0;
+
+    for (int n_parts = 2; n_parts <= leaves->count; n_parts *= 2, k++) {
+        assert_true(k < leaves->n_crossing);
+        assert_int_equal(leaves->crossing[k], count_crossing(l, n_parts));
+    }
+    assert_int_equal(leaves->n_crossing, k);
+}
+
 /* Two datasets have the same content by ids. */
 static void check_same_content(const char *one, const char *other)
 {
@@ -168,6 +213,7 @@ static void check_same_content(const char *one, const char *other)
     assert_int_equal(a.dataset->n_items, b.dataset->n_items);
     assert_int_equal(a.dataset->n_cold, b.dataset->n_cold);
     assert_int_equal(a.dataset->n_missing, b.dataset->n_missing);
+    check_crossing(&b);
     for (int64_t k = 0; k < a.dataset->n_users; k++)
         check_same_user(&a, &b, k);
     for (int64_t k = 0; k < a.dataset->n_items; k++) {
@@ -210,6 +256,8 @@ static void planted_communities_are_different_halves(void **state)
     assert_int_equal(l.dataset->leaves.count, 4);
     check_halves(&l, CF_USER_IDS, l.dataset->leaves.start[0][2]);
     check_halves(&l, CF_ITEM_IDS, l.dataset->leaves.start[1][2]);
+    check_crossing(&l);
+    assert_in_range(l.dataset->leaves.crossing[0], N_USERS / 2, 2 * N_USERS);
     /* within a leaf the order is that of ids */
     for (int side = 0; side < 2; side++)
         for (int leaf = 0; leaf < 4; leaf++)
