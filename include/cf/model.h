@@ -108,19 +108,27 @@ cf_status cf_model_create(const cf_model_options *options, const cf_model_place 
                           cf_model **out);
 void cf_model_destroy(cf_model **model);
 
-/** The size of a dataset and of a grid, and the largest batch: what memory depends on. */
+/** The size of a dataset and of a grid, and the largest batch: what memory and time depend on. */
 typedef struct cf_model_size {
     int64_t n_users, n_items, n_train, max_batch;
     int n_rows, n_columns; /* of the grid */
-    int node_rows;         /* grid rows of a slice on one node */
+    int node_ranks;
+    const cf_leaves *leaves; /* borrowed; without any, all zero bytes */
 } cf_model_size;
 /**
  * Bytes that a model will hold on a rank, with its tables, its graph, and all that a step needs:
  * the mean over the ranks. The rows of the halo are not known yet; they are computed as if all
  * users, and all items, had the same degree and edges went anywhere, which is more than real graphs
- * have. Local.
+ * have, and less by what the dataset counted for parts of its leaves. Local.
  */
 double cf_model_predict_memory(const cf_model_options *options, const cf_model_size *size);
+/**
+ * Seconds that the sums over neighbours of a step and their halo take on nodes as they are common
+ * now: good enough to compare grids (src/train/README.md has the formula). 0 without layers.
+ * `bytes`: what a rank holds. Local.
+ */
+double cf_model_predict_seconds(const cf_model_options *options, const cf_model_size *size,
+                                double bytes);
 
 /* ---- Tables ---- */
 

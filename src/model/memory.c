@@ -3,9 +3,10 @@
  * Each object's file knows its arrays; here their sizes are averages of the problem and the grid
  * (memory_shape), and the bytes are added up. Only the halo is a guess: it is computed as if all
  * users, and all items, had the same degree and edges went anywhere, so that each of m edges from a
- * block hits one of n rows with chance 1/n: of a node's k blocks, n (1 - k/R) (1 - exp(-k m/n))
- * rows of other nodes, which its ranks receive together. Real graphs, whose degrees differ, have
- * fewer. The tests compare with the bytes that are allocated. */
+ * part of k of the R blocks hits one of n rows with chance 1/n: n (1 - k/R) (1 - exp(-k m/n)) rows
+ * of other nodes, which the ranks of a node receive together. Real graphs, whose degrees differ,
+ * have fewer; how many fewer is known where the dataset counted them for parts of leaves. The tests
+ * compare with the bytes that are allocated. */
 #include "memory.h"
 
 #include "internal.h"
@@ -14,26 +15,45 @@
 #include <math.h>
 #include <omp.h>
 
-/* A rank's part of the rows of a side of `n` rows that other nodes own and its node has edges to;
- * `edges`: of a block. */
-static double halo_rows(double n, double edges, const cf_model_size *size)
+/* Rows of both sides that one of n_parts parts needs of the others, if edges go anywhere. */
+static double guess_halo(const cf_model_size *size, double n_parts)
 {
-    const double blocks = size->node_rows;
+    const int64_t n[2] = {size->n_users, size->n_items};
+    double rows = 0;
 
-    return n * (1 - blocks / size->n_rows) * -expm1(-blocks * edges / n) / blocks;
+    for (int side = 0; side < 2; side++)
+        rows += (double)n[side] * (1 - 1 / n_parts) *
+                -expm1(-(double)size->n_train / n_parts / (double)n[side]);
+    return rows;
 }
 
-static memory_shape shape_of(const cf_model_options *options, const cf_model_size *size)
+/* What was counted over what is guessed, for the most parts that are no more than n_parts. */
+static double counted_share(const cf_model_size *size, double n_parts)
+{
+    const cf_leaves *leaves = size->leaves;
+    int64_t level = -1;
+
+    while (level + 1 < leaves->n_crossing && ldexp(2, (int)level + 1) <= n_parts)
+        level++;
+    if (level < 0) return 1;
+    return (double)leaves->crossing[level] / ldexp(2, (int)level) /
+           guess_halo(size, ldexp(2, (int)level));
+}
+
+memory_shape memory_shape_of(const cf_model_options *options, const cf_model_size *size)
 {
     const double number = options->field_precision == CF_BFLOAT16 ? 2 : 4; /* bytes in a field */
     const double dim = CF_LANES * (double)cf_table_segments(options->dim);
     const double users = (double)size->n_users, items = (double)size->n_items;
-    const double one_way = (double)size->n_train / size->n_rows;
+    const double node_blocks = (double)cf_min(size->n_rows, size->node_ranks);
+    const double n_nodes = size->n_rows / node_blocks;
 
     return (memory_shape){.users = users / size->n_rows,
                           .items = items / size->n_rows,
-                          .edges = 2 * one_way,
-                          .halo = halo_rows(users, one_way, size) + halo_rows(items, one_way, size),
+                          .edges = 2 * (double)size->n_train / size->n_rows,
+                          .halo = guess_halo(size, n_nodes) * counted_share(size, n_nodes) /
+                                  node_blocks,
+                          .n_nodes = n_nodes,
                           .width = dim / size->n_columns,
                           .full_width = dim,
                           .field_bytes = number * dim / size->n_columns,
@@ -76,7 +96,7 @@ static double propagation_memory(const cf_model_options *options, const memory_s
 double cf_model_predict_memory(const cf_model_options *options, const cf_model_size *size)
 {
     const model_ops *ops = model_find_ops(options->name);
-    const memory_shape m = shape_of(options, size);
+    const memory_shape m = memory_shape_of(options, size);
     double bytes = 4 * (m.users + m.items) * m.width; /* the raw tables */
 
     bytes += graph_memory(&m) + row_sort_bytes(m.batch) + batch_rows_bytes(m.batch, m.width) +

@@ -11,12 +11,16 @@ typedef struct memory_shape {
     double users, items;      /* rows of its blocks */
     double edges;             /* of its block, counted from both sides */
     double halo;              /* rows of both sides together; as many as it sends */
+    double n_nodes;           /* that the blocks of a slice are on */
     double width, full_width; /* floats in its slice of a row, and in a whole row */
     double field_bytes;       /* of its slice of a row of a field */
     double batch;             /* largest, on all ranks */
     double n_rows, n_columns; /* of the grid */
     double ranks;
 } memory_shape;
+
+/** The shape of a problem on a grid. Local. */
+memory_shape memory_shape_of(const cf_model_options *options, const cf_model_size *size);
 
 /** `count` rounded up to whole tiles. */
 static inline double memory_padded(double count, int64_t tile)

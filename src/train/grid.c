@@ -2,11 +2,12 @@
  *
  * A rank is predicted to hold its share of the lists of interactions (1 / rows), of the tables,
  * moments and starts (1 / rows / columns), and what the model or the closed form says of itself.
- * `grid: auto` takes a slice for each node, of one segment of 16 dimensions or more, blocks inside
- * the nodes, and more blocks where the prediction does not fit. tests/train/profile.c compares
- * predicted with counted. */
+ * `grid: auto` takes slices of one segment of 16 dimensions or more on different nodes, blocks
+ * inside the nodes, by the predicted time (src/model/cost.c) of what fits. tests/train/profile.c
+ * compares predicted with counted memory. */
 #include "internal.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,30 +24,39 @@ static int64_t segments_of(const cf_dataset *dataset, const run_options *options
     return cf_table_segments(dim_of(dataset, options));
 }
 
-/* The tables of the model are its own to predict; those of the optimizer are as large. Sweeps have
- * neither an optimizer nor batches. */
-static double predict_steps(const cf_dataset *dataset, const run_options *options, int n_nodes,
-                            int n_rows, int n_columns)
+/* Sweeps have no batches. */
+static cf_model_size size_of(const cf_dataset *dataset, const run_options *options, int n_nodes,
+                             int n_rows, int n_columns)
 {
-    const bool sweeps = cf_model_sweeps(options->model.name);
+    return (cf_model_size){.n_users = dataset->n_users,
+                           .n_items = dataset->n_items,
+                           .n_train = dataset->n_train,
+                           .max_batch =
+                               cf_model_sweeps(options->model.name)
+                                   ? 1
+                                   : sampler_batch_size(&options->sampler, dataset->n_train),
+                           .n_rows = n_rows,
+                           .n_columns = n_columns,
+                           .node_ranks = n_rows * n_columns / n_nodes,
+                           .leaves = &dataset->leaves};
+}
+
+/* The tables of the model are its own to predict; those of the optimizer are as large. Sweeps have
+ * no optimizer. */
+static double predict_steps(const cf_dataset *dataset, const run_options *options,
+                            const cf_model_size *size)
+{
     const int64_t rows[2] = {dataset->n_users, dataset->n_items};
     double kept = 0; /* rows of the optimizer's tables */
     const double width = CF_LANES * (double)segments_of(dataset, options);
-    const int64_t batch = sweeps ? 1 : sampler_batch_size(&options->sampler, dataset->n_train);
-    const cf_model_size size = {.n_users = dataset->n_users,
-                                .n_items = dataset->n_items,
-                                .n_train = dataset->n_train,
-                                .max_batch = batch,
-                                .n_rows = n_rows,
-                                .n_columns = n_columns,
-                                .node_rows = (int)cf_min(n_rows, n_rows * n_columns / n_nodes)};
 
-    if (sweeps) return cf_model_predict_memory(&options->model, &size);
+    if (cf_model_sweeps(options->model.name)) return cf_model_predict_memory(&options->model, size);
     for (int k = 0; k < 2 * CF_N_KEPT; k++)
         if (cf_optim_keeps(&options->optim, (cf_side)(k / CF_N_KEPT), (cf_kept)(k % CF_N_KEPT)))
             kept += (double)rows[k / CF_N_KEPT];
-    return cf_model_predict_memory(&options->model, &size) + 4 * kept * width / n_rows / n_columns +
-           sampler_bytes(&options->sampler, dataset->n_train, n_rows);
+    return cf_model_predict_memory(&options->model, size) +
+           4 * kept * width / size->n_rows / size->n_columns +
+           sampler_bytes(&options->sampler, dataset->n_train, size->n_rows);
 }
 
 /* Lists: train from both sides, valid, test, and their starts, 8 bytes a number. */
@@ -55,11 +65,13 @@ double grid_predict_bytes(const cf_dataset *dataset, const run_options *options,
 {
     const double lists = 8 * (double)(2 * dataset->n_train + dataset->n_valid + dataset->n_test +
                                       3 * dataset->n_users + dataset->n_items);
-    const double model =
-        options->is_closed ? cf_closed_predict_memory(&options->closed, dataset, n_rows * n_columns)
-                           : predict_steps(dataset, options, n_nodes, n_rows, n_columns);
+    cf_model_size size;
 
-    return lists / n_rows + model;
+    if (options->is_closed)
+        return lists / n_rows +
+               cf_closed_predict_memory(&options->closed, dataset, n_rows * n_columns);
+    size = size_of(dataset, options, n_nodes, n_rows, n_columns);
+    return lists / n_rows + predict_steps(dataset, options, &size);
 }
 
 /* A rank's part of the physical memory of its node, the least of all ranks. Collective. */
@@ -106,43 +118,63 @@ static bool is_grid(int size, int n_columns, int64_t fewest)
     return size % n_columns == 0 && size / n_columns <= fewest;
 }
 
-/* What rank 0 chose: a prediction counts threads, of which ranks may have different numbers. */
-static void tell_grid(const cf_par *world, int *n_rows, int *n_columns)
+/* A closed form has no graph. */
+static double predict_seconds(const cf_dataset *dataset, const run_options *options,
+                              const grid_machine *machine, int n_columns, double bytes)
 {
-    int chosen[2] = {*n_rows, *n_columns};
+    cf_model_size size;
 
-    cf_par_broadcast(world, chosen, sizeof chosen, 0);
-    *n_rows = chosen[0];
-    *n_columns = chosen[1];
+    if (options->is_closed) return 0;
+    size = size_of(dataset, options, machine->n_nodes, machine->n_ranks / n_columns, n_columns);
+    return cf_model_predict_seconds(&options->model, &size, bytes);
 }
 
 /* Blocks on one node share the rows of fields, and go through a part of the graph each. Blocks on
  * several nodes send rows; slices send none, but each goes through all edges of its block for rows
- * that are shorter. So steps take a slice for each node, and blocks inside the nodes; a closed form
- * has no graph, and takes as many slices as it can. Of the grids with that many columns or fewer,
- * the most columns that fit into 70% of the memory, for more blocks divide the graph too; the
- * fewest if none fits. More columns only where blocks would be more than rows. */
+ * that are shorter. So there are no more slices than nodes, and as many as take the least predicted
+ * time; of the same time, the most. A closed form takes as many as it can. What does not fit into
+ * 70% of the memory is left out, or, if nothing fits, all but the fewest slices, for more blocks
+ * divide the graph too. More slices than nodes only where blocks would be more than rows. */
+void grid_choose(const cf_dataset *dataset, const run_options *options, const grid_machine *machine,
+                 int *n_rows, int *n_columns)
+{
+    const int64_t fewest = fewest_rows(dataset);
+    const int limit = (int)cf_min(segments_of(dataset, options), machine->n_ranks);
+    const int most = options->is_closed ? limit : (int)cf_min(limit, machine->n_nodes);
+    double least = INFINITY;
+    int columns = 0, last = 0;
+
+    for (int c = most; c >= 1; c--) {
+        if (!is_grid(machine->n_ranks, c, fewest)) continue;
+        const double bytes = grid_predict_bytes(dataset, options, machine->n_nodes,
+                                                machine->n_ranks / c, c),
+                     seconds = predict_seconds(dataset, options, machine, c, bytes);
+
+        last = c;
+        if (bytes >= 0.7 * machine->rank_bytes || seconds >= least) continue;
+        least = seconds;
+        columns = c;
+    }
+    if (columns == 0) columns = last;
+    for (int c = most + 1; c <= limit && columns == 0; c++)
+        if (is_grid(machine->n_ranks, c, fewest)) columns = c;
+    *n_columns = columns;
+    *n_rows = columns > 0 ? machine->n_ranks / columns : 0;
+}
+
+/* Rank 0 chooses: a prediction counts threads, of which ranks may have different numbers. Where no
+ * grid will do, the caller says so of blocks. Collective. */
 static void choose_grid(const cf_dataset *dataset, const run_options *options, int *n_rows,
                         int *n_columns)
 {
     const cf_par *world = dataset->world;
-    const int size = world->size, n_nodes = cf_par_count_nodes(world);
-    const int64_t segments = segments_of(dataset, options), fewest = fewest_rows(dataset);
-    const double available = memory_of_rank(world);
-    const int limit = (int)cf_min(segments, size);
-    const int most = options->is_closed ? limit : (int)cf_min(limit, n_nodes);
-    int columns = 0;
+    const grid_machine machine = {world->size, cf_par_count_nodes(world), memory_of_rank(world)};
+    int chosen[2];
 
-    for (int c = most; c >= 1; c--) {
-        if (!is_grid(size, c, fewest)) continue;
-        columns = c;
-        if (grid_predict_bytes(dataset, options, n_nodes, size / c, c) < 0.7 * available) break;
-    }
-    for (int c = most + 1; c <= limit && columns == 0; c++)
-        if (is_grid(size, c, fewest)) columns = c;
-    *n_columns = columns > 0 ? columns : 1; /* where no grid will do, the caller says so */
-    *n_rows = size / *n_columns;
-    tell_grid(world, n_rows, n_columns);
+    grid_choose(dataset, options, &machine, &chosen[0], &chosen[1]);
+    cf_par_broadcast(world, chosen, sizeof chosen, 0);
+    *n_columns = chosen[1] > 0 ? chosen[1] : 1;
+    *n_rows = world->size / *n_columns;
 }
 
 /* "ROWSxCOLUMNS". */

@@ -236,9 +236,16 @@ void run_log_end(run_log *log, const cf_run_progress *progress, const char *why)
 
 /* ---- Grid ---- */
 
-/** The grid that the setting `grid` means: as given, or chosen: a slice for each node, of at least
- * a segment, and blocks inside the nodes; more blocks where the memory would not do. Collective.
- * Errors: USAGE. */
+/** What `grid: auto` chooses a grid for. */
+typedef struct grid_machine {
+    int n_ranks, n_nodes;
+    double rank_bytes; /* memory of a rank */
+} grid_machine;
+/** Slices on different nodes, of at least a segment, and blocks inside the nodes, by predicted time
+ * and memory; 0 x 0 where no grid will do. Of the dataset only counts are read. Local. */
+void grid_choose(const cf_dataset *dataset, const run_options *options, const grid_machine *machine,
+                 int *n_rows, int *n_columns);
+/** The grid that the setting `grid` means: as given, or chosen. Collective. Errors: USAGE. */
 cf_status grid_create(const cf_dataset *dataset, const run_options *options, cf_grid **out);
 /** Bytes that a rank holds in a step on such a grid, or, of a closed form, while it is solved: the
  * mean over the ranks. What reading, selection and evaluation hold for a while comes on top. */

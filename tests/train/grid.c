@@ -1,7 +1,10 @@
-/* What `grid: auto` chooses: a slice for each node, blocks inside the nodes, and other grids where
- * these will not do. */
+/* What `grid: auto` chooses: slices on different nodes where they are faster, blocks inside the
+ * nodes, and other grids where these will not do. */
 #include "run.h"
 #include "train/internal.h"
+
+#include <math.h>
+#include <omp.h>
 
 static const run_spec lightgcn = {.sets = {"model=LightGCN", "embedding_size=40"}},
                       narrow = {.sets = {"model=LightGCN", "embedding_size=16"}},
@@ -32,6 +35,19 @@ static int choose(const run_spec *spec, int ranks_a_node, cf_dataset dataset)
     return columns;
 }
 
+/* Rows that cross, counted in files that prepare wrote with reorder: bisect: Gowalla, and 2 million
+ * users and items with 11 million interactions in clusters. */
+static int64_t gowalla_crossing[] = {23315, 46565, 94397, 158609, 236383, 340723},
+               million_crossing[] = {1108000, 1988000, 2672000, 3200000, 3624000, 3968000};
+static const cf_dataset gowalla = {.n_users = 29858,
+                                   .n_items = 40981,
+                                   .n_train = 810128,
+                                   .leaves = {.n_crossing = 6, .crossing = gowalla_crossing}},
+                        two_million = {.n_users = 2000000,
+                                       .n_items = 2000000,
+                                       .n_train = 11000000,
+                                       .leaves = {.n_crossing = 6, .crossing = million_crossing}};
+
 static const cf_dataset small = {.n_users = 500, .n_items = 60, .n_train = 4000};
 
 static void ranks_of_a_node_are_blocks(void **state)
@@ -41,14 +57,17 @@ static void ranks_of_a_node_are_blocks(void **state)
 }
 
 /* 40 dimensions are three segments, so four nodes take two slices. */
-static void nodes_are_slices(void **state)
+static void nodes_of_many_cores_are_slices(void **state)
 {
     static const int want[] = {1, 2, 3, 2};
 
     (void)state;
-    assert_int_equal(choose(&lightgcn, 1, small), want[world.size - 1]);
-    assert_int_equal(choose(&narrow, 1, small), 1);
-    if (world.size == 4) assert_int_equal(choose(&lightgcn, 2, small), 2);
+    omp_set_num_threads(32);
+    assert_int_equal(choose(&lightgcn, 1, gowalla), want[world.size - 1]);
+    assert_int_equal(choose(&narrow, 1, gowalla), 1);
+    if (world.size == 4) assert_int_equal(choose(&lightgcn, 2, gowalla), 2);
+    omp_set_num_threads(1);
+    assert_int_equal(choose(&lightgcn, 1, gowalla), 1); /* sums take longer than the halo */
 }
 
 static void a_closed_form_takes_slices(void **state)
@@ -78,9 +97,50 @@ static void slices_are_taken_where_items_are_too_few(void **state)
     assert_int_equal(choose(&narrow, 4, few), world.size <= 2);
 }
 
+/* A rank of 32 threads on each node. The faster of two grids, as tools/study scaling --simulate has
+ * them (tools/simulate/README.md): a node needs few rows of Gowalla, and many edges fit into its
+ * caches; narrow rows of the large table waste what they read. Without layers nothing crosses. */
+static void the_faster_grid_of_simulated_runs_is_taken(void **state)
+{
+    static const struct {
+        const cf_dataset *dataset;
+        run_spec spec;
+        int n_nodes, columns;
+    } cases[] = {
+        {&gowalla, {.sets = {"n_layers=3"}}, 4, 4},
+        {&gowalla, {.sets = {"n_layers=3"}}, 8, 4},
+        {&gowalla, {.sets = {"n_layers=3"}}, 32, 4},
+        {&gowalla, {.sets = {"n_layers=3", "field_precision=bfloat16"}}, 4, 4},
+        {&gowalla, {.sets = {"n_layers=3", "field_precision=bfloat16"}}, 32, 4},
+        {&two_million, {.sets = {"n_layers=2", "field_precision=bfloat16"}}, 2, 2},
+        {&two_million, {.sets = {"n_layers=2", "field_precision=bfloat16"}}, 8, 1},
+        {&two_million, {.sets = {"n_layers=2", "field_precision=bfloat16"}}, 16, 1},
+        {&two_million, {.sets = {"n_layers=2", "propagate=test"}}, 8, 4},
+        {&two_million, {.sets = {"model=BPR"}}, 8, 4},
+    };
+
+    (void)state;
+    omp_set_num_threads(32);
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        const grid_machine machine = {cases[k].n_nodes, cases[k].n_nodes, INFINITY};
+        cf_config *config = run_config(&cases[k].spec);
+        run_options options;
+        int rows, columns;
+
+        assert_int_equal(cf_config_set(config, "embedding_size=64"), CF_OK);
+        run_read_options(config, &options);
+        grid_choose(cases[k].dataset, &options, &machine, &rows, &columns);
+        assert_int_equal(columns, cases[k].columns);
+        assert_int_equal(rows * columns, cases[k].n_nodes);
+        cf_config_destroy(&config);
+    }
+    omp_set_num_threads(1);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(ranks_of_a_node_are_blocks),
-    cmocka_unit_test(nodes_are_slices),
+    cmocka_unit_test(nodes_of_many_cores_are_slices),
+    cmocka_unit_test(the_faster_grid_of_simulated_runs_is_taken),
     cmocka_unit_test(a_closed_form_takes_slices),
     cmocka_unit_test(blocks_are_taken_where_memory_is_short),
     cmocka_unit_test(slices_are_taken_where_items_are_too_few),

@@ -174,7 +174,7 @@ def simulated(options: Options, batch: int, segments: int) -> Iterator[Cell]:
         if kind.startswith("weak"):
             size = batch * ranks * threads // math.prod(options.simulate[0])
         for way, grid in grids_of(options.grids, ranks, segments):
-            grid = simulate.best_grid(ranks, threads, segments) if grid == "auto" else grid
+            grid = simulate.best_grid(options, data, ranks, threads, size) if grid == "auto" else grid
             name = f"{kind.replace(' ', '-')}-{ranks}-{grid}" + (f"-{threads}" if threads > 1 else "")
             yield Cell(kind, data, ranks, way, grid, size, options.out / name, threads, network)
 

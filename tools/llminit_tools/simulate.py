@@ -98,17 +98,18 @@ def programs(build: pathlib.Path) -> pathlib.Path:
     folder = build.resolve() / "tools/simulate"
     if not shutil.which("smpirun"):
         raise Failure("--simulate: smpirun is not installed (Debian: libsimgrid-dev)")
-    for name in ("simulate_loop", "simulate_lists"):
+    for name in ("simulate_loop", "simulate_lists", "simulate_grid"):
         if not (folder / name).exists():
             raise Failure(f"--simulate: {folder / name} does not exist: ninja -C {build} simulate")
     return folder
 
 
-def best_grid(ranks: int, threads: int, segments: int) -> str:
-    """The program's own choice if memory is no limit: a slice for each node, and blocks inside them."""
+def best_grid(options: Options, data: pathlib.Path, ranks: int, threads: int, batch: int) -> str:
+    """The program's own choice if memory is no limit."""
     nodes = -(-ranks // ranks_a_node(threads))
-    columns = max(c for c in range(1, min(nodes, segments) + 1) if ranks % c == 0)
-    return f"{ranks // columns}x{columns}"
+    settings = [*(f"{name}={options.resolved[name]}" for name in SETTINGS), f"train_batch_size={batch}"]
+    return program.answer_of([programs(options.build) / "simulate_grid", data, str(ranks), str(nodes), *settings],
+                             {**options.program.env, "OMP_NUM_THREADS": str(threads)}).strip()
 
 
 class Simulation(subprocess.Popen):  # type: ignore[type-arg]
