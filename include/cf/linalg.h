@@ -63,22 +63,25 @@ cf_status cf_linalg_put_cyclic(cf_cyclic *a, const cf_slab *part, cf_type type, 
 /** Get a table of a's shape, on a grid of the same ranks; its padding stays zero. */
 cf_status cf_linalg_get_table(const cf_cyclic *a, cf_table *table);
 
-/** Add `value` to each a(i, i), or set it; multiply row i by factors[i] (n_rows numbers, the same
- * on every rank). Local. */
+/** Add `value` to each a(i, i), multiply it, or set it; multiply row i, or column i, by factors[i]
+ * (the same on every rank). Local. */
 void cf_linalg_add_diagonal(cf_cyclic *a, double value);
+void cf_linalg_scale_diagonal(cf_cyclic *a, double factor);
 void cf_linalg_fill_diagonal(cf_cyclic *a, double value);
 void cf_linalg_scale_rows(cf_cyclic *a, const double *factors);
+void cf_linalg_scale_columns(cf_cyclic *a, const double *factors);
 /** c += a, both of one mesh, type, block and shape. Local. */
 void cf_linalg_add_cyclic(const cf_cyclic *a, cf_cyclic *c);
 /**
- * Add to a square matrix the sum of xx' over vectors x of zeros and ones: the ones of vector k are
- * at index[start[k]] .. index[start[k + 1] - 1], ascending, so that a(i, j) grows by the number of
- * vectors that have both i and j. Local: every rank passes the same `count` vectors, and adds to
- * its own part. Exact up to 2^24 in float32, 2^53 in float64, so that order does not matter.
- * Errors: MEMORY.
+ * Add to a square matrix the sum of w xx' over vectors x of zeros and ones: the ones of vector k
+ * are at index[start[k]] .. index[start[k + 1] - 1], ascending, so that a(i, j) grows by the
+ * weights of the vectors that have both i and j. `weights`: count, NULL for ones. Local: every rank
+ * passes the same `count` vectors, and adds to its own part. An element grows by one vector after
+ * the other, so that the mesh changes no bit; without weights it is exact up to 2^24 in float32,
+ * 2^53 in float64. Errors: MEMORY.
  */
 cf_status cf_linalg_add_pairs(cf_cyclic *a, const int64_t *start, const int64_t *index,
-                              int64_t count);
+                              const double *weights, int64_t count);
 /** a(i, i) on every rank; `out`: the smaller of n_rows and n_columns. Collective. */
 void cf_linalg_get_diagonal(const cf_cyclic *a, double *out);
 /** The diagonal of ab' on every rank (`out`: n_rows), from matrices of one mesh, type, block and

@@ -114,17 +114,34 @@ static void write_at(cf_cyclic *a, int64_t at, double value)
         ((float *)a->data)[at] = (float)value;
 }
 
-/* Products are rounded to the type once: the same bits on any mesh. */
-void cf_linalg_scale_rows(cf_cyclic *a, const double *factors)
+/* Element (r, c) of my part, times by_row[its row] or by_column[its column]; the other is NULL.
+ * Products are rounded to the type once: the same bits on any mesh. */
+static void scale(cf_cyclic *a, const double *by_row, const double *by_column)
 {
+    const cf_mesh *mesh = a->mesh;
+
 #pragma omp parallel for schedule(static)
-    for (int64_t c = 0; c < a->local_columns; c++)
+    for (int64_t c = 0; c < a->local_columns; c++) {
+        const int64_t column = global_index(c, a->block, mesh->n_columns, mesh->my_column);
+
         for (int64_t r = 0; r < a->local_rows; r++) {
-            const double factor =
-                factors[global_index(r, a->block, a->mesh->n_rows, a->mesh->my_row)];
             const int64_t at = c * a->local_rows + r;
+            const double factor =
+                by_row == NULL ? by_column[column]
+                               : by_row[global_index(r, a->block, mesh->n_rows, mesh->my_row)];
             write_at(a, at, read_at(a, at) * factor);
         }
+    }
+}
+
+void cf_linalg_scale_rows(cf_cyclic *a, const double *factors)
+{
+    scale(a, factors, NULL);
+}
+
+void cf_linalg_scale_columns(cf_cyclic *a, const double *factors)
+{
+    scale(a, NULL, factors);
 }
 
 void cf_linalg_add_cyclic(const cf_cyclic *a, cf_cyclic *c)
@@ -162,6 +179,14 @@ void cf_linalg_add_diagonal(cf_cyclic *a, double value)
 
     for (int64_t i = 0; i < diagonal_length(a); i++)
         if (find_diagonal(a, i, &at)) write_at(a, at, read_at(a, at) + value);
+}
+
+void cf_linalg_scale_diagonal(cf_cyclic *a, double factor)
+{
+    int64_t at;
+
+    for (int64_t i = 0; i < diagonal_length(a); i++)
+        if (find_diagonal(a, i, &at)) write_at(a, at, read_at(a, at) * factor);
 }
 
 void cf_linalg_fill_diagonal(cf_cyclic *a, double value)
@@ -256,7 +281,7 @@ static int64_t keep_local(const int64_t *list, int64_t n, int64_t block, const i
 /* Of each vector only the rows and the columns that I have matter, so a rank does about 1 / ranks
  * of the work. The list is filtered once for rows and once for columns, by the same formula. */
 cf_status cf_linalg_add_pairs(cf_cyclic *a, const int64_t *start, const int64_t *index,
-                              int64_t count)
+                              const double *weights, int64_t count)
 {
     const int row_process[2] = {a->mesh->my_row, a->mesh->n_rows},
               column_process[2] = {a->mesh->my_column, a->mesh->n_columns};
@@ -274,10 +299,12 @@ cf_status cf_linalg_add_pairs(cf_cyclic *a, const int64_t *start, const int64_t 
         const int64_t n_rows = keep_local(list, n, a->block, row_process, rows),
                       n_columns = keep_local(list, n, a->block, column_process, columns);
 
+        const double weight = weights == NULL ? 1 : weights[k];
+
         for (int64_t c = 0; c < n_columns; c++)
             for (int64_t r = 0; r < n_rows; r++) {
                 const int64_t at = columns[c] * a->local_rows + rows[r];
-                write_at(a, at, read_at(a, at) + 1);
+                write_at(a, at, read_at(a, at) + weight);
             }
     }
 done:

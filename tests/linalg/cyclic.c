@@ -170,11 +170,13 @@ static void check_diagonal(const cf_mesh *mesh)
 
         fill_cyclic(a, noise, NULL);
         cf_linalg_add_diagonal(a, 3);
+        cf_linalg_scale_diagonal(a, 0.7);
         cf_linalg_get_diagonal(a, diagonal);
         double *all = whole(a);
         for (int64_t i = 0; i < rows; i++)
             for (int64_t j = 0; j < columns; j++)
-                assert_true(all[i * columns + j] == noise(NULL, i, j) + (i == j ? 3 : 0));
+                assert_true(all[i * columns + j] ==
+                            (i == j ? (noise(NULL, i, j) + 3) * 0.7 : noise(NULL, i, j)));
         for (int64_t i = 0; i < n; i++)
             assert_true(diagonal[i] == all[i * columns + i]);
         free(all);
@@ -183,25 +185,26 @@ static void check_diagonal(const cf_mesh *mesh)
     }
 }
 
-static void the_diagonal_is_added_to_and_read(void **state)
+static void the_diagonal_is_added_to_scaled_and_read(void **state)
 {
     (void)state;
     on_every_mesh(check_diagonal);
 }
 
-/* Rows scaled, a matrix added, the diagonal replaced. */
+/* Rows and columns scaled, a matrix added, the diagonal replaced. */
 static void check_rows(const cf_mesh *mesh)
 {
     for (int s = 0; s < N_SIZES; s++) {
         const int64_t rows = sizes[s][0], columns = sizes[s][1];
         cf_cyclic *a = new_cyclic(mesh, CF_F64, rows, columns, sizes[s][2]);
         cf_cyclic *c = new_cyclic(mesh, CF_F64, rows, columns, sizes[s][2]);
-        double *factors = calloc((size_t)rows, sizeof *factors);
+        double *factors = calloc((size_t)(rows + columns), sizeof *factors);
 
-        for (int64_t i = 0; i < rows; i++)
+        for (int64_t i = 0; i < rows + columns; i++)
             factors[i] = noise(NULL, i, 1000);
         fill_cyclic(a, noise, NULL);
         cf_linalg_scale_rows(a, factors);
+        cf_linalg_scale_columns(a, factors + rows);
         fill_cyclic(c, noise, NULL);
         cf_linalg_add_cyclic(a, c);
         cf_linalg_fill_diagonal(c, 5);
@@ -209,7 +212,8 @@ static void check_rows(const cf_mesh *mesh)
         for (int64_t i = 0; i < rows; i++)
             for (int64_t j = 0; j < columns; j++) {
                 const double x = noise(NULL, i, j);
-                assert_true(all[i * columns + j] == (i == j ? 5 : x + x * factors[i]));
+                assert_true(all[i * columns + j] ==
+                            (i == j ? 5 : x + x * factors[i] * factors[rows + j]));
             }
         free(all);
         free(factors);
@@ -218,7 +222,7 @@ static void check_rows(const cf_mesh *mesh)
     }
 }
 
-static void rows_are_scaled_and_matrices_added(void **state)
+static void rows_and_columns_are_scaled_and_matrices_added(void **state)
 {
     (void)state;
     on_every_mesh(check_rows);
@@ -311,9 +315,24 @@ static bool has(int64_t k, int64_t i)
     return k != 1 && k != VECTORS - 1 && noise(NULL, k, i) > 0.3;
 }
 
-static void check_pairs_of(const cf_mesh *mesh, cf_type type, int64_t n, int64_t block)
+/* a(i, j) grows by one vector after the other, rounded each time. */
+static double grown(int64_t i, int64_t j, const double *weights, cf_type type)
 {
-    cf_cyclic *a = new_cyclic(mesh, type, n, n, block);
+    double sum = 0;
+
+    for (int64_t k = 0; k < VECTORS; k++)
+        if (has(k, i) && has(k, j)) {
+            sum += weights == NULL ? 1 : weights[k];
+            if (type == CF_F32) sum = (float)sum;
+        }
+    return sum;
+}
+
+static void check_pairs_of(const cf_mesh *mesh, cf_type type, const int64_t shape[2],
+                           const double *weights)
+{
+    const int64_t n = shape[0];
+    cf_cyclic *a = new_cyclic(mesh, type, n, n, shape[1]);
     int64_t start[VECTORS + 1] = {0}, *index = calloc((size_t)(VECTORS * n), sizeof *index);
 
     for (int64_t k = 0; k < VECTORS; k++) {
@@ -321,16 +340,13 @@ static void check_pairs_of(const cf_mesh *mesh, cf_type type, int64_t n, int64_t
         for (int64_t i = 0; i < n; i++)
             if (has(k, i)) index[start[k + 1]++] = i;
     }
-    assert_ok(cf_linalg_add_pairs(a, start, index, 10));
-    assert_ok(cf_linalg_add_pairs(a, start + 10, index, VECTORS - 10));
+    assert_ok(cf_linalg_add_pairs(a, start, index, weights, 10));
+    assert_ok(
+        cf_linalg_add_pairs(a, start + 10, index, weights ? weights + 10 : NULL, VECTORS - 10));
     double *all = whole(a);
     for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < n; j++) {
-            int64_t both = 0;
-            for (int64_t k = 0; k < VECTORS; k++)
-                both += has(k, i) && has(k, j);
-            assert_true(all[i * n + j] == (double)both);
-        }
+        for (int64_t j = 0; j < n; j++)
+            assert_true(all[i * n + j] == grown(i, j, weights, type));
     free(all);
     free(index);
     cf_linalg_destroy_cyclic(&a);
@@ -338,9 +354,14 @@ static void check_pairs_of(const cf_mesh *mesh, cf_type type, int64_t n, int64_t
 
 static void check_pairs(const cf_mesh *mesh)
 {
-    check_pairs_of(mesh, CF_F64, 1, 64);
-    check_pairs_of(mesh, CF_F64, 70, 8);
-    check_pairs_of(mesh, CF_F32, 33, 3);
+    static const int64_t shapes[][2] = {{1, 64}, {70, 8}, {33, 3}};
+    double weights[VECTORS];
+
+    for (int64_t k = 0; k < VECTORS; k++)
+        weights[k] = noise(NULL, k, 2000);
+    for (int s = 0; s < 3; s++)
+        for (int k = 0; k < 4; k++)
+            check_pairs_of(mesh, k % 2 ? CF_F32 : CF_F64, shapes[s], k < 2 ? NULL : weights);
 }
 
 static void pairs_are_counted_where_they_belong(void **state)
@@ -467,8 +488,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(row_blocks_go_in_and_come_out_unchanged),
     cmocka_unit_test(large_parts_go_in_rounds),
     cmocka_unit_test(tables_of_every_grid_go_in_and_come_out),
-    cmocka_unit_test(the_diagonal_is_added_to_and_read),
-    cmocka_unit_test(rows_are_scaled_and_matrices_added),
+    cmocka_unit_test(the_diagonal_is_added_to_scaled_and_read),
+    cmocka_unit_test(rows_and_columns_are_scaled_and_matrices_added),
     cmocka_unit_test(products_of_rows_have_one_order),
     cmocka_unit_test(matrices_are_rounded_to_another_type),
     cmocka_unit_test(pairs_are_counted_where_they_belong),

@@ -100,7 +100,7 @@ static cf_status add_users(const bench *b, cf_cyclic *gram)
     }
     for (int64_t u = 0; status == CF_OK && u <= users; u++)
         start[u] = u * PER_USER;
-    if (status == CF_OK) status = cf_linalg_add_pairs(gram, start, index, users);
+    if (status == CF_OK) status = cf_linalg_add_pairs(gram, start, index, NULL, users);
     CF_TRY(cf_par_agree(&b->world, status));
     cf_linalg_add_diagonal(gram, 100);
 done:
