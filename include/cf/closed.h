@@ -11,9 +11,9 @@
 
 /* ---- Options ---- */
 
-/** Settings: text_reg_weight, distill_weight, solve_precision, k, shrink. Closed forms also read
- * `model`, `reg_weight`, `missing_embedding` and `cold_map`, which other modules have in their
- * tables. */
+/** Settings: text_reg_weight, distill_weight, item_dropout, user_weight, item_power,
+ * solve_precision, k, shrink. Closed forms also read `model`, `reg_weight`, `missing_embedding` and
+ * `cold_map`, which other modules have in their tables. */
 extern const cf_setting cf_closed_settings[];
 
 /** Is the setting `model` of this configuration a closed form? Local. */
@@ -36,9 +36,13 @@ typedef enum cf_closed_missing {
 /** What the settings say about a closed form. */
 typedef struct cf_closed_options {
     const char *name;          /* `model`: a string that lives as long as the program */
-    double reg_weight;         /* lambda >= 0: added to the diagonal of X'X */
+    double reg_weight;         /* lambda: added to the diagonal of G; >= 0, or of L3AE
+                                  > -distill_weight */
     double text_reg_weight;    /* L3AE, >= 0: added to the diagonal of FF' */
     double distill_weight;     /* L3AE, >= 0: weight of the vectors' item-item matrix */
+    double item_dropout;       /* EASE, L3AE: p in [0, 1) */
+    double user_weight;        /* EASE, L3AE: power of a user's degree, >= 0, counted negative */
+    double item_power;         /* EASE, L3AE: power of the items' degrees */
     cf_type precision;         /* solve_precision: CF_F32 or CF_F64 */
     int64_t n_neighbours;      /* ItemKNN, `k` >= 1: items that add to the score of an item */
     double shrink;             /* ItemKNN, >= 0: added to the denominator of a similarity */
@@ -60,8 +64,9 @@ int64_t cf_closed_dim(const cf_closed_options *options, int64_t n_items);
 double cf_closed_predict_memory(const cf_closed_options *options, const cf_dataset *dataset,
                                 int n_ranks);
 
-/** Can the closed form be solved on this dataset? Collective. Errors: USAGE (no vectors;
- * missing_embedding: random; float32 with too many users), FORMAT (items without a vector). */
+/** Can the closed form be solved on this dataset? Collective. Errors: USAGE (reg_weight below its
+ * range; no vectors; missing_embedding: random; float32 with too many users), FORMAT (items without
+ * a vector). */
 cf_status cf_closed_check_dataset(const cf_closed_options *options, const cf_dataset *dataset);
 
 /* ---- The solution ---- */
@@ -101,8 +106,12 @@ typedef struct cf_closed_seconds {
  *   shallow autoencoders for sparse data, eq. 3-8).
  * L3AE: the same of the vectors, S = I - P_F diag(1 / diag P_F), P_F = (FF' + text_reg_weight
  *   I)^-1, F their rows minus the mean of warm items, of length 1; then B = P (G + distill_weight
- * S) - P diag(mu), P = (G + (reg_weight + distill_weight) I)^-1, mu such that B's diagonal is zero
- * (arXiv 2508.13500).
+ *   S) - P diag(mu), P = (G + (reg_weight + distill_weight) I)^-1, mu such that B's diagonal is
+ * zero (arXiv 2508.13500). Both with item_dropout p: P has G + p / (1 - p) diag G in place of G
+ * (Steck 2020, Autoencoders that don't overfit towards the identity); user_weight b and item_power
+ * a: G = X' D_U^-b X, and in the end D_I^a B D_I^-a, D: diagonal matrices of degrees, of items
+ * without a train user 1 (Park et al. 2025, Why is normalization necessary for linear
+ * recommenders?, with their alpha = 1 - a).
  *
  * ItemKNN: B(i, j) = G(i, j) / (sqrt(G(i, i)) sqrt(G(j, j)) + shrink + 1e-6) for the k items i
  * other than j at which this is largest, ties to the lower item, else 0 (RecBole's cosine

@@ -18,6 +18,26 @@ const cf_setting cf_closed_settings[] = {
      .min = 0,
      .max = 1e9,
      .help = "L3AE: weight of the vectors' item-item matrix (0: EASE)"},
+    {.name = "item_dropout",
+     .kind = CF_SETTING_REAL,
+     .initial = "0.0",
+     .min = 0,
+     .max = 0.99,
+     .help = "EASE, L3AE: dropout of a user's items, p: p / (1 - p) times the diagonal of the Gram "
+             "matrix is added to it"},
+    {.name = "user_weight",
+     .kind = CF_SETTING_REAL,
+     .initial = "0.0",
+     .min = 0,
+     .max = 2,
+     .help = "EASE, L3AE: a user of n train items weighs n to the power of minus this"},
+    {.name = "item_power",
+     .kind = CF_SETTING_REAL,
+     .initial = "0.0",
+     .min = -1,
+     .max = 1,
+     .help = "EASE, L3AE: what item i adds to the score of j times (n_i / n_j) to this power, n: "
+             "train users (above 0: rare items rank higher)"},
     {.name = "solve_precision",
      .kind = CF_SETTING_CHOICE,
      .initial = "float64",
@@ -95,6 +115,9 @@ void cf_closed_read_options(const cf_config *config, cf_closed_options *out)
         .reg_weight = cf_config_real(config, "reg_weight"),
         .text_reg_weight = cf_config_real(config, "text_reg_weight"),
         .distill_weight = cf_config_real(config, "distill_weight"),
+        .item_dropout = cf_config_real(config, "item_dropout"),
+        .user_weight = cf_config_real(config, "user_weight"),
+        .item_power = cf_config_real(config, "item_power"),
         .precision = cf_config_is(config, "solve_precision", "float32") ? CF_F32 : CF_F64,
         .n_neighbours = cf_config_int(config, "k"),
         .shrink = cf_config_real(config, "shrink"),
@@ -145,10 +168,26 @@ done:
     return status;
 }
 
+/* X'X may have a negative weight where S, of which distill_weight is a multiple, makes up for it.
+ */
+static cf_status check_reg_weight(const cf_closed_options *options)
+{
+    const closed_form *form = find_form(options->name);
+
+    if (options->reg_weight >= 0 || form->reg_default == NULL) return CF_OK;
+    if (!form->vectors)
+        return CF_FAIL(CF_ERR_USAGE, "reg_weight: %g is negative, which only L3AE may have",
+                       options->reg_weight);
+    if (options->reg_weight + options->distill_weight > 0) return CF_OK;
+    return CF_FAIL(CF_ERR_USAGE, "reg_weight: %g is not above minus distill_weight, which is %g",
+                   options->reg_weight, options->distill_weight);
+}
+
 cf_status cf_closed_check_dataset(const cf_closed_options *options, const cf_dataset *dataset)
 {
     cf_status status = CF_OK;
 
+    CF_TRY(check_reg_weight(options));
     CF_REQUIRE(options->precision != CF_F32 || dataset->n_users <= MAX_FLOAT32_USERS, CF_ERR_USAGE,
                "solve_precision: float32 counts exactly up to %d users, there are %lld: float64 is "
                "needed",

@@ -70,10 +70,13 @@ double closed_predict_kept(const closed_size *size);
 double closed_predict_inverted(const closed_size *size);
 /** P := I - diag(1 / diag P) P: the transpose of I - P diag(1 / diag P), as P is symmetric. */
 void closed_constrain(closed_solver *s, cf_cyclic *p);
-/** X'X, a new matrix. Collective. */
-cf_status closed_count_pairs(closed_solver *s, cf_cyclic **out);
-/** P = (X'X + weight I)^-1, a new matrix. Collective. */
+/** X' D_U^-user_weight X, a new matrix. Collective. */
+cf_status closed_count_pairs(closed_solver *s, double user_weight, cf_cyclic **out);
+/** P = (G + p / (1 - p) diag G + weight I)^-1, a new matrix, with G and p as the options have
+ * user_weight and item_dropout. Collective. */
 cf_status closed_invert_pairs(closed_solver *s, double weight, cf_cyclic **out);
+/** B' := D_I^-a B' D_I^a, a = item_power. Collective. */
+void closed_apply_power(closed_solver *s, cf_cyclic *matrix);
 /** Move the solution into the closed form's item-item matrix. Collective. Errors: NUMERIC (not
  * finite).
  */

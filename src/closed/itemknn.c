@@ -116,7 +116,7 @@ static cf_status count_pairs(closed_solver *s)
     cf_cyclic *pairs = NULL;
     cf_status status;
 
-    CF_TRY(closed_count_pairs(s, &pairs));
+    CF_TRY(closed_count_pairs(s, 0, &pairs));
     cf_linalg_get_diagonal(pairs, s->factors);
     for (int64_t i = 0; i < s->n; i++)
         s->factors[i] = sqrt(s->factors[i]);

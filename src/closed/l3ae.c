@@ -8,7 +8,8 @@
  * items. Rows of cold items are zero, so that B has none for them and is that of the warm items
  * alone, or with `text_of_cold` as those of others: then B has what their text gives. The second
  * line is the paper's P (X'X + d S) - P diag(mu), transposed: P^-1 = X'X + (reg_weight + d) I gives
- * P X'X = I - (reg_weight + d) P, and mu is what makes the diagonal zero. It is EASE for d = 0.
+ * P X'X = I - (reg_weight + d) P, and mu is what makes the diagonal zero; so it does with weights
+ * of users, and with item_dropout, which adds another diagonal matrix. It is EASE for d = 0.
  *
  * S takes an inverse of all items and a product, or, of vectors with fewer numbers than there are
  * items, an inverse of D x D (woodbury.c). The tests compute the paper's form, and compare both. */
@@ -129,6 +130,7 @@ static cf_status l3ae_solve(closed_solver *s)
     cf_log("L3AE: inverts a Gram matrix of the vectors' %lld %s", (long long)(by_dims ? dim : s->n),
            by_dims ? "dimensions" : "items");
     CF_TRY(by_dims ? l3ae_solve_by_dims(s, &result) : l3ae_solve_by_items(s, &result));
+    closed_apply_power(s, result);
     CF_TRY(closed_keep(s, result));
 done:
     cf_linalg_destroy_cyclic(&result);
@@ -160,7 +162,8 @@ static double l3ae_predict(const closed_size *size)
 const closed_form closed_l3ae = {
     .name = "L3AE",
     .reg_default = "reg_weight=10",
-    .uses = "reg_weight,text_reg_weight,distill_weight,solve_precision,missing_embedding",
+    .uses = "reg_weight,text_reg_weight,distill_weight,item_dropout,user_weight,item_power,"
+            "solve_precision,missing_embedding",
     .vectors = true,
     .predict = l3ae_predict,
     .solve = l3ae_solve};

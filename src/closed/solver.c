@@ -5,6 +5,7 @@
 #include "internal.h"
 
 #include <math.h>
+#include <string.h>
 
 void closed_lap(closed_solver *s, double *part, const char *what)
 {
@@ -122,9 +123,27 @@ done:
     return status;
 }
 
-/* gram += X'X. In each round all ranks get the users of one block, and each adds the pairs that lie
- * in its part of the matrix: no rank ever holds the interactions of more than two blocks. */
-static cf_status add_pairs(const closed_solver *s, cf_cyclic *gram)
+/* Add the pairs of some users, each with the weight |user's items|^-user_weight. Local. */
+static cf_status add_lists(const cf_lists *lists, double user_weight, cf_cyclic *gram)
+{
+    double *weights = NULL;
+    cf_status status = CF_OK;
+
+    if (user_weight != 0) {
+        CF_TRY(CF_ALLOC(weights, lists->count));
+        for (int64_t u = 0; u < lists->count; u++)
+            weights[u] = pow((double)(lists->start[u + 1] - lists->start[u]), -user_weight);
+    }
+    CF_TRY(cf_linalg_add_pairs(gram, lists->start, lists->index, weights, lists->count));
+done:
+    cf_free(&weights);
+    return status;
+}
+
+/* gram += X' D_U^-user_weight X. In each round all ranks get the users of one block, and each adds
+ * the pairs that lie in its part of the matrix: no rank ever holds the interactions of more than
+ * two blocks. So users go in ascending order, whatever the blocks. */
+static cf_status add_pairs(const closed_solver *s, double user_weight, cf_cyclic *gram)
 {
     const cf_closed *closed = s->closed;
     cf_status status = CF_OK;
@@ -134,8 +153,7 @@ static cf_status add_pairs(const closed_solver *s, cf_cyclic *gram)
 
         status = broadcast_lists(closed, row, &lists);
         if (status == CF_OK)
-            status = cf_par_agree(&closed->grid->world,
-                                  cf_linalg_add_pairs(gram, lists.start, lists.index, lists.count));
+            status = cf_par_agree(&closed->grid->world, add_lists(&lists, user_weight, gram));
         if (row != closed->grid->my_row) {
             cf_free(&lists.start);
             cf_free(&lists.index);
@@ -144,12 +162,12 @@ static cf_status add_pairs(const closed_solver *s, cf_cyclic *gram)
     return status;
 }
 
-cf_status closed_count_pairs(closed_solver *s, cf_cyclic **out)
+cf_status closed_count_pairs(closed_solver *s, double user_weight, cf_cyclic **out)
 {
     cf_status status;
 
     CF_TRY(closed_create_items(s, out));
-    CF_TRY(add_pairs(s, *out));
+    CF_TRY(add_pairs(s, user_weight, *out));
     closed_lap(s, &s->seconds.gram, "pairs of items counted");
 done:
     return status;
@@ -157,13 +175,46 @@ done:
 
 cf_status closed_invert_pairs(closed_solver *s, double weight, cf_cyclic **out)
 {
+    const cf_closed_options *options = &s->closed->options;
     cf_status status;
 
-    CF_TRY(closed_count_pairs(s, out));
+    CF_TRY(closed_count_pairs(s, options->user_weight, out));
+    cf_linalg_scale_diagonal(*out, 1 / (1 - options->item_dropout)); /* 1 + p / (1 - p) */
     CF_TRY(closed_invert(*out, weight, "items", "reg_weight"));
     closed_lap(s, &s->seconds.invert, "Gram matrix inverted");
 done:
     return status;
+}
+
+/* The items' train users, at least 1, on every rank. An item is in the block of one grid row, and
+ * counted by the first rank of it. */
+static void count_users(const closed_solver *s, double *out)
+{
+    const cf_grid *grid = s->closed->grid;
+    const cf_shard *shard = s->closed->shard;
+    const cf_table *items = s->closed->table[CF_ITEMS];
+
+    memset(out, 0, (size_t)s->n * sizeof *out);
+    for (int64_t i = 0; i < items->local_rows && grid->my_column == 0; i++)
+        out[items->first_row + i] =
+            (double)(shard->train_by_item.start[i + 1] - shard->train_by_item.start[i]);
+    MPI_Allreduce(MPI_IN_PLACE, out, cf_par_count(s->n), MPI_DOUBLE, MPI_SUM, grid->world.comm);
+    for (int64_t i = 0; i < s->n; i++)
+        out[i] = fmax(out[i], 1);
+}
+
+void closed_apply_power(closed_solver *s, cf_cyclic *matrix)
+{
+    const double power = s->closed->options.item_power;
+
+    if (power == 0) return;
+    count_users(s, s->diagonal);
+    for (int64_t i = 0; i < s->n; i++) {
+        s->factors[i] = pow(s->diagonal[i], -power);
+        s->diagonal[i] = pow(s->diagonal[i], power);
+    }
+    cf_linalg_scale_rows(matrix, s->factors);
+    cf_linalg_scale_columns(matrix, s->diagonal);
 }
 
 cf_status closed_keep(closed_solver *s, const cf_cyclic *solution)

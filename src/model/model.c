@@ -76,6 +76,9 @@ done:
 /* The raw rows of two views are the same, and the layers spread what a contrast has moved apart. */
 static cf_status check_options(const cf_model *model)
 {
+    if (model->options.reg_weight < 0)
+        return CF_FAIL(CF_ERR_USAGE, "reg_weight: %g is negative, which only L3AE may have",
+                       model->options.reg_weight);
     if (!model->options.ranking_only || !model->ops->contrasts) return CF_OK;
     return CF_FAIL(CF_ERR_USAGE,
                    "propagate: test is for LightGCN; the contrast of %s needs the layers in "

@@ -30,11 +30,11 @@ const cf_setting cf_model_settings[] = {
     {.name = "reg_weight",
      .kind = CF_SETTING_REAL,
      .initial = "1e-05",
-     .min = 0,
+     .min = -1e6,
      .max = 1e6,
      .help = "LightGCN, SGL: weight of the norms of the batch's raw rows; iALS: of the squares of "
              "the rows (default 0.01); EASE, L3AE: added to the diagonal of the Gram matrix "
-             "(default 250 and 10)"},
+             "(default 250 and 10), of L3AE above minus distill_weight, else at least 0"},
     {.name = "require_pow",
      .kind = CF_SETTING_BOOL,
      .initial = "false",

@@ -1,97 +1,12 @@
 /* EASE and L3AE on every grid against their equations, computed plainly. */
-#include "problem.h"
+#include "plain.h"
 
-#include <math.h>
 #include <stdio.h>
-
-/* ---- The plain way -------------------------------------------------------------------------- */
-
-/* The inverse by Gauss and Jordan; positive definite, so that no pivot has to be looked for. */
-static void invert_plainly(double *a, int64_t n)
-{
-    for (int64_t k = 0; k < n; k++) {
-        const double pivot = a[k * n + k];
-
-        a[k * n + k] = 1;
-        for (int64_t j = 0; j < n; j++)
-            a[k * n + j] /= pivot;
-        for (int64_t i = 0; i < n; i++) {
-            const double times = a[i * n + k];
-
-            if (i == k) continue;
-            a[i * n + k] = 0;
-            for (int64_t j = 0; j < n; j++)
-                a[i * n + j] -= times * a[k * n + j];
-        }
-    }
-}
-
-/* P (target) - P diag(mu), P the inverse of gram + weight I; target = gram + times * text. */
-static double *constrain_plainly(const double *gram, int64_t n, double weight, const double *text,
-                                 double times)
-{
-    double *p = square(n), *b = square(n);
-
-    for (int64_t k = 0; k < n * n; k++)
-        p[k] = gram[k] + (k % (n + 1) == 0 ? weight : 0);
-    invert_plainly(p, n);
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t k = 0; k < n; k++)
-            for (int64_t j = 0; j < n; j++)
-                b[i * n + j] +=
-                    p[i * n + k] * (gram[k * n + j] + (text ? times * text[k * n + j] : 0));
-    for (int64_t j = 0; j < n; j++) {
-        const double mu = b[j * n + j] / p[j * n + j];
-
-        for (int64_t i = 0; i < n; i++)
-            b[i * n + j] -= p[i * n + j] * mu;
-    }
-    free(p);
-    return b;
-}
-
-static bool is_cold(const data *d, int64_t i)
-{
-    return d->cold != NULL && d->cold[i];
-}
-
-/* FF', F: rows of length 1, centred by the mean of warm items; of cold items with `cold_text`. */
-static double *text_gram_plainly(const data *d, bool cold_text)
-{
-    const int64_t n = d->graph.n_items, dim = d->dim;
-    double *gram = square(n), *f = calloc((size_t)(n * dim), sizeof *f);
-
-    for (int64_t k = 0; k < dim; k++) {
-        double sum = 0;
-        int64_t counted = 0;
-
-        for (int64_t i = 0; i < n; i++)
-            if (i != d->missing && !is_cold(d, i)) {
-                sum += d->vectors[i * dim + k];
-                counted++;
-            }
-        for (int64_t i = 0; i < n; i++)
-            if (i != d->missing && (!is_cold(d, i) || cold_text))
-                f[i * dim + k] = d->vectors[i * dim + k] - sum / (double)counted;
-    }
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < n; j++) {
-            double ij = 0, ii = 0, jj = 0;
-
-            for (int64_t k = 0; k < dim; k++) {
-                ij += f[i * dim + k] * f[j * dim + k];
-                ii += f[i * dim + k] * f[i * dim + k];
-                jj += f[j * dim + k] * f[j * dim + k];
-            }
-            gram[i * n + j] = ij == 0 ? 0 : ij / sqrt(ii * jj);
-        }
-    free(f);
-    return gram;
-}
 
 static double *ease_plainly(const data *d, double weight)
 {
-    double *gram = gram_plainly(d), *b = constrain_plainly(gram, d->graph.n_items, weight, NULL, 0);
+    double *gram = gram_plainly(d),
+           *b = constrain_plainly(gram, d->graph.n_items, (plain_weights){weight, 0, 0}, NULL);
 
     free(gram);
     return b;
@@ -102,49 +17,13 @@ static double *l3ae_plainly(const data *d, bool cold_text)
 {
     const int64_t n = d->graph.n_items;
     double *gram = gram_plainly(d), *of_text = text_gram_plainly(d, cold_text);
-    double *text = constrain_plainly(of_text, n, 0.7, NULL, 0);
-    double *b = constrain_plainly(gram, n, 2 + 5, text, 5);
+    double *text = constrain_plainly(of_text, n, (plain_weights){0.7, 0, 0}, NULL);
+    double *b = constrain_plainly(gram, n, (plain_weights){2 + 5, 0, 5}, text);
 
     free(gram);
     free(of_text);
     free(text);
     return b;
-}
-
-/* The table is B's transpose: within tolerance x B's largest entry, and with a diagonal of zeros.
- */
-static void check_transposed(const float *table, const double *b, int64_t n, double tolerance)
-{
-    double largest = 0;
-
-    for (int64_t k = 0; k < n * n; k++)
-        largest = fmax(largest, fabs(b[k]));
-    for (int64_t j = 0; j < n; j++)
-        for (int64_t i = 0; i < n; i++)
-            assert_close(table[j * n + i], b[i * n + j], tolerance * largest);
-    for (int64_t j = 0; j < n; j++)
-        assert_true(table[j * (n + 1)] == 0);
-}
-
-/* On every grid: near `b`, and the same bits. */
-static void check_everywhere(data *d, const char *const *sets, const double *b, double tolerance)
-{
-    const int64_t n = d->graph.n_items;
-    cf_grid *grid = NULL;
-    float *first = NULL;
-
-    for (int k = 0; cf_test_next_grid(&world, (n + CF_LANES - 1) / CF_LANES, &k, &grid);) {
-        float *table = NULL;
-
-        if (solve_on(d, grid, sets, &table) != CF_OK) fail_msg("%s", cf_error_message());
-        check_transposed(table, b, n, tolerance);
-        if (first == NULL)
-            first = table;
-        else
-            cf_test_same_bits(table, first, n * n, "item-item matrix");
-        if (first != table) free(table);
-    }
-    free(first);
 }
 
 /* ---- Tests ---------------------------------------------------------------------------------- */

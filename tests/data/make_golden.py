@@ -23,6 +23,7 @@ DIM, LAYERS, POPULAR_RATIO = 16, 2, 0.2
 REG_WEIGHT, SSL_WEIGHT, TEMPERATURE = 1e-5, 0.05, 0.2
 EASE_WEIGHT = 3.0
 L3AE_TEXT_WEIGHT, L3AE_WEIGHT, L3AE_DISTILL_WEIGHT = 0.7, 2.0, 5.0
+DROPOUT, USER_WEIGHT, ITEM_POWER, NEGATIVE_WEIGHT, THIN_DIM = 0.3, 0.4, 0.25, -1.0, 12
 NEIGHBOURS, SHRINK = 5, 2.0
 HELD_OUT = 4  # every fourth pair is tested
 BOOTSTRAP_USERS = 200
@@ -264,15 +265,20 @@ def without_diagonal(inverse, target):
     return result
 
 
-def autoencoder(gram, weight):
+def regularised(gram, weight, dropout):
+    """P: the inverse of G + weight I, with EDLAE's dropout on the diagonal."""
+    return np.linalg.inv(gram + np.diag(weight + dropout / (1 - dropout) * np.diag(gram)))
+
+
+def autoencoder(gram, weight, dropout=0.0):
     """EASE: I - P diag(1 / diag P)."""
-    inverse = np.linalg.inv(gram + weight * np.eye(len(gram)))
+    inverse = regularised(gram, weight, dropout)
     return without_diagonal(inverse, inverse @ gram)
 
 
-def distilled(gram, text, weight, distill_weight):
+def distilled(gram, text, weight, distill_weight, dropout=0.0):
     """L3AE: P (G + d S) - P diag(mu)."""
-    inverse = np.linalg.inv(gram + (weight + distill_weight) * np.eye(len(gram)))
+    inverse = regularised(gram, weight + distill_weight, dropout)
     return without_diagonal(inverse, inverse @ (gram + distill_weight * text))
 
 
@@ -312,12 +318,23 @@ def answers_held_out(tiny):
 
 def answers_closed(tiny):
     seen = seen_matrix(tiny, tiny.train)
-    rows = normalise(tiny.llm - tiny.llm.mean(axis=0))
-    text = autoencoder(rows @ rows.T, L3AE_TEXT_WEIGHT)
     gram = seen.T @ seen
+    weighted = seen.T @ (seen * seen.sum(axis=1, keepdims=True) ** -USER_WEIGHT)
+    count = seen.sum(axis=0) ** ITEM_POWER
+    text, thin = (
+        autoencoder(rows @ rows.T, L3AE_TEXT_WEIGHT)
+        for rows in (normalise(llm - llm.mean(axis=0)) for llm in (tiny.llm, tiny.llm[:, :THIN_DIM]))
+    )
+
+    def l3ae_weighted(text):
+        return distilled(weighted, text, NEGATIVE_WEIGHT, L3AE_DISTILL_WEIGHT, DROPOUT) * np.outer(count, 1 / count)
+
     return {
         "ease": autoencoder(gram, EASE_WEIGHT),
+        "ease_weighted": autoencoder(weighted, EASE_WEIGHT, DROPOUT) * np.outer(count, 1 / count),
         "l3ae": distilled(gram, text, L3AE_WEIGHT, L3AE_DISTILL_WEIGHT),
+        "l3ae_weighted": l3ae_weighted(text),
+        "l3ae_thin_weighted": l3ae_weighted(thin),
         "itemknn": nearest(seen).T,
         "held_out_metrics": answers_held_out(tiny),
     }

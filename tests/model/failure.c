@@ -202,10 +202,32 @@ static void a_batch_beyond_the_keys_is_refused(void **state)
     cf_test_graph_destroy(&p.graph);
 }
 
+static void a_negative_weight_is_refused(void **state)
+{
+    problem p = new_problem(0);
+    cf_grid *grid = NULL;
+    cf_model *model = NULL;
+    setup s;
+
+    (void)state;
+    assert_int_equal(cf_par_create_grid(&world, world.size, 1, &grid), CF_OK);
+    setup_open(&s, &p, grid, NULL);
+    s.options.reg_weight = -0.5;
+    assert_int_equal(cf_model_create(&s.options, &(cf_model_place){grid, &s.shard, BATCH}, &model),
+                     CF_ERR_USAGE);
+    assert_string_equal(cf_error_message(),
+                        "reg_weight: -0.5 is negative, which only L3AE may have");
+    assert_null(model);
+    setup_close(&s);
+    cf_par_destroy_grid(&grid);
+    cf_test_graph_destroy(&p.graph);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_bad_number_stops_every_rank_before_the_consumer),
     cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
     cmocka_unit_test(too_little_memory_for_a_tile_is_refused),
     cmocka_unit_test(a_batch_beyond_the_keys_is_refused),
+    cmocka_unit_test(a_negative_weight_is_refused),
 };
 CF_TEST_MAIN(tests)
