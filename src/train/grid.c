@@ -129,18 +129,26 @@ static double predict_seconds(const cf_dataset *dataset, const run_options *opti
     return cf_model_predict_seconds(&options->model, &size, bytes);
 }
 
+/* The most slices to think of. A closed form takes as many as it can; sweeps none, for a row's
+ * equations take whole rows. */
+static int most_columns(const run_options *options, const grid_machine *machine, int limit)
+{
+    if (options->is_closed) return limit;
+    return cf_model_sweeps(options->model.name) ? 1 : (int)cf_min(limit, machine->n_nodes);
+}
+
 /* Blocks on one node share the rows of fields, and go through a part of the graph each. Blocks on
  * several nodes send rows; slices send none, but each goes through all edges of its block for rows
  * that are shorter. So there are no more slices than nodes, and as many as take the least predicted
- * time; of the same time, the most. A closed form takes as many as it can. What does not fit into
- * 70% of the memory is left out, or, if nothing fits, all but the fewest slices, for more blocks
- * divide the graph too. More slices than nodes only where blocks would be more than rows. */
+ * time; of the same time, the most. What does not fit into 70% of the memory is left out, or, if
+ * nothing fits, all but the fewest slices, for more blocks divide the graph too. More slices than
+ * nodes only where blocks would be more than rows. */
 void grid_choose(const cf_dataset *dataset, const run_options *options, const grid_machine *machine,
                  int *n_rows, int *n_columns)
 {
     const int64_t fewest = fewest_rows(dataset);
     const int limit = (int)cf_min(segments_of(dataset, options), machine->n_ranks);
-    const int most = options->is_closed ? limit : (int)cf_min(limit, machine->n_nodes);
+    const int most = most_columns(options, machine, limit);
     double least = INFINITY;
     int columns = 0, last = 0;
 

@@ -117,6 +117,7 @@ static void the_faster_grid_of_simulated_runs_is_taken(void **state)
         {&two_million, {.sets = {"n_layers=2", "field_precision=bfloat16"}}, 16, 1},
         {&two_million, {.sets = {"n_layers=2", "propagate=test"}}, 8, 4},
         {&two_million, {.sets = {"model=BPR"}}, 8, 4},
+        {&two_million, {.sets = {"model=iALS"}}, 8, 1},
     };
 
     (void)state;
