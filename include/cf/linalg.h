@@ -19,7 +19,8 @@ typedef struct cf_mesh {
     cf_par world;
     int n_rows, n_columns;
     int my_row, my_column; /* -1 on a rank that is not on the mesh */
-    int handle, context;   /* BLACS's handles of the communicator and the mesh */
+    MPI_Comm own;          /* private: a communicator of the same ranks, for BLACS */
+    int handle, context;   /* private: BLACS's handles of that communicator and of the mesh */
 } cf_mesh;
 
 /** Arrange `world`; with 0 rows and columns as square as possible: floor(sqrt(ranks)) rows.

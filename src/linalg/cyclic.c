@@ -12,8 +12,9 @@
 
 enum { DEFAULT_BLOCK = 64 };
 
-/* BLACS numbers communicators and meshes by handles of its own. Cblacs_gridinit() is entered by all
- * ranks; those that are not on the mesh get no context. */
+/* BLACS numbers communicators and meshes by handles of its own, and has one for a communicator: each
+ * mesh has a communicator of its own, so that it can be destroyed while others are there.
+ * Cblacs_gridinit() is entered by all ranks; those that are not on the mesh get no context. */
 cf_status cf_linalg_create_mesh(const cf_par *world, int n_rows, int n_columns, cf_mesh **out)
 {
     cf_mesh *mesh = NULL;
@@ -31,7 +32,8 @@ cf_status cf_linalg_create_mesh(const cf_par *world, int n_rows, int n_columns, 
     mesh->world = *world;
     mesh->n_rows = n_rows;
     mesh->n_columns = n_columns;
-    mesh->handle = mesh->context = Csys2blacs_handle(world->comm);
+    MPI_Comm_split(world->comm, 0, world->rank, &mesh->own);
+    mesh->handle = mesh->context = Csys2blacs_handle(mesh->own);
     Cblacs_gridinit(&mesh->context, "Row", n_rows, n_columns);
     if (world->rank < n_rows * n_columns) {
         Cblacs_set(mesh->context, BLACS_REPEATABLE, &linalg_one);
@@ -48,6 +50,7 @@ void cf_linalg_destroy_mesh(cf_mesh **mesh)
     if (*mesh == NULL) return;
     if (linalg_on_mesh(*mesh)) Cblacs_gridexit((*mesh)->context);
     Cfree_blacs_system_handle((*mesh)->handle);
+    MPI_Comm_free(&(*mesh)->own);
     cf_free(mesh);
 }
 

@@ -482,6 +482,28 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
     destroy_mesh(&t);
 }
 
+/* BLACS prints a warning where a communicator is given up twice. */
+static void a_mesh_may_outlive_another_of_the_same_ranks(void **state)
+{
+    cf_mesh *mesh[2] = {NULL, NULL};
+    cf_cyclic *a;
+    double values[20];
+
+    (void)state;
+    for (int k = 0; k < 2; k++)
+        assert_ok(cf_linalg_create_mesh(&world, 0, 0, &mesh[k]));
+    cf_test_begin_stderr();
+    cf_linalg_destroy_mesh(&mesh[0]);
+    a = new_cyclic(mesh[1], CF_F64, 20, 20, 4);
+    cf_linalg_fill_diagonal(a, 3);
+    assert_ok(cf_linalg_eigen(a, values, NULL));
+    cf_linalg_destroy_cyclic(&a);
+    cf_linalg_destroy_mesh(&mesh[1]);
+    assert_string_equal(cf_test_end_stderr(), "");
+    for (int k = 0; k < 20; k++)
+        assert_close(values[k], 3, 1e-12);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_mesh_is_as_square_as_the_ranks_allow),
     cmocka_unit_test(elements_lie_where_the_formula_says),
@@ -493,6 +515,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(products_of_rows_have_one_order),
     cmocka_unit_test(matrices_are_rounded_to_another_type),
     cmocka_unit_test(pairs_are_counted_where_they_belong),
+    cmocka_unit_test(a_mesh_may_outlive_another_of_the_same_ranks),
     cmocka_unit_test(sizes_beyond_32_bits_are_refused),
     cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
 };
