@@ -39,6 +39,16 @@ typedef struct cf_als cf_als;
 cf_status cf_als_create(const cf_als_options *options, const cf_als_place *place, cf_als **out);
 void cf_als_destroy(cf_als **als);
 
+/** Read the vectors of the dataset: from here on items have a prior, p = M'x with M fitted to their
+ * rows. `reg_weight`: mu >= 0. Collective over the grid. Errors: MEMORY, NUMERIC (the vectors' Gram
+ * matrix is not positive definite), those of reading. An item without a vector has p = 0. */
+cf_status cf_als_read_vectors(cf_als *als, const cf_dataset *dataset, double reg_weight);
+/** The item table, from rows that were solved to what they are shrunk towards next: M'x with M =
+ * (X'LX + mu l I)^-1 X'LH, l the mean of all l_i, H the table's rows; without vectors zeros. X:
+ * vectors minus their mean, of length 1. `*penalty`: mu l |M|^2. Cold items have a prior, and do
+ * not count in M. Collective over the grid. Errors: MEMORY. */
+cf_status cf_als_fill_prior(cf_als *als, double *penalty);
+
 /** Parts of what is made smallest. */
 typedef struct cf_als_loss {
     double pairs;  /* the two sums over pairs, and `shrunk` */
@@ -60,8 +70,8 @@ typedef struct cf_als_size {
     double halo;    /* rows that a rank receives */
     double all[2];  /* users and items of all blocks */
     double ranks;
-    int64_t dim;
-    int n_columns; /* of the grid */
+    int64_t dim, source_dim; /* of rows; of vectors, 0: no prior */
+    int n_columns;           /* of the grid */
 } cf_als_size;
 /** Bytes that it holds on a rank. Local. */
 double cf_als_predict_memory(const cf_als_size *size);

@@ -11,8 +11,8 @@
 #include "cf/table.h"
 
 /** Settings: model, n_layers, propagate, reg_weight, require_pow, type, drop_ratio, ssl_tau,
- * ssl_weight, temperature, alpha0, nu, contrast_memory, reach_share, field_precision, init,
- * init_std. */
+ * ssl_weight, temperature, alpha0, nu, item_prior, prior_reg_weight, contrast_memory, reach_share,
+ * field_precision, init, init_std. */
 extern const cf_setting cf_model_settings[];
 /** Give reg_weight and the noise of the start the defaults of a model that has its own (iALS: 0.01,
  * and normal with standard deviation 0.1 / sqrt(embedding_size)), unless they were given. Local.
@@ -25,6 +25,13 @@ typedef enum cf_view_type {
     CF_VIEWS_NODES, /* ND: nodes dropped, with their edges */
     CF_VIEWS_WALKS  /* RW: edges dropped, drawn for each layer */
 } cf_view_type;
+
+/** What iALS shrinks items towards. */
+typedef enum cf_prior {
+    CF_PRIOR_AUTO, /* a map of their vectors where the dataset has any, else zero */
+    CF_PRIOR_NONE, /* zero */
+    CF_PRIOR_TEXT  /* a map of their vectors */
+} cf_prior;
 
 /** What the settings say about a model. */
 typedef struct cf_model_options {
@@ -44,6 +51,8 @@ typedef struct cf_model_options {
     double ssl_tau, ssl_weight;   /* SGL: temperature and weight of the contrast of views */
     double temperature;           /* SGCL: of the contrast within the batch */
     cf_als_options als;           /* iALS: alpha0, reg_weight, nu */
+    cf_prior prior;               /* iALS: item_prior */
+    double prior_reg_weight;      /* iALS: of the map's norm */
     int64_t contrast_memory;      /* SGL, SGCL: bytes on a rank for scores of the contrast */
     bool init_xavier;             /* cf_model_fill_noise(): xavier, else normal */
     double init_std;              /* standard deviation of the normal noise */
@@ -114,6 +123,7 @@ typedef struct cf_model_size {
     int n_rows, n_columns; /* of the grid */
     int node_ranks;
     const cf_leaves *leaves; /* borrowed; without any, all zero bytes */
+    int64_t source_dim;      /* numbers of a vector of the dataset; 0: it has none */
 } cf_model_size;
 /**
  * Bytes that a model will hold on a rank, with its tables, its graph, and all that a step needs:
@@ -175,6 +185,12 @@ void cf_model_start_epoch(cf_model *model, uint64_t seed, int64_t epoch);
  */
 cf_status cf_model_step(cf_model *model, const cf_batch *batch,
                         const cf_gradient_consumer *consumer, cf_loss *loss);
+/** Does training read the vectors of the dataset, if it has any, beside those that tables start
+ * from? Local. */
+bool cf_model_reads_vectors(const cf_model_options *options);
+/** Read them, before the first step. Collective. Errors: MEMORY, NUMERIC, USAGE (item_prior: text
+ * without vectors), those of reading. */
+cf_status cf_model_read_vectors(cf_model *model, const cf_dataset *dataset);
 /** A sweep, of models that have no steps of batches: both tables are solved in place. The loss is
  * its value at their end, over the number of train interactions. Collective. Errors: NUMERIC. */
 cf_status cf_model_sweep(cf_model *model, cf_loss *loss);

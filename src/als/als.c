@@ -15,22 +15,6 @@
 #include <omp.h>
 #include <string.h>
 
-struct cf_als {
-    cf_als_options options;
-    cf_als_place place;
-    cf_field field; /* whole rows */
-    cf_sides sides;
-    cf_tiles *tiles[2];
-    float *whole;          /* rows of my tiles, of either side; NULL on one rank */
-    double *counts;        /* items of my tiles: 0 for a cold one, else 1; NULL: none is cold */
-    als_products products; /* dim x dim */
-    double *gram;          /* dim x dim */
-    float *common;         /* alpha0 gram, as a lower triangle of blocks */
-    int n_threads;
-    als_solver *solver; /* threads */
-    int64_t *numbers;   /* 0, 1, ..: of the most rows of a side; NULL with one column */
-};
-
 /* ---- Creation ---- */
 
 static int64_t most_rows(const cf_als_place *place)
@@ -102,6 +86,7 @@ void cf_als_destroy(cf_als **als)
     cf_free(&a->common);
     cf_free(&a->gram);
     als_destroy_products(&a->products);
+    als_destroy_prior(&a->prior);
     cf_free(&a->whole);
     cf_free(&a->counts);
     cf_graph_destroy_sides(&a->sides);
@@ -113,8 +98,7 @@ void cf_als_destroy(cf_als **als)
 
 /* ---- What the rows have in common ---- */
 
-/* Whole rows of my tiles of a side. On one rank they are the table. Collective. */
-static const float *take_tiles(cf_als *als, cf_side side)
+const float *als_take_tiles(cf_als *als, cf_side side)
 {
     const cf_table *table = als->place.table[side];
 
@@ -128,7 +112,7 @@ static void find_common(cf_als *als, cf_side side)
 {
     const cf_table *table = als->place.table[side];
     const int64_t dim = table->dim;
-    const als_columns all = {take_tiles(als, side), table->full_width, 0, dim, NULL},
+    const als_columns all = {als_take_tiles(als, side), table->full_width, 0, dim, NULL},
                       counted = {all.rows, all.stride, 0, dim,
                                  side == CF_ITEMS ? als->counts : NULL};
 
@@ -204,8 +188,7 @@ static void merge(outcome *to, const outcome *from)
     to->unsolved = cf_min(to->unsolved, from->unsolved);
 }
 
-/* l of a row with so many neighbours. */
-static float weight_of(const cf_als *als, cf_side side, int64_t neighbours)
+float als_weight(const cf_als *als, cf_side side, int64_t neighbours)
 {
     const cf_als_options *o = &als->options;
 
@@ -233,7 +216,7 @@ static void solve_group(cf_als *als, cf_side side, share rows, outcome *out)
         row[count++] = (als_row){
             .neighbours = cf_graph_neighbours(als->place.graph, side, number),
             .count = neighbours,
-            .weight = weight_of(als, side, neighbours),
+            .weight = als_weight(als, side, neighbours),
             .values = als->field.rows[side] + number * als->field.stride,
         };
     }
@@ -323,7 +306,7 @@ double cf_als_predict_memory(const cf_als_size *size)
                  rows = size->rows[CF_USERS] + size->rows[CF_ITEMS], dim = (double)size->dim;
     double bytes = 4 * full * (rows + 2 * size->halo) + 4 * size->halo; /* field and sides */
 
-    bytes += tiles_memory(size, 4 * full);
+    bytes += tiles_memory(size, 4 * full) + als_prior_bytes(size);
     bytes += als_products_bytes(dim, dim) + 8 * dim * dim;
     bytes += 4.0 * (double)als_triangle(cf_table_segments(size->dim)) * BLOCK_FLOATS;
     bytes += omp_get_max_threads() * als_solver_bytes(size->dim);
@@ -356,6 +339,7 @@ void cf_als_predict_bytes(const cf_als *als, double bytes[CF_N_PHASES])
         *sent += cf_par_plan_bytes(&als->tiles[side]->plan, sizeof(float), false);
         *sent += reduced((double)sizeof(cf_exact) * (double)(table->dim * table->dim + 2),
                          grid->world.size);
+        if (side == CF_ITEMS) *sent += als_prior_sent(als);
         *sent += others * (2 * (double)table->local_rows * (8 + 4 * (double)table->width) +
                            (double)(mine.end - mine.first) * row_bytes);
     }

@@ -87,3 +87,47 @@ double als_products_bytes(double a, double b);
  * Collective. */
 void als_sum_products(als_products *products, const cf_par *par, const als_columns *a,
                       const als_columns *b, int64_t count, double *out);
+
+/* ---- The prior of items ---- */
+
+/** Zero bytes: there is none. */
+typedef struct als_prior {
+    int64_t dim;        /* D, numbers of a vector */
+    float *vectors;     /* of the items of my tiles, whole tiles x D */
+    double *weights;    /* l of these items; 0 of cold ones */
+    double reg;         /* added to the diagonal of X'LX */
+    cf_mesh *mesh;      /* of all ranks */
+    cf_cyclic *inverse; /* (X'LX + reg I)^-1 */
+    float *map;         /* D x full width: M */
+    als_products products;
+    double *strip; /* a sum of products */
+    float *tile;   /* threads x CF_TILE_ROWS x full width */
+} als_prior;
+void als_destroy_prior(als_prior *prior);
+double als_prior_bytes(const cf_als_size *size);
+/** Bytes that this rank sends to fill the prior once, without those of the matrices. Local. */
+double als_prior_sent(const cf_als *als);
+
+/* ---- The handle ---- */
+
+struct cf_als {
+    cf_als_options options;
+    cf_als_place place;
+    cf_field field; /* whole rows */
+    cf_sides sides;
+    cf_tiles *tiles[2];
+    float *whole;          /* rows of my tiles, of either side; NULL on one rank */
+    double *counts;        /* items of my tiles: 0 for a cold one, else 1; NULL: none is cold */
+    als_prior prior;       /* of items */
+    als_products products; /* dim x dim */
+    double *gram;          /* dim x dim */
+    float *common;         /* alpha0 gram, as a lower triangle of blocks */
+    int n_threads;
+    als_solver *solver; /* threads */
+    int64_t *numbers;   /* 0, 1, ..: of the most rows of a side; NULL with one column */
+};
+
+/** Whole rows of my tiles of a side. On one rank they are the table. Collective. */
+const float *als_take_tiles(cf_als *als, cf_side side);
+/** l of a row with so many neighbours. Local. */
+float als_weight(const cf_als *als, cf_side side, int64_t neighbours);

@@ -85,17 +85,32 @@ static cf_status sweep(cf_model *model, cf_loss *loss)
     const ials *impl = model->impl;
     const double n = (double)model->n_train;
     cf_als_loss items, users;
+    double penalty;
     cf_status status;
 
-    clear(model->table[CF_ITEMS]);
+    CF_TRY(cf_als_fill_prior(impl->als, &penalty));
     CF_TRY(cf_als_solve(impl->als, CF_ITEMS, &items));
     clear(model->table[CF_USERS]);
     CF_TRY(cf_als_solve(impl->als, CF_USERS, &users));
-    *loss = (cf_loss){.total = (users.pairs + items.shrunk) / n,
+    *loss = (cf_loss){.total = (users.pairs + items.shrunk + penalty) / n,
                       .ranking = (users.pairs - users.shrunk) / n,
-                      .regularization = (users.shrunk + items.shrunk) / n};
+                      .regularization = (users.shrunk + items.shrunk + penalty) / n};
 done:
     return status;
+}
+
+/* The setting auto takes vectors where there are any. Collective. */
+static cf_status read_vectors(cf_model *model, const cf_dataset *dataset)
+{
+    const ials *impl = model->impl;
+
+    if (model->options.prior == CF_PRIOR_NONE) return CF_OK;
+    if (dataset->embedding_dim > 0)
+        return cf_als_read_vectors(impl->als, dataset, model->options.prior_reg_weight);
+    if (model->options.prior == CF_PRIOR_AUTO) return CF_OK;
+    return CF_FAIL(CF_ERR_USAGE,
+                   "item_prior: text: %s has no language-model vectors: set item_prior: none",
+                   cf_dataset_path(dataset));
 }
 
 static double memory(const cf_model_options *options, const memory_shape *m)
@@ -105,6 +120,7 @@ static double memory(const cf_model_options *options, const memory_shape *m)
                                                 .all = {m->users * m->n_rows, m->items * m->n_rows},
                                                 .ranks = m->ranks,
                                                 .dim = options->dim,
+                                                .source_dim = m->source_dim,
                                                 .n_columns = (int)m->n_columns});
 }
 
@@ -119,6 +135,7 @@ const model_ops model_ials = {.name = "iALS",
                               .impl_size = sizeof(ials),
                               .create = create,
                               .destroy = destroy,
+                              .read_vectors = read_vectors,
                               .fill_users = fill_users,
                               .sweep = sweep,
                               .memory = memory,

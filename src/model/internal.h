@@ -55,6 +55,8 @@ struct model_ops {
     void (*predict)(forecast *f);
     /** Of a model with sweeps, which has no step(): cf_model_sweep(). */
     cf_status (*sweep)(cf_model *model, cf_loss *loss);
+    /** cf_model_read_vectors(). NULL: reads none. */
+    cf_status (*read_vectors)(cf_model *model, const cf_dataset *dataset);
     /** The users of a graph whose items are the model's, from the raw rows of these. Collective.
      * NULL: their means. */
     cf_status (*fill_users)(cf_model *model, cf_graph *graph, cf_table *users);

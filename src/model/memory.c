@@ -60,7 +60,8 @@ memory_shape memory_shape_of(const cf_model_options *options, const cf_model_siz
                           .batch = (double)size->max_batch,
                           .n_rows = size->n_rows,
                           .n_columns = size->n_columns,
-                          .ranks = (double)size->n_rows * size->n_columns};
+                          .ranks = (double)size->n_rows * size->n_columns,
+                          .source_dim = cf_model_reads_vectors(options) ? size->source_dim : 0};
 }
 
 /* cf_graph_create(): starts, scales and a byte of rows, edges, halo lists, and scratch. */

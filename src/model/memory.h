@@ -17,6 +17,7 @@ typedef struct memory_shape {
     double batch;             /* largest, on all ranks */
     double n_rows, n_columns; /* of the grid */
     double ranks;
+    int64_t source_dim; /* of the vectors that the model reads; 0: none */
 } memory_shape;
 
 /** The shape of a problem on a grid. Local. */

@@ -169,6 +169,11 @@ cf_status cf_model_step(cf_model *model, const cf_batch *batch,
     return model->ops->step(model, batch, consumer, loss);
 }
 
+cf_status cf_model_read_vectors(cf_model *model, const cf_dataset *dataset)
+{
+    return model->ops->read_vectors != NULL ? model->ops->read_vectors(model, dataset) : CF_OK;
+}
+
 cf_status cf_model_sweep(cf_model *model, cf_loss *loss)
 {
     return model->ops->sweep(model, loss);

@@ -41,6 +41,11 @@ bool cf_model_sweeps(const char *name)
     return ops != NULL && ops->sweep != NULL;
 }
 
+bool cf_model_reads_vectors(const cf_model_options *options)
+{
+    return model_find_ops(options->name)->read_vectors != NULL && options->prior != CF_PRIOR_NONE;
+}
+
 const model_ops *model_find_ops(const char *name)
 {
     const model_ops *ops = look_up(name);

@@ -83,6 +83,20 @@ const cf_setting cf_model_settings[] = {
      .max = 10,
      .help = "iALS: exponent of the frequency in a row's regularization; 0: the same for all rows, "
              "1: by their share of the loss"},
+    {.name = "item_prior",
+     .kind = CF_SETTING_CHOICE,
+     .initial = "auto",
+     .choices = "auto|none|text",
+     .help = "iALS: what items are shrunk towards: zero (none), or a linear map of their "
+             "language-model vectors that is learned with them (text); auto: text where the "
+             "dataset has vectors"},
+    {.name = "prior_reg_weight",
+     .kind = CF_SETTING_REAL,
+     .initial = "3",
+     .min = 0,
+     .max = 1e9,
+     .help = "iALS with item_prior: text: regularization of the map, in units of an item's mean "
+             "regularization"},
     {.name = "contrast_memory",
      .kind = CF_SETTING_INT,
      .initial = "256",
@@ -143,6 +157,12 @@ static cf_view_type read_view_type(const cf_config *config)
     return cf_config_is(config, "type", "RW") ? CF_VIEWS_WALKS : CF_VIEWS_EDGES;
 }
 
+static cf_prior read_prior(const cf_config *config)
+{
+    if (cf_config_is(config, "item_prior", "none")) return CF_PRIOR_NONE;
+    return cf_config_is(config, "item_prior", "text") ? CF_PRIOR_TEXT : CF_PRIOR_AUTO;
+}
+
 /* Memory is given in MiB and counted in bytes. */
 void cf_model_read_options(const cf_config *config, cf_model_options *out)
 {
@@ -164,6 +184,8 @@ void cf_model_read_options(const cf_config *config, cf_model_options *out)
         .als = {.alpha0 = cf_config_real(config, "alpha0"),
                 .reg_weight = cf_config_real(config, "reg_weight"),
                 .nu = cf_config_real(config, "nu")},
+        .prior = read_prior(config),
+        .prior_reg_weight = cf_config_real(config, "prior_reg_weight"),
         .contrast_memory = cf_config_int(config, "contrast_memory") << 20,
         .init_xavier = cf_config_is(config, "init", "xavier"),
         .init_std = cf_config_real(config, "init_std"),

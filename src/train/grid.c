@@ -31,6 +31,7 @@ static cf_model_size size_of(const cf_dataset *dataset, const run_options *optio
     return (cf_model_size){.n_users = dataset->n_users,
                            .n_items = dataset->n_items,
                            .n_train = dataset->n_train,
+                           .source_dim = dataset->embedding_dim,
                            .max_batch =
                                cf_model_sweeps(options->model.name)
                                    ? 1

@@ -19,7 +19,8 @@ typedef struct steps {
 
 /* Settings that a model with sweeps uses, beside those of every run. */
 static const char sweeps_use[] =
-    "epochs,stopping_step,collapse_every,reg_weight,alpha0,nu,init,init_std,emb_selection,"
+    "epochs,stopping_step,collapse_every,reg_weight,alpha0,nu,item_prior,prior_reg_weight,init,"
+    "init_std,emb_selection,"
     "embedding_size,popular_ratio,rand_replacement,whiten_power,pca_one_rank,emb_scale,emb_gain,"
     "emb_norm,missing_embedding";
 
@@ -66,6 +67,21 @@ static void find_final(void *impl, const cf_table *final[2])
     cf_model_final(s->model, final);
 }
 
+/* Vectors that the model is trained with; an item without one is accepted where missing_embedding
+ * says what it starts from. Collective. */
+static cf_status read_vectors(steps *s)
+{
+    const run *r = s->run;
+    cf_status status;
+
+    if (!cf_model_reads_vectors(&r->options.model)) return CF_OK;
+    if (r->dataset->n_missing > 0 && r->options.select.missing == CF_SELECT_MISSING_ERROR)
+        CF_TRY(cf_dataset_refuse_missing(r->dataset, "zero, mean or random"));
+    CF_TRY(cf_model_read_vectors(s->model, r->dataset));
+done:
+    return status;
+}
+
 /* Everything that a step needs, so that steps allocate nothing. Collective. */
 static cf_status create_parts(steps *s)
 {
@@ -82,6 +98,7 @@ static cf_status create_parts(steps *s)
     CF_TRY(cf_model_create(&r->options.model, &place, &s->model));
     for (int side = 0; side < 2; side++)
         r->table[side] = cf_model_table(s->model, (cf_side)side);
+    CF_TRY(read_vectors(s));
     if (!s->sweeps) CF_TRY(cf_optim_create(&r->options.optim, r->table, &r->optim));
     r->final = find_final;
     r->impl = s;

@@ -16,6 +16,7 @@ import sys
 
 import numpy as np
 
+from golden_ials import answers_ials
 from golden_maps import answers_maps_of_cold
 from golden_metrics import answers_cold, answers_metrics, rank_metrics
 
@@ -400,6 +401,7 @@ def answers_tiny(folder):
         out |= {f"{name}_{side}": part for side, part in tiny.split(whole).items()}
     out |= answers_closed(tiny)
     out |= answers_maps_of_cold(tiny, out["lightgcn_final_user"], out["lightgcn_final_item"], out["ease"].T)
+    out |= answers_ials(tiny, out["var_item_init"])
     for name in ("llm", *SPECTRA):
         whole = tiny.llm if name == "llm" else out[name]
         out[f"{name}_singular"], out[f"{name}_collapse"] = spectrum(whole)
