@@ -121,3 +121,7 @@ typedef struct cf_closed_seconds {
  * X: users x items, 1 where a user has a train interaction. The matrix is B's transpose.
  */
 cf_status cf_closed_solve(cf_closed *closed, const cf_dataset *dataset, cf_closed_seconds *out);
+/** Of each row of an item-item matrix keep the k >= 1 numbers of largest magnitude, of equal ones
+ * those of the lower columns; the others become 0. Collective over the grid. The same bits on any
+ * grid. Errors: MEMORY. */
+cf_status cf_closed_cut(cf_table *matrix, int64_t k);

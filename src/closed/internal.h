@@ -82,6 +82,27 @@ void closed_apply_power(closed_solver *s, cf_cyclic *matrix);
  */
 cf_status closed_keep(closed_solver *s, const cf_cyclic *solution);
 
+/* ---- Rows ---- */
+
+enum { CLOSED_ROWS_PER_PASS = 64 };
+/** Change a whole row (`values`: full_width) in place. Local. */
+typedef void closed_change(void *context, int64_t row, float *values);
+/** Change all rows of a matrix; those that a rank has are given to it in ascending order, those of
+ * a grid row's ranks to each of them, and alike. Collective. Errors: MEMORY. */
+cf_status closed_change_rows(cf_table *table, closed_change *change, void *context);
+/** Which numbers are the k largest of a row, by keys: of equal ones the first in the row. */
+typedef struct closed_limit {
+    uint64_t least;  /* the smallest key that is kept, at least 1 */
+    int64_t n_equal; /* how often it is kept */
+} closed_limit;
+/** From the `n_keys` keys of a row that are not 0, which it sorts. `scratch`: n_keys. Local. */
+closed_limit closed_find_limit(uint64_t *keys, uint64_t *scratch, int64_t n_keys, int64_t k);
+/** Asked for each number of the row, in its order. Local. */
+static inline bool closed_is_kept(closed_limit *limit, uint64_t key)
+{
+    return key > limit->least || (key == limit->least && limit->n_equal-- > 0);
+}
+
 /* ---- L3AE ---- */
 
 /** F (items x D), a new matrix. Collective. */

@@ -1,0 +1,121 @@
+/* Whole rows of an item-item matrix, which is dealt out in slices: some at a time they are
+ * gathered, changed, and kept again, each rank its slice; and the choice of a row's largest
+ * numbers. The ranks of a grid row change the same rows, and find the same. tests/closed/cut.c
+ * sorts each row. */
+#include "internal.h"
+
+#include <string.h>
+
+enum { ROWS_PER_PASS = CLOSED_ROWS_PER_PASS };
+
+/* Rows of a pass. */
+typedef struct pass {
+    int64_t *numbers; /* ROWS_PER_PASS: local numbers of rows */
+    float *rows;      /* ROWS_PER_PASS x full_width */
+} pass;
+
+static cf_status create_pass(const cf_table *table, pass *p)
+{
+    cf_status status;
+
+    CF_TRY(CF_ALLOC(p->numbers, ROWS_PER_PASS));
+    CF_TRY(CF_ALLOC(p->rows, ROWS_PER_PASS * table->full_width));
+done:
+    return status;
+}
+
+/* My rows from local number `first` on, as many as a pass has. Collective. */
+static cf_status change_pass(cf_table *table, int64_t first, const pass *p, closed_change *change,
+                             void *context)
+{
+    const int64_t count = cf_max(0, cf_min(ROWS_PER_PASS, table->local_rows - first));
+    cf_status status;
+
+    for (int64_t r = 0; r < count; r++)
+        p->numbers[r] = first + r;
+    CF_TRY(cf_table_gather_own(table, p->numbers, count, p->rows));
+    for (int64_t r = 0; r < count; r++) {
+        float *row = p->rows + r * table->full_width;
+
+        change(context, table->first_row + first + r, row);
+        memcpy(table->data + (first + r) * table->width, row + table->first_dim,
+               (size_t)table->local_dim * sizeof *row);
+    }
+done:
+    return status;
+}
+
+/* All ranks make as many passes as the largest block has. */
+cf_status closed_change_rows(cf_table *table, closed_change *change, void *context)
+{
+    const cf_blocks *blocks = &table->blocks;
+    int64_t most = 0;
+    pass p = {0};
+    cf_status status;
+
+    for (int b = 0; b < blocks->count; b++)
+        most = cf_max(most, blocks->start[b + 1] - blocks->start[b]);
+    CF_TRY(cf_par_agree(&table->grid->world, create_pass(table, &p)));
+    for (int64_t first = 0; first < most; first += ROWS_PER_PASS)
+        CF_TRY(change_pass(table, first, &p, change, context));
+done:
+    cf_free(&p.numbers);
+    cf_free(&p.rows);
+    return status;
+}
+
+/* ---- The largest numbers of a row ---- */
+
+closed_limit closed_find_limit(uint64_t *keys, uint64_t *scratch, int64_t n_keys, int64_t k)
+{
+    closed_limit limit = {.least = 1};
+
+    k = cf_min(k, n_keys);
+    cf_sort_u64(keys, scratch, n_keys);
+    if (k > 0) limit.least = keys[n_keys - k];
+    for (int64_t m = n_keys - k; m < n_keys && keys[m] == limit.least; m++)
+        limit.n_equal++;
+    return limit;
+}
+
+/* Magnitudes of one row. */
+typedef struct cut {
+    int64_t n, k;
+    uint64_t *keys; /* 2 x n: those that are not 0, as bits, and scratch to sort them */
+} cut;
+
+/* Of floats from 0 on, the larger one has the larger bits. */
+static uint64_t magnitude(float x)
+{
+    uint32_t bits;
+
+    memcpy(&bits, &x, sizeof bits);
+    return bits & 0x7fffffffU;
+}
+
+static void cut_row(void *context, int64_t row, float *values)
+{
+    const cut *c = context;
+    int64_t n_keys = 0;
+    closed_limit limit;
+
+    (void)row;
+    for (int64_t i = 0; i < c->n; i++)
+        if (magnitude(values[i]) > 0) c->keys[n_keys++] = magnitude(values[i]);
+    limit = closed_find_limit(c->keys, c->keys + c->n, n_keys, c->k);
+    for (int64_t i = 0; i < c->n; i++)
+        if (!closed_is_kept(&limit, magnitude(values[i]))) values[i] = 0;
+}
+
+cf_status cf_closed_cut(cf_table *matrix, int64_t k)
+{
+    cut c = {.n = matrix->dim, .k = k};
+    cf_status status;
+
+    CF_ASSERT(k >= 1);
+    CF_TRY(cf_par_agree(&matrix->grid->world, CF_ALLOC(c.keys, 2 * c.n)));
+    CF_TRY(closed_change_rows(matrix, cut_row, &c));
+done:
+    cf_free(&c.keys);
+    return status;
+}
