@@ -110,6 +110,8 @@ typedef struct cf_train_source {
     const char *const *sets; /* n_sets texts "name=value": settings of the machine (grid,
                                 eval_memory), and of the map of cold items */
     int n_sets;
+    int64_t n_kept; /* numbers that each row of an item-item matrix keeps, as cf_closed_cut() has
+                       it, after cold items have their rows; 0: all */
 } cf_train_source;
 
 /** The settings of the run that wrote a checkpoint. Local. Errors: FORMAT (not the settings of a

@@ -25,7 +25,13 @@
 #include <jansson.h>
 #include <stdio.h>
 
-enum { CLI_MAX_OPTIONS = 16 };
+enum { CLI_MAX_OPTIONS = 16, CLI_MAX_KEPT = INT32_MAX };
+/** The option of commands that load an item-item matrix. */
+#define CLI_SPARSE                                                                                 \
+    {                                                                                              \
+        "sparse", "K", "of EASE, L3AE, ItemKNN: only the K largest weights of each item", false,   \
+            CLI_VALUE                                                                              \
+    }
 
 /** What an option takes. An option without a kind is a bug: so none that reads or writes a file can
  * be forgotten when outputs are compared with inputs. */
@@ -144,8 +150,10 @@ const cf_setting *const *cli_tables(cli_settings settings, int *count);
 cf_status cli_print_tables(cli_settings settings, FILE *stream, bool markdown);
 /** Print the names of the settings of the machine, ", " between them. Local. Errors: MEMORY. */
 cf_status cli_print_machine_settings(FILE *stream);
-/** Load the checkpoint that is the operand and --data, with --set. Collective. */
+/** Load the checkpoint that is the operand and --data, with --set; of a command with CLI_SPARSE,
+ * with --sparse too. Collective. */
 cf_status cli_load(const cf_par *world, const cli_arguments *arguments, cf_trained **out);
+cf_status cli_load_sparse(const cf_par *world, const cli_arguments *arguments, cf_trained **out);
 
 /* cli_output.c */
 /** Print one JSON object on stdout and free it. Collective; `object` is rank 0's, NULL on the

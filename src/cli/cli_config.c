@@ -166,11 +166,31 @@ done:
     return status;
 }
 
-/* A trained model has the settings of its run; only --set can add to them. */
-cf_status cli_load(const cf_par *world, const cli_arguments *arguments, cf_trained **out)
+/* A trained model has the settings of its run; only --set can add to them. Collective. */
+static cf_status load(const cf_par *world, const cli_arguments *arguments, int64_t n_kept,
+                      cf_trained **out)
 {
-    const cf_train_source source = {arguments->positional[0], cli_value(arguments, "data"),
-                                    arguments->sets, arguments->n_sets};
+    const cf_train_source source = {.checkpoint = arguments->positional[0],
+                                    .data = cli_value(arguments, "data"),
+                                    .sets = arguments->sets,
+                                    .n_sets = arguments->n_sets,
+                                    .n_kept = n_kept};
 
     return cf_train_load(world, &source, out);
+}
+
+cf_status cli_load(const cf_par *world, const cli_arguments *arguments, cf_trained **out)
+{
+    return load(world, arguments, 0, out);
+}
+
+cf_status cli_load_sparse(const cf_par *world, const cli_arguments *arguments, cf_trained **out)
+{
+    int64_t n_kept = 0;
+    cf_status status;
+
+    CF_TRY(cli_integer(arguments, "sparse", CLI_MAX_KEPT, &n_kept));
+    CF_TRY(load(world, arguments, n_kept, out));
+done:
+    return status;
 }

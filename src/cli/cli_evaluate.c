@@ -68,6 +68,8 @@ static cf_status check_subject(const cli_arguments *arguments)
         return CF_FAIL(CF_ERR_USAGE, "evaluate: CHECKPOINT.h5 and --recs: expected one of them");
     if (has_recs && cli_value(arguments, "profile") != NULL)
         return CF_FAIL(CF_ERR_USAGE, "evaluate: --profile is of a model, not of --recs");
+    if (has_recs && cli_value(arguments, "sparse") != NULL)
+        return CF_FAIL(CF_ERR_USAGE, "evaluate: --sparse is of a model, not of --recs");
     if (has_recs && arguments->n_sets > 0)
         return CF_FAIL(CF_ERR_USAGE, "evaluate: --set %s: has no effect on --recs",
                        arguments->sets[0]);
@@ -205,7 +207,7 @@ static cf_status load_trained(const cf_par *world, const cli_arguments *argument
 {
     cf_status status;
 
-    CF_TRY(cli_load(world, arguments, &out->trained));
+    CF_TRY(cli_load_sparse(world, arguments, &out->trained));
     out->config = out->trained->config;
     out->dataset = out->trained->dataset;
     out->grid = out->trained->grid;
@@ -359,6 +361,7 @@ static const cli_option evaluate_options[] = {
      "masked: rank no item that the user has already; default: as in the run", false, CLI_VALUE},
     {"topk", "K,...", "lengths of the lists; default: as in the run, of --recs 10,20", false,
      CLI_VALUE},
+    CLI_SPARSE,
     {"groups", NULL, "also metrics by train interactions of users and items, and of the catalogue",
      false, CLI_FLAG},
     {"per-user", "FILE.tsv", "write each user's metrics; - is standard output, without the means",

@@ -9,16 +9,20 @@
 enum { BYTES_PER_PASS = 8 << 20, NAMES_PER_PASS = 65536 };
 
 /* The header of a .npy file, version 1: padded so that the data begin at a multiple of 64 bytes
- * (NumPy Enhancement Proposal 1). */
-static void write_npy_header(FILE *file, int64_t rows, int64_t columns)
+ * (NumPy Enhancement Proposal 1). `columns` 0: an array of one dimension. */
+static void write_npy_header(FILE *file, const char *type, int64_t rows, int64_t columns)
 {
-    char header[128];
-    int length = snprintf(header, sizeof header,
-                          "{'descr': '<f4', 'fortran_order': False, 'shape': (%lld, %lld), }",
-                          (long long)rows, (long long)columns);
-    /* 10 bytes stand before the text, and a newline ends it */
-    int padded = (10 + length + 1 + 63) / 64 * 64 - 10;
+    char shape[64], header[160];
+    int length, padded;
 
+    if (columns > 0)
+        snprintf(shape, sizeof shape, "%lld, %lld", (long long)rows, (long long)columns);
+    else
+        snprintf(shape, sizeof shape, "%lld,", (long long)rows);
+    length = snprintf(header, sizeof header,
+                      "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", type, shape);
+    /* 10 bytes stand before the text, and a newline ends it */
+    padded = (10 + length + 1 + 63) / 64 * 64 - 10;
     /* magic, version 1.0, length of what follows (little-endian) */
     fwrite("\x93NUMPY\x01\x00", 1, 8, file);
     fputc(padded & 0xFF, file);
@@ -26,9 +30,51 @@ static void write_npy_header(FILE *file, int64_t rows, int64_t columns)
     fprintf(file, "%-*s\n", padded - 1, header);
 }
 
+/* The files of a table on rank 0: all its numbers; or of each row those that are not 0 with their
+ * columns, and how many there are up to each row. */
+typedef struct matrix_files {
+    cf_output data, columns, starts; /* the last two: not open if all numbers are written */
+    int64_t n_numbers;               /* written so far */
+} matrix_files;
+
+static void write_sparse_row(matrix_files *files, const float *row, int64_t dim)
+{
+    for (int64_t j = 0; j < dim; j++) {
+        const int32_t column = (int32_t)j;
+
+        if (row[j] == 0) continue;
+        fwrite(&row[j], sizeof row[j], 1, files->data.file);
+        fwrite(&column, sizeof column, 1, files->columns.file);
+        files->n_numbers++;
+    }
+    fwrite(&files->n_numbers, sizeof files->n_numbers, 1, files->starts.file);
+}
+
+/* A row, without the padding to whole segments. Local. */
+static void write_row(matrix_files *files, const float *row, int64_t dim)
+{
+    if (files->starts.file != NULL)
+        write_sparse_row(files, row, dim);
+    else
+        fwrite(row, sizeof *row, (size_t)dim, files->data.file);
+}
+
+/* Local. */
+static cf_status check_files(matrix_files *files)
+{
+    cf_status status;
+
+    CF_TRY(cf_output_check(&files->data));
+    if (files->starts.file == NULL) return CF_OK;
+    CF_TRY(cf_output_check(&files->columns));
+    CF_TRY(cf_output_check(&files->starts));
+done:
+    return status;
+}
+
 /* All rows, a pass of bounded size at a time. A full disk is agreed on after each pass, so that the
  * others do not gather for nothing. Collective. */
-static cf_status write_rows(const cf_table *table, cf_output *output)
+static cf_status write_rows(const cf_table *table, matrix_files *files)
 {
     const cf_par *world = &table->grid->world;
     int64_t bytes_a_row = table->full_width * (int64_t)sizeof(float);
@@ -43,9 +89,8 @@ static cf_status write_rows(const cf_table *table, cf_output *output)
         /* all ranks gather, rank 0 alone writes: it may fail alone, hence the agreement below */
         CF_TRY(cf_table_gather(table, first, count, rows));
         for (int64_t k = 0; k < count && world->rank == 0; k++)
-            /* without the padding to whole segments */
-            fwrite(rows + k * table->full_width, sizeof *rows, (size_t)table->dim, output->file);
-        CF_TRY(cf_par_agree(world, world->rank == 0 ? cf_output_check(output) : CF_OK));
+            write_row(files, rows + k * table->full_width, table->dim);
+        CF_TRY(cf_par_agree(world, world->rank == 0 ? check_files(files) : CF_OK));
     }
 done:
     cf_free(&rows);
@@ -78,8 +123,13 @@ done:
 static const char *const rows_name[2] = {"users.npy", "items.npy"};
 static const char *const ids_name[2] = {"users.txt", "items.txt"};
 static const char similarity_name[] = "item_similarity.npy";
-static const char *const file_names[] = {"users.npy", "items.npy",     "users.txt",
-                                         "items.txt", similarity_name, NULL};
+/* Of a matrix that is cut: as SciPy's csr_matrix() takes them. */
+static const char data_name[] = "item_similarity_data.npy",
+                  columns_name[] = "item_similarity_indices.npy",
+                  starts_name[] = "item_similarity_indptr.npy";
+static const char *const file_names[] = {"users.npy",  "items.npy",     "users.txt",
+                                         "items.txt",  similarity_name, data_name,
+                                         columns_name, starts_name,     NULL};
 
 /* Open folder/name. Local. */
 static cf_status open_in_folder(cf_output *output, const char *folder, const char *name)
@@ -94,94 +144,151 @@ done:
     return status;
 }
 
-/* The outputs by side, on rank 0; a closed form has no table of users. */
-typedef struct export_files {
-    cf_folders folders; /* that were made for them */
-    cf_output rows[2], ids[2];
-} export_files;
-
-/* Open all files, so that the last finds what is wrong before anything is written. Local. */
-static cf_status open_files(const cf_trained *t, const char *folder, export_files *files)
+/* What is exported, and its outputs by side, on rank 0; a closed form has no table of users. */
+typedef struct export
 {
-    const bool is_closed = t->final[CF_USERS] == NULL;
+    const cf_trained *trained;
+    const char *folder;
+    int64_t n_numbers;  /* of a matrix that was cut; -1: all are written */
+    cf_folders folders; /* that were made for the files */
+    matrix_files rows[2];
+    cf_output ids[2];
+}
+export;
+
+/* Local. */
+static cf_status open_sparse(const export *e, const cf_table *table, matrix_files *files)
+{
+    const int64_t zero = 0;
     cf_status status;
 
-    CF_TRY(cf_folder_make(folder, &files->folders));
+    CF_TRY(open_in_folder(&files->data, e->folder, data_name));
+    CF_TRY(open_in_folder(&files->columns, e->folder, columns_name));
+    CF_TRY(open_in_folder(&files->starts, e->folder, starts_name));
+    write_npy_header(files->data.file, "<f4", e->n_numbers, 0);
+    write_npy_header(files->columns.file, "<i4", e->n_numbers, 0);
+    write_npy_header(files->starts.file, "<i8", table->n_rows + 1, 0);
+    fwrite(&zero, sizeof zero, 1, files->starts.file);
+done:
+    return status;
+}
+
+/* Open all files, so that the last finds what is wrong before anything is written. Local. */
+static cf_status open_files(export *e)
+{
+    const bool is_closed = e->trained->final[CF_USERS] == NULL;
+    cf_status status;
+
+    CF_TRY(cf_folder_make(e->folder, &e->folders));
     for (int side = 0; side < 2; side++) {
-        const cf_table *table = t->final[side];
+        const cf_table *table = e->trained->final[side];
 
         if (table == NULL) continue;
-        CF_TRY(open_in_folder(&files->rows[side], folder,
+        CF_TRY(open_in_folder(&e->ids[side], e->folder, ids_name[side]));
+        if (e->n_numbers >= 0) {
+            CF_TRY(open_sparse(e, table, &e->rows[side]));
+            continue;
+        }
+        CF_TRY(open_in_folder(&e->rows[side].data, e->folder,
                               is_closed ? similarity_name : rows_name[side]));
-        CF_TRY(open_in_folder(&files->ids[side], folder, ids_name[side]));
-        write_npy_header(files->rows[side].file, table->n_rows, table->dim);
+        write_npy_header(e->rows[side].data.file, "<f4", table->n_rows, table->dim);
     }
 done:
     return status;
 }
 
 /* All files get their names, or none. Local. */
-static cf_status commit_files(export_files *files)
+static cf_status commit_files(export *e)
 {
     cf_output *outputs[4];
     int n = 0;
 
     for (int side = 0; side < 2; side++) {
-        if (files->rows[side].file == NULL) continue;
-        outputs[n++] = &files->rows[side];
-        outputs[n++] = &files->ids[side];
+        cf_output *const of_side[] = {&e->rows[side].data, &e->rows[side].columns,
+                                      &e->rows[side].starts, &e->ids[side]};
+
+        for (int k = 0; k < 4; k++)
+            if (of_side[k]->file != NULL) outputs[n++] = of_side[k];
     }
     return cf_output_commit_all(outputs, n);
 }
 
-/* Collective. */
-static cf_status write_files(const cf_trained *t, const char *folder)
+static void close_files(export *e)
 {
+    for (int side = 0; side < 2; side++) {
+        cf_output_close(&e->rows[side].data);
+        cf_output_close(&e->rows[side].columns);
+        cf_output_close(&e->rows[side].starts);
+        cf_output_close(&e->ids[side]);
+    }
+    cf_folders_leave(&e->folders);
+}
+
+/* Collective. */
+static cf_status write_files(export *e)
+{
+    const cf_trained *t = e->trained;
     const cf_par *world = t->dataset->world;
-    export_files files = {0};
     cf_status status;
 
-    CF_TRY(cf_par_agree(world, world->rank == 0 ? open_files(t, folder, &files) : CF_OK));
+    CF_TRY(cf_par_agree(world, world->rank == 0 ? open_files(e) : CF_OK));
     for (int side = 0; side < 2; side++) {
         if (t->final[side] == NULL) continue;
-        CF_TRY(write_rows(t->final[side], &files.rows[side]));
-        CF_TRY(write_names(t->dataset, side == CF_USERS ? CF_USER_IDS : CF_ITEM_IDS,
-                           &files.ids[side]));
+        CF_TRY(write_rows(t->final[side], &e->rows[side]));
+        CF_TRY(
+            write_names(t->dataset, side == CF_USERS ? CF_USER_IDS : CF_ITEM_IDS, &e->ids[side]));
     }
-    CF_TRY(cf_par_agree(world, world->rank == 0 ? commit_files(&files) : CF_OK));
+    CF_TRY(cf_par_agree(world, world->rank == 0 ? commit_files(e) : CF_OK));
 done:
-    for (int side = 0; side < 2; side++) {
-        cf_output_close(&files.rows[side]);
-        cf_output_close(&files.ids[side]);
-    }
-    cf_folders_leave(&files.folders);
+    close_files(e);
     return status;
 }
 
-/* What is in the folder now. */
-static void print_exported(const cf_trained *t, const char *folder)
+/* Numbers of a table that are not 0, of all ranks. Collective. */
+static int64_t count_numbers(const cf_table *table)
 {
+    int64_t count = 0;
+
+    for (int64_t r = 0; r < table->local_rows; r++)
+        for (int64_t j = 0; j < table->local_dim; j++)
+            count += table->data[r * table->width + j] != 0;
+    MPI_Allreduce(MPI_IN_PLACE, &count, 1, MPI_INT64_T, MPI_SUM, table->grid->world.comm);
+    return count;
+}
+
+/* What is in the folder now. */
+static void print_exported(const export *e)
+{
+    const cf_trained *t = e->trained;
     const long long n_users = (long long)t->dataset->n_users,
                     n_items = (long long)t->dataset->n_items;
 
-    if (t->final[CF_USERS] == NULL)
-        cli_print_line("%s: %s %lld x %lld, items.txt", folder, similarity_name, n_items,
+    if (e->n_numbers >= 0)
+        cli_print_line("%s: item_similarity_{data,indices,indptr}.npy %lld x %lld with %lld "
+                       "numbers, items.txt",
+                       e->folder, n_items, (long long)t->final[CF_ITEMS]->dim,
+                       (long long)e->n_numbers);
+    else if (t->final[CF_USERS] == NULL)
+        cli_print_line("%s: %s %lld x %lld, items.txt", e->folder, similarity_name, n_items,
                        (long long)t->final[CF_ITEMS]->dim);
     else
         cli_print_line("%s: users.npy %lld x %lld, items.npy %lld x %lld, users.txt, items.txt",
-                       folder, n_users, (long long)t->final[CF_USERS]->dim, n_items,
+                       e->folder, n_users, (long long)t->final[CF_USERS]->dim, n_items,
                        (long long)t->final[CF_ITEMS]->dim);
 }
 
 static cf_status run_export(const cf_par *world, const cli_arguments *arguments)
 {
-    const char *folder = cli_value(arguments, "out");
+    export e = {.folder = cli_value(arguments, "out"), .n_numbers = -1};
     cf_trained *trained = NULL;
     cf_status status;
 
-    CF_TRY(cli_load(world, arguments, &trained));
-    CF_TRY(write_files(trained, folder));
-    if (world->rank == 0) print_exported(trained, folder);
+    CF_TRY(cli_load_sparse(world, arguments, &trained));
+    e.trained = trained;
+    if (cli_value(arguments, "sparse") != NULL)
+        e.n_numbers = count_numbers(trained->final[CF_ITEMS]);
+    CF_TRY(write_files(&e));
+    if (world->rank == 0) print_exported(&e);
 done:
     cf_train_unload(&trained);
     return status;
@@ -193,6 +300,7 @@ static const cli_option export_options[] = {
      "folder for users.npy, items.npy, users.txt and items.txt; for EASE, L3AE and ItemKNN "
      "item_similarity.npy and items.txt",
      true, CLI_FOLDER},
+    CLI_SPARSE,
     {0}};
 
 const cli_command cli_export = {
@@ -205,7 +313,10 @@ const cli_command cli_export = {
         "The score of a user and an item is the dot product of their rows (float32). Line k of\n"
         "users.txt and items.txt is the id of row k, from 0. With EASE, L3AE and ItemKNN the score "
         "is\n"
-        "the sum, over the user's train items, of their columns in the item's row.",
+        "the sum, over the user's train items, of their columns in the item's row. With --sparse "
+        "K\n"
+        "a row has its K numbers of largest magnitude, as scipy.sparse.csr_matrix() takes them:\n"
+        "item_similarity_data.npy, item_similarity_indices.npy and item_similarity_indptr.npy.",
     .settings = CLI_SETTINGS_MACHINE,
     .options = export_options,
     .uses_blas = true,

@@ -237,7 +237,7 @@ static cf_status run_recommend(const cf_par *world, const cli_arguments *argumen
 
     CF_TRY(check_options(arguments, &drop));
     CF_TRY(cli_integer(arguments, "topk", 10000, &k));
-    CF_TRY(cli_load(world, arguments, &r.trained));
+    CF_TRY(cli_load_sparse(world, arguments, &r.trained));
     CF_TRY(cf_eval_read_options(r.trained->config, &options));
     r.lists = (cli_lists){.dataset = r.trained->dataset,
                           .header = "user_id\trank\titem_id\tscore\ttitle",
@@ -260,6 +260,7 @@ static const cli_option recommend_options[] = {
     {"data", "DATA.h5", "the dataset that the model was trained on", true, CLI_INPUT},
     {"out", "FILE.tsv", "the file to write; default and -: standard output", false, CLI_OUTPUT},
     {"topk", "K", "items of each list; default 20", false, CLI_VALUE},
+    CLI_SPARSE,
     {"users", "FILE", "one user id a line; default: all users", false, CLI_INPUT},
     {"new-users", "FILE", "for users who are not in the dataset: lines of user and item", false,
      CLI_INPUT},

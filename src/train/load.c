@@ -205,6 +205,19 @@ done:
     return status;
 }
 
+/* Cut the item-item matrix. Collective. */
+static cf_status cut_matrix(cf_trained *t, int64_t n_kept)
+{
+    cf_status status = CF_OK;
+
+    CF_REQUIRE(t->final[CF_USERS] == NULL, CF_ERR_USAGE,
+               "--sparse: %s has tables of users and items, and no item-item matrix to cut",
+               cf_config_text(t->config, "model"));
+    CF_TRY(cf_closed_cut(cf_closed_table(t->closed, CF_ITEMS), n_kept));
+done:
+    return status;
+}
+
 cf_status cf_train_load(const cf_par *world, const cf_train_source *source, cf_trained **out)
 {
     cf_trained *t = NULL;
@@ -225,6 +238,7 @@ cf_status cf_train_load(const cf_par *world, const cf_train_source *source, cf_t
     CF_TRY(options.is_closed ? load_closed(t, &options.closed) : load_model(t, &options.model));
     if (t->dataset->is_appended) CF_TRY(fill_users(t));
     CF_TRY(map_cold_items(t, &asked, &options));
+    if (source->n_kept > 0) CF_TRY(cut_matrix(t, source->n_kept));
     t->scorer = train_scorer(t->final, t->hidden, t->shard);
     *out = t;
     t = NULL;

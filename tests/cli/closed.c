@@ -106,7 +106,8 @@ static void check_line(const char *line, const cf_lists *train)
     assert_true(value == strtod(shown, NULL));
 }
 
-static void recommendations_are_sums_of_the_matrix(void **state)
+/* Of the commands with `options`. */
+static void check_recommendations(const char *options)
 {
     const cf_par self = {MPI_COMM_SELF, 0, 1};
     cf_dataset *dataset = NULL;
@@ -116,9 +117,8 @@ static void recommendations_are_sums_of_the_matrix(void **state)
     int lines = 0;
     FILE *file;
 
-    (void)state;
-    succeed("llminit recommend %s/best.h5 --data %s --topk %d --out %s --quiet", run, data, TOPK,
-            tsv);
+    succeed("llminit recommend %s/best.h5 --data %s --topk %d --out %s --quiet %s", run, data, TOPK,
+            tsv, options);
     MPI_Barrier(world.comm);
     assert_int_equal(cf_dataset_open(&self, data, &dataset), CF_OK);
     assert_int_equal(cf_par_create_grid(&self, 1, 1, &grid), CF_OK);
@@ -135,7 +135,92 @@ static void recommendations_are_sums_of_the_matrix(void **state)
     cf_dataset_destroy_shard(&shard);
     cf_par_destroy_grid(&grid);
     cf_dataset_close(&dataset);
+}
+
+static void recommendations_are_sums_of_the_matrix(void **state)
+{
+    (void)state;
+    check_recommendations("");
+}
+
+/* A file of export --sparse. */
+static double *read_sparse(const char *name, int64_t *count)
+{
+    char path[1100];
+    int64_t dims[2] = {0, 0};
+    double *numbers;
+
+    snprintf(path, sizeof path, "%s/item_similarity_%s.npy", folder, name);
+    numbers = cf_test_npy(path, dims);
+    *count = dims[0];
+    return numbers;
+}
+
+/* Is weights[j][i] among the KEPT of row j, ties to the lower column? */
+enum { KEPT = 6 };
+
+static bool is_kept(int j, int i)
+{
+    const double *row = weights + j * ITEMS;
+    int before = 0;
+
+    for (int c = 0; c < ITEMS; c++)
+        before += fabs(row[c]) > fabs(row[i]) || (fabs(row[c]) == fabs(row[i]) && c < i);
+    return row[i] != 0 && before < KEPT;
+}
+
+static void a_cut_matrix_is_exported_and_recommends_as_it_says(void **state)
+{
+    int64_t n_data, n_columns, n_starts, at = 0;
+    char options[32];
+    double *cut = calloc(ITEMS * ITEMS, sizeof *cut);
+
+    (void)state;
+    snprintf(options, sizeof options, "--sparse %d", KEPT);
+    succeed("llminit export %s/best.h5 --data %s --out %s --quiet %s", run, data, folder, options);
+    MPI_Barrier(world.comm);
+    double *numbers = read_sparse("data", &n_data), *columns = read_sparse("indices", &n_columns),
+           *starts = read_sparse("indptr", &n_starts);
+    assert_int_equal(n_data, n_columns);
+    assert_int_equal(n_starts, ITEMS + 1);
+    for (int j = 0; j < ITEMS; j++) {
+        assert_true(starts[j] == (double)at);
+        for (int i = 0; i < ITEMS; i++) {
+            if (!is_kept(j, i)) continue;
+            assert_true(at < n_data && columns[at] == i && numbers[at] == weights[j * ITEMS + i]);
+            cut[j * ITEMS + i] = numbers[at++];
+        }
+    }
+    assert_true(starts[ITEMS] == (double)at && at == n_data);
+    assert_true(at > 0 && at <= KEPT * ITEMS);
+    free(numbers);
+    free(columns);
+    free(starts);
     free(weights);
+    weights = cut;
+    check_recommendations(options);
+    free(weights);
+}
+
+static void only_a_matrix_is_cut(void **state)
+{
+    char other_run[1024];
+
+    (void)state;
+    snprintf(other_run, sizeof other_run, "%s", cf_test_scratch("other"));
+    assert_int_equal(run_format(NULL, "llminit export %s/best.h5 --data %s --out %s --sparse 0",
+                                run, data, folder),
+                     CF_ERR_USAGE);
+    succeed("llminit train --data %s --out %s --quiet --set model=BPR --set epochs=1 --set "
+            "embedding_size=8",
+            data, other_run);
+    assert_int_equal(run_format(NULL, "llminit export %s/latest.h5 --data %s --out %s --sparse 3",
+                                other_run, data, folder),
+                     CF_ERR_USAGE);
+    assert_non_null(strstr(cf_error_message(), "--sparse: BPR has tables of users and items"));
+    assert_int_equal(run_format(NULL, "llminit evaluate --recs %s --data %s --sparse 3", tsv, data),
+                     CF_ERR_USAGE);
+    assert_non_null(strstr(cf_error_message(), "--sparse is of a model"));
 }
 
 static void there_is_no_table_to_measure_collapse_of(void **state)
@@ -153,6 +238,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(reg_weight_has_the_models_default),
     cmocka_unit_test(export_writes_the_matrix_and_its_ids),
     cmocka_unit_test(recommendations_are_sums_of_the_matrix),
+    cmocka_unit_test(a_cut_matrix_is_exported_and_recommends_as_it_says),
+    cmocka_unit_test(only_a_matrix_is_cut),
     cmocka_unit_test(there_is_no_table_to_measure_collapse_of),
 };
 CF_TEST_MAIN(tests)

@@ -29,7 +29,7 @@ static cf_status load(const char *file, const char *set, cf_trained **out)
 
     scratch_path("cold.h5", data);
     snprintf(path, sizeof path, "%s/%s", cf_test_scratch("run"), file);
-    return cf_train_load(&world, &(cf_train_source){path, data, sets, set != NULL}, out);
+    return cf_train_load(&world, &(cf_train_source){path, data, sets, set != NULL, 0}, out);
 }
 
 /* The metrics of two measurements are the same to the last bit. */

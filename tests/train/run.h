@@ -343,8 +343,8 @@ static inline cf_trained *load_alone(void)
     snprintf(checkpoint, sizeof checkpoint, "%s/best.h5", cf_test_scratch("run"));
     scratch_path("data.h5", data);
     MPI_Barrier(world.comm);
-    assert_ok(
-        cf_train_load(&cf_test_self, &(cf_train_source){checkpoint, data, no_sets, 0}, &trained));
+    assert_ok(cf_train_load(&cf_test_self, &(cf_train_source){checkpoint, data, no_sets, 0, 0},
+                            &trained));
     return trained;
 }
 
