@@ -8,7 +8,7 @@
  * drawn with replacement, as the forecast takes it. */
 static const double draw_tolerance = 0.05;
 /* Settings, descriptors, counts by rank and the like are not foretold: so many bytes at most. */
-static const double unforetold = 20480;
+static const double unforetold = 24576;
 static const double memory_tolerance = 0.01;
 /* Halos are foretold as if all degrees were alike. */
 static const double halo_tolerance = 0.15;
