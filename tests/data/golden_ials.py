@@ -6,7 +6,7 @@ SWEEPS = 3
 
 
 def solve(pairs, other, weights, prior):
-    """The rows that make their part of the loss smallest, for those of the other side. pairs: rows x others, 0 and 1."""
+    """The rows that make their part of the loss smallest, for those of the other side. pairs: rows x others, 0 or 1"""
     common = ALPHA0 * other.T @ other
     rows = np.empty_like(prior)
     for row, mine in enumerate(pairs):
