@@ -104,7 +104,7 @@ float *cf_graph_scratch(const cf_graph *graph);
  * grid column: exchanges rows of `in` between nodes, overlapped with the rows that need none. */
 void cf_graph_sum(cf_graph *graph, cf_field in, cf_row_fn *callback, void *context);
 
-/* ---- Rows of neighbours ---- */
+/* ---- One side ---- */
 
 /** Which side the rows of the halo are of, so that those of one side can be exchanged alone. */
 typedef struct cf_sides {
@@ -128,6 +128,12 @@ static inline const float *cf_graph_row(const cf_field *field, int32_t place)
 {
     return (const float *)field->places.data + place * field->stride;
 }
+
+/** The sums of cf_graph_sum() for the owned rows of `side` alone, of which `in` may be anything:
+ * the callback may write these rows of it. Collective over the grid column: exchanges rows of the
+ * other side. */
+void cf_graph_sum_side(cf_graph *graph, const cf_sides *sides, cf_side side, cf_field in,
+                       cf_row_fn *callback, void *context);
 
 /* ---- K-hop neighbourhoods ---- */
 

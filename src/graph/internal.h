@@ -176,6 +176,8 @@ void graph_share(const cf_graph *graph, int64_t bytes, cf_shared *out, cf_status
 /** Wait until all ranks of the node have come here. */
 void graph_meet(const cf_graph *graph);
 
+/** The rows of a side. Local. */
+halo_rows graph_halo_of_side(const cf_sides *sides, cf_side side);
 /** What a sum within a limit needs of the halo. Local. */
 halo_rows graph_halo_within(const cf_graph *graph, const cf_hops *hops, cf_hop_limit limit);
 /** Set this rank's part of the bits of the places within `n_hops`. All are set when the ranks of

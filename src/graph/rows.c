@@ -41,9 +41,14 @@ void cf_graph_destroy_sides(cf_sides *sides)
     cf_arrays_destroy(sides, sides_arrays, N_SIDES_ARRAYS);
 }
 
+halo_rows graph_halo_of_side(const cf_sides *sides, cf_side side)
+{
+    return (halo_rows){sides->received[side], sides->sent[side], 0};
+}
+
 void cf_graph_begin_rows(cf_graph *graph, const cf_sides *sides, cf_side side, cf_field field)
 {
-    graph_begin_exchange(graph, (halo_rows){sides->received[side], sides->sent[side], 0}, field);
+    graph_begin_exchange(graph, graph_halo_of_side(sides, side), field);
     graph_end_exchange(graph);
 }
 

@@ -235,6 +235,21 @@ void cf_graph_sum(cf_graph *graph, cf_field in, cf_row_fn *callback, void *conte
     cf_graph_sum_view(graph, NULL, in, callback, context);
 }
 
+/* Rows of the other side, which are all that is read, are exchanged. */
+void cf_graph_sum_side(cf_graph *graph, const cf_sides *sides, cf_side side, cf_field in,
+                       cf_row_fn *callback, void *context)
+{
+    sum_work sums[2];
+
+    graph_begin_exchange(graph, graph_halo_of_side(sides, graph_other(side)), in);
+    for (int s = 0; s < 2; s++) {
+        sums[s] = sum_of(graph, in, (cf_side)s, callback, context);
+        sums[s].in_order = true;
+    }
+    sums[graph_other(side)].count = 0;
+    sum_and_meet(graph, sums);
+}
+
 /* Neighbours need no marks where the limit of rows is below that of neighbours: all neighbours of
  * such rows are then within it. Marks are set before the ranks of the node meet. */
 void cf_graph_sum_hops(cf_graph *graph, const cf_hops *hops, cf_hop_limit limit, cf_field in,

@@ -33,6 +33,50 @@ static void all_rows_have_the_sums_of_a_serial_loop(void **state)
             }
 }
 
+/* What a sum of one side writes into the rows of that side while others of it are still summed. */
+typedef struct overwriting {
+    setup *s;
+    cf_field field;
+} overwriting;
+
+static void keep_and_overwrite(void *context, const cf_rows *sums)
+{
+    const overwriting *o = context;
+    const int64_t width = o->s->width;
+
+    keep(o->s, sums);
+    for (int k = 0; k < sums->count; k++)
+        memset(o->field.rows[sums->side] + sums->rows[k] * width, 0xff,
+               (size_t)width * sizeof(float));
+}
+
+/* Rows of the side that is summed are not read: they may be NaN before, and become it. */
+static void one_side_has_the_sums_of_a_serial_loop(void **state)
+{
+    setup s = {0};
+
+    (void)state;
+    for (int k = 0; next_setup(&s, make_graph, 2, &k);)
+        for (int side = 0; side < 2; side++) {
+            bool of_users[USERS], of_items[ITEMS], *listed[2] = {of_users, of_items};
+            overwriting o = {.s = &s};
+            cf_sides sides;
+
+            memset(of_users, side == CF_USERS, sizeof of_users);
+            memset(of_items, side == CF_ITEMS, sizeof of_items);
+            set_width(&s, 144, NULL);
+            o.field = new_field(&s);
+            assert_ok(cf_graph_create_sides(s.graph, &sides));
+            memset(o.field.rows[side], 0xff,
+                   (size_t)(cf_graph_rows(s.graph, (cf_side)side) * s.width) * sizeof(float));
+            cf_graph_sum_side(s.graph, &sides, (cf_side)side, o.field, keep_and_overwrite, &o);
+            check_rows(&s, listed);
+            cf_graph_destroy_sides(&sides);
+            cf_graph_destroy_field(&o.field);
+            drop_width(&s);
+        }
+}
+
 /* Every third row of mine, from the last on. */
 static int64_t list_rows(const setup *s, int side, int32_t *list, bool *listed)
 {
@@ -196,6 +240,7 @@ static void rows_edges_and_degrees_are_those_of_the_pairs(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(all_rows_have_the_sums_of_a_serial_loop),
+    cmocka_unit_test(one_side_has_the_sums_of_a_serial_loop),
     cmocka_unit_test(listed_rows_have_the_sums_of_a_serial_loop),
     cmocka_unit_test(a_sparse_field_has_the_sums_of_a_serial_loop),
     cmocka_unit_test(the_product_is_symmetric),
