@@ -172,6 +172,9 @@ void cf_linalg_destroy_panels(cf_panels **panels);
 /** Add CF_TILE_ROWS rows (x dim; zeros where there are fewer); divide by a number. Local: every
  * rank passes the same tiles, in the same order, for its own panels. */
 void cf_linalg_add_to_panels(cf_panels *panels, const double *tile);
+/** Add all rows of a table of as many columns, tile by tile, so that its grid changes no bit.
+ * Collective over the grid. Errors: MEMORY. */
+cf_status cf_linalg_add_table_to_panels(const cf_table *table, cf_panels *panels);
 void cf_linalg_divide_panels(cf_panels *panels, double divisor);
 /** Column `j`, or the diagonal, `dim` numbers on every rank. Collective. */
 void cf_linalg_get_panels_column(const cf_panels *panels, int64_t j, double *out);

@@ -41,9 +41,8 @@ typedef struct vectors {
 } vectors;
 
 /* Collective. Errors: MEMORY. */
-static cf_status create_vectors(const cf_table *table, vectors *out)
+static cf_status create_vectors(const cf_table *table, bool columns, vectors *out)
 {
-    const bool columns = table->n_rows < table->dim;
     cf_status status;
 
     *out = (vectors){.table = table,
@@ -99,6 +98,19 @@ done:
     return status;
 }
 
+cf_status cf_linalg_add_table_to_panels(const cf_table *table, cf_panels *panels)
+{
+    vectors v = {0};
+    cf_status status;
+
+    CF_ASSERT(table->dim == panels->dim);
+    CF_TRY(create_vectors(table, false, &v));
+    CF_TRY(add_vectors(&v, panels));
+done:
+    destroy_vectors(&v);
+    return status;
+}
+
 /* A NaN is reported by its row, before eigenvalues that it would make meaningless are computed. */
 cf_status cf_linalg_singular(const cf_table *table, int64_t one_rank_dim, double *singular)
 {
@@ -107,7 +119,7 @@ cf_status cf_linalg_singular(const cf_table *table, int64_t one_rank_dim, double
     vectors v = {0};
     cf_status status;
 
-    CF_TRY(create_vectors(table, &v));
+    CF_TRY(create_vectors(table, table->n_rows < table->dim, &v));
     CF_TRY(cf_table_check_finite(table, "a table whose singular values are computed"));
     CF_TRY(cf_linalg_create_panels(par, v.dim, &gram));
     CF_TRY(add_vectors(&v, gram));
