@@ -258,3 +258,12 @@ void cf_graph_fill_view(const cf_graph *graph, const cf_shard *shard, cf_keep *k
 /** cf_graph_sum() over the neighbours that a view keeps. Collective over the grid column. */
 void cf_graph_sum_view(cf_graph *graph, const cf_view *view, cf_field in, cf_row_fn *callback,
                        void *context);
+
+/* ---- Memory ---- */
+
+/** Rows of both sides that one of n_parts parts needs of the others, if edges go anywhere. `n`:
+ * rows of each side; n_edges: of all parts, from one side. Local. */
+double cf_graph_guess_halo(const int64_t n[2], int64_t n_edges, double n_parts);
+/** Bytes of a graph of `rows` owned rows with `edges`, of both sides, n_halo rows that are
+ * received, and scratch for fields of `width`. Local. */
+double cf_graph_predict_memory(double rows, double edges, double n_halo, double width);

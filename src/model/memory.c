@@ -1,12 +1,9 @@
 /* The memory that a model takes on a rank, on average over the ranks.
  *
  * Each object's file knows its arrays; here their sizes are averages of the problem and the grid
- * (memory_shape), and the bytes are added up. Only the halo is a guess: it is computed as if all
- * users, and all items, had the same degree and edges went anywhere, so that each of m edges from a
- * part of k of the R blocks hits one of n rows with chance 1/n: n (1 - k/R) (1 - exp(-k m/n)) rows
- * of other nodes, which the ranks of a node receive together. Real graphs, whose degrees differ,
- * have fewer; how many fewer is known where the dataset counted them for parts of leaves. The tests
- * compare with the bytes that are allocated. */
+ * (memory_shape), and the bytes are added up. Only the halo is a guess (graph/memory.c). Real
+ * graphs have fewer rows in it; how many fewer is known where the dataset counted them for parts of
+ * leaves. The tests compare with the bytes that are allocated. */
 #include "memory.h"
 
 #include "internal.h"
@@ -15,16 +12,10 @@
 #include <math.h>
 #include <omp.h>
 
-/* Rows of both sides that one of n_parts parts needs of the others, if edges go anywhere. */
 static double guess_halo(const cf_model_size *size, double n_parts)
 {
-    const int64_t n[2] = {size->n_users, size->n_items};
-    double rows = 0;
-
-    for (int side = 0; side < 2; side++)
-        rows += (double)n[side] * (1 - 1 / n_parts) *
-                -expm1(-(double)size->n_train / n_parts / (double)n[side]);
-    return rows;
+    return cf_graph_guess_halo((const int64_t[]){size->n_users, size->n_items}, size->n_train,
+                               n_parts);
 }
 
 /* What was counted over what is guessed, for the most parts that are no more than n_parts. */
@@ -64,15 +55,6 @@ memory_shape memory_shape_of(const cf_model_options *options, const cf_model_siz
                           .source_dim = cf_model_reads_vectors(options) ? size->source_dim : 0};
 }
 
-/* cf_graph_create(): starts, scales and a byte of rows, edges, halo lists, and scratch. */
-static double graph_memory(const memory_shape *m)
-{
-    const double rows = m->users + m->items;
-
-    return rows * (8 + 4 + 1) + 4 * m->edges + 4 * m->halo +
-           4 * m->width * CF_ROWS_PER_CALL * omp_get_max_threads();
-}
-
 /* cf_graph_create_sparse(), of a capacity of three rows a sample: values and halo indices of the
  * rows received, an index and a mark a row, and rows on their way, which are at most those of the
  * halo. */
@@ -100,7 +82,8 @@ double cf_model_predict_memory(const cf_model_options *options, const cf_model_s
     const memory_shape m = memory_shape_of(options, size);
     double bytes = 4 * (m.users + m.items) * m.width; /* the raw tables */
 
-    bytes += graph_memory(&m) + row_sort_bytes(m.batch) + batch_rows_bytes(m.batch, m.width) +
+    bytes += cf_graph_predict_memory(m.users + m.items, m.edges, m.halo, m.width) +
+             row_sort_bytes(m.batch) + batch_rows_bytes(m.batch, m.width) +
              gradient_bytes(m.batch, m.width) + sparse_memory(&m);
     if (ops->propagates && options->n_layers > 0) bytes += propagation_memory(options, &m);
     if (ops->negatives) bytes += pairwise_bytes(&m);
