@@ -26,6 +26,7 @@ EASE_WEIGHT = 3.0
 L3AE_TEXT_WEIGHT, L3AE_WEIGHT, L3AE_DISTILL_WEIGHT = 0.7, 2.0, 5.0
 DROPOUT, USER_WEIGHT, ITEM_POWER, NEGATIVE_WEIGHT, THIN_DIM = 0.3, 0.4, 0.25, -1.0, 12
 NEIGHBOURS, SHRINK = 5, 2.0
+FILTER_ORDER, FILTER_FLATNESS, IDEAL_DIM, IDEAL_WEIGHT, DEGREE_POWER = 5, 2.0, 6, 0.3, 0.25
 HELD_OUT = 4  # every fourth pair is tested
 BOOTSTRAP_USERS = 200
 WHITEN_POWERS = (0.5, 1.0)  # 0 is pca
@@ -295,6 +296,39 @@ def nearest(seen):
     return out
 
 
+def plateau(order, flatness):
+    """ChebyCF's polynomial: the plateau at the extrema of T_order, as if those were the zeros of T_(order + 1)."""
+    at = np.cos(np.arange(order, -1, -1) * np.pi / order)
+    height = np.where(at < 0, 0.5 + np.abs(at) ** flatness / 2, 0.5 - np.abs(at) ** flatness / 2)
+    zeros = np.polynomial.chebyshev.chebpts1(order + 1)
+    return np.polynomial.chebyshev.chebfit(zeros, height, order)
+
+
+def filtered(seen, coefficients, power, ideal_power):
+    """Scores of all users by the eigenvectors of R'R, whose p(L~) has the eigenvalues p(1 - 2 s^2); and s."""
+    item_degrees = seen.sum(axis=0)
+    normal = seen / np.sqrt(np.outer(seen.sum(axis=1), item_degrees))
+    _, singular, vectors = np.linalg.svd(normal, full_matrices=True)
+    singular = np.concatenate([singular, np.zeros(len(vectors) - len(singular))])
+    values = np.polynomial.chebyshev.chebval(1 - 2 * singular**2, coefficients)
+    ideal = IDEAL_WEIGHT * (np.arange(len(vectors)) < IDEAL_DIM)
+    scores = np.zeros_like(seen)
+    for weights, by in ((values, power), (ideal, ideal_power)):
+        scores += (seen * item_degrees**-by) @ (vectors.T * weights) @ vectors * item_degrees**by
+    return scores, singular
+
+
+def answers_filtered(tiny):
+    seen = seen_matrix(tiny, tiny.train)
+    chebycf, singular = filtered(seen, plateau(FILTER_ORDER, FILTER_FLATNESS), DEGREE_POWER, DEGREE_POWER)
+    return {
+        "plateau": plateau(FILTER_ORDER, FILTER_FLATNESS),
+        "normal_singular": singular,
+        "chebycf": chebycf,
+        "gfcf": filtered(seen, [0.5, -0.5], 0, 0.5)[0],
+    }
+
+
 def seen_matrix(tiny, pairs):
     seen = np.zeros((tiny.n_users, tiny.n_items))
     seen[pairs[:, 0], pairs[:, 1]] = 1
@@ -400,6 +434,7 @@ def answers_tiny(folder):
     for name, whole in tables.items():
         out |= {f"{name}_{side}": part for side, part in tiny.split(whole).items()}
     out |= answers_closed(tiny)
+    out |= answers_filtered(tiny)
     out |= answers_maps_of_cold(tiny, out["lightgcn_final_user"], out["lightgcn_final_item"], out["ease"].T)
     out |= answers_ials(tiny, out["var_item_init"])
     for name in ("llm", *SPECTRA):
