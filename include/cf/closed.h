@@ -1,19 +1,22 @@
 /**
  * closed: models without training steps. EASE, L3AE and ItemKNN are an item-item matrix; a user's
  * score of item j is the sum over the user's train items i of matrix[j][i]. Pop has, as models that
- * are trained, a table of users and one of items, whose products are the scores.
+ * are trained, a table of users and one of items, whose products are the scores. ChebyCF and GF-CF
+ * have such tables too, and a filter that adds to the scores.
  */
 #pragma once
 
 #include "cf/config.h"
 #include "cf/dataset.h"
+#include "cf/filter.h"
 #include "cf/table.h"
 
 /* ---- Options ---- */
 
 /** Settings: text_reg_weight, distill_weight, item_dropout, user_weight, item_power,
- * solve_precision, k, shrink. Closed forms also read `model`, `reg_weight`, `missing_embedding` and
- * `cold_map`, which other modules have in their tables. */
+ * solve_precision, k, shrink, filter_order, filter_flatness, ideal_dim, ideal_weight, degree_power.
+ * Closed forms also read `model`, `reg_weight`, `missing_embedding` and `cold_map`, which other
+ * modules have in their tables. */
 extern const cf_setting cf_closed_settings[];
 
 /** Is the setting `model` of this configuration a closed form? Local. */
@@ -46,6 +49,11 @@ typedef struct cf_closed_options {
     cf_type precision;         /* solve_precision: CF_F32 or CF_F64 */
     int64_t n_neighbours;      /* ItemKNN, `k` >= 1: items that add to the score of an item */
     double shrink;             /* ItemKNN, >= 0: added to the denominator of a similarity */
+    int64_t filter_order;      /* ChebyCF: degree of the polynomial, K */
+    double filter_flatness;    /* ChebyCF: of its plateau, phi */
+    int64_t ideal_dim;         /* ChebyCF, GF-CF: singular vectors of the ideal filter, eta */
+    double ideal_weight;       /* ChebyCF, GF-CF: of that filter, alpha >= 0; 0: there is none */
+    double degree_power;       /* ChebyCF: beta, 0 to 1 */
     cf_closed_missing missing; /* L3AE: items without a vector */
     bool text_of_cold;         /* L3AE, cold_map: none: cold items keep their rows in F, as there is
                                   no map to give them rows of B; else these are zero */
@@ -56,13 +64,18 @@ void cf_closed_read_options(const cf_config *config, cf_closed_options *out);
 
 /** Columns of the tables: of an item-item matrix n_items, else those of users and items. Local. */
 int64_t cf_closed_dim(const cf_closed_options *options, int64_t n_items);
+
+/** A grid of ranks, and how many of them are on a node. */
+typedef struct cf_closed_grid {
+    int n_rows, n_columns, node_ranks;
+} cf_closed_grid;
 /**
  * Bytes that a closed form holds on a rank, at most, while it is solved: its tables, the matrices
- * of the linear algebra and what work on them takes meanwhile; the mean over the `n_ranks` ranks.
- * Of the dataset only counts are read. Local.
+ * of the linear algebra and what work on them takes meanwhile, a graph and fields; the mean over
+ * the ranks. Of the dataset only counts are read. Local.
  */
 double cf_closed_predict_memory(const cf_closed_options *options, const cf_dataset *dataset,
-                                int n_ranks);
+                                const cf_closed_grid *grid);
 
 /** Can the closed form be solved on this dataset? Collective. Errors: USAGE (reg_weight below its
  * range; no vectors; missing_embedding: random; float32 with too many users), FORMAT (items without
@@ -83,6 +96,13 @@ void cf_closed_destroy(cf_closed **closed);
  * form. Of an item-item matrix that of items, items x items of the base: row j has what each train
  * item of a user adds to the score of item j; its table of users is NULL. */
 cf_table *cf_closed_table(const cf_closed *closed, cf_side side);
+/** What adds scores of users' histories to the products of the tables, as the options and the train
+ * interactions have it: of ChebyCF and GF-CF, else NULL. Owned by the closed form. Local. */
+cf_filter *cf_closed_filter(const cf_closed *closed);
+/** Of a closed form with a filter that is solved: the rows of users by their train and added items,
+ * into a table of the users of `shard`, which has the blocks of items of the closed form's shard.
+ * Collective over the grid. Errors: MEMORY. */
+cf_status cf_closed_fold_in(const cf_closed *closed, const cf_shard *shard, cf_table *users);
 
 /** Rows and columns of a block of the matrices that are solved with; last bits depend on it. 128 is
  * a tenth slower in tools/bench/ease, as it passes over the matrix twice as often. */
@@ -90,10 +110,11 @@ enum { CF_CLOSED_BLOCK = 256 };
 
 /** Seconds that the parts of a solution took on this rank. */
 typedef struct cf_closed_seconds {
-    double gram;    /* counting pairs of items, and products of vectors */
-    double invert;  /* inverses */
-    double product; /* of two matrices of all items */
-    double rest;    /* reading vectors, choosing neighbours, filling the tables */
+    double gram;     /* counting pairs of items, and products of vectors */
+    double invert;   /* inverses */
+    double product;  /* of two matrices of all items */
+    double singular; /* singular vectors */
+    double rest;     /* reading vectors, choosing neighbours, filling the tables */
 } cf_closed_seconds;
 
 /**
@@ -117,6 +138,8 @@ typedef struct cf_closed_seconds {
  * other than j at which this is largest, ties to the lower item, else 0 (RecBole's cosine
  * similarity; Aiolli 2013, Efficient top-N recommendation for very large scale binary rated
  * datasets). Pop: users x 1 of ones, items x 1 of the items' train interactions, exact up to 2^24.
+ * ChebyCF, GF-CF: users x eta and items x eta, whose products are the ideal filter's scores
+ *   (src/closed/chebycf.c).
  *
  * X: users x items, 1 where a user has a train interaction. The matrix is B's transpose.
  */

@@ -8,6 +8,7 @@
 
 #include "cf/config.h"
 #include "cf/dataset.h"
+#include "cf/filter.h"
 #include "cf/table.h"
 
 /* ---- Options ---- */
@@ -61,6 +62,7 @@ typedef struct cf_cold_place {
     const cf_grid *grid;           /* of the tables */
     const cf_shard *shard;         /* its `cold` may be NULL: every item is warm */
     const cf_table *users, *items; /* final tables; users NULL: items is an item-item matrix */
+    cf_filter *filter;             /* what adds to the scores of tables; NULL: nothing */
     int64_t memory;                /* bytes that this rank may use to rank */
 } cf_cold_place;
 

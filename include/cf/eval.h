@@ -6,6 +6,7 @@
 
 #include "cf/config.h"
 #include "cf/dataset.h"
+#include "cf/filter.h"
 #include "cf/table.h"
 
 /** The one shape of all tiles of scores: larger ones gain little speed, and a tile with its items
@@ -48,6 +49,7 @@ typedef struct cf_eval_tile {
     const int64_t *users;   /* CF_EVAL_USERS: local numbers */
     const float *user_rows; /* CF_EVAL_USERS x user_width, as prepare() left them */
     const float *item_rows; /* CF_EVAL_ITEMS x items->full_width; zeros past the last item */
+    int64_t first_item;     /* of column 0 */
 } cf_eval_tile;
 
 /** How scores are computed from whole rows of a table of items. All pointers are borrowed. */
@@ -63,6 +65,7 @@ typedef struct cf_eval_scorer {
     bool popular;
     int64_t user_width;  /* floats that prepare() writes for a user; 0 without prepare() */
     const void *context; /* for the two functions */
+    cf_filter *filter;   /* likewise; NULL: none */
     /** Before a pass over the items: write `rows` (count x user_width) for users of the block, by
      * local number. Collective over the grid, each rank with its own users. Errors: MEMORY. NULL:
      * nothing to prepare. */
@@ -72,7 +75,7 @@ typedef struct cf_eval_scorer {
     void (*scores)(const struct cf_eval_scorer *scorer, const cf_eval_tile *tile, float *scores);
 } cf_eval_scorer;
 
-/* The first three make a scorer with `popular`. */
+/* The first four make a scorer with `popular`. */
 /** A score is the product of a user's row and an item's: an element of one sgemm of CF_EVAL_USERS x
  * CF_EVAL_ITEMS x full_width. */
 cf_eval_scorer cf_eval_products(const cf_table *users, const cf_table *items,
@@ -81,8 +84,14 @@ cf_eval_scorer cf_eval_products(const cf_table *users, const cf_table *items,
  * elements of its row at the user's train items, in ascending order, and the same sum at the added
  * ones; it has no columns of appended items. */
 cf_eval_scorer cf_eval_item_sums(const cf_table *matrix, const cf_shard *shard);
-/** What final tables mean: without a table of users (NULL) an item-item matrix, else products. */
-cf_eval_scorer cf_eval_tables(const cf_table *users, const cf_table *items, const cf_shard *shard);
+/** Products, and added to them what the filter gives the users' histories, their train and added
+ * items. Each user takes the room of a score of each item. */
+cf_eval_scorer cf_eval_filtered(const cf_table *users, const cf_table *items, const cf_shard *shard,
+                                cf_filter *filter);
+/** What final tables mean: without a table of users (NULL) an item-item matrix, else products, with
+ * a filter (NULL: none) filtered. */
+cf_eval_scorer cf_eval_tables(const cf_table *users, const cf_table *items, const cf_shard *shard,
+                              cf_filter *filter);
 /** The score is the cosine of two items' rows, 0 where one is all zeros. The users of `shard` are
  * the items: cf_dataset_create_item_shard(). */
 cf_eval_scorer cf_eval_cosines(const cf_table *items, const cf_shard *shard);

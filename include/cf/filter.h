@@ -76,7 +76,7 @@ cf_status cf_filter_singular(cf_graph *graph, const cf_shard *shard, cf_table *v
 
 /* ---- Memory ---- */
 
-/** A dataset, a grid, and how many ranks of a grid column are on a node at most. */
+/** A dataset, a grid, and how many of its ranks are on a node. */
 typedef struct cf_filter_size {
     int64_t n_users, n_items, n_train;
     int n_rows, n_columns, node_ranks;

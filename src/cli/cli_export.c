@@ -284,6 +284,10 @@ static cf_status run_export(const cf_par *world, const cli_arguments *arguments)
     cf_status status;
 
     CF_TRY(cli_load_sparse(world, arguments, &trained));
+    if (trained->scorer.filter != NULL)
+        cf_warn("scores of %s are the products of these tables and those of a filter, which is in "
+                "no file",
+                cf_config_text(trained->config, "model"));
     e.trained = trained;
     if (cli_value(arguments, "sparse") != NULL)
         e.n_numbers = count_numbers(trained->final[CF_ITEMS]);

@@ -55,14 +55,17 @@ done:
     return status;
 }
 
-/* A closed form with tables has one row for all users (Pop): new users get it too. Collective. */
-static cf_status copy_row(const cf_table *users, const cf_shard *shard, cf_table **out)
+/* Rows of new users, of a closed form with tables. One with a filter makes them of items; Pop has
+ * one row for all users, which new ones get too. Collective. */
+static cf_status make_rows(const cf_trained *t, const cf_shard *shard, cf_table **out)
 {
+    const cf_table *users = t->final[CF_USERS];
     cf_table *table = NULL;
     cf_status status;
 
     CF_TRY(cf_table_create(users->grid, &shard->users, users->dim, &table));
-    CF_TRY(cf_table_repeat_row(table, 0, users, 0));
+    CF_TRY(t->scorer.filter != NULL ? cf_closed_fold_in(t->closed, shard, table)
+                                    : cf_table_repeat_row(table, 0, users, 0));
     *out = table;
     table = NULL;
 done:
@@ -81,8 +84,8 @@ static cf_status score_new_users(recommendation *r)
         return CF_OK;
     }
     CF_TRY(t->model != NULL ? cf_model_fold_in(t->model, r->shard, &r->users)
-                            : copy_row(t->final[CF_USERS], r->shard, &r->users));
-    r->lists.scorer = cf_eval_products(r->users, t->final[CF_ITEMS], r->shard);
+                            : make_rows(t, r->shard, &r->users));
+    r->lists.scorer = cf_eval_tables(r->users, t->final[CF_ITEMS], r->shard, t->scorer.filter);
     if (t->model != NULL && !cf_model_propagates(t->model) &&
         !cf_model_sweeps(cf_config_text(t->config, "model")))
         cf_log("a model without layers: a new user is the mean of the rows of its items");
@@ -119,8 +122,8 @@ static cf_status check_has_columns(const recommendation *r)
     return CF_OK;
 }
 
-/* Items, for which those that are most like them are listed. Pop's rows have one number.
- * Collective. */
+/* Items, for which those that are most like them are listed. Rows of one number, as Pop has, do not
+ * tell. Collective. */
 static cf_status find_items(recommendation *r)
 {
     const cf_trained *t = r->trained;
@@ -128,7 +131,7 @@ static cf_status find_items(recommendation *r)
     const bool is_matrix = t->final[CF_USERS] == NULL;
     cf_status status = CF_OK;
 
-    CF_REQUIRE(is_matrix || t->model != NULL, CF_ERR_USAGE,
+    CF_REQUIRE(is_matrix || t->model != NULL || items->dim > 1, CF_ERR_USAGE,
                "recommend: --similar: %s has no rows that tell items apart",
                cf_config_text(t->config, "model"));
     CF_TRY(cf_par_agree(t->dataset->world, cli_take_words(r->arguments, "similar", &r->ids)));

@@ -57,11 +57,43 @@ const cf_setting cf_closed_settings[] = {
      .min = 0,
      .max = 1e9,
      .help = "ItemKNN: added to the denominator of the cosine similarity"},
+    {.name = "filter_order",
+     .kind = CF_SETTING_INT,
+     .initial = "8",
+     .min = 1,
+     .max = CF_FILTER_MAX_DEGREE,
+     .help = "ChebyCF: degree of the polynomial, the paper's K; a score takes twice as many sums "
+             "over neighbours"},
+    {.name = "filter_flatness",
+     .kind = CF_SETTING_REAL,
+     .initial = "10.0",
+     .min = 0.01,
+     .max = 1000,
+     .help = "ChebyCF: the paper's phi: how flat the plateau is that the polynomial approximates"},
+    {.name = "ideal_dim",
+     .kind = CF_SETTING_INT,
+     .initial = "256",
+     .min = 1,
+     .max = 4096,
+     .help = "ChebyCF, GF-CF: the paper's eta: singular vectors of the ideal low-pass filter"},
+    {.name = "ideal_weight",
+     .kind = CF_SETTING_REAL,
+     .initial = "0.2",
+     .min = 0,
+     .max = 1e6,
+     .help = "ChebyCF, GF-CF: the paper's alpha: weight of the ideal low-pass filter (0: none)"},
+    {.name = "degree_power",
+     .kind = CF_SETTING_REAL,
+     .initial = "0.2",
+     .min = 0,
+     .max = 1,
+     .help = "ChebyCF: the paper's beta: scores are multiplied by degrees of items to this power, "
+             "and histories divided"},
     {0},
 };
 
-static const closed_form *const forms[] = {&closed_ease, &closed_l3ae, &closed_itemknn,
-                                           &closed_pop};
+static const closed_form *const forms[] = {&closed_ease, &closed_l3ae,    &closed_itemknn,
+                                           &closed_pop,  &closed_chebycf, &closed_gfcf};
 
 /* Float32 represents every whole number up to here, so that counts of users are exact. */
 enum { MAX_FLOAT32_USERS = 1 << 24 };
@@ -121,6 +153,11 @@ void cf_closed_read_options(const cf_config *config, cf_closed_options *out)
         .precision = cf_config_is(config, "solve_precision", "float32") ? CF_F32 : CF_F64,
         .n_neighbours = cf_config_int(config, "k"),
         .shrink = cf_config_real(config, "shrink"),
+        .filter_order = cf_config_int(config, "filter_order"),
+        .filter_flatness = cf_config_real(config, "filter_flatness"),
+        .ideal_dim = cf_config_int(config, "ideal_dim"),
+        .ideal_weight = cf_config_real(config, "ideal_weight"),
+        .degree_power = cf_config_real(config, "degree_power"),
         .missing = read_missing(config),
         .text_of_cold = cf_config_is(config, "cold_map", "none"),
     };
@@ -130,21 +167,24 @@ int64_t cf_closed_dim(const cf_closed_options *options, int64_t n_items)
 {
     const closed_form *form = find_form(options->name);
 
-    return form->dim > 0 ? form->dim : n_items;
+    return form->dim != NULL ? form->dim(options) : n_items;
 }
 
 double cf_closed_predict_memory(const cf_closed_options *options, const cf_dataset *dataset,
-                                int n_ranks)
+                                const cf_closed_grid *grid)
 {
     const closed_form *form = find_form(options->name);
     const closed_size size = {.n = dataset->n_items,
                               .dim = form->vectors ? dataset->embedding_dim : 0,
                               .precision = options->precision,
-                              .n_ranks = n_ranks};
+                              .n_ranks = grid->n_rows * grid->n_columns,
+                              .options = options,
+                              .dataset = dataset,
+                              .grid = grid};
     const int64_t columns = cf_closed_dim(options, size.n);
-    const double n = (double)size.n, users = form->dim > 0 ? (double)dataset->n_users : 0;
-    const double scratch = 2 * 8 * n,
-                 tables = 4 * (n + users) * CF_LANES * (double)cf_table_segments(columns) / n_ranks;
+    const double n = (double)size.n, users = form->dim != NULL ? (double)dataset->n_users : 0;
+    const double scratch = 2 * 8 * n, tables = 4 * (n + users) * CF_LANES *
+                                               (double)cf_table_segments(columns) / size.n_ranks;
 
     return scratch + tables + (form->predict != NULL ? form->predict(&size) : 0);
 }
@@ -197,6 +237,19 @@ done:
     return status;
 }
 
+/* The graph of the train interactions, and the filter on it. Collective. */
+static cf_status create_filter(cf_closed *closed)
+{
+    cf_filter_options options;
+    cf_status status;
+
+    closed->form->set_filter(&closed->options, &options);
+    CF_TRY(cf_graph_create(closed->grid, closed->shard, &closed->graph));
+    CF_TRY(cf_filter_create(&options, closed->grid, closed->shard, closed->graph, &closed->filter));
+done:
+    return status;
+}
+
 cf_status cf_closed_create(const cf_closed_options *options, const cf_grid *grid,
                            const cf_shard *shard, cf_closed **out)
 {
@@ -209,9 +262,10 @@ cf_status cf_closed_create(const cf_closed_options *options, const cf_grid *grid
     closed->options = *options;
     closed->grid = grid;
     closed->shard = shard;
-    if (closed->form->dim > 0)
+    if (closed->form->dim != NULL)
         CF_TRY(cf_table_create(grid, &shard->users, dim, &closed->table[CF_USERS]));
     CF_TRY(cf_table_create(grid, &shard->items, dim, &closed->table[CF_ITEMS]));
+    if (closed->form->set_filter != NULL) CF_TRY(create_filter(closed));
     *out = closed;
     closed = NULL;
 done:
@@ -224,6 +278,8 @@ void cf_closed_destroy(cf_closed **closed)
     if (*closed == NULL) return;
     cf_table_destroy(&(*closed)->table[CF_USERS]);
     cf_table_destroy(&(*closed)->table[CF_ITEMS]);
+    cf_filter_destroy(&(*closed)->filter);
+    cf_graph_destroy(&(*closed)->graph);
     cf_free(closed);
 }
 
@@ -232,13 +288,20 @@ cf_table *cf_closed_table(const cf_closed *closed, cf_side side)
     return closed->table[side];
 }
 
+cf_filter *cf_closed_filter(const cf_closed *closed)
+{
+    return closed->filter;
+}
+
 /* Seconds that a solution takes at the very most: 10 n^3 operations (Cholesky, inverse and products
- * of L3AE are fewer), at 1 GFLOP/s a rank. One rank is silent for all of it. */
+ * of L3AE are fewer), at 1 GFLOP/s a rank. One rank is silent for all of it. What filters has no
+ * such matrix, and shows progress. */
 static double slowest(const cf_closed *closed)
 {
     const double n = (double)closed->table[CF_ITEMS]->n_rows;
 
-    return closed->form->predict == NULL ? 0 : 10 * n * n * n / 1e9 / closed->grid->world.size;
+    if (closed->form->predict == NULL || closed->filter != NULL) return 0;
+    return 10 * n * n * n / 1e9 / closed->grid->world.size;
 }
 
 cf_status cf_closed_solve(cf_closed *closed, const cf_dataset *dataset, cf_closed_seconds *out)

@@ -11,6 +11,9 @@ typedef struct closed_size {
     int64_t n, dim; /* items, numbers of a vector */
     cf_type precision;
     int n_ranks;
+    const cf_closed_options *options; /* these three borrowed */
+    const cf_dataset *dataset;
+    const cf_closed_grid *grid;
 } closed_size;
 
 /** What a closed form is called, what it needs, and how it is solved. */
@@ -18,15 +21,19 @@ typedef struct closed_form {
     const char *name;        /* a choice of the setting `model` */
     const char *reg_default; /* "reg_weight=value" of its own; NULL: does not read reg_weight */
     const char *uses;        /* cf_closed_uses() */
-    int64_t dim;             /* columns of its two tables; 0: it has an item-item matrix instead */
-    bool vectors;            /* reads the dataset's vectors */
+    /** Columns of its two tables; NULL: it has an item-item matrix instead. */
+    int64_t (*dim)(const cf_closed_options *options);
+    bool vectors; /* reads the dataset's vectors */
+    /** Coefficients and power of what filters histories; NULL: nothing does. */
+    void (*set_filter)(const cf_closed_options *options, cf_filter_options *out);
     /** Bytes that a rank holds beside the tables, at most, while it is solved; the mean over the
      * ranks. NULL: none. Local. */
     double (*predict)(const closed_size *size);
     /** Fill the tables of solver->closed. Collective. */
     cf_status (*solve)(closed_solver *solver);
 } closed_form;
-extern const closed_form closed_ease, closed_l3ae, closed_itemknn, closed_pop;
+extern const closed_form closed_ease, closed_l3ae, closed_itemknn, closed_pop, closed_chebycf,
+    closed_gfcf;
 
 struct cf_closed {
     const closed_form *form;
@@ -34,6 +41,8 @@ struct cf_closed {
     const cf_grid *grid;   /* borrowed */
     const cf_shard *shard; /* borrowed */
     cf_table *table[2];    /* users and items, or NULL and the item-item matrix */
+    cf_graph *graph;       /* of a form that filters; else NULL */
+    cf_filter *filter;     /* likewise */
 };
 
 /** What one solution is made with. */

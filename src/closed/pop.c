@@ -21,4 +21,10 @@ static cf_status pop_solve(closed_solver *s)
     return CF_OK;
 }
 
-const closed_form closed_pop = {.name = "Pop", .uses = "", .dim = 1, .solve = pop_solve};
+static int64_t pop_dim(const cf_closed_options *options)
+{
+    (void)options;
+    return 1;
+}
+
+const closed_form closed_pop = {.name = "Pop", .uses = "", .dim = pop_dim, .solve = pop_solve};

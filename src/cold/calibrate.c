@@ -44,7 +44,7 @@ typedef struct calibration {
     cold_rows rows;                /* of H */
     uint8_t *not_held, *not_other; /* n_items: who is no candidate among H, among the others */
     best_lists best_held, best_other;
-    cf_eval_scorer scorer;
+    cf_eval_scorer scorer, held_scorer; /* of the others; of H, to whose scores no filter adds */
 } calibration;
 
 /* My part of those who are asked, and room for their lists. The ranks of a grid row have the same
@@ -80,9 +80,10 @@ done:
 /* ---- Trying ---- */
 
 /* Collective. */
-static cf_status rank_users(const calibration *c, const uint8_t *excluded, const best_lists *out)
+static cf_status rank_users(const calibration *c, const cf_eval_scorer *scorer,
+                            const uint8_t *excluded, const best_lists *out)
 {
-    return cf_eval_topk(&c->scorer,
+    return cf_eval_topk(scorer,
                         &(cf_eval_request){.users = c->users,
                                            .count = c->n_users,
                                            .k = LENGTH,
@@ -180,7 +181,7 @@ static cf_status try_gains(calibration *c, double parameter, cf_cold_map *map)
     cf_status status;
 
     cold_put_rows(&c->rows, 1, c->items);
-    CF_TRY(rank_users(c, c->not_held, &c->best_held));
+    CF_TRY(rank_users(c, &c->held_scorer, c->not_held, &c->best_held));
     for (int g = 0; g < options->n_gains; g++) {
         try_gain(c, parameter, options->gains[g], map);
         has_one = has_one || options->gains[g] == 1;
@@ -294,9 +295,10 @@ static cf_status set_up(calibration *c, cf_cold_map *map)
     status = create_lists_of_best(c);
     if (status == CF_OK) status = CF_ALLOC(map->points, n_parameters * (options->n_gains + 2));
     CF_TRY(cf_par_agree(&c->place->grid->world, status));
-    c->scorer = cf_eval_tables(c->place->users, c->items, &c->asked.shard);
-    c->scorer.popular = false; /* who is asked has a history */
-    CF_TRY(rank_users(c, c->not_other, &c->best_other));
+    c->scorer = cf_eval_tables(c->place->users, c->items, &c->asked.shard, c->place->filter);
+    c->held_scorer = cf_eval_tables(c->place->users, c->items, &c->asked.shard, NULL);
+    c->scorer.popular = c->held_scorer.popular = false; /* who is asked has a history */
+    CF_TRY(rank_users(c, &c->scorer, c->not_other, &c->best_other));
 done:
     return status;
 }

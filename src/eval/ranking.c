@@ -379,7 +379,8 @@ static void score_tile(ranking *r, int64_t user_tile, int64_t item_tile, int64_t
     const cf_eval_tile tile = {.users = r->local_users + user_tile * USERS,
                                .user_rows = r->users + user_tile * USERS * r->scorer->user_width,
                                .item_rows =
-                                   r->items + item_tile * ITEMS * r->scorer->items->full_width};
+                                   r->items + item_tile * ITEMS * r->scorer->items->full_width,
+                               .first_item = first};
     float *scores = r->scores + (int64_t)omp_get_thread_num() * TILE;
 
     if (is_without_candidates(r, first, n_items)) return;

@@ -2,6 +2,7 @@
  * users and items in it:
  *
  *     products    s(u, i) = <user row u, item row i>: one sgemm
+ *     filtered    the same, added to the filter's score of u's history
  *     item sums   s(u, i) = sum over train and added items j of u of matrix[i][j], in double
  *     cosines     s(j, i) = <item row j, item row i> / (|item row j| |item row i|)
  *
@@ -11,6 +12,7 @@
 
 #include <cblas.h>
 #include <math.h>
+#include <string.h>
 
 /* Gather whole rows of the users; the context is their table. */
 static cf_status prepare_products(const cf_eval_scorer *scorer, const int64_t *users, int64_t count,
@@ -19,13 +21,21 @@ static cf_status prepare_products(const cf_eval_scorer *scorer, const int64_t *u
     return cf_table_gather_own(scorer->context, users, count, rows);
 }
 
-/* The shape of the sgemm is fixed, since BLAS may order its sums by the shape. */
-static void score_products(const cf_eval_scorer *scorer, const cf_eval_tile *tile, float *scores)
+/* scores := keep scores + products. The shape of the sgemm is fixed, since BLAS may order its sums
+ * by the shape. */
+static void multiply(const cf_eval_scorer *scorer, const cf_eval_tile *tile, float keep,
+                     float *scores)
 {
-    const int width = cf_par_count(scorer->items->full_width);
+    const int width = cf_par_count(scorer->items->full_width),
+              user_width = cf_par_count(scorer->user_width);
 
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, CF_EVAL_USERS, CF_EVAL_ITEMS, width, 1.0f,
-                tile->user_rows, width, tile->item_rows, width, 0.0f, scores, CF_EVAL_ITEMS);
+                tile->user_rows, user_width, tile->item_rows, width, keep, scores, CF_EVAL_ITEMS);
+}
+
+static void score_products(const cf_eval_scorer *scorer, const cf_eval_tile *tile, float *scores)
+{
+    multiply(scorer, tile, 0, scores);
 }
 
 cf_eval_scorer cf_eval_products(const cf_table *users, const cf_table *items, const cf_shard *shard)
@@ -38,6 +48,49 @@ cf_eval_scorer cf_eval_products(const cf_table *users, const cf_table *items, co
                             .context = users,
                             .prepare = prepare_products,
                             .scores = score_products};
+}
+
+/* Behind a user's row, its score of each item by the filter. Whole rows are gathered one after the
+ * other, and then moved to their places, the last first. */
+static cf_status prepare_filtered(const cf_eval_scorer *scorer, const int64_t *users, int64_t count,
+                                  float *rows)
+{
+    const int64_t width = scorer->items->full_width, stride = scorer->user_width;
+    cf_status status;
+
+    CF_TRY(cf_table_gather_own(scorer->context, users, count, rows));
+    for (int64_t k = count - 1; k > 0; k--)
+        memmove(rows + k * stride, rows + k * width, (size_t)width * sizeof *rows);
+    CF_TRY(cf_filter_apply(scorer->filter, scorer->shard, users, count,
+                           &(cf_filter_rows){rows + width, stride}));
+done:
+    return status;
+}
+
+static void score_filtered(const cf_eval_scorer *scorer, const cf_eval_tile *tile, float *scores)
+{
+    const float *filtered = tile->user_rows + scorer->items->full_width + tile->first_item;
+    const int64_t count = cf_min(CF_EVAL_ITEMS, scorer->items->n_rows - tile->first_item);
+
+    for (int64_t u = 0; u < CF_EVAL_USERS; u++) {
+        float *row = scores + u * CF_EVAL_ITEMS;
+
+        memcpy(row, filtered + u * scorer->user_width, (size_t)count * sizeof *row);
+        memset(row + count, 0, (size_t)(CF_EVAL_ITEMS - count) * sizeof *row);
+    }
+    multiply(scorer, tile, 1, scores);
+}
+
+cf_eval_scorer cf_eval_filtered(const cf_table *users, const cf_table *items, const cf_shard *shard,
+                                cf_filter *filter)
+{
+    cf_eval_scorer scorer = cf_eval_products(users, items, shard);
+
+    scorer.user_width += items->n_rows;
+    scorer.filter = filter;
+    scorer.prepare = prepare_filtered;
+    scorer.scores = score_filtered;
+    return scorer;
 }
 
 /* The weights of a user's items that the matrix has columns of; numbers ascend. */
@@ -75,9 +128,12 @@ cf_eval_scorer cf_eval_item_sums(const cf_table *matrix, const cf_shard *shard)
         .items = matrix, .shard = shard, .popular = true, .scores = score_item_sums};
 }
 
-cf_eval_scorer cf_eval_tables(const cf_table *users, const cf_table *items, const cf_shard *shard)
+cf_eval_scorer cf_eval_tables(const cf_table *users, const cf_table *items, const cf_shard *shard,
+                              cf_filter *filter)
 {
-    return users != NULL ? cf_eval_products(users, items, shard) : cf_eval_item_sums(items, shard);
+    if (users == NULL) return cf_eval_item_sums(items, shard);
+    return filter != NULL ? cf_eval_filtered(users, items, shard, filter)
+                          : cf_eval_products(users, items, shard);
 }
 
 /* 1 / length of a row, 0 of a row of zeros. */

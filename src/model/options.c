@@ -12,9 +12,9 @@ const cf_setting cf_model_settings[] = {
     {.name = "model",
      .kind = CF_SETTING_CHOICE,
      .initial = "LightGCN",
-     .choices = "BPR|LightGCN|SGL|SGCL|iALS|EASE|L3AE|ItemKNN|Pop",
-     .help = "model to train; EASE, L3AE, ItemKNN and Pop are computed at once, without epochs; an "
-             "epoch of iALS is a sweep over all users and items"},
+     .choices = "BPR|LightGCN|SGL|SGCL|iALS|EASE|L3AE|ItemKNN|Pop|ChebyCF|GF-CF",
+     .help = "model to train; EASE, L3AE, ItemKNN, Pop, ChebyCF and GF-CF are computed at once, "
+             "without epochs; an epoch of iALS is a sweep over all users and items"},
     {.name = "n_layers",
      .kind = CF_SETTING_INT,
      .initial = "2",

@@ -1,6 +1,6 @@
-/* The run of a closed form (EASE, L3AE, ItemKNN, Pop): solve, evaluate, save. It counts as one
- * epoch, so that its progress, log and checkpoints read as those of other runs. There are no steps
- * to stop between: a run that is killed before its checkpoint solves anew. */
+/* The run of a closed form (EASE, L3AE, ItemKNN, Pop, ChebyCF, GF-CF): solve, evaluate, save. It
+ * counts as one epoch, so that its progress, log and checkpoints read as those of other runs. There
+ * are no steps to stop between: a run that is killed before its checkpoint solves anew. */
 #include "run.h"
 
 /* There are no tables to start, but the dataset must have what the closed form reads. */
@@ -29,6 +29,7 @@ static cf_status set_up(run *r, cf_closed **closed)
     CF_TRY(cf_closed_create(&r->options.closed, r->grid, r->shard, closed));
     for (int side = 0; side < 2; side++)
         r->table[side] = cf_closed_table(*closed, (cf_side)side);
+    r->filter = cf_closed_filter(*closed);
     r->final = find_final;
     r->impl = r;
     run_log_set_up(r->grid, r->dataset, r->costs.memory);

@@ -16,6 +16,7 @@ static cf_cold_place place_of(const run *r, const cf_table *const final[2])
                            .shard = r->shard,
                            .users = final[CF_USERS],
                            .items = final[CF_ITEMS],
+                           .filter = r->filter,
                            .memory = r->eval.memory};
 }
 
@@ -69,7 +70,7 @@ cf_status run_create_scorer(run *r, cf_eval_scorer *out)
 
     r->final(r->impl, final);
     CF_TRY(apply_map(r, final));
-    *out = train_scorer(final, r->hidden, r->shard);
+    *out = train_scorer(final, r->filter, r->hidden, r->shard);
 done:
     return status;
 }

@@ -66,11 +66,11 @@ double grid_predict_bytes(const cf_dataset *dataset, const run_options *options,
 {
     const double lists = 8 * (double)(2 * dataset->n_train + dataset->n_valid + dataset->n_test +
                                       3 * dataset->n_users + dataset->n_items);
+    const cf_closed_grid grid = {n_rows, n_columns, n_rows * n_columns / n_nodes};
     cf_model_size size;
 
     if (options->is_closed)
-        return lists / n_rows +
-               cf_closed_predict_memory(&options->closed, dataset, n_rows * n_columns);
+        return lists / n_rows + cf_closed_predict_memory(&options->closed, dataset, &grid);
     size = size_of(dataset, options, n_nodes, n_rows, n_columns);
     return lists / n_rows + predict_steps(dataset, options, &size);
 }

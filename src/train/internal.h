@@ -119,8 +119,8 @@ cf_status run_warn_unused(const cf_config *config, const char *model, const char
 
 /** How scores are computed from final tables, or from an item-item matrix (final[CF_USERS] NULL).
  * `hidden`: as of the scorer. All is borrowed. Local. */
-cf_eval_scorer train_scorer(const cf_table *const final[2], const uint8_t *hidden,
-                            const cf_shard *shard);
+cf_eval_scorer train_scorer(const cf_table *const final[2], cf_filter *filter,
+                            const uint8_t *hidden, const cf_shard *shard);
 /* ---- Between steps ---- */
 
 /** True once a signal has asked this process to stop. */

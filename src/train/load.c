@@ -62,10 +62,10 @@ done:
     return status;
 }
 
-cf_eval_scorer train_scorer(const cf_table *const final[2], const uint8_t *hidden,
-                            const cf_shard *shard)
+cf_eval_scorer train_scorer(const cf_table *const final[2], cf_filter *filter,
+                            const uint8_t *hidden, const cf_shard *shard)
 {
-    cf_eval_scorer scorer = cf_eval_tables(final[CF_USERS], final[CF_ITEMS], shard);
+    cf_eval_scorer scorer = cf_eval_tables(final[CF_USERS], final[CF_ITEMS], shard, filter);
 
     scorer.hidden = hidden;
     return scorer;
@@ -112,6 +112,12 @@ done:
     return status;
 }
 
+/* What adds to the products of the tables; NULL: nothing. */
+static cf_filter *filter_of(const cf_trained *t)
+{
+    return t->closed != NULL ? cf_closed_filter(t->closed) : NULL;
+}
+
 /* Final rows that may be written: a copy, as a model computes its own anew; a closed form's are its
  * own. From now on scores are made of them. Collective. */
 static cf_status own_final(cf_trained *t, cf_side side, cf_table **out)
@@ -150,7 +156,8 @@ done:
 }
 
 /* Rows that are not in the file, since their users were appended. A matrix scores users by their
- * items; the other closed forms have one row for all users (Pop). Collective. */
+ * items, and so does a filter, whose rows of users are made of these; Pop has one row for all
+ * users. Collective. */
 static cf_status fill_users(cf_trained *t)
 {
     cf_table *users;
@@ -158,6 +165,8 @@ static cf_status fill_users(cf_trained *t)
 
     if (t->final[CF_USERS] == NULL) return CF_OK;
     if (t->model != NULL) return t->dataset->n_added > 0 ? fold_in_users(t) : CF_OK;
+    if (filter_of(t) != NULL)
+        return cf_closed_fold_in(t->closed, t->shard, cf_closed_table(t->closed, CF_USERS));
     CF_TRY(own_final(t, CF_USERS, &users));
     CF_TRY(cf_table_repeat_row(users, t->dataset->base.n_users, users, 0));
 done:
@@ -188,6 +197,7 @@ static cf_status map_cold_items(cf_trained *t, const request *asked, run_options
                                  .shard = t->shard,
                                  .users = t->final[CF_USERS],
                                  .items = t->final[CF_ITEMS],
+                                 .filter = filter_of(t),
                                  .memory = cf_config_int(t->config, "eval_memory") << 20};
     cf_table *items;
     cf_status status = CF_OK;
@@ -239,7 +249,7 @@ cf_status cf_train_load(const cf_par *world, const cf_train_source *source, cf_t
     if (t->dataset->is_appended) CF_TRY(fill_users(t));
     CF_TRY(map_cold_items(t, &asked, &options));
     if (source->n_kept > 0) CF_TRY(cut_matrix(t, source->n_kept));
-    t->scorer = train_scorer(t->final, t->hidden, t->shard);
+    t->scorer = train_scorer(t->final, filter_of(t), t->hidden, t->shard);
     *out = t;
     t = NULL;
 done:

@@ -147,13 +147,15 @@ void run_log_epoch(run_log *log, const cf_run_progress *progress, double loss, d
 /* The seconds are all of the solution, then its parts. */
 void run_log_solve(run_log *log, const cf_closed_seconds *seconds)
 {
-    const double all = seconds->gram + seconds->invert + seconds->product + seconds->rest;
+    const double all =
+        seconds->gram + seconds->invert + seconds->product + seconds->singular + seconds->rest;
 
     if (!log->is_open) return;
     write_line(log, CF_JSON_OBJECT({"event", json_string("solve")}, {"seconds", json_real(all)},
                                    {"gram", json_real(seconds->gram)},
                                    {"invert", json_real(seconds->invert)},
                                    {"product", json_real(seconds->product)},
+                                   {"singular", json_real(seconds->singular)},
                                    {"rest", json_real(seconds->rest)}));
 }
 

@@ -31,6 +31,7 @@ typedef struct run {
     double clock; /* when progress.seconds was last brought up to date */
 
     cf_table *table[2]; /* what a checkpoint holds; an item-item matrix has no table of users */
+    cf_filter *filter;  /* what adds to the scores of tables: of some closed forms, else NULL */
     cf_optim *optim;    /* NULL: a closed form */
     int64_t n_batches;  /* steps of an epoch; 0: a closed form */
     /** The current final tables; of an item-item matrix NULL and the matrix. Collective. */

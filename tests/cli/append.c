@@ -79,7 +79,11 @@ static char *recommend_appended(const char *options)
 static const char *const models[] = {
     "model=BPR --set embedding_size=32 --set epochs=2 --set learning_rate=0.01",
     "model=LightGCN --set embedding_size=32 --set epochs=2 --set learning_rate=0.01",
-    "model=iALS --set embedding_size=32 --set epochs=2", "model=EASE", "model=Pop"};
+    "model=iALS --set embedding_size=32 --set epochs=2",
+    "model=EASE",
+    "model=Pop",
+    "model=ChebyCF --set ideal_dim=5",
+    "model=GF-CF --set ideal_dim=5"};
 
 /* Another model of the same dataset. Collective. */
 static void train_again(const char *settings)

@@ -236,7 +236,7 @@ static void shipped_settings_are_accepted(void **state)
     static const char *const files[] = {"lightgcn.yaml",   "bpr.yaml",     "debian-noise.yaml",
                                         "debian-var.yaml", "gowalla.yaml", "amazon-beauty.yaml",
                                         "ease.yaml",       "l3ae.yaml",    "itemknn.yaml",
-                                        "pop.yaml",        "ials.yaml"};
+                                        "pop.yaml",        "ials.yaml",    "chebycf.yaml"};
 
     (void)state;
     for (size_t k = 0; k < sizeof files / sizeof *files; k++) {

@@ -76,6 +76,8 @@ static void a_catalogue_may_have_one_item(void **state)
             train_and_use("L3AE", "");
             train_and_use("ItemKNN", "");
             train_and_use("Pop", "");
+            train_and_use("ChebyCF", "--set ideal_dim=1");
+            train_and_use("GF-CF", "--set ideal_weight=0");
             continue;
         }
         clear_output();

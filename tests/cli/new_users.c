@@ -54,7 +54,9 @@ static void the_items_of_a_user_give_the_list_of_that_user(void **state)
                                                               */
         "model=EASE",
         "model=ItemKNN --set k=10",
-        "model=Pop"};
+        "model=Pop",
+        "model=ChebyCF --set ideal_dim=5",
+        "model=GF-CF --set ideal_dim=5"};
 
     (void)state;
     for (size_t m = 0; m < sizeof models / sizeof *models; m++) {

@@ -37,7 +37,8 @@ static void check_memory(data *d, const char *model)
     for (int k = 0; k < 2; k++) {
         const cf_closed_options options =
             read_options((const char *const[]){model, "reg_weight=5", precisions[k], NULL});
-        const double predicted = cf_closed_predict_memory(&options, d->file, world.size),
+        const cf_closed_grid size = {1, world.size, 1};
+        const double predicted = cf_closed_predict_memory(&options, d->file, &size),
                      counted = count_bytes(d, &options, grid);
 
         if (fabs(counted - unforetold / 2 - predicted) >

@@ -14,7 +14,7 @@ static const cf_setting other_settings[] = {
     {.name = "model",
      .kind = CF_SETTING_CHOICE,
      .initial = "EASE",
-     .choices = "BPR|EASE|L3AE|ItemKNN|Pop"},
+     .choices = "BPR|EASE|L3AE|ItemKNN|Pop|ChebyCF|GF-CF"},
     {.name = "reg_weight", .kind = CF_SETTING_REAL, .initial = "1e-05", .min = -1e6, .max = 1e6},
     {.name = "missing_embedding",
      .kind = CF_SETTING_CHOICE,

@@ -142,7 +142,7 @@ static inline setting new_setting(const problem *p, cf_grid *grid, const double 
     }
     assert_ok(cf_table_create(grid, &s.shard->items, dim, &s.items));
     cf_test_table_set(s.items, items);
-    s.place = (cf_cold_place){p->file, grid, s.shard, s.users, s.items, 64 << 20};
+    s.place = (cf_cold_place){p->file, grid, s.shard, s.users, s.items, NULL, 64 << 20};
     return s;
 }
 

@@ -236,7 +236,7 @@ static void every_choice_of_model_is_trained_or_a_closed_form(void **state)
         n_closed += cf_closed_is(config);
         cf_config_destroy(&config);
     }
-    assert_int_equal(n_closed, 4);
+    assert_int_equal(n_closed, 6);
 }
 
 static const struct CMUnitTest tests[] = {

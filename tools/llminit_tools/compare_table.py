@@ -13,7 +13,7 @@ from typing import Any, Iterator, Optional, Sequence
 from . import table
 from .table import number
 
-CLOSED_FORMS = ("EASE", "L3AE", "ItemKNN", "Pop")  # models without start, seed and epochs
+CLOSED_FORMS = ("EASE", "L3AE", "ItemKNN", "Pop", "ChebyCF", "GF-CF")  # models without start, seed and epochs
 NO_START = "-"
 
 

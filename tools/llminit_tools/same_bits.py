@@ -4,7 +4,7 @@
 
 LightGCN of 2 and 3 layers, BPR, SGL and SGCL are trained on several grids, on 1 and 2 threads, and once killed in
 the second epoch and resumed on another grid. Tables, moments, losses and metrics are compared with those of one
-rank. EASE, L3AE and ItemKNN, which are closed forms, are compared on the same grids and threads. A line for each run
+rank. EASE, L3AE, ItemKNN and ChebyCF, which are closed forms, are compared on the same grids and threads. A line for each run
 says what differs.
 
 Without DATA.h5: Debian's package dependencies, from tests/data. Needs h5diff (Debian: hdf5-tools).
@@ -65,7 +65,9 @@ TABLES = with_checksums("user_embedding", "item_embedding", "optimizer")
 SIMILARITY = with_checksums("item_similarity")
 TRAINED = [Model("LightGCN", 2, TABLES), Model("LightGCN", 3, TABLES), Model("BPR", 0, TABLES), Model("SGL", 2, TABLES),
            Model("SGCL", 2, TABLES)]
-CLOSED_FORMS = [Model("EASE", 0, SIMILARITY), Model("L3AE", 0, SIMILARITY), Model("ItemKNN", 0, SIMILARITY)]
+FACTORS = with_checksums("user_embedding", "item_embedding")
+CLOSED_FORMS = [Model("EASE", 0, SIMILARITY), Model("L3AE", 0, SIMILARITY), Model("ItemKNN", 0, SIMILARITY),
+                Model("ChebyCF", 0, FACTORS)]
 WAYS = [Way("1x1"), Way("1x1", 2), Way("1x2"), Way("2x1"), Way("2x1", 2), Way("3x1"), Way("2x2"), Way("1x4"),
         Way("4x1")]
 
