@@ -1,39 +1,13 @@
 from __future__ import annotations
 
-import csv
 import json
 import pathlib
 
 import pytest
 
+from conftest import rows
 from llminit_tools import main, program, run
 from llminit_tools.program import FAILED, STOPPED, USAGE, Failure
-
-
-@pytest.fixture(autouse=True)
-def trainings(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):
-    """A function that lists the folders of all trainings so far."""
-    log = tmp_path / "trainings"
-    monkeypatch.setenv("FAKE_LOG", str(log))
-    monkeypatch.setattr("signal.signal", lambda *_: None)  # signals are pytest's
-    return lambda: log.read_text().split() if log.exists() else []
-
-
-@pytest.fixture
-def study(tmp_path: pathlib.Path, build: pathlib.Path):
-    """Runs a command on the fake program, without mpirun; gives its exit status."""
-    out = tmp_path / "out"
-
-    def call(command: str, *arguments: object) -> int:
-        fixed = ["--out", out, "--build", build, "--launch", "env"]
-        return main.main(["tools/study", command, *map(str, [*arguments, *fixed])])
-
-    return call
-
-
-def rows(path: pathlib.Path) -> list[dict[str, str]]:
-    with open(path, encoding="utf-8") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
 
 
 # ---- Files of a run ----

@@ -144,9 +144,13 @@ def parse(name: str, arguments: Sequence[str]) -> Options:
 # ---- Cells -----------------------------------------------------------------------------------------------------------
 
 
+def file_name(text: str) -> str:
+    """A model or start with settings of its own, without what a file's name should not have."""
+    return re.sub(r"[^\w.,=+-]", "_", text.replace(":", ","))
+
+
 def folder_name(model: str, start: str, seed: int) -> str:
-    parts = model if is_closed(model) else f"{model}-{start}-{seed}"
-    return re.sub(r"[^\w.,=+-]", "_", parts.replace(":", ","))
+    return file_name(model if is_closed(model) else f"{model}-{start}-{seed}")
 
 
 def plan(options: Options) -> list[Cell]:
@@ -243,19 +247,23 @@ def alone(options: Options) -> Iterator[int]:
                 yield lock_of_part
 
 
+def train_into(options: Options, folder: pathlib.Path, sets: list[Word], stop: run.Stop, lock: int) -> int:
+    """Train in a folder, or resume what is there; the log goes to its output.txt. The exit status."""
+    folder.mkdir(exist_ok=True)
+    arguments = [*options.settings_file(), "--data", options.data, "--out", folder, "--resume", "auto", *sets]
+    launch = options.launch or ["mpirun", "-n", str(options.ranks)]
+    with open(folder / "output.txt", "wb") as file:
+        return run.train(options.program, launch, arguments, file, stop, lock)
+
+
 def train(options: Options, cell: Cell, stop: run.Stop, lock: int) -> None:
     """Train a cell, or resume it. Its result is in its log, or else cell.error says why not."""
     assert cell.settings
-    cell.folder.mkdir(exist_ok=True)
-    output = cell.folder / "output.txt"
-    arguments = [*options.settings_file(), "--data", options.data, "--out", cell.folder, "--resume", "auto",
-                 *sets_of(options, cell, run.written(cell.settings["topk"]))]
-    launch = options.launch or ["mpirun", "-n", str(options.ranks)]
-    with open(output, "wb") as file:
-        status = run.train(options.program, launch, arguments, file, stop, lock)
+    sets = sets_of(options, cell, run.written(cell.settings["topk"]))
+    status = train_into(options, cell.folder, sets, stop, lock)
     read_result(options, cell)
     if not (cell.result or cell.error or stop.count):
-        cell.error = program.error_of_run(status, output)
+        cell.error = program.error_of_run(status, cell.folder / "output.txt")
 
 
 def time_left(cells: list[Cell]) -> str:

@@ -14,6 +14,7 @@ COMMANDS = {
     "scaling": ("scaling", "time training on several numbers of ranks and grids, real or simulated"),
     "crossings": ("crossings", "count the rows that nodes need of each other, and the least they could send"),
     "model": ("step_model", "a model of a step on several nodes, beside a simulated scaling"),
+    "tune": ("tune", "search the settings of models, or find the model for a dataset"),
     "collapse": ("collapse", "train at several widths: quality and effective rank over the width"),
     "cold": ("cold", "hide items from training, and measure how new items are recommended"),
     "curves": ("curves", "draw loss and valid metric by epoch"),
@@ -30,6 +31,7 @@ COMMANDS = {
 LINKS = {
     "compare": "compare",
     "scaling_study": "scaling",
+    "tune": "tune",
     "collapse_study": "collapse",
     "cold_study": "cold",
     "curves": "curves",

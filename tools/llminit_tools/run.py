@@ -65,19 +65,24 @@ def write_file(path: pathlib.Path, text: str) -> None:
     os.replace(temporary, path)
 
 
+class Busy(Failure):
+    """A lock that another study holds."""
+
+
 @contextlib.contextmanager
-def locked(path: pathlib.Path, kind: int = fcntl.LOCK_EX) -> Iterator[int]:
-    """Hold the lock `path`; gives its descriptor. Trainings inherit it: one that outlives its study is waited for."""
+def locked(path: pathlib.Path, kind: int = fcntl.LOCK_EX, patience: Optional[float] = None) -> Iterator[int]:
+    """Hold the lock `path`; gives its descriptor. Trainings inherit it: one that outlives its study is waited for.
+    `patience`: seconds, LOCK_PATIENCE unless given; then it fails with Busy."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", encoding="ascii") as lock:
-        end = time.monotonic() + LOCK_PATIENCE
+        end = time.monotonic() + (LOCK_PATIENCE if patience is None else patience)
         while True:
             try:
                 fcntl.flock(lock, kind | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
                 if time.monotonic() > end:
-                    raise Failure(f"{path.parent}: another study is at work in this folder") from None
+                    raise Busy(f"{path.parent}: another study is at work in this folder") from None
             time.sleep(0.1)
         yield lock.fileno()
 
