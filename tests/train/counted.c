@@ -142,8 +142,9 @@ static void pop_has_no_second_slice(void **state)
                    "a row of 1 has only 1 segments of 16");
 }
 
-/* Both tables, in 16 floats a row, and the lists: no matrix of items x items. */
-static void pop_needs_memory_for_two_tables_alone(void **state)
+/* Both tables, in 16 floats a row, the lists, and the solver's two doubles an item: no matrix of
+ * items x items. */
+static void pop_needs_memory_for_rows_alone(void **state)
 {
     const cf_dataset dataset = {
         .world = &world, .n_users = 1000, .n_items = 3000000, .n_train = 3000000};
@@ -155,7 +156,8 @@ static void pop_needs_memory_for_two_tables_alone(void **state)
     (void)state;
     run_read_options(config, &options);
     assert_true(grid_predict_bytes(&dataset, &options, 1, 1, 1) ==
-                lists + 64.0 * (double)(dataset.n_users + dataset.n_items));
+                lists + 64.0 * (double)(dataset.n_users + dataset.n_items) +
+                    16.0 * (double)dataset.n_items);
     cf_config_destroy(&config);
 }
 
@@ -164,6 +166,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(pop_is_counted_saved_and_not_counted_again),
     cmocka_unit_test(pop_is_loaded_with_both_tables),
     cmocka_unit_test(pop_has_no_second_slice),
-    cmocka_unit_test(pop_needs_memory_for_two_tables_alone),
+    cmocka_unit_test(pop_needs_memory_for_rows_alone),
 };
 CF_TEST_MAIN(tests)
