@@ -66,7 +66,7 @@ const cf_setting cf_closed_settings[] = {
              "over neighbours"},
     {.name = "filter_flatness",
      .kind = CF_SETTING_REAL,
-     .initial = "10.0",
+     .initial = "1.5",
      .min = 0.01,
      .max = 1000,
      .help = "ChebyCF: the paper's phi: how flat the plateau is that the polynomial approximates"},
@@ -84,7 +84,7 @@ const cf_setting cf_closed_settings[] = {
      .help = "ChebyCF, GF-CF: the paper's alpha: weight of the ideal low-pass filter (0: none)"},
     {.name = "degree_power",
      .kind = CF_SETTING_REAL,
-     .initial = "0.2",
+     .initial = "0.4",
      .min = 0,
      .max = 1,
      .help = "ChebyCF: the paper's beta: scores are multiplied by degrees of items to this power, "
