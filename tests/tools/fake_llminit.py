@@ -169,7 +169,7 @@ elif command == "settings":
     print("".join(f"{name}: {value}\n" for name, value in resolve(rest).items()), end="")
 elif command == "info":
     text = pathlib.Path(rest[0]).read_text()
-    print(json.dumps({"digest": text, "attributes": {"kind": "dataset", "embedding_dim": 32, "n_items": 9,
+    print(json.dumps({"digest": text, "attributes": {"kind": "dataset", "embedding_dim": 32, "n_users": 9, "n_items": 9,
                                                          "n_valid": 0 if "no valid part" in text else 9}}))
 elif command == "prepare":
     prepare(rest)

@@ -28,6 +28,13 @@ def test_each_model_of_the_program_has_a_space_and_they_can_be_read():
                 assert isinstance(tune_space.domain_of(name, domain), Range) == (".." in domain)
 
 
+def test_models_are_compared_where_they_suit_the_data():
+    assert tune_space.compared(600, 600, 8) == list(tune_space.GRIDS)
+    assert set(tune_space.GRIDS) - set(tune_space.compared(600, 600, 0)) == {"L3AE"}
+    assert set(tune_space.GRIDS) - set(tune_space.compared(600, 60000, 8)) == {"EASE", "L3AE", "ItemKNN"}
+    assert set(tune_space.GRIDS) - set(tune_space.compared(600, 100, 8)) == {"ChebyCF"}
+
+
 @pytest.mark.parametrize("text", ["", "1,,2", "1,1", "2..1", "0..1:log", "1..", "1..2:lin", "a..b"])
 def test_a_bad_domain_is_refused(text: str):
     with pytest.raises(Failure, match="^x="):

@@ -13,10 +13,10 @@ the shares of warm and of cold targets in the lists of all, at its cutoff.
 
 A model and a start are values of the settings `model` and `emb_selection`. Settings of their own may follow after
 colons: LightGCN:n_layers=3, var:emb_gain=3, False:init=normal:init_std=0.1. Settings are applied in this order, and
-the last one counts: --settings, --set, the model's, the start's, the seed. EASE, L3AE, ItemKNN, Pop, ChebyCF and GF-CF, which are
-closed forms, have one cell and one row each, without start, seed and epochs. `topk` is extended to the cutoffs of
---metrics. Seeds are those of training (start, batches, negatives); the split of users' interactions was drawn by
-`llminit prepare --set seed=...`.
+the last one counts: --settings, --set, the model's, the start's, the seed. EASE, L3AE, ItemKNN, Pop, ChebyCF and
+GF-CF, which are closed forms, have one cell and one row each, without start, seed and epochs. `topk` is extended to the
+cutoffs of --metrics. Seeds are those of training (start, batches, negatives); the split of users' interactions was
+drawn by `llminit prepare --set seed=...`.
 
 The same command continues after any interruption: it keeps finished cells, resumes an unfinished one from its last
 checkpoint, and tries failed ones again. It refuses cells of other settings or data, and a second compare in the

@@ -4,8 +4,8 @@
 
 LightGCN of 2 and 3 layers, BPR, SGL and SGCL are trained on several grids, on 1 and 2 threads, and once killed in
 the second epoch and resumed on another grid. Tables, moments, losses and metrics are compared with those of one
-rank. EASE, L3AE, ItemKNN and ChebyCF, which are closed forms, are compared on the same grids and threads. A line for each run
-says what differs.
+rank. EASE, L3AE, ItemKNN and ChebyCF, which are closed forms, are compared on the same grids and threads. A line
+for each run says what differs.
 
 Without DATA.h5: Debian's package dependencies, from tests/data. Needs h5diff (Debian: hdf5-tools).
 

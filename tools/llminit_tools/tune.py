@@ -5,7 +5,8 @@
     tools/study tune data.h5 --out run/tune --models LightGCN,iALS --set epochs=81 --set valid_metric=NDCG@10
 
 Without --models all of a small grid of settings is tried, of each of a short list of models. L3AE takes part where
-there are vectors; EASE, L3AE and ItemKNN, whose matrices have all pairs of items, up to 50,000 items.
+there are vectors; EASE, L3AE and ItemKNN, whose matrices have all pairs of items, up to 50,000 items; ChebyCF from 512
+users and items.
 
 With --models each is searched by --trials at random (Bergstra and Bengio 2012). What is searched is below, without
 settings that --set or the model itself (LightGCN:n_layers=3) says. --space changes a range or adds one:
@@ -147,17 +148,6 @@ def data_of(options: Options) -> dict[str, Any]:
     return attributes
 
 
-def models_of(options: Options, data: dict[str, Any]) -> list[str]:
-    """Those of --models, or of the grids those that the data allow."""
-    if options.models:
-        return options.models
-    allowed = [model for model in tune_space.GRIDS if data["embedding_dim"] or model not in tune_space.NEEDS_VECTORS]
-    if data["n_items"] > tune_space.MANY_ITEMS:
-        say(f"{data['n_items']} items: {', '.join(tune_space.OF_ITEM_PAIRS)}, matrices of their pairs, are left out")
-        allowed = [model for model in allowed if model not in tune_space.OF_ITEM_PAIRS]
-    return allowed
-
-
 def base_sets(options: Options, model: str) -> list[str]:
     """The settings of all trials of a model."""
     name, *own = model.split(":")
@@ -212,8 +202,9 @@ def rungs_of(options: Options, model: str, settings: dict[str, Any]) -> list[int
 def plan(options: Options) -> list[Search]:
     data = data_of(options)
     kinds = {row["name"]: row["kind"] for row in options.program.ask_json("settings")["train"]}
+    models = options.models or tune_space.compared(data["n_users"], data["n_items"], data["embedding_dim"])
     searches = []
-    for model in models_of(options, data):
+    for model in models:
         settings = options.program.settings([*options.settings_file(), *opt.as_sets(base_sets(options, model))])
         found = tune_space.space_of(texts_of_space(options, model, settings, data["embedding_dim"]), kinds)
         searches.append(Search(model, settings["valid_metric"], found, rungs_of(options, model, settings),

@@ -39,13 +39,16 @@ SPACES: dict[str, dict[str, str]] = {
              "user_weight": "0..0.3"},
     "ItemKNN": {"k": "20..500:log", "shrink": "0..100"},
     "Pop": {},
+    "ChebyCF": {"filter_flatness": "0.5..20:log", "degree_power": "0..0.5", "ideal_weight": "0..1"},
+    "GF-CF": {"ideal_weight": "0..1"},
 }
 
 # models that are compared where none is named, with all of whose values a trial is made, and settings of their own
 GRIDS: dict[str, dict[str, str]] = {
     "Pop": {},
     "ItemKNN": {"k": "20,100,500"},
-    "iALS": {"emb_selection": "False", "alpha0": "0.003,0.03", "reg_weight": "0.003,0.03"},
+    "iALS": {"emb_selection": "False", "alpha0": "0.01,0.1", "reg_weight": "0.003,0.03"},
+    "ChebyCF": {"filter_flatness": "1.5,10", "degree_power": "0,0.4"},
     "EASE": {"reg_weight": "5,50,500"},
     "L3AE": {"reg_weight": "5,20", "distill_weight": "20,100"},
     "BPR": {"emb_selection": "False,pca:emb_gain=3", "learning_rate": "0.001,0.003"},
@@ -58,9 +61,10 @@ GRID_SETS = {
     "BPR": ["epochs=54", "eval_step=6"],
     "LightGCN": ["epochs=54", "eval_step=6"],
 }
-NEEDS_VECTORS, OF_ITEM_PAIRS = ("L3AE",), ("EASE", "L3AE", "ItemKNN")
-OF_VECTORS = ("prior_reg_weight",)  # settings without meaning where there are none
+OF_VECTORS = ("prior_reg_weight",)  # settings without meaning where there are no vectors
+NEEDS_VECTORS, OF_ITEM_PAIRS, OF_SINGULAR_VECTORS = ("L3AE",), ("EASE", "L3AE", "ItemKNN"), ("ChebyCF",)
 MANY_ITEMS = 50000  # above them, matrices of all pairs of items are not tried unless their models are named
+FEW_ROWS = 512  # of users or items: below them, there may be fewer singular vectors than ideal_dim
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,6 +122,13 @@ def space_of(texts: Mapping[str, str], kinds: Mapping[str, str]) -> Space:
         if name not in kinds:
             raise Failure(f"--space {name}={texts[name]}: there is no setting {name}")
     return {name: domain_of(name, text, kinds[name] == "int") for name, text in texts.items()}
+
+
+def compared(n_users: int, n_items: int, dim: int) -> list[str]:
+    """The models of the grids that suit a dataset. `dim`: of its vectors, 0 without."""
+    left_out = [*(() if dim else NEEDS_VECTORS), *(OF_ITEM_PAIRS if n_items > MANY_ITEMS else ()),
+                *(OF_SINGULAR_VECTORS if min(n_users, n_items) < FEW_ROWS else ())]
+    return [model for model in GRIDS if model not in left_out]
 
 
 def drawn(space: Space, seed: int, model: str, number: int) -> Values:
