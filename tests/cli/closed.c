@@ -204,10 +204,10 @@ static void a_cut_matrix_is_exported_and_recommends_as_it_says(void **state)
 
 static void only_a_matrix_is_cut(void **state)
 {
-    char other_run[1024];
+    char other_run[1100];
 
     (void)state;
-    snprintf(other_run, sizeof other_run, "%s", cf_test_scratch("other"));
+    snprintf(other_run, sizeof other_run, "%s/other", run); /* removed with it */
     assert_int_equal(run_format(NULL, "llminit export %s/best.h5 --data %s --out %s --sparse 0",
                                 run, data, folder),
                      CF_ERR_USAGE);
