@@ -148,11 +148,12 @@ def test_a_search_halves_and_resumes_and_chooses_by_the_valid_part(study, traini
 
 
 def test_a_search_that_was_stopped_comes_to_the_same_tables(study, trainings, data, tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("FAKE_STOP_AT", "2")
-    assert study("tune", data, *SEARCH) == STOPPED
-    assert "stopped; 3 trials of this rung wait: the same command continues" in capsys.readouterr().err
+    for epoch, n_waiting in ((1, 9), (2, 3)):  # before any trial is done; in the second rung
+        monkeypatch.setenv("FAKE_STOP_AT", str(epoch))
+        assert study("tune", data, *SEARCH) == STOPPED
+        assert f"stopped; {n_waiting} trials of this rung wait: the same command continues" in capsys.readouterr().err
     monkeypatch.delenv("FAKE_STOP_AT")
-    assert study("tune", data, *SEARCH) == 0 and len(trainings()) == 14
+    assert study("tune", data, *SEARCH) == 0 and len(trainings()) == 15
     tables = {name: (tmp_path / "out" / name).read_text() for name in ("models.tsv", "trials.tsv", "settings.tsv")}
     (tmp_path / "out").rename(tmp_path / "stopped")
     assert study("tune", data, *SEARCH) == 0

@@ -126,7 +126,7 @@ def groups_of(domain: tune_space.Domain, values: Sequence[str]) -> list[float]:
     if isinstance(domain, tune_space.Choice):
         return positions
     ascending, n_bins = sorted(positions), 3 if len(positions) >= 9 else 2
-    bounds = [ascending[k * len(ascending) // n_bins] for k in range(1, n_bins)]
+    bounds = [ascending[k * len(ascending) // n_bins] for k in range(1, n_bins)] if ascending else []
     return [sum(one >= bound for bound in bounds) for one in positions]
 
 
