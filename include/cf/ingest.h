@@ -109,6 +109,7 @@ typedef struct cf_ingest_report {
     int64_t n_missing;      /* items without a vector */
     int64_t unused_vectors; /* vectors of no item of the dataset */
     int64_t n_leaves;       /* 0: users and items are in the order of their ids */
+    int64_t n_leaf_parts;   /* in how many parts the leaves were found; 1: on one rank */
     double seconds, bytes;  /* bytes: of the files of interactions */
 } cf_ingest_report;
 

@@ -27,7 +27,7 @@ static json_t *report_json(const cf_ingest_report *r)
         {"above_max_train_items", json_integer(r->n_above_most)},
         {"missing_vectors", json_integer(r->n_missing)},
         {"unused_vectors", json_integer(r->unused_vectors)}, {"leaves", json_integer(r->n_leaves)},
-        {"seconds", json_real(r->seconds)});
+        {"leaf_parts", json_integer(r->n_leaf_parts)}, {"seconds", json_real(r->seconds)});
 }
 
 /* What train lacks: cold items, users without any item, and what was dropped of it. */
@@ -68,7 +68,9 @@ static void print_prepared(const cf_ingest_report *r, const char *path)
         printf("vectors of %lld numbers; %lld items without one, %lld vectors not used\n",
                (long long)r->embedding_dim, (long long)r->n_missing, (long long)r->unused_vectors);
     if (r->n_leaves > 0)
-        printf("users and items are numbered by %lld leaves (reorder)\n", (long long)r->n_leaves);
+        printf("users and items are numbered by %lld leaves, found %s (reorder)\n",
+               (long long)r->n_leaves,
+               r->n_leaf_parts > 1 ? "by all ranks, part by part" : "by one rank");
     printf("%.2f s, %.1f MB/s\n", r->seconds, r->seconds > 0 ? r->bytes / r->seconds / 1e6 : 0.0);
 }
 

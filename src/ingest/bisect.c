@@ -1,4 +1,5 @@
-/* Leaves of users and items by recursive bisection of the graph of train interactions.
+/* Leaves of users and items by recursive bisection of the graph of train interactions, or of a part
+ * of it; and parts of a weighted graph.
  *
  * Vertices are users and items that have train interactions, edges are these interactions, and the
  * weight of a vertex is its work, degree + CF_ROW_WORK, but at most half of a leaf's: so no part is
@@ -18,7 +19,8 @@ _Static_assert(
     sizeof(idx_t) == 4 && sizeof(real_t) == 4,
     "expected METIS with IDXTYPEWIDTH 32 and REALTYPEWIDTH 32, as most packages have it");
 
-enum { LEAF_ROWS = 32, SEED = 1 }; /* rows of a leaf: 32 to 63 */
+/* Rows of a leaf: 32 to 63. A part of a larger graph may have fewer, if their work is great. */
+enum { LEAF_ROWS = 32, MIN_ROWS = 8, SEED = 1 };
 
 /* What METIS takes. Users are vertices in their order, then items. */
 typedef struct metis_graph {
@@ -27,6 +29,7 @@ typedef struct metis_graph {
     idx_t *start;       /* n + 1 */
     idx_t *neighbour;   /* 2 edges, by vertex */
     idx_t *weight;      /* n */
+    idx_t *edge_weight; /* 2 edges; NULL: all weigh the same */
     idx_t *part;        /* n */
 } metis_graph;
 
@@ -42,6 +45,11 @@ static void free_graph(metis_graph *g)
 double ingest_bisect_bytes(int64_t n_rows, int64_t n_edges)
 {
     return 200 * (double)n_rows + 90 * (double)n_edges;
+}
+
+double ingest_cut_bytes(int64_t n, int64_t n_edges)
+{
+    return ingest_bisect_bytes(n, n_edges) + 8 * (double)n_edges;
 }
 
 bool ingest_can_bisect(int64_t n_rows, int64_t n_edges)
@@ -109,7 +117,8 @@ done:
 
 /* ---- METIS ----------------------------------------------------------------------------------- */
 
-/* METIS catches SIGTERM, and then returns METIS_ERROR: the signal is raised again. */
+/* METIS catches SIGTERM, and then returns METIS_ERROR: the signal is raised again. The time limit
+ * is far above what it takes. */
 static cf_status run_metis(metis_graph *g, idx_t n_parts)
 {
     idx_t options[METIS_NOPTIONS], n_constraints = 1, cut;
@@ -117,8 +126,11 @@ static cf_status run_metis(metis_graph *g, idx_t n_parts)
 
     METIS_SetDefaultOptions(options);
     options[METIS_OPTION_SEED] = SEED;
-    result = METIS_PartGraphRecursive(&g->n, &n_constraints, g->start, g->neighbour, g->weight,
-                                      NULL, NULL, &n_parts, NULL, NULL, options, &cut, g->part);
+    cf_par_expect(1e-4 * ((double)g->start[g->n] / 2 + g->n));
+    result =
+        METIS_PartGraphRecursive(&g->n, &n_constraints, g->start, g->neighbour, g->weight, NULL,
+                                 g->edge_weight, &n_parts, NULL, NULL, options, &cut, g->part);
+    cf_par_expect(0);
     if (result == METIS_ERROR) raise(SIGTERM);
     CF_ASSERT(result == METIS_OK || result == METIS_ERROR_MEMORY);
     if (result == METIS_OK) return CF_OK;
@@ -130,13 +142,20 @@ static cf_status run_metis(metis_graph *g, idx_t n_parts)
 }
 
 /* The largest power of two that leaves LEAF_ROWS rows to a leaf; at least one. */
-static int64_t count_leaves(int64_t n_rows)
+int64_t ingest_count_leaves(int64_t n_rows)
 {
     int64_t n = 1;
 
     while (2 * n * LEAF_ROWS <= n_rows)
         n *= 2;
     return n;
+}
+
+/* In their order, where METIS has too few to bisect. */
+static void spread_vertices(int64_t n_leaves, metis_graph *g)
+{
+    for (idx_t v = 0; v < g->n; v++)
+        g->part[v] = (idx_t)(v * n_leaves / g->n);
 }
 
 /* The leaves of one side: those of its vertices, and for the k-th of n rows without a vertex, k
@@ -164,13 +183,35 @@ cf_status ingest_bisect(const ingest_bipartite *graph, int64_t *n_leaves, uint32
     CF_TRY(number_vertices(graph, &g));
     CF_TRY(CF_ALLOC(g.weight, g.n));
     CF_TRY(CF_ALLOC(g.part, g.n));
-    *n_leaves = count_leaves(g.n);
+    if (*n_leaves == 0) *n_leaves = ingest_count_leaves(g.n);
     fill_weights(graph->n_edges, *n_leaves, &g);
     CF_TRY(fill_neighbours(graph, &g));
-    if (*n_leaves > 1) CF_TRY(run_metis(&g, (idx_t)*n_leaves));
+    if (*n_leaves > 1 && g.n >= MIN_ROWS * *n_leaves)
+        CF_TRY(run_metis(&g, (idx_t)*n_leaves));
+    else
+        spread_vertices(*n_leaves, &g);
     for (int side = 0; side < 2; side++)
         spread_leaves(graph, &g, side, *n_leaves, leaf[side]);
 done:
     free_graph(&g);
+    return status;
+}
+
+/* METIS's numbers are signed, ours are not; both are below 2^31. */
+cf_status ingest_cut_gathered(const ingest_gathered *graph, int64_t n_parts, uint32_t *part)
+{
+    metis_graph g = {.n = (idx_t)graph->n,
+                     .neighbour = (idx_t *)graph->neighbour,
+                     .weight = (idx_t *)graph->weight,
+                     .edge_weight = (idx_t *)graph->edge_weight,
+                     .part = (idx_t *)part};
+    cf_status status;
+
+    CF_TRY(CF_ALLOC(g.start, graph->n + 1));
+    for (int64_t v = 0; v < graph->n; v++)
+        g.start[v + 1] = g.start[v] + (idx_t)graph->length[v];
+    CF_TRY(run_metis(&g, (idx_t)n_parts));
+done:
+    cf_free(&g.start);
     return status;
 }

@@ -162,8 +162,14 @@ static inline uint32_t ingest_local_item(const ingest_item_index *index, uint32_
  * block). Collective. Errors: MEMORY. */
 cf_status ingest_sum_over_items(const ingest_item_index *index, const int64_t *mine,
                                 int64_t *totals);
+/** The same for sets of bits, which are joined. Collective. Errors: MEMORY. */
+cf_status ingest_join_over_items(const ingest_item_index *index, const uint64_t *mine,
+                                 uint64_t *totals);
 /** Fetch `values` (of the items of each owner's block) for the listed items. `*out` (count) is new,
  * to be freed with cf_free(). Collective. Errors: MEMORY. */
 cf_status ingest_fetch_item_values(const ingest_item_index *index, const uint64_t *values,
                                    uint64_t **out);
+/** The same for numbers of 32 bits. */
+cf_status ingest_fetch_item_numbers(const ingest_item_index *index, const uint32_t *values,
+                                    uint32_t **out);
 void ingest_destroy_item_index(ingest_item_index *index);

@@ -7,6 +7,8 @@
  * hold. */
 #include "ids.h"
 
+#include <string.h>
+
 void ingest_destroy_item_index(ingest_item_index *index)
 {
     cf_free(&index->item);
@@ -74,43 +76,83 @@ done:
     return status;
 }
 
-/* Values travel to the owners, who add them up. They are integers: the order is irrelevant. */
-cf_status ingest_sum_over_items(const ingest_item_index *index, const int64_t *mine,
-                                int64_t *totals)
+/* Values travel to the owners; `*received` is new. */
+static cf_status send_to_owners(const ingest_item_index *index, const void *mine,
+                                uint64_t **received)
 {
     const cf_par *world = index->world;
-    const int64_t n = sum_counts(index->n_served, world->size);
-    int64_t *received = NULL, *recv_count = NULL;
+    int64_t *recv_count = NULL;
     cf_status status;
 
     CF_TRY(cf_par_agree(world, CF_ALLOC(recv_count, world->size)));
-    CF_TRY(cf_par_exchange(world, sizeof *mine, index->n_requested, mine, recv_count, &received));
-    for (int64_t k = 0; k < n; k++)
-        totals[index->served[k]] += received[k];
+    CF_TRY(
+        cf_par_exchange(world, sizeof **received, index->n_requested, mine, recv_count, received));
 done:
-    cf_free(&received);
     cf_free(&recv_count);
     return status;
 }
 
-/* Values travel from the owners, one for each item that a rank has, in the order of its list. */
-cf_status ingest_fetch_item_values(const ingest_item_index *index, const uint64_t *values,
-                                   uint64_t **out)
+/* They are integers: the order is irrelevant. */
+cf_status ingest_sum_over_items(const ingest_item_index *index, const int64_t *mine,
+                                int64_t *totals)
+{
+    const int64_t n = sum_counts(index->n_served, index->world->size);
+    uint64_t *received = NULL;
+    cf_status status;
+
+    CF_TRY(send_to_owners(index, mine, &received));
+    for (int64_t k = 0; k < n; k++)
+        totals[index->served[k]] += (int64_t)received[k];
+done:
+    cf_free(&received);
+    return status;
+}
+
+cf_status ingest_join_over_items(const ingest_item_index *index, const uint64_t *mine,
+                                 uint64_t *totals)
+{
+    const int64_t n = sum_counts(index->n_served, index->world->size);
+    uint64_t *received = NULL;
+    cf_status status;
+
+    CF_TRY(send_to_owners(index, mine, &received));
+    for (int64_t k = 0; k < n; k++)
+        totals[index->served[k]] |= received[k];
+done:
+    cf_free(&received);
+    return status;
+}
+
+/* Values of `size` bytes travel from the owners, one for each item that a rank has, in the order of
+ * its list. */
+static cf_status fetch(const ingest_item_index *index, size_t size, const void *values, void *out)
 {
     const cf_par *world = index->world;
     const int64_t n = sum_counts(index->n_served, world->size);
     int64_t *recv_count = NULL;
-    uint64_t *reply = NULL;
+    char *reply = NULL;
     cf_status status;
 
     status = CF_ALLOC(recv_count, world->size);
-    if (status == CF_OK) status = CF_ALLOC(reply, n);
+    if (status == CF_OK) status = cf_alloc(&reply, n, size);
     CF_TRY(cf_par_agree(world, status));
     for (int64_t k = 0; k < n; k++)
-        reply[k] = values[index->served[k]];
-    CF_TRY(cf_par_exchange(world, sizeof *reply, index->n_served, reply, recv_count, out));
+        memcpy(reply + (size_t)k * size, (const char *)values + index->served[k] * size, size);
+    CF_TRY(cf_par_exchange(world, size, index->n_served, reply, recv_count, out));
 done:
     cf_free(&recv_count);
     cf_free(&reply);
     return status;
+}
+
+cf_status ingest_fetch_item_values(const ingest_item_index *index, const uint64_t *values,
+                                   uint64_t **out)
+{
+    return fetch(index, sizeof *values, values, out);
+}
+
+cf_status ingest_fetch_item_numbers(const ingest_item_index *index, const uint32_t *values,
+                                    uint32_t **out)
+{
+    return fetch(index, sizeof *values, values, out);
 }

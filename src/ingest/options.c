@@ -154,8 +154,9 @@ const cf_setting cf_ingest_settings[] = {
      .initial = "16",
      .min = 0,
      .max = 1e6,
-     .help = "bisect: GiB that one rank may use for it; it takes 90 bytes a train interaction and "
-             "200 a user or item"},
+     .help =
+         "bisect: GiB that METIS may use on a rank; it takes 90 bytes a train interaction and 200 "
+         "a user or item. For more, all ranks work together"},
     {.name = "seed",
      .kind = CF_SETTING_INT,
      .initial = "2020",

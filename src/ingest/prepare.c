@@ -395,7 +395,7 @@ static cf_status reorder(prepare_job *job)
     const ingest_rows rows = {&job->inter, job->parts, job->items.has_titles ? &job->titles : NULL,
                               has_vectors(job) ? &job->vectors : NULL};
 
-    return ingest_reorder(job->world, job->options, &rows, &job->leaves);
+    return ingest_reorder(job->world, job->options, &rows, &job->leaves, &job->report.n_leaf_parts);
 }
 
 /* What is written, once all has its place; it borrows. */

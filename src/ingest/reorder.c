@@ -2,17 +2,16 @@
  * near each other: sums over neighbours then find more rows in the cache, and blocks of the grid
  * need fewer rows of each other.
  *
- *   gather   the train interactions of all users on rank 0
- *   bisect   the leaf of each user and item (bisect.c); its number is its place by (leaf, old
- *            number)
- *   scatter  the new numbers to the owners of the rows; items in lists get theirs
+ *   bisect   the leaf of each user and item: on rank 0, which gathers the train interactions of all
+ *            users (bisect.c), or by all ranks, where one has not the memory for it (multilevel.c)
+ *   scatter  the leaves to the owners of the rows
+ *   number   the new number is the place by (leaf, old number); items in lists get theirs
  *   move     ids, marks, titles, places of vectors and lists (move_rows.c), to ranks that have
  *            whole leaves
  *
  * All of it goes by the old numbers, which do not depend on the ranks, so the new ones do not
  * either. */
-#include "reorder.h"
-
+#include "multilevel.h"
 #include "split.h"
 
 #include <inttypes.h>
@@ -21,23 +20,32 @@
 typedef struct reordering {
     const cf_par *world;
     const ingest_rows *rows;
-    ingest_bipartite graph;   /* rank 0 has the arrays; all ranks the counts */
-    uint32_t *all_numbers[2]; /* rank 0: the new number of each user, of each item */
-    uint32_t *numbers[2];     /* of those of my blocks */
-    cf_blocks blocks[2];      /* which rank has which new numbers */
+    ingest_bipartite graph;     /* rank 0 may have the arrays; all ranks the counts */
+    ingest_spread_leaves found; /* where they were found */
+    uint32_t *leaf[2];          /* of the users, of the items of my blocks */
+    uint32_t *numbers[2];       /* the new ones of these */
+    cf_blocks blocks[2];        /* which rank has which new numbers */
     cf_leaves leaves;
 } reordering;
 
 static void free_reordering(reordering *r)
 {
     for (int side = 0; side < 2; side++) {
-        cf_free(&r->all_numbers[side]);
+        cf_free(&r->leaf[side]);
         cf_free(&r->numbers[side]);
         cf_par_destroy_blocks(&r->blocks[side]);
     }
     cf_free(&r->graph.length);
     cf_free(&r->graph.item);
+    ingest_destroy_spread_leaves(&r->found);
     cf_dataset_destroy_leaves(&r->leaves);
+}
+
+void ingest_destroy_spread_leaves(ingest_spread_leaves *leaves)
+{
+    cf_par_destroy_blocks(&leaves->blocks);
+    cf_free(&leaves->leaf);
+    *leaves = (ingest_spread_leaves){0};
 }
 
 static const cf_blocks *old_blocks(const reordering *r, int side)
@@ -52,36 +60,26 @@ static cf_strings *ids_of(const reordering *r, int side)
 
 /* ---- Gather ---------------------------------------------------------------------------------- */
 
-/* Count all rows and train interactions, and refuse what takes more memory than it may. The choice
- * depends on data and settings alone. Collective. */
-static cf_status count_graph(const cf_ingest_options *options, reordering *r)
+/* Count all rows and train interactions; METIS must be able to. Collective. */
+static cf_status count_graph(reordering *r)
 {
     const cf_lists *train = &r->rows->parts[INGEST_TRAIN];
-    int64_t before, n_rows, n_edges;
-    double gib;
+    int64_t before, n_rows;
     cf_status status = CF_OK;
 
     for (int side = 0; side < 2; side++)
         r->graph.n_rows[side] = old_blocks(r, side)->start[r->world->size];
-    cf_par_exscan(r->world, train->start[train->count], &before, &n_edges);
-    r->graph.n_edges = n_edges;
+    cf_par_exscan(r->world, train->start[train->count], &before, &r->graph.n_edges);
     n_rows = r->graph.n_rows[INGEST_USERS] + r->graph.n_rows[INGEST_ITEMS];
-    gib = ingest_bisect_bytes(n_rows, n_edges) / 0x1p30;
-    CF_REQUIRE(gib <= options->reorder_memory, CF_ERR_USAGE,
-               "reorder: bisect takes up to %.3g GiB on one rank for %" PRId64
-               " users and items and %" PRId64
-               " train interactions, and reorder_memory is %g: raise it, or set reorder: none",
-               gib, n_rows, n_edges, options->reorder_memory);
-    CF_REQUIRE(ingest_can_bisect(n_rows, n_edges), CF_ERR_USAGE,
+    CF_REQUIRE(ingest_can_bisect(n_rows, r->graph.n_edges), CF_ERR_USAGE,
                "reorder: bisect cannot take %" PRId64 " users and items and %" PRId64
                " train interactions, for METIS counts in 32 bits: set reorder: none",
-               n_rows, n_edges);
+               n_rows, r->graph.n_edges);
 done:
     return status;
 }
 
-/* Send `count` numbers to rank 0; `*out` is new. Collective. */
-static cf_status send_to_root(const cf_par *world, const uint32_t *numbers, int64_t count,
+cf_status ingest_send_to_root(const cf_par *world, const uint32_t *numbers, int64_t count,
                               uint32_t **out)
 {
     int64_t *sizes = NULL;
@@ -109,89 +107,118 @@ static cf_status gather_graph(reordering *r)
         length[u] = (uint32_t)(train->start[u + 1] - train->start[u]);
     for (int64_t e = 0; e < n_edges; e++)
         item[e] = (uint32_t)train->index[e];
-    CF_TRY(send_to_root(r->world, length, train->count, &r->graph.length));
-    CF_TRY(send_to_root(r->world, item, n_edges, &r->graph.item));
+    CF_TRY(ingest_send_to_root(r->world, length, train->count, &r->graph.length));
+    CF_TRY(ingest_send_to_root(r->world, item, n_edges, &r->graph.item));
 done:
     cf_free(&length);
     cf_free(&item);
     return status;
 }
 
-/* ---- Numbers --------------------------------------------------------------------------------- */
+/* ---- Leaves ---------------------------------------------------------------------------------- */
 
-/* Number n rows by (leaf, old number): a counting sort. Local. */
-static cf_status number_rows(const uint32_t *leaf, int64_t n, int64_t n_leaves, int64_t **start,
-                             uint32_t **numbers)
+/* Of all rows. Local, on rank 0. */
+static cf_status bisect(reordering *r)
 {
-    int64_t *next = NULL;
+    const int64_t n_users = r->graph.n_rows[INGEST_USERS], n_items = r->graph.n_rows[INGEST_ITEMS];
+    const cf_status status = CF_ALLOC(r->found.leaf, n_users + n_items);
+
+    if (status != CF_OK) return status;
+    return ingest_bisect(&r->graph, &r->found.n_leaves,
+                         (uint32_t *[2]){r->found.leaf, r->found.leaf + n_users});
+}
+
+/* Rank 0 finds all leaves, and all are in its block. Collective. */
+static cf_status bisect_on_root(reordering *r)
+{
+    const int64_t n_rows = r->graph.n_rows[INGEST_USERS] + r->graph.n_rows[INGEST_ITEMS];
     cf_status status;
 
-    CF_TRY(CF_ALLOC(next, n_leaves + 2));
-    CF_TRY(CF_ALLOC(*numbers, n));
-    for (int64_t row = 0; row < n; row++)
-        next[leaf[row] + 2]++;
-    for (int64_t k = 1; k <= n_leaves; k++)
-        next[k + 1] += next[k];
-    for (int64_t row = 0; row < n; row++)
-        (*numbers)[row] = (uint32_t)next[leaf[row] + 1]++;
-    *start = next; /* what was the next number of leaf k is where leaf k + 1 begins */
-    next = NULL;
+    CF_TRY(gather_graph(r));
+    status = cf_par_create_blocks(0, r->world->size, &r->found.blocks);
+    if (status == CF_OK && r->world->rank == 0) status = bisect(r);
+    CF_TRY(cf_par_agree(r->world, status));
+    for (int p = 1; p <= r->world->size; p++)
+        r->found.blocks.start[p] = n_rows;
+    r->found.n_parts = 1;
+    cf_par_broadcast(r->world, &r->found.n_leaves, sizeof r->found.n_leaves, 0);
 done:
-    cf_free(&next);
+    cf_free(&r->graph.length);
+    cf_free(&r->graph.item);
     return status;
 }
 
-/* Local, on rank 0. The time limit is far above what METIS takes. */
-static cf_status number_all(reordering *r)
+/* The way depends on data and settings alone. Collective. */
+static cf_status find_leaves(const cf_ingest_options *options, reordering *r)
 {
-    uint32_t *leaf[2] = {NULL, NULL};
-    cf_status status = CF_OK;
+    const ingest_bipartite *graph = &r->graph;
+    const int64_t n_rows = graph->n_rows[INGEST_USERS] + graph->n_rows[INGEST_ITEMS];
 
-    for (int side = 0; side < 2; side++)
-        CF_TRY(CF_ALLOC(leaf[side], r->graph.n_rows[side]));
-    cf_par_expect(1e-4 * (double)(r->graph.n_edges + r->graph.n_rows[0] + r->graph.n_rows[1]));
-    status = ingest_bisect(&r->graph, &r->leaves.count, leaf);
-    cf_par_expect(0);
-    if (status == CF_OK) status = ingest_count_crossing(&r->graph, leaf, &r->leaves);
-    for (int side = 0; side < 2 && status == CF_OK; side++)
-        status = number_rows(leaf[side], r->graph.n_rows[side], r->leaves.count,
-                             &r->leaves.start[side], &r->all_numbers[side]);
-done:
-    cf_free(&leaf[0]);
-    cf_free(&leaf[1]);
-    return status;
+    if (ingest_bisect_bytes(n_rows, graph->n_edges) <= options->reorder_memory * 0x1p30)
+        return bisect_on_root(r);
+    return ingest_bisect_spread(r->world, &r->rows->parts[INGEST_TRAIN], graph->n_rows,
+                                options->reorder_memory, &r->found);
 }
 
-/* Each owner gets the numbers of its rows from rank 0. Collective. */
-static cf_status scatter_numbers(reordering *r, int side)
+/* Each owner gets the leaves of its rows from the ranks that have them. Collective. */
+static cf_status scatter_leaves(reordering *r, int side)
 {
     const cf_par *world = r->world;
     const cf_blocks *blocks = old_blocks(r, side);
+    const int64_t offset = side == INGEST_USERS ? 0 : r->graph.n_rows[INGEST_USERS];
+    const int64_t begin = r->found.blocks.start[world->rank] - offset;
+    const int64_t end = r->found.blocks.start[world->rank + 1] - offset;
+    const uint32_t *mine = r->found.leaf;
     int64_t *sizes = NULL;
     cf_status status;
 
     CF_TRY(cf_par_agree(world, CF_ALLOC(sizes, 2 * (int64_t)world->size)));
-    for (int p = 0; p < world->size && world->rank == 0; p++)
-        sizes[p] = blocks->start[p + 1] - blocks->start[p];
-    CF_TRY(cf_par_exchange(world, sizeof **r->numbers, sizes, r->all_numbers[side],
-                           sizes + world->size, &r->numbers[side]));
-    cf_free(&r->all_numbers[side]);
+    for (int p = 0; p < world->size; p++)
+        sizes[p] = cf_max(0, cf_min(end, blocks->start[p + 1]) - cf_max(begin, blocks->start[p]));
+    if (mine != NULL && begin < 0) mine += cf_min(-begin, end - begin);
+    CF_TRY(cf_par_exchange(world, sizeof *mine, sizes, mine, sizes + world->size, &r->leaf[side]));
 done:
     cf_free(&sizes);
     return status;
 }
 
-/* The leaves on all ranks, and which rank has which of them: as many each. Collective. */
+/* ---- Numbers --------------------------------------------------------------------------------- */
+
+/* Number the rows of a side by (leaf, old number): a counting sort over the ranks. Collective. */
+static cf_status number_rows(reordering *r, int side)
+{
+    const int64_t n = ids_of(r, side)->count, n_leaves = r->leaves.count;
+    int64_t *count = NULL, *next = NULL, *start;
+    cf_status status = CF_ALLOC(count, n_leaves);
+
+    if (status == CF_OK) status = CF_ALLOC(next, n_leaves);
+    if (status == CF_OK) status = CF_ALLOC(r->leaves.start[side], n_leaves + 1);
+    if (status == CF_OK) status = CF_ALLOC(r->numbers[side], n);
+    CF_TRY(cf_par_agree(r->world, status));
+    start = r->leaves.start[side];
+    for (int64_t row = 0; row < n; row++)
+        count[r->leaf[side][row]]++;
+    MPI_Exscan(count, next, cf_par_count(n_leaves), MPI_INT64_T, MPI_SUM, r->world->comm);
+    MPI_Allreduce(count, start + 1, cf_par_count(n_leaves), MPI_INT64_T, MPI_SUM, r->world->comm);
+    for (int64_t k = 0; k < n_leaves; k++) {
+        next[k] = start[k] + (r->world->rank > 0 ? next[k] : 0);
+        start[k + 1] += start[k];
+    }
+    for (int64_t row = 0; row < n; row++)
+        r->numbers[side][row] = (uint32_t)next[r->leaf[side][row]]++;
+done:
+    cf_free(&count);
+    cf_free(&next);
+    return status;
+}
+
+/* Which rank has which leaves: as many each. Collective. */
 static cf_status share_leaves(reordering *r, int side)
 {
     const int64_t count = r->leaves.count;
-    cf_status status = CF_OK;
+    cf_status status = cf_par_create_blocks(0, r->world->size, &r->blocks[side]);
 
-    if (r->world->rank > 0) status = CF_ALLOC(r->leaves.start[side], count + 1);
-    if (status == CF_OK) status = cf_par_create_blocks(0, r->world->size, &r->blocks[side]);
     CF_TRY(cf_par_agree(r->world, status));
-    cf_par_broadcast(r->world, r->leaves.start[side],
-                     (count + 1) * (int64_t)sizeof *r->leaves.start[side], 0);
     for (int p = 0; p <= r->world->size; p++)
         r->blocks[side].start[p] =
             r->leaves.start[side][cf_par_even_start(count, r->world->size, p)];
@@ -200,19 +227,19 @@ done:
 }
 
 /* Collective. */
-static cf_status find_numbers(reordering *r)
+static cf_status find_numbers(const cf_ingest_options *options, reordering *r)
 {
     cf_status status;
 
-    CF_TRY(gather_graph(r));
-    CF_TRY(cf_par_agree(r->world, r->world->rank == 0 ? number_all(r) : CF_OK));
-    cf_free(&r->graph.length);
-    cf_free(&r->graph.item);
-    cf_par_broadcast(r->world, &r->leaves.count, sizeof r->leaves.count, 0);
+    CF_TRY(find_leaves(options, r));
+    r->leaves.count = r->found.n_leaves;
     for (int side = 0; side < 2; side++) {
-        CF_TRY(scatter_numbers(r, side));
+        CF_TRY(scatter_leaves(r, side));
+        CF_TRY(number_rows(r, side));
         CF_TRY(share_leaves(r, side));
     }
+    CF_TRY(ingest_count_crossing(&r->rows->inter->index, &r->rows->parts[INGEST_TRAIN], r->leaf,
+                                 ids_of(r, INGEST_ITEMS)->count, &r->leaves));
 done:
     return status;
 }
@@ -307,17 +334,18 @@ done:
 }
 
 cf_status ingest_reorder(const cf_par *world, const cf_ingest_options *options,
-                         const ingest_rows *rows, cf_leaves *leaves)
+                         const ingest_rows *rows, cf_leaves *leaves, int64_t *n_parts)
 {
     reordering r = {.world = world, .rows = rows};
     cf_status status;
 
-    CF_TRY(count_graph(options, &r));
-    CF_TRY(find_numbers(&r));
+    CF_TRY(count_graph(&r));
+    CF_TRY(find_numbers(options, &r));
     CF_TRY(renumber_lists(&r));
     CF_TRY(move_side(&r, INGEST_USERS));
     CF_TRY(move_side(&r, INGEST_ITEMS));
     *leaves = r.leaves;
+    *n_parts = r.found.n_parts;
     r.leaves = (cf_leaves){0};
 done:
     free_reordering(&r);

@@ -24,13 +24,32 @@ typedef struct ingest_bipartite {
 double ingest_bisect_bytes(int64_t n_rows, int64_t n_edges);
 /** May it be called for so much? METIS counts in 32 bits. */
 bool ingest_can_bisect(int64_t n_rows, int64_t n_edges);
+/** The leaves for so many rows: a power of two. */
+int64_t ingest_count_leaves(int64_t n_rows);
 /** Find the leaf of each user and each item: leaf[side] (n_rows[side]), below *n_leaves, a power of
- * two. Those without train interactions are spread evenly. Errors: MEMORY. */
+ * two, which is chosen if it is 0. Those without train interactions are spread evenly. Errors:
+ * MEMORY. */
 cf_status ingest_bisect(const ingest_bipartite *graph, int64_t *n_leaves, uint32_t *const leaf[2]);
-/** Count the rows that 2, 4, .. even parts of the leaves need of each other, for as many as 64 parts
- * and no more than leaves; `leaves`: its count is set. Errors: MEMORY. */
-cf_status ingest_count_crossing(const ingest_bipartite *graph, uint32_t *const leaf[2],
-                                cf_leaves *leaves);
+
+/** A weighted graph on one rank, each edge with both of its vertices. */
+typedef struct ingest_gathered {
+    int64_t n, n_edges;                /* vertices; pairs of vertices */
+    uint32_t *length, *weight;         /* n: edges of each vertex; its work */
+    uint32_t *neighbour, *edge_weight; /* 2 n_edges, vertex by vertex */
+} ingest_gathered;
+
+/** Bytes that ingest_cut_gathered() takes at most, with its input. */
+double ingest_cut_bytes(int64_t n, int64_t n_edges);
+/** Cut it in `n_parts` parts of equal work: `part` (n). Errors: MEMORY. */
+cf_status ingest_cut_gathered(const ingest_gathered *graph, int64_t n_parts, uint32_t *part);
+
+/* ---- Crossing (crossing.c) ------------------------------------------------------------------- */
+
+/** Count the rows that 2, 4, .. even parts of the leaves need of each other, for as many as 64
+ * parts and no more than leaves; `leaves`: its count is set. `train`: items of my users; `leaf`: of
+ * my users, of the n_items items of my block. Collective. Errors: MEMORY. */
+cf_status ingest_count_crossing(const ingest_item_index *index, const cf_lists *train,
+                                uint32_t *const leaf[2], int64_t n_items, cf_leaves *leaves);
 
 /* ---- Moving rows (move_rows.c) --------------------------------------------------------------- */
 
@@ -66,7 +85,20 @@ typedef struct ingest_rows {
     ingest_vectors *vectors;    /* of my items; NULL: there are none */
 } ingest_rows;
 
+/** The leaves of all users, then all items. */
+typedef struct ingest_spread_leaves {
+    cf_blocks blocks; /* of users and items: which rank has the leaves of which */
+    uint32_t *leaf;   /* of my block */
+    int64_t n_leaves; /* a power of two */
+    int64_t n_parts;  /* whose leaves were found by one rank each */
+} ingest_spread_leaves;
+void ingest_destroy_spread_leaves(ingest_spread_leaves *leaves);
+
+/** Send `count` numbers to rank 0; `*out` is new. Collective. Errors: MEMORY. */
+cf_status ingest_send_to_root(const cf_par *world, const uint32_t *numbers, int64_t count,
+                              uint32_t **out);
 /** Number all users and items anew, and move what belongs to them. `*leaves` is new, the same on
- * all ranks. Errors: MEMORY, USAGE (more memory than reorder_memory). */
+ * all ranks, as is `*n_parts`: how many parts METIS took. Errors: MEMORY, USAGE (what METIS cannot
+ * take). */
 cf_status ingest_reorder(const cf_par *world, const cf_ingest_options *options,
-                         const ingest_rows *rows, cf_leaves *leaves);
+                         const ingest_rows *rows, cf_leaves *leaves, int64_t *n_parts);

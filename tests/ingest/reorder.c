@@ -1,9 +1,14 @@
 /* reorder: two planted communities end in different halves of the leaves; what belongs to a user or
  * an item travels with it; the same bytes on any number of ranks; appended rows are behind the
- * leaves; too much for reorder_memory is refused. */
+ * leaves. All this also by all ranks, for as little reorder_memory as they need; what no clusters
+ * or parts fit in is refused. */
 #include "ranks.h"
 
 enum { N_USERS = 120, N_ITEMS = 120, N_UNUSED = 8, N_LIST = 10, DIM = 2 };
+
+/* On rank 0, and by all ranks: METIS would take 1.3e-4 GiB. */
+static const char *const ways[] = {"reorder=bisect", "reorder=bisect|reorder_memory=1e-4"};
+enum { N_WAYS = sizeof ways / sizeof *ways };
 
 /* ---- Files ----------------------------------------------------------------------------------- */
 
@@ -242,16 +247,16 @@ static void check_halves(const loaded *l, cf_name_kind kind, int64_t half)
                          (atoi(name(l, kind, 0) + 1) + (k >= half)) % 2);
 }
 
-static void planted_communities_are_different_halves(void **state)
+static void check_communities(int way)
 {
     writer *w = calloc(1, sizeof *w);
     const cf_ingest_paths paths = {.train = write_communities(w), .out = file_path("halves.h5")};
     cf_ingest_report report;
     loaded l;
 
-    (void)state;
-    if (prepare(&paths, "reorder=bisect", &report) != CF_OK) fail_msg("%s", cf_error_message());
+    if (prepare(&paths, ways[way], &report) != CF_OK) fail_msg("%s", cf_error_message());
     assert_int_equal(report.n_leaves, 4); /* of 240 rows, 32 to 63 each */
+    assert_int_equal(report.n_leaf_parts, 1 + way);
     load(paths.out, &l);
     assert_int_equal(l.dataset->leaves.count, 4);
     check_halves(&l, CF_USER_IDS, l.dataset->leaves.start[0][2]);
@@ -266,6 +271,13 @@ static void planted_communities_are_different_halves(void **state)
                 assert_true(l.place[side][k - 1] < l.place[side][k]);
     unload(&l);
     free(w);
+}
+
+static void planted_communities_are_different_halves(void **state)
+{
+    (void)state;
+    for (int way = 0; way < N_WAYS; way++)
+        check_communities(way);
 }
 
 /* Cold items, items without interactions, titles, a column of vectors and a file of them. */
@@ -286,19 +298,20 @@ static void everything_travels_with_its_id(void **state)
     writer *w = calloc(1, sizeof *w);
 
     (void)state;
-    for (int k = 0; k < N_VARIANTS; k++) {
-        cf_ingest_paths paths = variant_paths(w, k);
+    for (int k = 0; k < N_WAYS * N_VARIANTS; k++) {
+        const char *variant = variants[k / N_WAYS];
+        cf_ingest_paths paths = variant_paths(w, k / N_WAYS);
         char settings[256];
         cf_ingest_report report[2];
 
         paths.out = file_path("plain.h5");
-        if (prepare(&paths, variants[k], &report[0]) != CF_OK) fail_msg("%s", cf_error_message());
+        if (prepare(&paths, variant, &report[0]) != CF_OK) fail_msg("%s", cf_error_message());
         paths.out = file_path("leaves.h5");
-        snprintf(settings, sizeof settings, "%s|reorder=bisect", variants[k]);
+        snprintf(settings, sizeof settings, "%s|%s", variant, ways[k % N_WAYS]);
         if (prepare(&paths, settings, &report[1]) != CF_OK) fail_msg("%s", cf_error_message());
         assert_int_equal(report[0].n_leaves, 0);
         assert_true(report[1].n_leaves >= 4);
-        report[1].n_leaves = 0;
+        report[1].n_leaves = report[1].n_leaf_parts = 0;
         report[1].seconds = report[0].seconds;
         assert_memory_equal(&report[0], &report[1], sizeof *report);
         check_same_content(file_path("plain.h5"), file_path("leaves.h5"));
@@ -311,12 +324,12 @@ static void any_number_of_ranks_gives_the_same_bytes(void **state)
     writer *w = calloc(1, sizeof *w);
 
     (void)state;
-    for (int k = 0; k < N_VARIANTS; k++) {
-        cf_ingest_paths paths = variant_paths(w, k);
+    for (int k = 0; k < N_WAYS * N_VARIANTS; k++) {
+        cf_ingest_paths paths = variant_paths(w, k / N_WAYS);
         char settings[256];
 
         paths.out = file_path("ranks.h5");
-        snprintf(settings, sizeof settings, "%s|reorder=bisect", variants[k]);
+        snprintf(settings, sizeof settings, "%s|%s", variants[k / N_WAYS], ways[k % N_WAYS]);
         assert_int_equal(compare_with_one_rank(&paths, settings), CF_OK);
     }
     free(w);
@@ -392,25 +405,25 @@ static void appended_rows_are_behind_the_leaves(void **state)
     free(w);
 }
 
-static void more_than_the_memory_is_refused(void **state)
+/* A memory in which METIS can take neither the clusters nor any part. */
+static void what_no_part_fits_in_is_refused(void **state)
 {
     writer *w = calloc(1, sizeof *w);
     cf_ingest_paths paths = {.inter = write_communities(w), .out = file_path("too_much.h5")};
 
     (void)state;
-    assert_int_equal(prepare(&paths, "reorder=bisect|reorder_memory=1e-4", NULL), CF_ERR_USAGE);
-    assert_non_null(
-        strstr(cf_error_message(),
-               "GiB on one rank for 240 users and items and 960 train interactions, and "
-               "reorder_memory is 0.0001: raise it, or set reorder: none"));
+    assert_int_equal(prepare(&paths, "reorder=bisect|reorder_memory=1e-6", NULL), CF_ERR_USAGE);
+    assert_string_equal(
+        cf_error_message(),
+        "reorder: bisect finds no clusters or parts of 240 users and items with 960 train "
+        "interactions that METIS takes within reorder_memory, 1e-06 GiB: raise it, or set reorder: "
+        "none");
     assert_int_not_equal(access(paths.out, F_OK), 0);
-    paths.out = file_path("enough.h5");
-    assert_ok(prepare(&paths, "reorder=bisect|reorder_memory=1e-3", NULL));
     free(w);
 }
 
 /* Allocations fail, on each rank in turn; no rank hangs, nothing leaks. */
-static void no_memory_on_one_rank_stops_every_rank(void **state)
+static void fail_allocations(const char *memory)
 {
     const cf_test_trial trial = {.attempt = prepare_dataset, .thinning = 12, .rotate = true};
     const cf_setting *table = cf_ingest_settings;
@@ -418,10 +431,10 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
     preparation p = {.paths = variant_paths(w, 4)};
     cf_config *config = NULL;
 
-    (void)state;
     p.paths.out = file_path("memory.h5");
     assert_ok(cf_config_create(&table, 1, &config));
     assert_ok(cf_config_set(config, "reorder=bisect"));
+    assert_ok(cf_config_set(config, memory));
     assert_ok(cf_config_set(config, "cold_share=0.2"));
     assert_ok(cf_config_set(config, "missing_embedding=zero"));
     assert_ok(cf_ingest_read_options(config, &p.options));
@@ -430,13 +443,20 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
     free(w);
 }
 
+static void no_memory_on_one_rank_stops_every_rank(void **state)
+{
+    (void)state;
+    fail_allocations("reorder_memory=16");
+    fail_allocations("reorder_memory=1e-4");
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(planted_communities_are_different_halves),
     cmocka_unit_test(everything_travels_with_its_id),
     cmocka_unit_test(any_number_of_ranks_gives_the_same_bytes),
     cmocka_unit_test(little_data_are_one_leaf),
     cmocka_unit_test(appended_rows_are_behind_the_leaves),
-    cmocka_unit_test(more_than_the_memory_is_refused),
+    cmocka_unit_test(what_no_part_fits_in_is_refused),
     cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
 };
 CF_TEST_MAIN(tests)
