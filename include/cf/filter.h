@@ -67,9 +67,10 @@ cf_status cf_filter_apply(cf_filter *filter, const cf_shard *histories, const in
  * The leading right singular vectors of R, as many as `vectors` (n_items x dim) has columns, the
  * first of the largest singular value; `values`: dim, those values, the same on every rank.
  * Collective over the grid; the same bits on any grid. Each vector has a residual |R'Rv - s^2 v| of
- * at most 1e-5, for the largest s is 1. Errors: USAGE (more columns than users or items with
- * interactions), NUMERIC (did not converge), MEMORY. Source: Zhou, Saad, Tiago and Chelikowsky
- * 2006, Self-consistent-field calculations using Chebyshev-filtered subspace iteration.
+ * at most 1e-5, or, where float32 has no more digits, 1e-4; the largest s is 1. Errors: USAGE (more
+ * columns than users or items with interactions), NUMERIC (did not converge), MEMORY. Source: Zhou,
+ * Saad, Tiago and Chelikowsky 2006, Self-consistent-field calculations using Chebyshev-filtered
+ * subspace iteration.
  */
 cf_status cf_filter_singular(cf_graph *graph, const cf_shard *shard, cf_table *vectors,
                              double *values);
