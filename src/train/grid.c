@@ -94,8 +94,10 @@ cf_status grid_check_memory(const cf_dataset *dataset, const run_options *option
                             const cf_grid *grid, double needed)
 {
     double available;
+    bool of_pairs; /* a matrix of all pairs of items, which may be in float32 */
 
     if (!options->is_closed) return CF_OK;
+    of_pairs = cf_closed_dim(&options->closed, dataset->n_items) == dataset->n_items;
     available = memory_of_rank(&grid->world);
     if (needed <= available) return CF_OK;
     return CF_FAIL(
@@ -104,7 +106,7 @@ cf_status grid_check_memory(const cf_dataset *dataset, const run_options *option
         "%.0f MiB each: more nodes%s, or fewer items (prepare's item_inter_num_interval)",
         options->closed.name, (long long)dataset->n_items, needed / 1048576, grid->world.size,
         available / 1048576,
-        options->closed.precision == CF_F64 ? ", solve_precision: float32" : "");
+        of_pairs && options->closed.precision == CF_F64 ? ", solve_precision: float32" : "");
 }
 
 /* Of users and items: as many blocks as there may be. */
