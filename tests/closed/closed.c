@@ -258,24 +258,9 @@ static void a_closed_form_has_its_own_default_of_reg_weight(void **state)
 
 static void no_memory_on_one_rank_stops_every_rank(void **state)
 {
-    const cf_test_trial trial = {.attempt = solution_solve,
-                                 .prepare = solution_prepare,
-                                 .clean_up = solution_clean_up,
-                                 .thinning = 6,
-                                 .rotate = true};
-    cf_grid *grid = NULL;
-    data d;
-
     (void)state;
     if (world.size > 4) skip(); /* six ranks are for the mesh of 2 x 3 */
-    d = new_data(70, 12, -1);
-    assert_int_equal(cf_par_create_grid(&world, world.size, 1, &grid), CF_OK);
-    solution s = {.d = &d, .grid = grid, .options = read_options(l3ae_sets)};
-    s.shard = cf_test_graph_cut(&d.graph, grid);
-    assert_true(cf_test_every_allocation(&trial, &s) > 10);
-    cf_test_shard_destroy(&s.shard);
-    cf_par_destroy_grid(&grid);
-    free_data(&d);
+    check_no_memory(l3ae_sets);
 }
 
 static const struct CMUnitTest tests[] = {

@@ -201,3 +201,23 @@ static inline double *gram_plainly(const data *d)
                 gram[d->graph.pairs[a][1] * n + d->graph.pairs[b][1]]++;
     return gram;
 }
+
+/** Every allocation of a solution fails in turn, on one rank. */
+static inline void check_no_memory(const char *const *sets)
+{
+    const cf_test_trial trial = {.attempt = solution_solve,
+                                 .prepare = solution_prepare,
+                                 .clean_up = solution_clean_up,
+                                 .thinning = 6,
+                                 .rotate = true};
+    cf_grid *grid = NULL;
+    data d = new_data(70, 12, -1);
+
+    assert_ok(cf_par_create_grid(&world, world.size, 1, &grid));
+    solution s = {.d = &d, .grid = grid, .options = read_options(sets)};
+    s.shard = cf_test_graph_cut(&d.graph, grid);
+    assert_true(cf_test_every_allocation(&trial, &s) > 10);
+    cf_test_shard_destroy(&s.shard);
+    cf_par_destroy_grid(&grid);
+    free_data(&d);
+}

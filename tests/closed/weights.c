@@ -165,24 +165,9 @@ static void a_weight_below_its_range_is_refused(void **state)
 /* Weights need memory of their own. */
 static void no_memory_on_one_rank_stops_every_rank(void **state)
 {
-    const cf_test_trial trial = {.attempt = solution_solve,
-                                 .prepare = solution_prepare,
-                                 .clean_up = solution_clean_up,
-                                 .thinning = 6,
-                                 .rotate = true};
-    cf_grid *grid = NULL;
-    data d;
-
     (void)state;
     if (world.size > 4) skip(); /* six ranks are for the mesh of 2 x 3 */
-    d = new_data(70, 12, -1);
-    assert_ok(cf_par_create_grid(&world, world.size, 1, &grid));
-    solution s = {.d = &d, .grid = grid, .options = read_options(ease_sets)};
-    s.shard = cf_test_graph_cut(&d.graph, grid);
-    assert_true(cf_test_every_allocation(&trial, &s) > 10);
-    cf_test_shard_destroy(&s.shard);
-    cf_par_destroy_grid(&grid);
-    free_data(&d);
+    check_no_memory(ease_sets);
 }
 
 static const struct CMUnitTest tests[] = {
