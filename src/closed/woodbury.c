@@ -1,9 +1,9 @@
-/* L3AE (l3ae.c) by one inverse of all items. With the identity of Woodbury (1950)
+/* L3AE (l3ae.c) by one inverse of all items. With l = text_reg_weight, the identity of Woodbury
+ * (1950)
  *
- *     P_F = (FF' + l I)^-1 = (I - F M F') / l,    M = (F'F + l I)^-1 (D x D),    l =
- * text_reg_weight
+ *     P_F = (FF' + l I)^-1 = (I - F M F') / l,    M = (F'F + l I)^-1 (D x D)
  *
- * and with h_j = f_j'M f_j, the leverage of item j, the diagonal of P_F is (1 - h_j) / l, so
+ * and h_j = f_j'M f_j, the leverage of item j, the diagonal of P_F is (1 - h_j) / l, so
  *
  *     S'P = P - diag(1 / (1 - h)) (P - F M F'P),
  *     B'  = I + diag(a) P + R Q',    R = diag(b) F M,    Q = P F    (both items x D),

@@ -12,8 +12,8 @@
 
 enum { DEFAULT_BLOCK = 64 };
 
-/* BLACS numbers communicators and meshes by handles of its own, and has one for a communicator: each
- * mesh has a communicator of its own, so that it can be destroyed while others are there.
+/* BLACS numbers communicators and meshes by handles of its own, and has one for a communicator:
+ * each mesh has a communicator of its own, so that it can be destroyed while others are there.
  * Cblacs_gridinit() is entered by all ranks; those that are not on the mesh get no context. */
 cf_status cf_linalg_create_mesh(const cf_par *world, int n_rows, int n_columns, cf_mesh **out)
 {
