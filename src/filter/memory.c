@@ -1,6 +1,5 @@
 /* Predicted memory of a rank, a mean over ranks: what the graph, the fields and the tables of a
- * filter and of singular vectors hold. tests/train/counted.c compares with the bytes that are
- * allocated. */
+ * filter and of singular vectors hold. */
 #include "internal.h"
 
 #include "cf/linalg.h"
