@@ -281,9 +281,11 @@ static cf_status check_kind(cf_store *store, const char *expected)
     CF_TRY(status);
     CF_REQUIRE(expected == NULL || strcmp(kind, expected) == 0, CF_ERR_FORMAT,
                "%s: is a %s, not a %s", store->path, kind, expected);
-    CF_REQUIRE(version == STORE_VERSION, CF_ERR_FORMAT,
-               "%s: has format version %lld; this program reads %d", store->path,
-               (long long)version, STORE_VERSION);
+    CF_REQUIRE(
+        version == STORE_VERSION, CF_ERR_FORMAT,
+        "%s: has format version %lld; this program reads %d: take the program that wrote it, "
+        "or prepare and train again",
+        store->path, (long long)version, STORE_VERSION);
     status = cf_store_read_int(store, "complete", &complete);
     if (status == CF_ERR_FORMAT || (status == CF_OK && complete != 1))
         status =

@@ -231,7 +231,8 @@ static void another_format_version_is_refused(void **state)
     }
     MPI_Barrier(world.comm);
     assert_refused(cf_store_open(&world, path, "dataset", &store), CF_ERR_FORMAT,
-                   "version.h5: has format version 99; this program reads 1");
+                   "version.h5: has format version 99; this program reads 1: take the program that "
+                   "wrote it, or prepare and train again");
     assert_null(store);
 }
 
