@@ -14,8 +14,8 @@
 #include "cf/graph.h"
 #include "cf/table.h"
 
-/** The largest number of dimensions: d x d numbers of 16 rows are held by each thread. */
-enum { CF_ALS_MAX_DIM = 256 };
+/** The largest number of dimensions: each thread holds d x d numbers of 16 rows, 64 MiB here. */
+enum { CF_ALS_MAX_DIM = 1024 };
 
 typedef struct cf_als_options {
     double alpha0;     /* weight of a pair that is not observed, >= 0 */
@@ -41,7 +41,8 @@ void cf_als_destroy(cf_als **als);
 
 /** Read the vectors of the dataset: from here on items have a prior, p = M'x with M fitted to their
  * rows. `reg_weight`: mu >= 0. Collective over the grid. Errors: MEMORY, NUMERIC (the vectors' Gram
- * matrix is not positive definite), those of reading. An item without a vector has p = 0. */
+ * matrix is not positive definite), USAGE (no item is shrunk), those of reading. An item without a
+ * vector has p = 0. */
 cf_status cf_als_read_vectors(cf_als *als, const cf_dataset *dataset, double reg_weight);
 /** The item table, from rows that were solved to what they are shrunk towards next: M'x with M =
  * (X'LX + mu l I)^-1 X'LH, l the mean of all l_i, H the table's rows; without vectors zeros. X:

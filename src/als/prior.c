@@ -219,6 +219,9 @@ cf_status cf_als_read_vectors(cf_als *als, const cf_dataset *dataset, double reg
     CF_TRY(cf_par_agree(world, allocate(als, dataset->embedding_dim, p)));
     CF_TRY(read_vectors(als, dataset, p));
     CF_TRY(find_weights(als, dataset, p, &mean));
+    CF_REQUIRE(mean > 0, CF_ERR_USAGE,
+               "reg_weight: 0 shrinks no item towards a map of its vector: set it above 0, or "
+               "item_prior: none");
     p->reg = reg_weight * mean;
     CF_TRY(make_inverse(als));
 done:

@@ -4,7 +4,7 @@
  * It has no batches and no optimizer: a sweep solves all items, given the users, and then all
  * users, given the items (cf/als.h has what is made smallest). So after each sweep, and at the
  * start, a user's row is the solution for its items; that of a new user with the same items has the
- * same bits. Tables are all that a sweep depends on. tests/model/ials.c compares sweeps with
+ * same bits. Tables are all that a sweep depends on. tests/als/prior.c compares sweeps with
  * NumPy's. */
 #include "internal.h"
 

@@ -1,8 +1,7 @@
 /* Sweeps with and without a prior of the items' vectors: known answers of NumPy, and cold items. */
 #include "als/internal.h"
-#include "cf_test.h"
 #include "cf_test_dataset.h"
-#include "cf_test_graph.h"
+#include "parts.h"
 
 #include <omp.h>
 #include <stdio.h>
@@ -93,15 +92,21 @@ static void close_problem(problem *p)
 /* ---- Runs ----------------------------------------------------------------------------------- */
 
 typedef struct run {
+    parts parts;
     const problem *problem;
     cf_dataset *file; /* the problem's, or one of its own */
-    int64_t dim;
-    cf_grid *grid;
-    cf_shard shard;
-    cf_graph *graph;
-    cf_table *table[2];
-    cf_als *als;
 } run;
+
+static run new_run(const problem *p, int64_t dim, cf_grid *grid)
+{
+    return (run){.parts = {.options = options,
+                           .grid = grid,
+                           .dim = dim,
+                           .cold = p->cold,
+                           .n_counted = {USERS, ITEMS - p->n_cold}},
+                 .problem = p,
+                 .file = p->file};
+}
 
 static double *load(const char *name)
 {
@@ -112,79 +117,48 @@ static double *load(const char *name)
     return cf_test_npy(path, dims);
 }
 
-static cf_status make_parts(run *r)
-{
-    cf_als_place place = {.grid = r->grid,
-                          .cold = r->problem->cold,
-                          .n_counted = {USERS, ITEMS - r->problem->n_cold}};
-    cf_status status;
-
-    CF_TRY(cf_graph_create(r->grid, &r->shard, &r->graph));
-    CF_TRY(cf_table_create(r->grid, &r->shard.users, r->dim, &r->table[CF_USERS]));
-    CF_TRY(cf_table_create(r->grid, &r->shard.items, r->dim, &r->table[CF_ITEMS]));
-    place.graph = r->graph;
-    place.table[CF_USERS] = r->table[CF_USERS];
-    place.table[CF_ITEMS] = r->table[CF_ITEMS];
-    CF_TRY(cf_als_create(&options, &place, &r->als));
-done:
-    return status;
-}
-
-static void drop_parts(void *context)
-{
-    run *r = context;
-
-    cf_als_destroy(&r->als);
-    for (int side = 0; side < 2; side++)
-        cf_table_destroy(&r->table[side]);
-    cf_graph_destroy(&r->graph);
-}
-
-static void clear(cf_table *table)
-{
-    memset(table->data, 0, (size_t)(table->local_rows * table->width) * sizeof *table->data);
-}
-
 /* Items at their start, or at noise, and users solved for them. */
 static cf_status start(run *r, bool text, const double *items)
 {
+    parts *p = &r->parts;
     cf_als_loss loss;
     cf_status status;
 
-    CF_TRY(make_parts(r));
-    if (text) CF_TRY(cf_als_read_vectors(r->als, r->file, prior_reg_weight));
+    CF_TRY(parts_make(p));
+    if (text) CF_TRY(cf_als_read_vectors(p->als, r->file, prior_reg_weight));
     if (items != NULL)
-        cf_test_table_set(r->table[CF_ITEMS], items);
+        cf_test_table_set(p->table[CF_ITEMS], items);
     else
-        cf_table_fill_normal(r->table[CF_ITEMS], 7, 0, 0.1);
-    clear(r->table[CF_USERS]);
-    CF_TRY(cf_als_solve(r->als, CF_USERS, &loss));
+        cf_table_fill_normal(p->table[CF_ITEMS], 7, 0, 0.1);
+    parts_clear(p->table[CF_USERS]);
+    CF_TRY(cf_als_solve(p->als, CF_USERS, &loss));
 done:
     return status;
 }
 
 static void begin(run *r, bool text, const double *items)
 {
-    r->shard = cf_test_graph_cut(&r->problem->graph, r->grid);
+    r->parts.shard = cf_test_graph_cut(&r->problem->graph, r->parts.grid);
     assert_ok(start(r, text, items));
 }
 
 static double sweep(run *r)
 {
+    parts *p = &r->parts;
     cf_als_loss items, users;
     double penalty;
 
-    assert_ok(cf_als_fill_prior(r->als, &penalty));
-    assert_ok(cf_als_solve(r->als, CF_ITEMS, &items));
-    clear(r->table[CF_USERS]);
-    assert_ok(cf_als_solve(r->als, CF_USERS, &users));
+    assert_ok(cf_als_fill_prior(p->als, &penalty));
+    assert_ok(cf_als_solve(p->als, CF_ITEMS, &items));
+    parts_clear(p->table[CF_USERS]);
+    assert_ok(cf_als_solve(p->als, CF_USERS, &users));
     return users.pairs + items.shrunk + penalty;
 }
 
 static void finish(run *r)
 {
-    drop_parts(r);
-    cf_test_shard_destroy(&r->shard);
+    parts_drop(&r->parts);
+    cf_test_shard_destroy(&r->parts.shard);
 }
 
 /* Within 1e-5 of the largest number, times what least squares in float32 make of rounding. */
@@ -192,7 +166,7 @@ static void check_table(const run *r, int side, const char *what)
 {
     char name[64];
     double *want, largest = 0;
-    float *got = cf_test_table_get(r->table[side]);
+    float *got = cf_test_table_get(r->parts.table[side]);
 
     snprintf(name, sizeof name, "%s_%s", what, side_name[side]);
     want = load(name);
@@ -213,7 +187,7 @@ static void sweeps_end_where_numpy_does_on_any_grid(void **state)
     open_problem(&p, "tiny.h5");
     for (int text = 0; text < 2; text++)
         for (int k = 0; cf_test_next_grid(&world, 1, &k, &grid);) {
-            run r = {.problem = &p, .file = p.file, .dim = DIM, .grid = grid};
+            run r = new_run(&p, DIM, grid);
             char name[64];
             double *losses, *items = load("var_item_init");
 
@@ -234,20 +208,6 @@ static void sweeps_end_where_numpy_does_on_any_grid(void **state)
 
 /* ---- Bits ------------------------------------------------------------------------------------ */
 
-static void compare_bits(const run *r, float *first[2])
-{
-    for (int side = 0; side < 2; side++) {
-        float *got = cf_test_table_get(r->table[side]);
-
-        if (first[side] == NULL) {
-            first[side] = got;
-            continue;
-        }
-        cf_test_same_bits(got, first[side], n_rows[side] * r->dim, side_name[side]);
-        free(got);
-    }
-}
-
 /* On all grids and nodes of these ranks; tests/train/bits.c has one rank beside them. A cold item
  * has its prior. */
 static void all_grids_have_the_same_bits(void **state)
@@ -261,13 +221,13 @@ static void all_grids_have_the_same_bits(void **state)
     open_problem(&p, "cold.h5");
     for (int k = 0; cf_test_next_nodes(&world, MAX_COLUMNS, &k, &grid);)
         for (int threads = 1; threads <= 2; threads++) {
-            run r = {.problem = &p, .file = p.file, .dim = WIDE, .grid = grid};
+            run r = new_run(&p, WIDE, grid);
 
             omp_set_num_threads(threads);
             begin(&r, true, NULL);
             for (int n = 0; n < SWEEPS; n++)
                 (void)sweep(&r);
-            compare_bits(&r, first);
+            parts_compare_bits(&r.parts, first);
             finish(&r);
         }
     for (int d = 0; d < WIDE; d++)
@@ -285,7 +245,7 @@ static cf_status try_run(void *context)
     double penalty;
     cf_status status = start(r, true, NULL);
 
-    return status == CF_OK ? cf_als_fill_prior(r->als, &penalty) : status;
+    return status == CF_OK ? cf_als_fill_prior(r->parts.als, &penalty) : status;
 }
 
 /* A file counts what is read of it, so each attempt has its own. */
@@ -300,7 +260,7 @@ static void close_again(void *context)
 {
     run *r = context;
 
-    drop_parts(r);
+    parts_drop(&r->parts);
     cf_dataset_close(&r->file);
 }
 
@@ -313,34 +273,48 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
                                  .thinning = 4,
                                  .least = {60, 60}};
     problem p = {.cold = NULL};
-    run r = {.problem = &p, .dim = DIM};
+    run r;
 
     (void)state;
     omp_set_num_threads(1);
     open_problem(&p, "memory.h5");
     cf_dataset_close(&p.file);
-    assert_ok(cf_par_create_grid(&world, world.size, 1, &r.grid));
-    r.shard = cf_test_graph_cut(&p.graph, r.grid);
+    r = new_run(&p, DIM, NULL);
+    assert_ok(cf_par_create_grid(&world, world.size, 1, &r.parts.grid));
+    r.parts.shard = cf_test_graph_cut(&p.graph, r.parts.grid);
     cf_test_every_allocation(&trial, &r);
-    cf_test_shard_destroy(&r.shard);
-    cf_par_destroy_grid(&r.grid);
+    cf_test_shard_destroy(&r.parts.shard);
+    cf_par_destroy_grid(&r.parts.grid);
     close_problem(&p);
 }
 
-/* 30 centred vectors of 48 numbers: their Gram matrix has no inverse. */
-static void vectors_without_regularization_may_be_refused(void **state)
+static void refuse_vectors(problem *p, cf_als_options with, double reg_weight, cf_status code,
+                           const char *setting)
 {
+    run r = new_run(p, DIM, NULL);
+
+    r.parts.options = with;
+    assert_ok(cf_par_create_grid(&world, world.size, 1, &r.parts.grid));
+    r.parts.shard = cf_test_graph_cut(&p->graph, r.parts.grid);
+    assert_ok(parts_make(&r.parts));
+    assert_refused(cf_als_read_vectors(r.parts.als, p->file, reg_weight), code, setting);
+    finish(&r);
+    cf_par_destroy_grid(&r.parts.grid);
+}
+
+/* 30 centred vectors of 48 numbers: their Gram matrix has no inverse. Where no item is shrunk, it
+ * is zero, whatever the regularization of the map. */
+static void vectors_without_regularization_are_refused(void **state)
+{
+    static const cf_als_options unregularized = {.nu = 1};
     problem p = {.cold = NULL};
-    run r = {.problem = &p, .dim = DIM};
 
     (void)state;
     open_problem(&p, "singular.h5");
-    assert_ok(cf_par_create_grid(&world, world.size, 1, &r.grid));
-    r.shard = cf_test_graph_cut(&p.graph, r.grid);
-    assert_ok(make_parts(&r));
-    assert_refused(cf_als_read_vectors(r.als, p.file, 0), CF_ERR_NUMERIC, "prior_reg_weight");
-    finish(&r);
-    cf_par_destroy_grid(&r.grid);
+    refuse_vectors(&p, options, 0, CF_ERR_NUMERIC, "prior_reg_weight");
+    close_problem(&p);
+    open_problem(&p, "singular.h5");
+    refuse_vectors(&p, unregularized, prior_reg_weight, CF_ERR_USAGE, "item_prior: none");
     close_problem(&p);
 }
 
@@ -348,7 +322,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(sweeps_end_where_numpy_does_on_any_grid),
     cmocka_unit_test(all_grids_have_the_same_bits),
     cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
-    cmocka_unit_test(vectors_without_regularization_may_be_refused),
+    cmocka_unit_test(vectors_without_regularization_are_refused),
 };
 
 CF_TEST_MAIN(tests)

@@ -1,12 +1,10 @@
-#include "cf/als.h"
-#include "cf_test.h"
-#include "cf_test_graph.h"
+#include "parts.h"
 
 #include <math.h>
 #include <omp.h>
 #include <stdlib.h>
 
-enum { USERS = 61, ITEMS = 97, DIM = 40, MAX_COLUMNS = 3, SWEEPS = 3 };
+enum { USERS = 61, ITEMS = 97, DIM = 40, WIDE = 264, MAX_COLUMNS = 3, SWEEPS = 3 };
 static const int64_t n_rows[2] = {USERS, ITEMS};
 static const cf_als_options options = {.alpha0 = 0.05, .reg_weight = 0.02, .nu = 0.8};
 /* Three of the items without a pair are cold. */
@@ -38,21 +36,22 @@ static double start_of(int side, int64_t row, int64_t d)
  */
 
 typedef struct reference {
-    double rows[2][ITEMS][DIM], pairs[2], shrunk[2];
+    int64_t dim;
+    double rows[2][ITEMS][WIDE], pairs[2], shrunk[2];
 } reference;
 
-static void eliminate(double a[DIM][DIM], double b[DIM])
+static void eliminate(int64_t dim, double a[WIDE][WIDE], double b[WIDE])
 {
-    for (int k = 0; k < DIM; k++)
-        for (int i = k + 1; i < DIM; i++) {
+    for (int64_t k = 0; k < dim; k++)
+        for (int64_t i = k + 1; i < dim; i++) {
             const double factor = a[i][k] / a[k][k];
 
-            for (int j = k; j < DIM; j++)
+            for (int64_t j = k; j < dim; j++)
                 a[i][j] -= factor * a[k][j];
             b[i] -= factor * b[k];
         }
-    for (int k = DIM - 1; k >= 0; k--) {
-        for (int j = k + 1; j < DIM; j++)
+    for (int64_t k = dim - 1; k >= 0; k--) {
+        for (int64_t j = k + 1; j < dim; j++)
             b[k] -= a[k][j] * b[j];
         b[k] /= a[k][k];
     }
@@ -60,34 +59,35 @@ static void eliminate(double a[DIM][DIM], double b[DIM])
 
 static void solve_row(const cf_test_graph *graph, int side, int64_t row, reference *out)
 {
-    static double a[DIM][DIM], x[DIM];
-    double(*h)[DIM] = out->rows[1 - side], degree = 0, weight;
+    static double a[WIDE][WIDE], x[WIDE];
+    const int64_t dim = out->dim;
+    double(*h)[WIDE] = out->rows[1 - side], degree = 0, weight;
 
     memset(a, 0, sizeof a);
     memset(x, 0, sizeof x);
     for (int64_t n = 0; n < n_rows[1 - side]; n++)
-        for (int i = 0; i < DIM && !is_cold(1 - side, n); i++)
-            for (int j = 0; j < DIM; j++)
+        for (int64_t i = 0; i < dim && !is_cold(1 - side, n); i++)
+            for (int64_t j = 0; j < dim; j++)
                 a[i][j] += options.alpha0 * h[n][i] * h[n][j];
     for (int64_t e = 0; e < graph->n_pairs; e++) {
         const double *y = h[graph->pairs[e][1 - side]];
 
         if (graph->pairs[e][side] != row) continue;
         degree++;
-        for (int i = 0; i < DIM; i++) {
+        for (int64_t i = 0; i < dim; i++) {
             x[i] += y[i];
-            for (int j = 0; j < DIM; j++)
+            for (int64_t j = 0; j < dim; j++)
                 a[i][j] += y[i] * y[j];
         }
     }
     weight =
         options.reg_weight * pow(degree + options.alpha0 * (double)n_counted[1 - side], options.nu);
-    for (int i = 0; i < DIM; i++) {
+    for (int64_t i = 0; i < dim; i++) {
         a[i][i] += weight;
         x[i] += weight * prior_of(side, row, i);
     }
-    eliminate(a, x);
-    for (int i = 0; i < DIM; i++)
+    eliminate(dim, a, x);
+    for (int64_t i = 0; i < dim; i++)
         out->shrunk[side] += weight * pow(x[i] - prior_of(side, row, i), 2);
     memcpy(out->rows[side][row], x, sizeof x);
 }
@@ -96,7 +96,7 @@ static double score_of(const reference *r, int64_t user, int64_t item)
 {
     double sum = 0;
 
-    for (int d = 0; d < DIM; d++)
+    for (int64_t d = 0; d < r->dim; d++)
         sum += r->rows[CF_USERS][user][d] * r->rows[CF_ITEMS][item][d];
     return sum;
 }
@@ -105,7 +105,7 @@ static void solve_side(const cf_test_graph *graph, int side, reference *out)
 {
     out->shrunk[side] = 0;
     for (int64_t row = 0; row < n_rows[side]; row++) {
-        for (int d = 0; d < DIM; d++)
+        for (int64_t d = 0; d < out->dim; d++)
             out->rows[side][row][d] = (float)prior_of(side, row, d);
         if (!is_cold(side, row)) solve_row(graph, side, row, out);
     }
@@ -121,66 +121,40 @@ static void solve_side(const cf_test_graph *graph, int side, reference *out)
 /* ---- On a grid ----------------------------------------------------------------------------------
  */
 
-typedef struct run {
-    cf_grid *grid;
-    cf_shard shard;
-    cf_graph *graph;
-    cf_table *table[2];
-    cf_als *als;
-} run;
-
-/* All but the shard. */
-static cf_status make_parts(run *r)
+static parts new_parts(int64_t dim, cf_grid *grid)
 {
-    cf_als_place place = {.grid = r->grid, .cold = cold, .n_counted = {n_counted[0], n_counted[1]}};
-    cf_status status;
-
-    CF_TRY(cf_graph_create(r->grid, &r->shard, &r->graph));
-    CF_TRY(cf_table_create(r->grid, &r->shard.users, DIM, &r->table[CF_USERS]));
-    CF_TRY(cf_table_create(r->grid, &r->shard.items, DIM, &r->table[CF_ITEMS]));
-    place.graph = r->graph;
-    place.table[CF_USERS] = r->table[CF_USERS];
-    place.table[CF_ITEMS] = r->table[CF_ITEMS];
-    CF_TRY(cf_als_create(&options, &place, &r->als));
-done:
-    return status;
+    return (parts){.options = options,
+                   .grid = grid,
+                   .dim = dim,
+                   .cold = cold,
+                   .n_counted = {n_counted[0], n_counted[1]}};
 }
 
-static void drop_parts(void *context)
-{
-    run *r = context;
-
-    cf_als_destroy(&r->als);
-    for (int side = 0; side < 2; side++)
-        cf_table_destroy(&r->table[side]);
-    cf_graph_destroy(&r->graph);
-}
-
-static void make_run(const cf_test_graph *graph, run *r)
+static void make_run(const cf_test_graph *graph, parts *r)
 {
     r->shard = cf_test_graph_cut(graph, r->grid);
-    assert_ok(make_parts(r));
+    assert_ok(parts_make(r));
 }
 
-static void drop_run(run *r)
+static void drop_run(parts *r)
 {
-    drop_parts(r);
+    parts_drop(r);
     cf_test_shard_destroy(&r->shard);
 }
 
 static void fill(cf_table *table, int side, double (*value)(int, int64_t, int64_t))
 {
-    double *values = calloc((size_t)(n_rows[side] * DIM), sizeof *values);
+    double *values = calloc((size_t)(table->n_rows * table->dim), sizeof *values);
 
     assert_non_null(values);
-    for (int64_t row = 0; row < n_rows[side]; row++)
-        for (int64_t d = 0; d < DIM; d++)
-            values[row * DIM + d] = value(side, row, d);
+    for (int64_t row = 0; row < table->n_rows; row++)
+        for (int64_t d = 0; d < table->dim; d++)
+            values[row * table->dim + d] = value(side, row, d);
     cf_test_table_set(table, values);
     free(values);
 }
 
-static void sweep(run *r, cf_als_loss loss[2])
+static void sweep(parts *r, cf_als_loss loss[2])
 {
     for (int side = CF_ITEMS; side >= CF_USERS; side--) {
         fill(r->table[side], side, prior_of);
@@ -188,62 +162,49 @@ static void sweep(run *r, cf_als_loss loss[2])
     }
 }
 
-static void check(const run *r, const reference *want, const cf_als_loss loss[2])
+static void check(const parts *r, const reference *want, const cf_als_loss loss[2])
 {
     for (int side = 0; side < 2; side++) {
         float *got = cf_test_table_get(r->table[side]);
 
         cf_test_table_check_padding(r->table[side]);
         /* float32, condition numbers of about 1e3, and the errors of the other side's rows */
-        cf_test_close_f32(got, want->rows[side][0], n_rows[side] * DIM, 2e-4, 1);
+        for (int64_t row = 0; row < n_rows[side]; row++)
+            cf_test_close_f32(got + row * r->dim, want->rows[side][row], r->dim, 2e-4, 1);
         assert_close(loss[side].pairs, want->pairs[side], 2e-4 * want->pairs[side]);
         assert_close(loss[side].shrunk, want->shrunk[side], 2e-4 * want->shrunk[side]);
         free(got);
     }
 }
 
-/* The tables of the first grid and number of threads, for those of the others to be compared with.
- */
-static void compare_bits(const run *r, float *first[2])
-{
-    for (int side = 0; side < 2; side++) {
-        float *got = cf_test_table_get(r->table[side]);
-
-        if (first[side] == NULL) {
-            first[side] = got;
-            continue;
-        }
-        cf_test_same_bits(got, first[side], n_rows[side] * DIM, side ? "items" : "users");
-        free(got);
-    }
-}
-
-static void sweeps_are_those_of_plain_loops_on_any_grid(void **state)
+/* Sweeps by plain loops, and on all grids that `next` has, with the same bits. */
+static void try_sweeps(int64_t dim, int n_sweeps,
+                       bool (*next)(const cf_par *, int64_t, int *, cf_grid **))
 {
     static reference want;
     cf_test_graph graph = make_graph();
     float *first[2] = {NULL, NULL};
     cf_grid *grid = NULL;
 
-    (void)state;
+    want.dim = dim;
     for (int64_t u = 0; u < USERS; u++)
-        for (int d = 0; d < DIM; d++)
+        for (int64_t d = 0; d < dim; d++)
             want.rows[CF_USERS][u][d] = (float)start_of(CF_USERS, u, d);
-    for (int n = 0; n < SWEEPS; n++)
+    for (int n = 0; n < n_sweeps; n++)
         for (int side = CF_ITEMS; side >= CF_USERS; side--)
             solve_side(&graph, side, &want);
-    for (int k = 0; cf_test_next_nodes(&world, MAX_COLUMNS, &k, &grid);)
+    for (int k = 0; next(&world, MAX_COLUMNS, &k, &grid);)
         for (int threads = 1; threads <= 2; threads++) {
-            run r = {.grid = grid};
+            parts r = new_parts(dim, grid);
             cf_als_loss loss[2];
 
             omp_set_num_threads(threads);
             make_run(&graph, &r);
             fill(r.table[CF_USERS], CF_USERS, start_of);
-            for (int n = 0; n < SWEEPS; n++)
+            for (int n = 0; n < n_sweeps; n++)
                 sweep(&r, loss);
             check(&r, &want, loss);
-            compare_bits(&r, first);
+            parts_compare_bits(&r, first);
             drop_run(&r);
         }
     for (int side = 0; side < 2; side++)
@@ -251,11 +212,24 @@ static void sweeps_are_those_of_plain_loops_on_any_grid(void **state)
     cf_test_graph_destroy(&graph);
 }
 
+static void sweeps_are_those_of_plain_loops_on_any_grid(void **state)
+{
+    (void)state;
+    try_sweeps(DIM, SWEEPS, cf_test_next_nodes);
+}
+
+/* More dimensions than rows of either side, and than a near cache has room for. */
+static void a_sweep_of_many_dimensions_is_too(void **state)
+{
+    (void)state;
+    try_sweeps(WIDE, 1, cf_test_next_grid);
+}
+
 /* Rows without anything to fix them: no pair counts, and nothing is shrunk. */
 static void a_singular_system_stops_every_rank(void **state)
 {
     cf_test_graph graph = make_graph();
-    run r = {.als = NULL};
+    parts r = new_parts(DIM, NULL);
     cf_als_loss loss;
 
     (void)state;
@@ -273,23 +247,28 @@ static void a_singular_system_stops_every_rank(void **state)
 
 static cf_status try_run(void *context)
 {
-    run *r = context;
-    cf_status status = make_parts(r);
+    parts *r = context;
+    cf_status status = parts_make(r);
     cf_als_loss loss;
 
     return status == CF_OK ? cf_als_solve(r->als, CF_ITEMS, &loss) : status;
 }
 
+static void clean_up(void *context)
+{
+    parts_drop(context);
+}
+
 static void no_memory_on_one_rank_stops_every_rank(void **state)
 {
-    const cf_test_trial trial = {.attempt = try_run, .clean_up = drop_parts, .least = {30, 30}};
+    const cf_test_trial trial = {.attempt = try_run, .clean_up = clean_up, .least = {30, 30}};
     cf_test_graph graph = make_graph();
     cf_grid *grid = NULL;
 
     (void)state;
     omp_set_num_threads(1);
     for (int k = 0; cf_test_next_grid(&world, 2, &k, &grid);) {
-        run r = {.grid = grid};
+        parts r = new_parts(DIM, grid);
 
         r.shard = cf_test_graph_cut(&graph, grid);
         cf_test_every_allocation(&trial, &r);
@@ -300,6 +279,7 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(sweeps_are_those_of_plain_loops_on_any_grid),
+    cmocka_unit_test(a_sweep_of_many_dimensions_is_too),
     cmocka_unit_test(a_singular_system_stops_every_rank),
     cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
 };
