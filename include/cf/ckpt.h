@@ -42,6 +42,7 @@ typedef struct cf_ckpt {
     const cf_cold_map *map;        /* of cold items, fitted on these tables; NULL: none */
     cf_run_progress progress;
     const char *settings;    /* YAML text of all settings */
+    const char *build;       /* JSON text: the program and its libraries; NULL: not told */
     uint64_t dataset_digest; /* of the dataset file, to refuse another one later */
     int64_t n_users, n_items;
 } cf_ckpt;
@@ -63,6 +64,7 @@ typedef struct cf_ckpt_file {
     int64_t dim;              /* columns of the tables; of a closed form n_items */
     bool closed;              /* an item-item matrix and no table of users */
     char *version;            /* of the program that wrote the file, owned */
+    char *build;              /* as of cf_ckpt, owned; NULL: an older program wrote the file */
 } cf_ckpt_file;
 
 /** Open `path` and read all but the tables. Collective. Errors: IO, FORMAT (not a checkpoint,

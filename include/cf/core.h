@@ -67,6 +67,23 @@ _Noreturn void cf_error_assert(const char *condition, const char *file, int line
 /** Replace abort() at the end of cf_error_assert(); par sets a function that calls MPI_Abort(). */
 void cf_error_set_abort(void (*function)(void));
 
+/* ---- Build ---- */
+
+/** What this program was built from, and how; what a build does not know is "unknown". The texts
+ * are static. */
+typedef struct cf_build {
+    const char *version; /* "0.1.0" */
+    const char *commit;  /* as git describes it: 40 digits, "-dirty" if sources were changed */
+    const char *compiler, *flags;
+    const char *instruction_set; /* that the compiler uses: "x86-64-v3" */
+    const char *march;           /* what -march=native came to, or what was given */
+} cf_build;
+cf_build cf_build_facts(void);
+/** main tells the commit of the build: a static text. */
+void cf_build_set_commit(const char *text);
+/** The C library that runs, "glibc 2.36": static. */
+const char *cf_build_libc(void);
+
 /* ---- Memory ---- */
 
 /**

@@ -147,7 +147,16 @@ void cf_par_expect(double seconds);
 /** For tests: call `end` with the line, on the watchdog's thread, rather than end the job. */
 void cf_par_on_hang(void (*end)(const char *line));
 
-/** Log which MPI and which of OpenBLAS's kernels this is. Local. */
+/** The MPI library, "Open MPI v4.1.4": static. Local. */
+const char *cf_par_mpi_library(void);
+/** Which BLAS the program calls. */
+typedef struct cf_blas {
+    const char *name;    /* "OpenBLAS 0.3.21" */
+    const char *kernels; /* "SkylakeX": those that it chose for this processor */
+} cf_blas;
+/** The BLAS, as it is loaded. The texts stay. Local. */
+cf_blas cf_par_find_blas(void);
+/** Log which MPI and which BLAS this is. Local. */
 void cf_par_log_libraries(void);
 
 /* ---- Nodes ---- */

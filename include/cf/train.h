@@ -144,6 +144,12 @@ void cf_train_json_append(json_t **array, json_t *value);
  * memory. Local. */
 json_t *cf_train_json_text(const char *text);
 
+/** {"version": ..., "commit": ..., "blas_kernel": ..., ...}: the program and its libraries as they
+ * run on this rank. Local. */
+json_t *cf_train_build_json(void);
+/** Parse a text; `*out` is NULL if it is no JSON. Local. Errors: MEMORY. */
+cf_status cf_train_json_parse(const char *text, size_t length, json_t **out);
+
 /** {"recall@10": 0.1, ...}: each metric at each length of list. Local. */
 json_t *cf_train_metrics_json(const cf_metrics *metrics);
 /** The same behind {"users": ..., "positives": ...}: how many there are. Local. */

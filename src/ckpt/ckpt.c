@@ -1,7 +1,7 @@
 /* Checkpoints: one store file of kind "checkpoint". store checksums every array, writes each rank's
  * block in parallel and replaces the old file only when the new one is complete.
  *
- *     attributes             program_version, dataset_digest, n_users, n_items, dim,
+ *     attributes             program_version, build, dataset_digest, n_users, n_items, dim,
  *                            progress_fields below, optimizer_steps, and those of cf_select_write()
  *     /settings              YAML text of the run's settings
  *     /user_embedding        n_users x dim, float32
@@ -33,7 +33,7 @@ static const char *const kept_name[2][CF_N_KEPT] = {
     {"/optimizer/item_moment1", "/optimizer/item_moment2", "/start/" CF_CKPT_ITEM_TABLE},
 };
 
-static const char most_bad_name[] = "most_stale";
+static const char most_bad_name[] = "most_stale", build_name[] = "build";
 
 /* The attributes of progress. One table serves writing and reading, so that they cannot differ. */
 static const struct {
@@ -62,6 +62,7 @@ static cf_status write_facts(cf_store *store, const cf_ckpt *state)
 
     snprintf(digest, sizeof digest, "%016" PRIx64, state->dataset_digest);
     CF_TRY(cf_store_write_text(store, "program_version", CF_VERSION));
+    if (state->build != NULL) CF_TRY(cf_store_write_text(store, build_name, state->build));
     CF_TRY(cf_store_write_text(store, "dataset_digest", digest));
     CF_TRY(cf_store_write_int(store, "n_users", state->n_users));
     CF_TRY(cf_store_write_int(store, "n_items", state->n_items));
@@ -186,9 +187,12 @@ done:
 static cf_status read_facts(const cf_par *world, cf_ckpt_file *file)
 {
     cf_store *store = file->store;
+    bool has_build = false;
     cf_status status;
 
     CF_TRY(cf_store_read_text(store, "program_version", &file->version));
+    CF_TRY(cf_store_has_attribute(store, build_name, &has_build));
+    if (has_build) CF_TRY(cf_store_read_text(store, build_name, &file->build));
     CF_TRY(read_digest(store, &file->dataset_digest));
     CF_TRY(cf_store_read_int(store, "n_users", &file->n_users));
     CF_TRY(cf_store_read_int(store, "n_items", &file->n_items));
@@ -314,6 +318,7 @@ void cf_ckpt_close(cf_ckpt_file **file)
     cf_select_destroy(&(*file)->selection);
     cf_free(&(*file)->settings);
     cf_free(&(*file)->version);
+    cf_free(&(*file)->build);
     cf_free(file);
 }
 

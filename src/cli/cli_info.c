@@ -7,6 +7,15 @@
 
 /* ---- Attributes ----------------------------------------------------------------------------- */
 
+/* A text; a JSON object, as `build` is, becomes that. */
+static json_t *text_json(const char *text)
+{
+    json_t *object = NULL;
+
+    if (text[0] == '{' && cf_train_json_parse(text, strlen(text), &object) != CF_OK) return NULL;
+    return object != NULL ? object : cf_train_json_text(text);
+}
+
 /* A value; null for one that JSON cannot hold. */
 static json_t *value_json(const cf_attribute *a)
 {
@@ -16,7 +25,7 @@ static json_t *value_json(const cf_attribute *a)
     case CF_ATTRIBUTE_REAL:
         return isfinite(a->real) ? json_real(a->real) : json_null();
     case CF_ATTRIBUTE_TEXT:
-        return cf_train_json_text(a->text);
+        return text_json(a->text);
     case CF_ATTRIBUTE_OTHER:
         break;
     }
@@ -81,6 +90,21 @@ done:
 
 /* ---- Printing ------------------------------------------------------------------------------- */
 
+/* A line for each member that is a text. */
+static void print_object(const char *name, json_t *object)
+{
+    const char *member;
+    json_t *value;
+
+    json_object_foreach(object, member, value)
+    {
+        char whole[CF_LINE_SIZE];
+
+        snprintf(whole, sizeof whole, "%s.%s", name, member);
+        if (json_is_string(value)) cli_print_line("  %-24s %s", whole, json_string_value(value));
+    }
+}
+
 /* A line each; texts of several lines (settings) would drown the rest, so only their size is
  * printed. The kind is in the first line already. */
 static void print_attributes(json_t *attributes)
@@ -91,7 +115,9 @@ static void print_attributes(json_t *attributes)
     json_object_foreach(attributes, name, value)
     {
         if (strcmp(name, "kind") == 0) continue;
-        if (json_is_string(value) && strchr(json_string_value(value), '\n'))
+        if (json_is_object(value))
+            print_object(name, value);
+        else if (json_is_string(value) && strchr(json_string_value(value), '\n'))
             cli_print_line("  %-24s text of %zu bytes", name, json_string_length(value));
         else if (json_is_string(value))
             cli_print_line("  %-24s %s", name, json_string_value(value));

@@ -33,7 +33,7 @@ static void print_help(void)
         printf("  %-10s %s\n", cli_commands[k]->name, cli_commands[k]->summary);
     printf(
         "\n  --help     print this help; after a command, its options and settings\n"
-        "  --version  print the version\n\n"
+        "  --version  print the version; with --json also commit, compiler, flags and libraries\n\n"
         "Exit status: 0 done; 2 usage or settings; 3 bad input; 4 file system; 5 out of memory;\n"
         "6 NaN or infinity; 7 no progress (hang_timeout); 75 stopped after a checkpoint by a "
         "signal or --time-limit (resume "
@@ -146,6 +146,18 @@ static cf_status flush_results(const cf_par *world)
     return cf_par_agree(world, status);
 }
 
+/* --version, or --version --json. Collective. */
+static cf_status print_version(const cf_par *world, int argc, char **argv)
+{
+    const bool json = argc > 2 && strcmp(argv[2], "--json") == 0;
+
+    if (argc > 2 + json)
+        return CF_FAIL(CF_ERR_USAGE, "--version: unexpected \"%.60s\"", argv[2 + json]);
+    if (json) return cli_print_json(world, world->rank == 0 ? cf_train_build_json() : NULL);
+    if (world->rank == 0) printf("llminit %s\n", CF_VERSION);
+    return CF_OK;
+}
+
 /* Help is a result: it goes to stdout, with status 0. */
 cf_status cli_run(const cf_par *world, int argc, char **argv)
 {
@@ -158,7 +170,7 @@ cf_status cli_run(const cf_par *world, int argc, char **argv)
     } else if (strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0) {
         if (world->rank == 0) print_help();
     } else if (strcmp(first, "--version") == 0) {
-        if (world->rank == 0) printf("llminit %s\n", CF_VERSION);
+        CF_TRY(print_version(world, argc, argv));
     } else if (argc < 2) {
         CF_TRY(CF_FAIL(CF_ERR_USAGE, "expected a command; llminit --help lists them"));
     } else {

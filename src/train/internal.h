@@ -121,6 +121,16 @@ cf_status run_warn_unused(const cf_config *config, const char *model, const char
  * `hidden`: as of the scorer. All is borrowed. Local. */
 cf_eval_scorer train_scorer(const cf_table *const final[2], cf_filter *filter,
                             const uint8_t *hidden, const cf_shard *shard);
+
+/* ---- Build ---- */
+
+/** The text of rank 0's cf_train_build_json(), on every rank. Collective. `*out` is new, freed with
+ * cf_free(). Errors: MEMORY. */
+cf_status build_text(const cf_par *world, char **out);
+/** Warn if the build that wrote a checkpoint, where the file tells it, is not that of `text`.
+ * Collective. Errors: MEMORY. */
+cf_status build_warn(const cf_par *world, const cf_ckpt_file *file, const char *text);
+
 /* ---- Between steps ---- */
 
 /** True once a signal has asked this process to stop. */
@@ -197,8 +207,6 @@ typedef struct run_log {
 /** Collective. Errors: IO, MEMORY. A run that is resumed continues its file from the end of
  * `epochs` epochs; -1: a new run. */
 cf_status run_log_open(const cf_par *world, const char *folder, int64_t epochs, run_log *out);
-/** Parse a text; `*out` is NULL if it is no JSON. Local. Errors: MEMORY. */
-cf_status train_parse_json(const char *text, size_t length, json_t **out);
 /** Leave out of the log at `path`, if there is one, what a run that has done `epochs` epochs will
  * log again. Local. Errors: IO (the file is as it was), MEMORY. */
 cf_status log_cut(const char *path, int64_t epochs);

@@ -30,7 +30,7 @@ __attribute__((constructor)) static void set_memory(void)
 }
 
 /* jansson calls it a syntax error where its parser has no memory. */
-cf_status train_parse_json(const char *text, size_t length, json_t **out)
+cf_status cf_train_json_parse(const char *text, size_t length, json_t **out)
 {
     lacked_memory = false;
     *out = json_loadb(text, length, 0, NULL);

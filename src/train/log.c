@@ -108,7 +108,8 @@ void run_log_start(run_log *log, const run_start *start)
     if (!log->is_open) return;
     line = CF_JSON_OBJECT(
         {"event", json_string("start")}, {"version", json_string(CF_VERSION)},
-        {"ranks", json_integer(grid->world.size)}, {"threads", json_integer(omp_get_max_threads())},
+        {"build", cf_train_build_json()}, {"ranks", json_integer(grid->world.size)},
+        {"threads", json_integer(omp_get_max_threads())},
         {"grid", json_sprintf("%dx%d", grid->n_rows, grid->n_columns)},
         {"dataset", json_sprintf("%016llx", (unsigned long long)dataset->digest)},
         {"users", json_integer(dataset->n_users)}, {"items", json_integer(dataset->n_items)},

@@ -31,7 +31,7 @@ static cf_status copy_line(const char *line, size_t length, int64_t epochs, cf_o
     cf_status status;
 
     if (line[length - 1] != '\n') return CF_OK;
-    CF_TRY(train_parse_json(line, length, &event));
+    CF_TRY(cf_train_json_parse(line, length, &event));
     if (event != NULL && is_kept(event, epochs)) (void)fwrite(line, 1, length, to->file);
 done:
     json_decref(event);

@@ -29,6 +29,7 @@ cf_status run_open(run *r)
     cf_status status;
 
     CF_TRY(cf_par_agree(r->world, cf_config_to_yaml(r->config, &r->settings)));
+    CF_TRY(build_text(r->world, &r->build));
     CF_TRY(cf_dataset_open(r->world, r->job->data, &r->dataset));
     CF_REQUIRE(!r->dataset->is_appended, CF_ERR_USAGE,
                "train: %s was appended to: a training takes a dataset that was prepared from all "
@@ -56,6 +57,7 @@ void run_close(run *r)
     cf_par_destroy_grid(&r->grid);
     cf_dataset_close(&r->dataset);
     cf_free(&r->settings);
+    cf_free(&r->build);
     cf_free(&r->latest);
     cf_free(&r->best);
     cf_free(&r->better);
@@ -214,6 +216,7 @@ static cf_status load_latest(run *r)
     CF_TRY(run_settle_best(r));
     cf_log("resumes from %s: epoch %lld, batch %lld", r->latest, (long long)r->progress.epoch,
            (long long)r->progress.batch);
+    CF_TRY(build_warn(r->world, file, r->build));
     if (r->job->from != NULL) cf_log("--from %s is not read: the run has begun", r->job->from);
 done:
     cf_config_destroy(&old);
@@ -280,6 +283,7 @@ static cf_status save(run *r, const char *path, const cf_run_progress *progress)
                      .map = is_latest ? NULL : r->map,
                      .progress = *progress,
                      .settings = r->settings,
+                     .build = r->build,
                      .dataset_digest = r->dataset->digest,
                      .n_users = r->dataset->n_users,
                      .n_items = r->dataset->n_items};

@@ -14,6 +14,7 @@ typedef struct run {
     run_options options;
     cf_eval_options eval;
     char *settings;               /* YAML of config */
+    char *build;                  /* build_text() */
     char *latest, *best, *better; /* paths of these files */
     bool has_better;              /* better.h5 is of the best epoch so far */
     cf_dataset *dataset;

@@ -48,6 +48,7 @@ static void what_is_known_before_the_tables_comes_back(void **state)
     assert_ok(cf_ckpt_open(&world, path, &file));
     assert_string_equal(file->settings, settings);
     assert_string_equal(file->version, CF_VERSION);
+    assert_string_equal(file->build, build);
     assert_true(file->dataset_digest == digest);
     assert_int_equal(file->n_users, N_USERS);
     assert_int_equal(file->n_items, N_ITEMS);
@@ -65,7 +66,7 @@ static void what_is_known_before_the_tables_comes_back(void **state)
     cf_ckpt_close(&file);
 }
 
-/* No selection, no settings, clocks that differ. */
+/* No selection, no settings, no build as of older programs, clocks that differ. */
 static void a_run_from_noise_has_no_selection_and_rank_0s_seconds(void **state)
 {
     cf_ckpt_file *file = NULL;
@@ -78,12 +79,14 @@ static void a_run_from_noise_has_no_selection_and_rank_0s_seconds(void **state)
     noise = test_state(&run);
     noise.selection = NULL;
     noise.settings = "";
+    noise.build = NULL;
     noise.progress.seconds = 100 + world.rank;
     assert_ok(cf_ckpt_save(&world, path, &noise));
     test_destroy(&run);
     assert_ok(cf_ckpt_open(&world, path, &file));
     assert_null(file->selection);
     assert_string_equal(file->settings, "");
+    assert_null(file->build);
     assert_true(file->progress.seconds == 100);
     cf_ckpt_close(&file);
 }

@@ -15,6 +15,7 @@
 enum { N_USERS = 23, N_ITEMS = 17, DIM = 70, STEPS = 12345 };
 
 static const char settings[] = "model: BPR\nembedding_size: 70\n";
+static const char build[] = "{\"version\": \"9\"}";
 static const uint64_t digest = 0x00c0ffee12345678;
 static const cf_run_progress progress = {
     .epoch = 7,
@@ -139,6 +140,7 @@ static inline cf_ckpt test_state(const test_run *run)
                      .selection = &selection,
                      .progress = progress,
                      .settings = settings,
+                     .build = build,
                      .dataset_digest = digest,
                      .n_users = N_USERS,
                      .n_items = N_ITEMS};
