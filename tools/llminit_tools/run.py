@@ -9,7 +9,7 @@ import pathlib
 import signal
 import subprocess
 import time
-from typing import IO, Any, Iterator, Optional, Sequence
+from typing import IO, Any, Iterator, Optional, Sequence, Union
 
 from . import program
 from .program import Failure, Program, Word
@@ -57,11 +57,11 @@ def refuse_other_run(folder: pathlib.Path, settings: dict[str, Any], digest: str
                 raise Failure(f"{folder.name} has {name}: {written(before[name])}, not {written(value)}: {advice}")
 
 
-def write_file(path: pathlib.Path, text: str) -> None:
+def write_file(path: pathlib.Path, content: Union[str, bytes]) -> None:
     """Write a file completely or not at all, and make the folders above it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
     os.replace(temporary, path)
 
 
