@@ -25,7 +25,11 @@
 #include <jansson.h>
 #include <stdio.h>
 
-enum { CLI_MAX_OPTIONS = 16, CLI_MAX_KEPT = INT32_MAX };
+enum {
+    CLI_MAX_OPTIONS = 16,                 /* of a command's own */
+    CLI_MAX_LISTED = CLI_MAX_OPTIONS + 4, /* and those that commands share */
+    CLI_MAX_KEPT = INT32_MAX
+};
 /** The option of commands that load an item-item matrix. */
 #define CLI_SPARSE                                                                                 \
     {                                                                                              \
@@ -40,6 +44,7 @@ typedef enum cli_kind {
     CLI_VALUE,         /* a number, a word */
     CLI_WORDS,         /* a word; the option may be repeated */
     CLI_INPUT,         /* a file to read, or FILE.h5:/ARRAY */
+    CLI_SETTING,       /* NAME=VALUE of a setting; may be repeated */
     CLI_SETTINGS_FILE, /* a file of settings to read; may be repeated, and a later one counts */
     CLI_OUTPUT,        /* a file to write */
     CLI_FOLDER         /* a folder, in which the files of the command are written */
@@ -105,11 +110,21 @@ typedef struct cli_command {
     cf_status (*run)(const cf_par *world, const cli_arguments *arguments);
 } cli_command;
 
+/** An exit status of the program, for the help. */
+typedef struct cli_exit {
+    int status;
+    const char *meaning;
+} cli_exit;
+
 extern const cli_command cli_prepare, cli_append, cli_synthesize, cli_select, cli_train,
     cli_evaluate, cli_recommend, cli_export, cli_spectrum, cli_info, cli_print_settings;
 
 /** All subcommands, ended by NULL. */
 extern const cli_command *const cli_commands[];
+/** What the program does, for the help. */
+extern const char cli_summary[];
+/** All exit statuses, ended by a NULL meaning. */
+extern const cli_exit cli_exits[];
 
 /* cli_run.c */
 /** Run the program. Collective; argv is the whole command line. Errors: all there are. */
@@ -122,6 +137,9 @@ const cli_command *cli_find_command(int argc, char **argv);
  * cli_free_arguments(). Errors: USAGE, MEMORY. */
 cf_status cli_parse(const cli_command *command, int argc, char **argv, cli_arguments *out);
 void cli_free_arguments(cli_arguments *arguments);
+/** All options that a command takes: its own, then those that commands share. Returns their number.
+ */
+int cli_list_options(const cli_command *command, const cli_option *out[CLI_MAX_LISTED]);
 /** The value of an option; NULL if it was not given. */
 const char *cli_value(const cli_arguments *arguments, const char *name);
 /** The n-th value, from 0, of an option that may be repeated; NULL behind the last. */

@@ -12,25 +12,51 @@
  */
 enum { SET = 256, JSON, QUIET, HELP };
 
+/* The options that commands share, in the order of their numbers. */
+static const cli_option shared[] = {
+    {"set", "NAME=VALUE", "one setting, after those of the file; may be repeated", false,
+     CLI_SETTING},
+    {"json", NULL, "print the result as one JSON object", false, CLI_FLAG},
+    {"quiet", NULL, "no log, only warnings and errors", false, CLI_FLAG},
+    {"help", NULL, "print this help", false, CLI_FLAG},
+};
+
 /* ---- The command line ----------------------------------------------------------------------- */
 
-/* getopt's table: the command's own options, then those shared with other commands. Returns their
- * number. */
-static int list_options(const cli_command *command, struct option *out)
+/* Does the command take the shared option of this number? */
+static bool takes(const cli_command *command, int number)
+{
+    if (number == SET) return command->settings != CLI_NO_SETTINGS;
+    return number != JSON || command->has_json;
+}
+
+int cli_list_options(const cli_command *command, const cli_option *out[CLI_MAX_LISTED])
 {
     int n = 0;
 
-    for (const cli_option *own = command->options; own->name != NULL; own++, n++) {
+    for (const cli_option *own = command->options; own->name != NULL; own++) {
         CF_ASSERT(own->kind != 0 && (own->kind == CLI_FLAG) == (own->argument == NULL));
-        out[n] = (struct option){own->name, own->argument != NULL ? required_argument : no_argument,
-                                 NULL, n};
+        CF_ASSERT(n < CLI_MAX_OPTIONS);
+        out[n++] = own;
     }
-    CF_ASSERT(n <= CLI_MAX_OPTIONS);
-    if (command->settings != CLI_NO_SETTINGS)
-        out[n++] = (struct option){"set", required_argument, NULL, SET};
-    if (command->has_json) out[n++] = (struct option){"json", no_argument, NULL, JSON};
-    out[n++] = (struct option){"quiet", no_argument, NULL, QUIET};
-    out[n++] = (struct option){"help", no_argument, NULL, HELP};
+    for (int number = SET; number <= HELP; number++)
+        if (takes(command, number)) out[n++] = &shared[number - SET];
+    return n;
+}
+
+/* getopt's table of the same options. Returns their number. */
+static int list_options(const cli_command *command, struct option *out)
+{
+    const cli_option *options[CLI_MAX_LISTED];
+    const int n = cli_list_options(command, options);
+
+    for (int k = 0; k < n; k++) {
+        const bool own = options[k] == &command->options[k];
+
+        out[k] = (struct option){options[k]->name,
+                                 options[k]->argument != NULL ? required_argument : no_argument,
+                                 NULL, own ? k : SET + (int)(options[k] - shared)};
+    }
     out[n] = (struct option){0};
     return n;
 }
@@ -39,7 +65,7 @@ static int list_options(const cli_command *command, struct option *out)
 static cf_status fail_unknown_option(const cli_command *command, const char *given,
                                      const struct option *options, int n)
 {
-    const char *names[CLI_MAX_OPTIONS + 8];
+    const char *names[CLI_MAX_LISTED];
     char name[64];
     int nearest;
 
@@ -130,7 +156,7 @@ static cf_status check_complete(const cli_arguments *arguments)
 cf_status cli_parse(const cli_command *command, int argc, char **argv, cli_arguments *out)
 {
     cli_arguments arguments = {.command = command};
-    struct option options[CLI_MAX_OPTIONS + 8];
+    struct option options[CLI_MAX_LISTED + 1];
     int n = list_options(command, options), option;
     cf_status status = CF_OK;
 

@@ -22,33 +22,47 @@ const cli_command *cli_find_command(int argc, char **argv)
 
 /* ---- Help ----------------------------------------------------------------------------------- */
 
-/* The exit statuses are those of cf_status; src/cli/README.md has a page on them. */
+/* Those of cf_status; src/cli/README.md has a page on them. */
+const cli_exit cli_exits[] = {
+    {CF_OK, "done"},
+    {CF_ERR_USAGE, "usage or settings"},
+    {CF_ERR_FORMAT, "bad input"},
+    {CF_ERR_IO, "file system"},
+    {CF_ERR_MEMORY, "out of memory"},
+    {CF_ERR_NUMERIC, "NaN or infinity"},
+    {CF_ERR_HANG, "no progress (hang_timeout)"},
+    {CF_STOPPED, "stopped after a checkpoint by a signal or --time-limit; the same command with "
+                 "--resume auto resumes it"},
+    {CF_ERR_BUG, "a bug in the program"},
+    {0, NULL}};
+
+const char cli_summary[] =
+    "train collaborative-filtering embeddings, starting from a language model's vectors";
+
 static void print_help(void)
 {
-    printf("llminit: train collaborative-filtering embeddings, starting from a language model's "
-           "vectors\n\n"
+    printf("llminit: %s\n\n"
            "usage: llminit COMMAND ...\n"
-           "       mpirun -n RANKS llminit COMMAND ...\n\n");
+           "       mpirun -n RANKS llminit COMMAND ...\n\n",
+           cli_summary);
     for (int k = 0; cli_commands[k] != NULL; k++)
         printf("  %-10s %s\n", cli_commands[k]->name, cli_commands[k]->summary);
     printf(
         "\n  --help     print this help; after a command, its options and settings\n"
         "  --version  print the version; with --json also commit, compiler, flags and libraries\n\n"
-        "Exit status: 0 done; 2 usage or settings; 3 bad input; 4 file system; 5 out of memory;\n"
-        "6 NaN or infinity; 7 no progress (hang_timeout); 75 stopped after a checkpoint by a "
-        "signal or --time-limit (resume "
-        "with\n"
-        "the same command and --resume auto); 70 a bug in the program.\n");
+        "Exit status:\n");
+    for (const cli_exit *exit = cli_exits; exit->meaning != NULL; exit++)
+        printf("  %2d  %s\n", exit->status, exit->meaning);
 }
 
 /* The text begins in column 37, or behind the option if that is longer. */
-static void print_option(const char *name, const char *argument, const char *help)
+static void print_option(const cli_option *option)
 {
     char left[80];
 
-    snprintf(left, sizeof left, "--%s%s%s", name, argument != NULL ? " " : "",
-             argument != NULL ? argument : "");
-    printf("  %-34s %s\n", left, help);
+    snprintf(left, sizeof left, "--%s%s%s", option->name, option->argument != NULL ? " " : "",
+             option->argument != NULL ? option->argument : "");
+    printf("  %-34s %s\n", left, option->help);
 }
 
 /* The command and what it requires. */
@@ -62,16 +76,13 @@ static void print_usage(const cli_command *command)
     printf(" [OPTION]...\n\n");
 }
 
-/* The options of the command, then the shared ones that it takes. */
 static void print_options(const cli_command *command)
 {
-    for (const cli_option *option = command->options; option->name != NULL; option++)
-        print_option(option->name, option->argument, option->help);
-    if (command->settings != CLI_NO_SETTINGS)
-        print_option("set", "NAME=VALUE", "one setting, after those of the file; may be repeated");
-    if (command->has_json) print_option("json", NULL, "print the result as one JSON object");
-    print_option("quiet", NULL, "no log, only warnings and errors");
-    print_option("help", NULL, "print this help");
+    const cli_option *options[CLI_MAX_LISTED];
+    const int n = cli_list_options(command, options);
+
+    for (int k = 0; k < n; k++)
+        print_option(options[k]);
 }
 
 /* Local. */

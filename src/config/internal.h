@@ -176,3 +176,8 @@ bool config_is_ignored(const cf_config *config, const char *name);
 cf_status config_note_unknown(config_update *update, const yaml_node_t *key);
 /** OK if none was noted; else an error that names all. Errors: USAGE. */
 cf_status config_check_unknown(const config_update *update);
+
+/* print.c */
+/** What the help of a setting adds where it may differ when a run is resumed, or for its model:
+ * " (may change at resume)", or "". */
+const char *config_resume_mark(const cf_setting *row);

@@ -7,8 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Added to the help of a setting that may differ when a run is resumed, or for its model. */
-static const char *resume_mark(const cf_setting *row)
+const char *config_resume_mark(const cf_setting *row)
 {
     if (row->machine) return " (machine: may change at resume)";
     if (row->afterwards) return " (also for a trained model)";
@@ -23,7 +22,7 @@ static void print_markdown(const cf_setting *row, FILE *stream)
     char values[400];
 
     fprintf(stream, "| `%s` | %s | %s%s%s | %s%s |\n", row->name, config_describe(row, values),
-            quote, empty ? "empty" : row->initial, quote, row->help, resume_mark(row));
+            quote, empty ? "empty" : row->initial, quote, row->help, config_resume_mark(row));
 }
 
 /* Two lines, with the names in a column of `width`: meaning, then values and default. */
@@ -31,7 +30,7 @@ static void print_plain(const cf_setting *row, int width, FILE *stream)
 {
     char values[400];
 
-    fprintf(stream, "  %-*s  %s%s\n", width, row->name, row->help, resume_mark(row));
+    fprintf(stream, "  %-*s  %s%s\n", width, row->name, row->help, config_resume_mark(row));
     fprintf(stream, "  %-*s  %s; default %s\n", width, "", config_describe(row, values),
             *row->initial == '\0' ? "empty" : row->initial);
 }
