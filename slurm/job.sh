@@ -6,13 +6,16 @@
 readonly STOPPED=75  # exit status: stopped with a checkpoint, run it again
 readonly NOT_STARTED=1 # exit status in place of a launcher's 0, when nothing ran
 readonly settle=5    # seconds that a program has to catch signals, before it is sent one
-readonly program=$llminit/build/llminit
 own_errors=(2 3 4 5 6 70) # exit status of an error that would come again; any other is of a rank, a node, or the launcher
 
 # A task of an array by both its numbers: the plain number of the last one means the whole array.
 job=${SLURM_JOB_ID:-none}
 [[ -z ${SLURM_ARRAY_JOB_ID-} ]] || job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
 readonly job
+
+program=$llminit/build/llminit
+[[ ! -e $llminit/bin ]] || program=$llminit/bin/llminit # an installed tree
+readonly program
 
 say() {
     printf 'job %s: %s\n' "$job" "$*"

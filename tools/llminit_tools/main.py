@@ -6,7 +6,7 @@ import pathlib
 import sys
 from typing import Sequence
 
-from .program import IO, USAGE, Failure, say
+from .program import IO, IS_INSTALLED, USAGE, Failure, say
 
 # command: (module, what it does)
 COMMANDS = {
@@ -28,6 +28,10 @@ COMMANDS = {
     "metrics": ("metrics", "print the test metrics of finished runs"),
     "source": ("source", "measure the source: lines, comments, long functions, circles between files"),
 }
+SOURCE_ONLY = ("crossings", "model", "ease", "torture", "source")  # of the source and what is built beside the program
+if IS_INSTALLED:
+    for source_only in SOURCE_ONLY:
+        del COMMANDS[source_only]
 # links to tools/study with a name of their own
 LINKS = {
     "compare": "compare",
@@ -45,10 +49,10 @@ LINKS = {
 }
 
 
-def usage() -> str:
+def usage(name: str) -> str:
     width = max(map(len, COMMANDS))
     lines = [f"  {name.ljust(width)}  {what}\n" for name, (_, what) in COMMANDS.items()]
-    return f"usage: tools/study COMMAND [OPTION...]\n\n{''.join(lines)}\ntools/study COMMAND --help says more.\n"
+    return f"usage: {name} COMMAND [OPTION...]\n\n{''.join(lines)}\n{name} COMMAND --help says more.\n"
 
 
 def run(name: str, command: str, arguments: Sequence[str]) -> int:
@@ -75,13 +79,14 @@ def main(argv: Sequence[str]) -> int:
     if called.name in LINKS:
         folder = "tools/bench" if called.parent.name == "bench" else "tools"
         return run(f"{folder}/{called.name}", LINKS[called.name], argv[1:])
+    name = called.name if called.name == "llminit-study" else "tools/study"
     if len(argv) > 1 and argv[1] in COMMANDS:
-        return run(f"tools/study {argv[1]}", argv[1], argv[2:])
+        return run(f"{name} {argv[1]}", argv[1], argv[2:])
     if len(argv) > 1 and argv[1] in ("-h", "--help"):
-        print(usage(), end="")
+        print(usage(name), end="")
         return 0
     if len(argv) > 1:
         print(f"study: error: {argv[1]!r} is not one of {', '.join(COMMANDS)}", file=sys.stderr)
     else:
-        print(usage(), end="", file=sys.stderr)
+        print(usage(name), end="", file=sys.stderr)
     return USAGE

@@ -9,7 +9,7 @@ import shlex
 from typing import Callable, Iterable, NoReturn, Optional
 
 from . import program
-from .program import ROOT, Failure, Program, Word
+from .program import BUILD, Failure, Program, Word
 
 FORMATS = ("txt", "md", "tsv")
 
@@ -108,8 +108,8 @@ class Training(argparse.Namespace):
 
 
 def add_build(parser: Parser) -> None:
-    parser.add_argument("--build", metavar="FOLDER", type=pathlib.Path, default=ROOT / "build",
-                        help="the folder of llminit; default: build")
+    parser.add_argument("--build", metavar="FOLDER", type=pathlib.Path, default=BUILD,
+                        help="the folder of llminit; default: build, or where it is installed")
 
 
 def add_set(parser: Parser, setting: Callable[[str], str]) -> None:

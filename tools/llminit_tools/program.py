@@ -14,6 +14,8 @@ from typing import Any, Sequence, Union
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+IS_INSTALLED = (ROOT / "bin").exists()  # by cmake --install: then a link to the folder of programs
+BUILD = ROOT / ("bin" if IS_INSTALLED else "build")
 FAILED, USAGE, FORMAT, IO, STOPPED = 1, 2, 3, 4, 75  # exit statuses, of the program and of these tools
 
 Word = Union[str, pathlib.Path]  # of a command line
@@ -30,7 +32,7 @@ class Failure(Exception):
 def say(*words: object) -> None:
     """A line of progress on stderr, with the name of the command as it was called."""
     called = pathlib.Path(sys.argv[0]).name
-    name = sys.argv[1] if called == "study" and len(sys.argv) > 1 else called
+    name = sys.argv[1] if called in ("study", "llminit-study") and len(sys.argv) > 1 else called
     print(f"{name}:", *words, file=sys.stderr, flush=True)
 
 
