@@ -20,7 +20,7 @@ typedef struct cf_par {
 
 /**
  * Start MPI (MPI_THREAD_FUNNELED), let only rank 0 log, make CF_ASSERT end the whole job, and hold
- * OpenBLAS to one thread a call; watch for a hang. Collective. `world` is MPI_COMM_WORLD.
+ * BLAS to one thread a call; watch for a hang. Collective. `world` is MPI_COMM_WORLD.
  */
 void cf_par_init(int *argc, char ***argv, cf_par *world);
 /** Collective; the last call. */
@@ -151,10 +151,11 @@ void cf_par_on_hang(void (*end)(const char *line));
 const char *cf_par_mpi_library(void);
 /** Which BLAS the program calls. */
 typedef struct cf_blas {
-    const char *name;    /* "OpenBLAS 0.3.21" */
-    const char *kernels; /* "SkylakeX": those that it chose for this processor */
+    const char *name;    /* "OpenBLAS 0.3.21"; of one that is not known here, its file */
+    const char *kernels; /* "SkylakeX": those it chose for this processor; "": it does not say */
+    bool one_thread;     /* cf_par_init() holds each call to one thread; else it has its own say */
 } cf_blas;
-/** The BLAS, as it is loaded. The texts stay. Local. */
+/** The BLAS, as it is loaded. The texts stay. Local, also before MPI starts. */
 cf_blas cf_par_find_blas(void);
 /** Log which MPI and which BLAS this is. Local. */
 void cf_par_log_libraries(void);

@@ -10,9 +10,9 @@
  * X'LH is summed (products.c, some columns at a time), multiplied by the inverse, which is
  * distributed block-cyclically, and M is brought to all ranks. Rows of XM are products of tiles of
  * fixed shape. So the ranks change no bit. tests/als/prior.c solves in double. */
+#include "cf/blas.h"
 #include "internal.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <omp.h>
 #include <string.h>

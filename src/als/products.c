@@ -6,9 +6,9 @@
  * all tiles are added without rounding (cf_exact) and rounded once, so who has which tiles changes
  * no bit. Memory is bounded by the caller, who takes as many columns at a time as there is room
  * for. tests/als/products.c adds in a plain loop. */
+#include "cf/blas.h"
 #include "internal.h"
 
-#include <cblas.h>
 #include <omp.h>
 
 enum { TILE, PRODUCT, SUM };

@@ -8,9 +8,9 @@
  *
  * All give a pair the same bits whatever other users are in the tile. tests/eval ranks by plain
  * loops over the same rows. */
+#include "cf/blas.h"
 #include "cf/eval.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <string.h>
 

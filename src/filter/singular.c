@@ -12,9 +12,9 @@
  * have 24 bits, G, H and W are found in float64. tests/filter/singular.c compares with NumPy's. */
 #include "internal.h"
 
+#include "cf/blas.h"
 #include "cf/linalg.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <omp.h>
 #include <string.h>

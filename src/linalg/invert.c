@@ -10,9 +10,9 @@
  * process column. Sweeps go in ascending order, and all products have the shape of blocks
  * (outer.c), so that the bits are the same on any mesh. tests/linalg/factor.c multiplies by the
  * matrix again. */
+#include "cf/blas.h"
 #include "outer.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <string.h>
 

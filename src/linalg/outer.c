@@ -8,8 +8,8 @@
  * the mesh needs no special case. Memory: (longest side + local rows + local columns) x block.
  * tests/linalg/factor.c multiplies by three loops and compares meshes with one rank. */
 #include "outer.h"
+#include "cf/blas.h"
 
-#include <cblas.h>
 #include <string.h>
 
 int linalg_in_column(const cf_mesh *mesh, int64_t i, int64_t k)

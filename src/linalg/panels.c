@@ -6,9 +6,9 @@
  * So an element is a sum over the tiles in their order, with the same bits on any number of ranks,
  * and nothing is exchanged but the tiles. Eigenvectors: rank 0 gathers S and calls LAPACK while S
  * is small, else all ranks call ScaLAPACK, whose bits depend on their number. */
+#include "cf/blas.h"
 #include "scalapack.h"
 
-#include <cblas.h>
 #include <string.h>
 
 enum { PANEL = 128 };

@@ -15,9 +15,9 @@
  * without kept tiles, on every grid. */
 #include "contrast.h"
 
+#include "cf/blas.h"
 #include "row.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <omp.h>
 #include <string.h>

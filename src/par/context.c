@@ -5,9 +5,9 @@
  * only when a rank failed does its message follow in a broadcast. Exact sums are brought to their
  * one form before the Allreduce, so that words cannot overflow, and after it, so that equal sums
  * have equal words. tests/par/agree.c makes each rank fail in turn. */
+#include "blas.h"
 #include "watch.h"
 
-#include <cblas.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,7 +30,7 @@ void cf_par_init(int *argc, char ***argv, cf_par *world)
     cf_error_set_abort(abort_job);
     CF_ASSERT(provided >= MPI_THREAD_FUNNELED);
     cf_log_enable(world->rank == 0, false);
-    openblas_set_num_threads(1);
+    blas_prepare();
     cf_par_start_profile();
     watch_start(world->rank);
 }

@@ -1,7 +1,8 @@
 /* The environment: variables that libraries read when they are loaded, or when MPI starts, set
  * where users have not set them, by running the program once again before MPI starts.
  *
- * OPENBLAS_NUM_THREADS: OpenBLAS starts a thread a core, which may find no memory (blas.c).
+ * OPENBLAS_NUM_THREADS: OpenBLAS starts a thread a core, which may find no memory (blas.c). Where
+ * none is loaded, neither this nor OPENBLAS_CORETYPE is set.
  * OPENBLAS_CORETYPE: old versions take a processor that they do not know for an older one, and lose
  * half of its speed or more. What the processor can is asked of itself; a type is set only if the
  * library has its kernels, since else it would fall back to the oldest.
@@ -12,9 +13,8 @@
  *
  * CHANGED carries what was done to the program that is run again, which forgets it once it is
  * noted: no program is run again twice. */
-#include "environment.h"
+#include "blas.h"
 
-#include <cblas.h>
 #include <dlfcn.h>
 #include <omp.h>
 #include <sched.h>
@@ -65,7 +65,7 @@ int environment_choose(const environment_facts *facts, char *(*get)(const char *
     const char *yields = get("OMPI_MCA_mpi_oversubscribe"); /* said by mpirun: then MPI yields */
     int n = 0;
 
-    if (blas_threads == NULL || strcmp(blas_threads, "1") != 0)
+    if (facts->openblas && (blas_threads == NULL || strcmp(blas_threads, "1") != 0))
         out[n++] = (environment_variable){"OPENBLAS_NUM_THREADS", "1"};
     if (core_type != NULL && get("OPENBLAS_CORETYPE") == NULL)
         out[n++] = (environment_variable){"OPENBLAS_CORETYPE", core_type};
@@ -92,11 +92,6 @@ static environment_features processor_features(void)
 #endif
 }
 
-static bool is_loaded(const char *symbol)
-{
-    return dlsym(RTLD_DEFAULT, symbol) != NULL;
-}
-
 static int count_cores(void)
 {
     cpu_set_t cores;
@@ -117,9 +112,10 @@ static environment_facts find_facts(void)
 {
     return (environment_facts){
         .processor = processor_features(),
-        .built = {is_loaded("gotoblas_HASWELL"), is_loaded("gotoblas_SKYLAKEX")},
-        .kernels = openblas_get_corename(),
-        .libomp = is_loaded("kmp_set_blocktime"),
+        .openblas = blas_loads_openblas(),
+        .built = blas_built_kernels(),
+        .kernels = cf_par_find_blas().kernels,
+        .libomp = dlsym(RTLD_DEFAULT, "kmp_set_blocktime") != NULL,
         .threads = omp_get_max_threads(),
         .ranks = count_ranks(),
         .cores = count_cores(),
@@ -178,7 +174,7 @@ void cf_par_log_environment(void)
 
     if (changed[0] != '\0') cf_log("environment: set %s", changed);
     if (getenv("OPENBLAS_CORETYPE") == NULL &&
-        environment_core_type(openblas_get_corename(), processor) != NULL)
+        environment_core_type(cf_par_find_blas().kernels, processor) != NULL)
         cf_warn("this OpenBLAS was built without kernels for the vectors of this processor: %s",
                 processor.avx512 ? "AVX-512" : "AVX2");
 }

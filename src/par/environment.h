@@ -15,8 +15,9 @@ typedef struct environment_features {
 /** What is known before MPI starts. */
 typedef struct environment_facts {
     environment_features processor;
-    environment_features built; /* OpenBLAS has kernels for these, to be chosen at run time */
-    const char *kernels;        /* those that it chose: openblas_get_corename() */
+    bool openblas;              /* an OpenBLAS is loaded */
+    environment_features built; /* it has kernels for these, to be chosen at run time */
+    const char *kernels;        /* those that the BLAS chose */
     bool libomp;                /* else libgomp */
     int threads;                /* of this rank */
     int ranks;                  /* that share `cores` with this one, itself among them */

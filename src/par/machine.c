@@ -1,9 +1,23 @@
-/* The machine: which MPI library and OpenBLAS kernels the ranks run. */
+/* The machine: which MPI library and which BLAS the ranks run. */
 #include "cf/par.h"
 
-#include <cblas.h>
-#include <stdio.h>
+#include <ctype.h>
 #include <string.h>
+
+/* "Open MPI v4.1.4" and "MPICH Version: 4.0.2" are enough: up to the first comma or end of a line,
+ * with one blank for several. `text` is shortened in place. */
+static void shorten(char *text)
+{
+    char *end = text;
+
+    text[strcspn(text, ",\n")] = '\0';
+    for (const char *c = text; *c != '\0'; c++)
+        if (!isspace((unsigned char)*c))
+            *end++ = *c;
+        else if (end > text && end[-1] != ' ')
+            *end++ = ' ';
+    *end = '\0';
+}
 
 const char *cf_par_mpi_library(void)
 {
@@ -11,24 +25,15 @@ const char *cf_par_mpi_library(void)
     int length;
 
     MPI_Get_library_version(name, &length);
-    name[strcspn(name, ",\n")] = '\0'; /* "Open MPI v4.1.4" is enough */
+    shorten(name);
     return name;
-}
-
-cf_blas cf_par_find_blas(void)
-{
-    static char text[64];
-    const char *config = openblas_get_config(); /* "OpenBLAS 0.3.21 NO_LAPACKE ..." */
-    const size_t name = strcspn(config, " ");
-
-    snprintf(text, sizeof text, "%.*s",
-             (int)(name + (config[name] ? 1 + strcspn(config + name + 1, " ") : 0)), config);
-    return (cf_blas){.name = text, .kernels = openblas_get_corename()};
 }
 
 void cf_par_log_libraries(void)
 {
     const cf_blas blas = cf_par_find_blas();
 
-    cf_log("%s, %s with kernels for %s", cf_par_mpi_library(), blas.name, blas.kernels);
+    cf_log("%s, %s%s%s%s", cf_par_mpi_library(), blas.name,
+           blas.kernels[0] != '\0' ? " with kernels for " : "", blas.kernels,
+           blas.one_thread ? "" : ", whose threads cannot be set from here");
 }

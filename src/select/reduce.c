@@ -6,9 +6,9 @@
  * tile, and rows that this rank does not have are zero: a rank that has two of a tile's rows finds
  * the same numbers for them as one that has all. A missing vector is zero, the mean, or a normal
  * draw about it, a function of (seed, item, dimension). */
+#include "cf/blas.h"
 #include "internal.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <omp.h>
 

@@ -86,6 +86,7 @@ static const char *chosen(const environment_facts *facts, const char *const *set
 #define BLAS "OPENBLAS_NUM_THREADS=1"
 
 static const environment_facts usual = {.processor = {true, true},
+                                        .openblas = true,
                                         .built = {true, true},
                                         .kernels = "Cooperlake",
                                         .threads = 1,
@@ -112,6 +113,17 @@ static void openblas_has_one_thread_and_kernels_that_it_was_built_with(void **st
     assert_string_equal(CHOSEN(&facts, BLAS), "OPENBLAS_CORETYPE=Haswell");
     facts.processor = none;
     assert_string_equal(CHOSEN(&facts, BLAS), "");
+}
+
+static void another_blas_needs_no_variables(void **state)
+{
+    environment_facts facts = usual;
+
+    (void)state;
+    facts.openblas = false;
+    facts.built = none;
+    facts.kernels = "zen3";
+    assert_string_equal(CHOSEN(&facts, NULL), "");
 }
 
 static void threads_that_wait_sleep_soon(void **state)
@@ -153,6 +165,7 @@ static void ranks_that_wait_yield_where_threads_are_more_than_cores(void **state
 static void everything_at_once_has_room(void **state)
 {
     const environment_facts facts = {.processor = {true, true},
+                                     .openblas = true,
                                      .built = {true, true},
                                      .kernels = "Haswell",
                                      .threads = 2,
@@ -168,6 +181,7 @@ static void everything_at_once_has_room(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_core_type_is_chosen_only_where_openblas_chose_less),
     cmocka_unit_test(openblas_has_one_thread_and_kernels_that_it_was_built_with),
+    cmocka_unit_test(another_blas_needs_no_variables),
     cmocka_unit_test(threads_that_wait_sleep_soon),
     cmocka_unit_test(ranks_that_wait_yield_where_threads_are_more_than_cores),
     cmocka_unit_test(everything_at_once_has_room),

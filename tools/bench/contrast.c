@@ -9,9 +9,9 @@
  */
 #include "bench.h"
 
+#include "cf/blas.h"
 #include "model/contrast.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <string.h>
 

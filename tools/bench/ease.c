@@ -12,10 +12,10 @@
  */
 #include "bench.h"
 
+#include "cf/blas.h"
 #include "cf/closed.h"
 #include "cf/linalg.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <sys/resource.h>
 
@@ -237,7 +237,7 @@ static void print(const bench *b, const char *what, int64_t n, int64_t block, co
         "\"blas\": \"%s\", \"gram_seconds\": %.3f, \"seconds\": %.3f, \"gflops\": %.1f, "
         "\"gemm_gflops_a_rank\": %.1f, \"share_of_gemm\": %.3f, \"peak_mib_a_rank\": %.0f}\n",
         what, b->world.size, b->mesh->n_rows, b->mesh->n_columns, (long long)n, (long long)block,
-        openblas_get_corename(), m->first, m->second, rate, m->gemm,
+        cf_par_find_blas().kernels, m->first, m->second, rate, m->gemm,
         rate / (m->gemm * b->mesh->n_rows * b->mesh->n_columns), mib);
     fflush(stdout);
 }

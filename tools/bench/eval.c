@@ -7,9 +7,8 @@
  */
 #include "bench.h"
 
+#include "cf/blas.h"
 #include "cf/eval.h"
-
-#include <cblas.h>
 
 enum { REPEATS = 5, TRAIN_ITEMS = 27, TEST_ITEMS = 7, CHECKED = 20 };
 
@@ -212,7 +211,7 @@ static cf_status run(bench *b, int n_rows)
                "\"share_of_sgemm\": %.3f}\n",
                b->world.size, n_rows, b->world.size / n_rows, omp_get_max_threads(),
                (long long)b->n_users, (long long)b->n_items, (long long)b->dim,
-               openblas_get_corename(), ranking, 1e-9 * flop / ranking, bare, bare / ranking);
+               cf_par_find_blas().kernels, ranking, 1e-9 * flop / ranking, bare, bare / ranking);
 done:
     return status;
 }
