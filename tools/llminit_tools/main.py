@@ -20,6 +20,7 @@ COMMANDS = {
     "curves": ("curves", "draw loss and valid metric by epoch"),
     "spectrum": ("spectrum", "draw the singular values of tables"),
     "report": ("report", "make an HTML page of one or several runs"),
+    "export-log": ("export_log", "write the log of a run as CSV, or for TensorBoard or MLflow"),
     "same-bits": ("same_bits", "check that ranks, grid, threads, a kill and a resume change no bit"),
     "synthetic": ("synthetic", "make a large synthetic dataset with all cores"),
     "epoch": ("bench_epoch", "seconds of an epoch of LightGCN"),
