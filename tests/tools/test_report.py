@@ -283,3 +283,27 @@ def test_other_json_files(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[
     (tmp_path / "page.html").unlink()
     (folder / "mine.json").write_text("{")
     assert refused(tmp_path, folder)[1] == 3
+
+
+def test_an_evaluation_that_the_log_has_is_not_there_twice(tmp_path: pathlib.Path):
+    folder = runs.with_groups(runs.trained(tmp_path / "a"))
+    (one,) = report_run.read_run(folder, "a").evaluations
+    assert one.name == "log" and one.groups["popularity"]["head"]["users"] == 12
+    (folder / "test.json").rename(folder / "none.json")
+    runs.with_groups(folder, 0.3)
+    text = made(tmp_path, folder)
+    assert "a (test.json) 0.3000" in text and "a (none.json)" not in text
+
+
+def test_groups_of_one_of_several_runs_say_whose_they_are(tmp_path: pathlib.Path):
+    text = made(tmp_path, runs.with_groups(runs.trained(tmp_path / "first")), runs.closed(tmp_path / "second"))
+    assert "group run users positives Recall@10 Recall@20 NDCG@10 NDCG@20 1-3 first 12" in text
+
+
+def test_runs_on_different_data_are_not_compared(tmp_path: pathlib.Path):
+    one, other = runs.trained(tmp_path / "a"), runs.trained(tmp_path / "b", 0.5)
+    log = other / "log.jsonl"
+    log.write_text(log.read_text().replace("0123456789abcdef", "fedcba9876543210"))
+    text = made(tmp_path, one, other)
+    assert "2 runs on 2 datasets, whose metrics are not comparable." in text and "%" not in text.split("Settings")[0]
+    assert "<strong>" not in (tmp_path / "page.html").read_text(encoding="utf-8")

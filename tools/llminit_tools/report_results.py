@@ -28,7 +28,7 @@ Named = Sequence[Tuple[str, Evaluation]]
 
 def evaluations_of(runs: Sequence[Run]) -> list[tuple[str, Evaluation]]:
     """(name of a row, evaluation): the first of a run has the name of the run."""
-    return [(run.name if number == 0 else f"{run.name}, {one.name}", one)
+    return [(run.name if number == 0 else f"{run.name} ({one.name})", one)
             for run in runs for number, one in enumerate(run.evaluations)]
 
 
@@ -59,7 +59,7 @@ def group_table(named: Named, get: Callable[[Evaluation], dict[str, Metrics]], w
     keys = [key for key in metrics_of([values for _, _, values in parts]) if key.split("@")[0] in ("recall", "ndcg")]
     rows = [[group, name, *(count(values.get(key)) for key in ("users", "positives")),
              *(value(values, key) for key in keys)] for group, name, values in parts]
-    return table_by([what, "run", "users", "positives", *map(metric_name, keys)], rows, caption)
+    return table_by([what, "run", "users", "positives", *map(metric_name, keys)], rows, caption, len(named) > 1)
 
 
 def cold_tables(named: Named) -> Parts:

@@ -184,14 +184,14 @@ def text_of(path: pathlib.Path) -> str:
     return ""
 
 
-def evaluations_of(stem: str, found: dict[str, Any]) -> Iterator[Evaluation]:
+def evaluations_of(name: str, found: dict[str, Any]) -> Iterator[Evaluation]:
     """Of the output of evaluate --json: its parts, perhaps with and without the history masked."""
     for part, metrics in found.items():
         split, _, protocol = part.partition("_")
         if split in ("test", "valid") and isinstance(metrics, dict):
             suffix = f"_{protocol}" if protocol else ""
             beside = {key: found.get(key + suffix) or {} for key in ("groups", "cold", "catalogue")}
-            words = [stem, *([split] if split != "test" else []), *([protocol] if protocol else [])]
+            words = [name, *([split] if split != "test" else []), *([protocol] if protocol else [])]
             yield evaluation_of(" ".join(words), split, metrics, {**beside, "map": found.get("map")})
 
 
@@ -218,7 +218,7 @@ def read_json(found: Run, path: pathlib.Path) -> bool:
     value = json.loads(text_of(path))
     if not isinstance(value, dict):
         return False
-    evaluations = list(evaluations_of(path.stem, value))
+    evaluations = list(evaluations_of(path.name, value))
     for one in evaluations:
         add_evaluation(found, one)
     tables = value["tables"] if isinstance(value.get("tables"), list) else []

@@ -206,7 +206,7 @@ def spectra(runs: Sequence[Run]) -> Parts:
         header = ["table", "run", "first", "last", "change", "epoch", "of", "participation", "abundance", "top 1",
                   "top 8"]
         caption = "Effective rank, first and last of its dimensions; what the last spectrum says besides"
-        parts.append(table_by(header, rows, caption))
+        parts.append(table_by(header, rows, caption, len(runs) > 1))
         parts.append(note("The effective rank is exp(-sum p ln p), where p are the singular values over their sum; "
                           "participation is its ratio, abundance that of information, top k the share of the sum of "
                           "squares in the k largest. A table has collapsed if its effective rank is far below its "

@@ -63,9 +63,9 @@ def bests(columns: Sequence[Sequence[Optional[float]]], first: int) -> list[tupl
     return found
 
 
-def table_by(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> Markup:
-    """A table whose rows are named by two columns, the second of them the run, which is left out if it is the same."""
-    if len({row[1] for row in rows}) == 1:
+def table_by(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str, with_run: bool) -> Markup:
+    """A table whose rows are named by two columns, the second of them the run, which may be left out."""
+    if not with_run:
         return Table([header[0], *header[2:]], [[row[0], *row[2:]] for row in rows], caption).markup()
     return Table(header, rows, caption, n_names=2).markup()
 
