@@ -1,7 +1,7 @@
 /* What is said to one make of BLAS alone. Everything else calls the C interface, which all have
- * (cf/blas.h). CMake finds out which it is (cmake/libraries.cmake): CF_BLAS_OPENBLAS, CF_BLAS_MKL,
- * CF_BLAS_BLIS or CF_BLAS_FLEXIBLAS is defined, or none, where the program knows of nothing to
- * call.
+ * (cf/blas.h). CMake finds out which it is (tools/cmake/libraries.cmake): CF_BLAS_OPENBLAS,
+ * CF_BLAS_MKL, CF_BLAS_BLIS or CF_BLAS_FLEXIBLAS is defined, or none, where the program knows of
+ * nothing to call.
  *
  * Threads: each rank calls BLAS from its OpenMP threads, so a call may take one thread alone.
  *
