@@ -48,6 +48,7 @@ typedef struct cf_dataset {
     cf_type embedding_type;           /* CF_F16 or CF_F32, if there are vectors */
     int64_t n_missing;                /* items without a vector; their rows are zero */
     bool has_titles;                  /* else all titles are "" */
+    bool has_weights;                 /* train interactions have weights; else all are alike */
     int64_t n_cold;                   /* items that are marked as cold */
     uint8_t *cold;        /* n_items, of all items: cf_cold_mark; NULL: none is marked */
     uint64_t digest;      /* cf_store_digest(): checkpoints keep it, and are refused elsewhere */
@@ -67,6 +68,7 @@ typedef struct cf_lists {
     int64_t count;
     int64_t *start; /* count + 1, from 0 */
     int64_t *index; /* start[count] global numbers */
+    float *weight;  /* start[count], each above 0, of train lists; NULL: there are no weights */
 } cf_lists;
 
 /** What each rank of one grid row holds: a block of users and a block of items with their
@@ -126,7 +128,8 @@ typedef struct cf_strings {
 typedef struct cf_dataset_content {
     cf_strings user_ids, item_ids; /* of my part; distinct over all ranks, none empty */
     cf_strings titles;             /* of my items; count 0 on all ranks: no titles */
-    cf_lists train, valid, test;   /* by my users: items, ascending and distinct within a user */
+    cf_lists train, valid, test;   /* by my users: items, ascending and distinct within a user;
+                                      train with weights on all ranks that have any, or on none */
     const uint8_t *cold;           /* of my items: cf_cold_mark; NULL: none of them is marked */
     cf_dataset_base base;          /* what this content is appended to; zeros: it is prepared */
     cf_lists added;                /* as train; only if there is a base */
@@ -191,6 +194,9 @@ void cf_dataset_destroy_shard(cf_shard **shard);
  * Collective; each rank its own range. Errors: IO, FORMAT, MEMORY. */
 cf_status cf_dataset_read_item_counts(const cf_dataset *dataset, int64_t first, int64_t count,
                                       int64_t *out);
+/** The same of the sums of their weights, in the order of users, of a dataset with weights. */
+cf_status cf_dataset_read_item_weights(const cf_dataset *dataset, int64_t first, int64_t count,
+                                       double *out);
 
 /**
  * Vectors of items first .. first + count - 1 as float32. Collective; each rank its own range,

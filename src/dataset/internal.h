@@ -8,6 +8,10 @@
 
 enum { DATASET_DIGEST_DIGITS = 16 }; /* of a digest of 64 bits in hexadecimal */
 
+/** Where the weights of train interactions lie: in the order of /train/item, and of /train/user. */
+#define DATASET_WEIGHTS "/train/weight"
+#define DATASET_WEIGHTS_BY_ITEM "/train/weight_by_item"
+
 /** Where names of one kind lie in the file: all bytes, a NUL after each name, and count + 1
  * offsets.
  */
@@ -32,6 +36,10 @@ cf_status dataset_read_verified(cf_store *store, const char *name, cf_type type,
 cf_status dataset_check_offsets(cf_store *store, const char *name, const int64_t *values,
                                 int64_t count, const int64_t bounds[2]);
 
+/** FORMAT unless all `count` weights are finite and above zero. Local. */
+cf_status dataset_check_weights(cf_store *store, const char *name, const float *weights,
+                                int64_t count);
+
 /** Fill the starts of blocks, whose counts are there. Collective. Errors: those of reading. */
 cf_status dataset_cut_blocks(const cf_dataset *dataset, cf_store *store, cf_blocks *users,
                              cf_blocks *items);
@@ -50,7 +58,7 @@ void dataset_destroy_lists(cf_lists *lists);
 cf_status dataset_copy_blocks(const cf_blocks *from, cf_blocks *out);
 /** Elements of all lists together. Local. */
 int64_t dataset_list_size(const cf_lists *lists);
-/** The train interactions of this rank's items, from those of the ranks' users: of `content` only
- * train and the counts of users and items are used. Collective. `*out` is new: its arrays are freed
- * with cf_free(). Errors: MEMORY. */
+/** The train interactions of this rank's items, from those of the ranks' users, with their weights
+ * if they have any: of `content` only train and the counts of users and items are used. Collective.
+ * `*out` is new, freed with dataset_destroy_lists(). Errors: MEMORY. */
 cf_status dataset_transpose(const cf_par *world, const cf_dataset_content *content, cf_lists *out);

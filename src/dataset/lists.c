@@ -14,6 +14,7 @@ void dataset_destroy_lists(cf_lists *lists)
 {
     cf_free(&lists->start);
     cf_free(&lists->index);
+    cf_free(&lists->weight);
 }
 
 cf_status dataset_copy_blocks(const cf_blocks *from, cf_blocks *out)

@@ -54,8 +54,22 @@ static cf_status read_counts(cf_dataset *dataset)
     return CF_OK;
 }
 
-/* Every array must have the shape that follows from the counts: offsets one more than rows. Titles
- * and vectors may be absent. */
+/* Weights of train interactions are there from both sides, or not at all. */
+static cf_status check_weights(cf_dataset *dataset)
+{
+    cf_store *store = dataset->store;
+    cf_status status;
+
+    CF_TRY(cf_store_has(store, DATASET_WEIGHTS, &dataset->has_weights));
+    if (!dataset->has_weights) return CF_OK;
+    CF_TRY(expect_shape(store, DATASET_WEIGHTS, CF_F32, dataset->n_train));
+    CF_TRY(expect_shape(store, DATASET_WEIGHTS_BY_ITEM, CF_F32, dataset->n_train));
+done:
+    return status;
+}
+
+/* Every array must have the shape that follows from the counts: offsets one more than rows. Titles,
+ * weights and vectors may be absent. */
 static cf_status check_arrays(cf_dataset *dataset)
 {
     const struct {
@@ -82,6 +96,7 @@ static cf_status check_arrays(cf_dataset *dataset)
     CF_TRY(cf_store_has(store, "/items/title_start", &dataset->has_titles));
     if (dataset->has_titles)
         CF_TRY(expect_shape(store, "/items/title_start", CF_I64, dataset->n_items + 1));
+    CF_TRY(check_weights(dataset));
     /* without vectors neither array exists; the type of the vectors is the file's choice */
     if (dataset->embedding_dim == 0) goto done;
     CF_TRY(expect_shape(store, "/items/embedding_present", CF_U8, dataset->n_items));
@@ -192,21 +207,57 @@ const char *cf_dataset_path(const cf_dataset *dataset)
     return cf_store_path(dataset->store);
 }
 
+/* Where the lists of some items begin, and the last one ends; `*ptr` is new. Collective. */
+static cf_status read_item_starts(const cf_dataset *dataset, int64_t first, int64_t count,
+                                  int64_t **ptr)
+{
+    const int64_t bounds[2] = {0, dataset->n_train}, rows = count > 0 ? count + 1 : 0;
+    cf_status status;
+
+    CF_TRY(cf_par_agree(dataset->world, CF_ALLOC(*ptr, count + 1)));
+    CF_TRY(dataset_read_verified(dataset->store, "/train/item_ptr", CF_I64, first, rows, *ptr));
+    status = dataset_check_offsets(dataset->store, "/train/item_ptr", *ptr, rows, bounds);
+    CF_TRY(cf_par_agree(dataset->world, status));
+done:
+    return status;
+}
+
 /* The length of an item's list of users. */
 cf_status cf_dataset_read_item_counts(const cf_dataset *dataset, int64_t first, int64_t count,
                                       int64_t *out)
 {
-    const int64_t bounds[2] = {0, dataset->n_train};
-    int64_t *ptr = NULL, rows = count > 0 ? count + 1 : 0;
+    int64_t *ptr = NULL;
     cf_status status;
 
-    CF_TRY(cf_par_agree(dataset->world, CF_ALLOC(ptr, count + 1)));
-    CF_TRY(dataset_read_verified(dataset->store, "/train/item_ptr", CF_I64, first, rows, ptr));
-    status = dataset_check_offsets(dataset->store, "/train/item_ptr", ptr, rows, bounds);
-    CF_TRY(cf_par_agree(dataset->world, status));
+    CF_TRY(read_item_starts(dataset, first, count, &ptr));
     for (int64_t k = 0; k < count; k++)
         out[k] = ptr[k + 1] - ptr[k];
 done:
     cf_free(&ptr);
+    return status;
+}
+
+cf_status cf_dataset_read_item_weights(const cf_dataset *dataset, int64_t first, int64_t count,
+                                       double *out)
+{
+    const char *name = DATASET_WEIGHTS_BY_ITEM;
+    int64_t *ptr = NULL, size;
+    float *weights = NULL;
+    cf_status status;
+
+    CF_TRY(read_item_starts(dataset, first, count, &ptr));
+    size = ptr[count] - ptr[0];
+    CF_TRY(cf_par_agree(dataset->world, CF_ALLOC(weights, size)));
+    CF_TRY(dataset_read_verified(dataset->store, name, CF_F32, ptr[0], size, weights));
+    CF_TRY(
+        cf_par_agree(dataset->world, dataset_check_weights(dataset->store, name, weights, size)));
+    for (int64_t k = 0; k < count; k++) {
+        out[k] = 0;
+        for (int64_t e = ptr[k]; e < ptr[k + 1]; e++)
+            out[k] += (double)weights[e - ptr[0]];
+    }
+done:
+    cf_free(&ptr);
+    cf_free(&weights);
     return status;
 }

@@ -1,8 +1,8 @@
 /* The part of a dataset that one grid row holds: a block of users and a block of items with their
- * interactions, as lists (offsets and numbers). Blocks have about equal work (cut.c), not equal
- * size. The first rank of each grid row reads, the others get its lists by broadcast, so that every
- * element is read once and the checksums can be verified. tests/dataset/shard.c compares with lists
- * cut by a plain loop.
+ * interactions, as lists (offsets and numbers, and weights of train). Blocks have about equal work
+ * (cut.c), not equal size. The first rank of each grid row reads, the others get its lists by
+ * broadcast, so that every element is read once and the checksums can be verified.
+ * tests/dataset/shard.c compares with lists cut by a plain loop.
  */
 #include "internal.h"
 
@@ -11,10 +11,11 @@
 
 /* ---- Lists ---- */
 
-/* One pair of arrays of the file: list k of `index` (numbers below n_index) starts at `ptr`[k]. */
+/* Arrays of the file: list k of `index` (numbers below n_index) starts at `ptr`[k]. */
 typedef struct list_arrays {
     const char *ptr, *index;
     int64_t nnz, n_index;
+    const char *weight; /* of each entry; NULL: there are none */
 } list_arrays;
 
 /* A shard being read. */
@@ -91,6 +92,23 @@ static cf_status check_lists(const reader *in, const list_arrays *arrays, const 
     return CF_OK;
 }
 
+/* The weights of lists from entry `begin` on. Collective. */
+static cf_status read_weights(const reader *in, const char *name, int64_t begin, cf_lists *lists)
+{
+    const cf_par *world = in->dataset->world;
+    const int64_t size = lists->start[lists->count];
+    cf_status status;
+
+    CF_TRY(cf_par_agree(world, CF_ALLOC(lists->weight, size)));
+    CF_TRY(dataset_read_part(in->store, name, CF_F32, begin, in->reads ? size : 0, lists->weight));
+    if (in->reads) status = dataset_check_weights(in->store, name, lists->weight, size);
+    CF_TRY(cf_par_agree(world, status));
+    CF_TRY(cf_store_verify(in->store, name));
+    cf_par_broadcast(&in->grid->row, lists->weight, size * (int64_t)sizeof *lists->weight, 0);
+done:
+    return status;
+}
+
 /* The lists of my block; `*first`, if not NULL, is the global number of their first entry.
  * Collective. */
 static cf_status read_lists(const reader *in, const list_arrays *arrays, const cf_blocks *blocks,
@@ -116,6 +134,7 @@ static cf_status read_lists(const reader *in, const list_arrays *arrays, const c
     CF_TRY(cf_par_agree(world, status));
     CF_TRY(cf_store_verify(in->store, arrays->index));
     cf_par_broadcast(row, lists.index, size * (int64_t)sizeof *lists.index, 0);
+    if (arrays->weight != NULL) CF_TRY(read_weights(in, arrays->weight, begin, &lists));
     if (first != NULL) *first = begin;
     *out = lists;
     lists = (cf_lists){0};
@@ -131,15 +150,17 @@ done:
 static cf_status read_all_lists(const reader *in, cf_shard *shard)
 {
     const cf_dataset *dataset = in->dataset;
+    const bool weighted = dataset->has_weights;
     const list_arrays train = {"/train/user_ptr", "/train/item", dataset->n_train,
-                               dataset->base.n_items};
+                               dataset->base.n_items, weighted ? DATASET_WEIGHTS : NULL};
     const list_arrays by_item = {"/train/item_ptr", "/train/user", dataset->n_train,
-                                 dataset->base.n_users};
-    const list_arrays valid = {"/valid/user_ptr", "/valid/item", dataset->n_valid,
-                               dataset->n_items};
-    const list_arrays test = {"/test/user_ptr", "/test/item", dataset->n_test, dataset->n_items};
-    const list_arrays added = {"/added/user_ptr", "/added/item", dataset->n_added,
-                               dataset->n_items};
+                                 dataset->base.n_users, weighted ? DATASET_WEIGHTS_BY_ITEM : NULL};
+    const list_arrays valid = {"/valid/user_ptr", "/valid/item", dataset->n_valid, dataset->n_items,
+                               NULL};
+    const list_arrays test = {"/test/user_ptr", "/test/item", dataset->n_test, dataset->n_items,
+                              NULL};
+    const list_arrays added = {"/added/user_ptr", "/added/item", dataset->n_added, dataset->n_items,
+                               NULL};
     cf_status status;
 
     CF_TRY(read_lists(in, &train, &shard->users, &shard->train, &shard->first_interaction));

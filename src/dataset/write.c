@@ -81,6 +81,33 @@ static cf_status write_lists(const writer *out, const char *starts, const char *
     return write_array(out, index, CF_I64, dataset_list_size(lists), lists->index);
 }
 
+/* The weights of lists, which a rank with entries has. Collective. */
+static cf_status write_weights(const writer *out, const char *name, const cf_lists *lists)
+{
+    const int64_t size = dataset_list_size(lists);
+
+    CF_ASSERT(size == 0 || lists->weight != NULL);
+    return write_array(out, name, CF_F32, size, lists->weight);
+}
+
+/* Train interactions from both sides, with their weights if there are any. Collective. */
+static cf_status write_train(writer *out)
+{
+    const cf_lists *train = &out->content->train;
+    const bool weighted =
+        cf_par_any(out->world, train->weight != NULL && dataset_list_size(train) > 0);
+    cf_status status;
+
+    CF_TRY(dataset_transpose(out->world, out->content, &out->by_item));
+    CF_TRY(write_lists(out, "/train/user_ptr", "/train/item", train));
+    CF_TRY(write_lists(out, "/train/item_ptr", "/train/user", &out->by_item));
+    if (!weighted) goto done;
+    CF_TRY(write_weights(out, DATASET_WEIGHTS, train));
+    CF_TRY(write_weights(out, DATASET_WEIGHTS_BY_ITEM, &out->by_item));
+done:
+    return status;
+}
+
 /* The marks of cold items, unless no rank has one. Collective. */
 static cf_status write_marks(const writer *out)
 {
@@ -113,9 +140,7 @@ static cf_status write_arrays(writer *out, bool has_base)
     CF_TRY(write_strings(out, "/items/id_start", "/items/id", &from->item_ids));
     if (n_titles > 0)
         CF_TRY(write_strings(out, "/items/title_start", "/items/title", &from->titles));
-    CF_TRY(dataset_transpose(out->world, from, &out->by_item));
-    CF_TRY(write_lists(out, "/train/user_ptr", "/train/item", &from->train));
-    CF_TRY(write_lists(out, "/train/item_ptr", "/train/user", &out->by_item));
+    CF_TRY(write_train(out));
     CF_TRY(write_lists(out, "/valid/user_ptr", "/valid/item", &from->valid));
     CF_TRY(write_lists(out, "/test/user_ptr", "/test/item", &from->test));
     if (has_base) CF_TRY(write_lists(out, "/added/user_ptr", "/added/item", &from->added));
@@ -284,7 +309,6 @@ cf_status cf_dataset_write(const cf_par *world, const char *path, const cf_datas
     CF_TRY(cf_store_commit(&out.store));
 done:
     cf_store_close(&out.store);
-    cf_free(&out.by_item.start);
-    cf_free(&out.by_item.index);
+    dataset_destroy_lists(&out.by_item);
     return status;
 }

@@ -43,6 +43,22 @@ static void free_lists(cf_lists *lists)
 {
     cf_free(&lists->start);
     cf_free(&lists->index);
+    cf_free(&lists->weight);
+}
+
+static inline float make_weight(int64_t user, int64_t item)
+{
+    return 0.25f * (float)(1 + (user * 7 + item * 3) % 11);
+}
+
+/** Give weights to the lists of rows from `first` on, as make_lists() has them. */
+static inline void add_weights(cf_lists *lists, bool by_item, int64_t first)
+{
+    assert_int_equal(CF_ALLOC(lists->weight, lists->start[lists->count]), CF_OK);
+    for (int64_t k = 0; k < lists->count; k++)
+        for (int64_t e = lists->start[k]; e < lists->start[k + 1]; e++)
+            lists->weight[e] = by_item ? make_weight(lists->index[e], first + k)
+                                       : make_weight(first + k, lists->index[e]);
 }
 
 static const char *make_name(char kind, int64_t number)

@@ -6,8 +6,10 @@
 enum { N_ITEMS = 11 };
 
 /* The items of the new users; the third has all, the fourth one. */
-static const cf_lists items = {4, (int64_t[]){0, 2, 5, 16, 17},
-                               (int64_t[]){3, 8, 0, 3, 10, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 9}};
+static const cf_lists items = {
+    .count = 4,
+    .start = (int64_t[]){0, 2, 5, 16, 17},
+    .index = (int64_t[]){3, 8, 0, 3, 10, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 9}};
 
 /* A shard that has no more than its items; item i has users 0 to i % 4. */
 static cf_status create_like(const cf_grid *grid, cf_shard *like)

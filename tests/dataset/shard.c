@@ -82,9 +82,9 @@ static void few_users_are_refused_or_leave_a_block_empty(void **state)
     char ids[] = "a\0b\0c\0d\0e";
     cf_dataset_content content = {.user_ids = {4, id_start, ids},
                                   .item_ids = {5, id_start, ids},
-                                  .train = {4, train_start, items},
-                                  .valid = {4, none, items},
-                                  .test = {4, none, items},
+                                  .train = {.count = 4, .start = train_start, .index = items},
+                                  .valid = {.count = 4, .start = none, .index = items},
+                                  .test = {.count = 4, .start = none, .index = items},
                                   .source = "",
                                   .filters = "",
                                   .split = "",
@@ -122,16 +122,17 @@ static void marks_of_cold_items_come_back(void **state)
     (void)state;
     for (int k = 0; k < 4; k++) {
         const char *path = cf_test_scratch("marks.h5");
-        const cf_dataset_content content = {.user_ids = {4, id_start, ids},
-                                            .item_ids = {5, id_start, ids},
-                                            .train = {4, train_start, items},
-                                            .valid = {4, none, items},
-                                            .test = {4, none, items},
-                                            .cold = marks[k],
-                                            .source = "",
-                                            .filters = "",
-                                            .split = "",
-                                            .embedding_model = ""};
+        const cf_dataset_content content = {
+            .user_ids = {4, id_start, ids},
+            .item_ids = {5, id_start, ids},
+            .train = {.count = 4, .start = train_start, .index = items},
+            .valid = {.count = 4, .start = none, .index = items},
+            .test = {.count = 4, .start = none, .index = items},
+            .cold = marks[k],
+            .source = "",
+            .filters = "",
+            .split = "",
+            .embedding_model = ""};
         cf_dataset *dataset = NULL;
         cf_grid *grid = NULL;
         cf_shard *shard = NULL;

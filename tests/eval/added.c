@@ -132,7 +132,8 @@ static void given_lists_are_masked_alike(void **state)
             items[start[u] + i] = N_ITEMS - 1 - i;
     }
     assert_ok(cf_eval_run_lists(
-        &(cf_eval_lists){p.grid, &p.shard, &(cf_lists){p.shard.n_users, start, items}},
+        &(cf_eval_lists){p.grid, &p.shard,
+                         &(cf_lists){.count = p.shard.n_users, .start = start, .index = items}},
         CF_SPLIT_TEST, &options, &detail, &metrics));
     for (int64_t u = 0; u < N_USERS; u++) {
         bool any = false;

@@ -62,11 +62,12 @@ static inline cf_status plain_vectors(void *context, int64_t first, int64_t coun
 /** Write it; opened files of this name must be closed. */
 static inline void write_plain(const char *path, plain *p)
 {
-    cf_dataset_content content = {.train = {p->n_users, p->user_start, p->item},
-                                  .cold = p->cold,
-                                  .embedding_dim = p->dim,
-                                  .read_vectors = plain_vectors,
-                                  .context = p};
+    cf_dataset_content content = {
+        .train = {.count = p->n_users, .start = p->user_start, .index = p->item},
+        .cold = p->cold,
+        .embedding_dim = p->dim,
+        .read_vectors = plain_vectors,
+        .context = p};
 
     for (int64_t i = 0; i < p->n_items; i++)
         content.n_missing += !p->present[i];

@@ -18,10 +18,11 @@ static void write_large(const char *path)
 {
     int64_t user_start[2] = {0, 1}, item[1] = {0};
 
-    cf_test_dataset_write(path, ITEMS,
-                          &(cf_dataset_content){.train = {1, user_start, item},
-                                                .embedding_dim = DIM,
-                                                .read_vectors = made_vectors});
+    cf_test_dataset_write(
+        path, ITEMS,
+        &(cf_dataset_content){.train = {.count = 1, .start = user_start, .index = item},
+                              .embedding_dim = DIM,
+                              .read_vectors = made_vectors});
 }
 
 /** Vectors of 128 MiB, so at least 32 MiB a rank, through buffers of 4 MiB. */

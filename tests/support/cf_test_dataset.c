@@ -37,12 +37,13 @@ void cf_test_dataset_write(const char *path, int64_t n_items, const cf_dataset_c
 {
     const int64_t n_users = content->train.count;
     int64_t *none = take(n_users + 1, sizeof *none);
+    const cf_lists empty = {.count = n_users, .start = none, .index = none};
     cf_dataset_content whole = *content;
 
     whole.user_ids = create_names('u', n_users);
     whole.item_ids = create_names('i', n_items);
-    if (whole.valid.count == 0) whole.valid = (cf_lists){n_users, none, none};
-    if (whole.test.count == 0) whole.test = (cf_lists){n_users, none, none};
+    if (whole.valid.count == 0) whole.valid = empty;
+    if (whole.test.count == 0) whole.test = empty;
     whole.embedding_type = CF_F32;
     whole.source = "a formula";
     whole.filters = whole.split = whole.embedding_model = "";

@@ -126,14 +126,32 @@ cf_shard cf_test_graph_cut(const cf_test_graph *graph, const cf_grid *grid)
     return s;
 }
 
+/* Of the lists of one end of the pairs. */
+static void weigh_lists(int end, int64_t first, cf_test_weight *weight, cf_lists *lists)
+{
+    assert_int_equal(CF_ALLOC(lists->weight, lists->start[lists->count]), CF_OK);
+    for (int64_t k = 0; k < lists->count; k++)
+        for (int64_t e = lists->start[k]; e < lists->start[k + 1]; e++)
+            lists->weight[e] =
+                end == 0 ? weight(first + k, lists->index[e]) : weight(lists->index[e], first + k);
+}
+
+void cf_test_shard_weigh(cf_shard *shard, cf_test_weight *weight)
+{
+    weigh_lists(0, shard->first_user, weight, &shard->train);
+    weigh_lists(1, shard->first_item, weight, &shard->train_by_item);
+}
+
 void cf_test_shard_destroy(cf_shard *shard)
 {
     cf_par_destroy_blocks(&shard->users);
     cf_par_destroy_blocks(&shard->items);
     cf_free(&shard->train.start);
     cf_free(&shard->train.index);
+    cf_free(&shard->train.weight);
     cf_free(&shard->train_by_item.start);
     cf_free(&shard->train_by_item.index);
+    cf_free(&shard->train_by_item.weight);
 }
 
 bool cf_test_next_grid(const cf_par *par, int64_t max_columns, int *k, cf_grid **grid)

@@ -27,6 +27,10 @@ void cf_test_graph_destroy(cf_test_graph *graph);
  * fewer than (grid rows)^2 rows. Free with cf_test_shard_destroy(). */
 cf_shard cf_test_graph_cut(const cf_test_graph *graph, const cf_grid *grid);
 void cf_test_shard_destroy(cf_shard *shard);
+/** The weight of the pair of a user and an item. */
+typedef float cf_test_weight(int64_t user, int64_t item);
+/** Give weights to a shard's train interactions, from both sides. */
+void cf_test_shard_weigh(cf_shard *shard, cf_test_weight *weight);
 
 /**
  * All grids of `par` with at most max_columns columns, one after the other, starting with *k = 0:

@@ -66,9 +66,11 @@ static cf_status map_lists(const char *path, lists *out)
     if (at == MAP_FAILED) return CF_FAIL(CF_ERR_MEMORY, "%s: cannot map", path);
     memcpy(&out->size, at, sizeof out->size);
     at += sizeof out->size / sizeof *at;
-    out->train = (cf_lists){out->size.n_users, at, at + out->size.n_users + 1};
+    out->train =
+        (cf_lists){.count = out->size.n_users, .start = at, .index = at + out->size.n_users + 1};
     at = out->train.index + out->size.n_train;
-    out->train_by_item = (cf_lists){out->size.n_items, at, at + out->size.n_items + 1};
+    out->train_by_item =
+        (cf_lists){.count = out->size.n_items, .start = at, .index = at + out->size.n_items + 1};
     at = out->train_by_item.index + out->size.n_train;
     for (int side = 0; side < 2 && out->size.n_leaves > 0; side++, at += out->size.n_leaves + 1)
         out->leaf_start[side] = at;
