@@ -2,12 +2,14 @@
  * als: alternating least squares on implicit feedback (iALS). Rows of users and of items are solved
  * in turn, each side exactly, given the other.
  *
- *     sum over train pairs of (1 - w_u.h_i)^2 + alpha0 sum over all pairs of (w_u.h_i)^2
+ *     sum over train pairs of c_ui (1 - w_u.h_i)^2 + alpha0 sum over all pairs of (w_u.h_i)^2
  *         + sum_u l_u |w_u - p_u|^2 + sum_i l_i |h_i - p_i|^2
- *     l_u = reg_weight (|I_u| + alpha0 |I|)^nu,   l_i likewise
+ *     l_u = reg_weight (sum of c_ui over I_u + alpha0 |I|)^nu,   l_i likewise
  *
+ * The confidence c_ui is the weight of the pair over the mean of all weights; 1 without weights.
  * Source: Rendle, Krichene, Zhang and Koren 2022, "Revisiting the performance of iALS on item
- * recommendation benchmarks" (RecSys), eq. 1-3, where the rows are shrunk towards p = 0.
+ * recommendation benchmarks" (RecSys), eq. 1-3, where c = 1 and the rows are shrunk towards p = 0;
+ * c is that of Hu, Koren and Volinsky 2008.
  */
 #pragma once
 
@@ -26,10 +28,12 @@ typedef struct cf_als_options {
 /** What is solved. All is borrowed. */
 typedef struct cf_als_place {
     const cf_grid *grid;
-    cf_graph *graph;      /* of the train pairs */
-    cf_table *table[2];   /* rows of w and of h; at most CF_ALS_MAX_DIM dimensions */
-    const uint8_t *cold;  /* cf_cold_mark of all items; NULL: none is cold */
-    int64_t n_counted[2]; /* |U| and |I| of the train pairs: without cold items */
+    cf_graph *graph;          /* of the train pairs */
+    cf_table *table[2];       /* rows of w and of h; at most CF_ALS_MAX_DIM dimensions */
+    const cf_lists *pairs[2]; /* of the graph's rows, in its order, with weights; NULL or without
+                                 weights: all weigh the same */
+    const uint8_t *cold;      /* cf_cold_mark of all items; NULL: none is cold */
+    int64_t n_counted[2];     /* |U| and |I| of the train pairs: without cold items */
 } cf_als_place;
 
 typedef struct cf_als cf_als;

@@ -11,8 +11,8 @@
 #include "cf/table.h"
 
 /** Settings: model, n_layers, propagate, reg_weight, require_pow, type, drop_ratio, ssl_tau,
- * ssl_weight, temperature, alpha0, nu, item_prior, prior_reg_weight, contrast_memory, reach_share,
- * field_precision, init, init_std. */
+ * ssl_weight, temperature, alpha0, nu, item_prior, prior_reg_weight, interaction_weights,
+ * contrast_memory, reach_share, field_precision, init, init_std. */
 extern const cf_setting cf_model_settings[];
 /** Give reg_weight and the noise of the start the defaults of a model that has its own (iALS: 0.01,
  * and normal with standard deviation 0.1 / sqrt(embedding_size)), unless they were given. Local.
@@ -53,6 +53,7 @@ typedef struct cf_model_options {
     cf_als_options als;           /* iALS: alpha0, reg_weight, nu */
     cf_prior prior;               /* iALS: item_prior */
     double prior_reg_weight;      /* iALS: of the map's norm */
+    bool weighs;                  /* iALS: interaction_weights: use */
     int64_t contrast_memory;      /* SGL, SGCL: bytes on a rank for scores of the contrast */
     bool init_xavier;             /* cf_model_fill_noise(): xavier, else normal */
     double init_std;              /* standard deviation of the normal noise */
@@ -64,6 +65,8 @@ void cf_model_read_options(const cf_config *config, cf_model_options *out);
 /** Is `name`, a choice of the setting `model`, trained by steps? The other choices are closed forms
  * (cf/closed.h), of which this module has no more than the name. Local. */
 bool cf_model_is_trained(const char *name);
+/** Does it use weights of interactions? False for closed forms too. Local. */
+bool cf_model_uses_weights(const char *name);
 /** Are the steps of such a model sweeps: one an epoch, over all interactions, without batches and
  * without an optimizer? Local. */
 bool cf_model_sweeps(const char *name);

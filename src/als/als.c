@@ -1,8 +1,8 @@
 /* Half a sweep of alternating least squares: all rows of one side, given the other.
  *
  *     C = alpha0 H'H                    over all rows of the other side, by tiles (products.c)
- *     (sum hh' + C + l I) x = sum h + l p,   l = reg_weight (neighbours + alpha0 rows of the
- * other)^nu
+ *     (sum c hh' + C + l I) x = sum c h + l p,
+ *     l = reg_weight (sum c + alpha0 rows of the other)^nu
  *
  * A rank needs whole rows: those of its own block and those of its rows' neighbours, in a field of
  * full width. On a grid of one column the halo exchange brings them. With more columns each rank
@@ -16,6 +16,30 @@
 #include <string.h>
 
 /* ---- Creation ---- */
+
+/* The weights of the pairs of a side; NULL: all are 1. */
+static const float *weights_of(const cf_als_place *place, cf_side side)
+{
+    return place->pairs[side] != NULL ? place->pairs[side]->weight : NULL;
+}
+
+/* 1 over the mean weight of all pairs. The ranks of a grid row have the same pairs. Collective. */
+static void find_unit(cf_als *als)
+{
+    const cf_grid *grid = als->place.grid;
+    const float *weights = weights_of(&als->place, CF_USERS);
+    int64_t n = cf_graph_edges(als->place.graph, CF_USERS), before, all;
+    cf_exact sum = {{0}, 0};
+
+    als->unit = 1;
+    als->is_weighted = cf_par_any(&grid->world, weights != NULL && n > 0);
+    if (!als->is_weighted) return;
+    for (int64_t e = 0; e < n; e++)
+        cf_exact_add(&sum, (double)weights[e]);
+    cf_par_sum_exact(&grid->column, &sum, 1);
+    cf_par_exscan(&grid->column, n, &before, &all);
+    als->unit = (double)all / cf_exact_value(&sum);
+}
 
 static int64_t most_rows(const cf_als_place *place)
 {
@@ -67,6 +91,7 @@ cf_status cf_als_create(const cf_als_options *options, const cf_als_place *place
     CF_TRY(cf_graph_create_field(place->graph, kind, &als->field));
     CF_TRY(cf_graph_create_sides(place->graph, &als->sides));
     CF_TRY(cf_par_agree(&place->grid->world, create_arrays(als)));
+    find_unit(als);
     *out = als;
     als = NULL;
 done:
@@ -188,13 +213,12 @@ static void merge(outcome *to, const outcome *from)
     to->unsolved = cf_min(to->unsolved, from->unsolved);
 }
 
-float als_weight(const cf_als *als, cf_side side, int64_t neighbours)
+float als_weight(const cf_als *als, cf_side side, double total)
 {
     const cf_als_options *o = &als->options;
 
-    return (
-        float)(o->reg_weight *
-               pow((double)neighbours + o->alpha0 * (double)als->place.n_counted[1 - side], o->nu));
+    return (float)(o->reg_weight *
+                   pow(total + o->alpha0 * (double)als->place.n_counted[1 - side], o->nu));
 }
 
 static bool is_solved(const cf_als *als, cf_side side, int64_t row)
@@ -203,23 +227,37 @@ static bool is_solved(const cf_als *als, cf_side side, int64_t row)
            !cf_is_cold(als->place.cold, als->place.table[side]->first_row + row);
 }
 
+/* What row `number` of my block is made of. */
+static als_row describe_row(const cf_als *als, cf_side side, int64_t number)
+{
+    const cf_graph *graph = als->place.graph;
+    als_row row = {.neighbours = cf_graph_neighbours(graph, side, number),
+                   .count = cf_graph_degree(graph, side, number),
+                   .unit = als->unit,
+                   .values = als->field.rows[side] + number * als->field.stride};
+
+    row.total = (double)row.count;
+    if (als->is_weighted && row.count > 0) {
+        const cf_lists *pairs = als->place.pairs[side];
+
+        row.weights = pairs->weight + pairs->start[number];
+        row.total = 0;
+        for (int64_t n = 0; n < row.count; n++)
+            row.total += (double)row.weights[n];
+        row.total *= als->unit;
+    }
+    row.weight = als_weight(als, side, row.total);
+    return row;
+}
+
 /* Up to 16 rows from `first` on. */
 static void solve_group(cf_als *als, cf_side side, share rows, outcome *out)
 {
     als_row row[CF_LANES];
     int count = 0;
 
-    for (int64_t number = rows.first; number < cf_min(rows.first + CF_LANES, rows.end); number++) {
-        const int64_t neighbours = cf_graph_degree(als->place.graph, side, number);
-
-        if (!is_solved(als, side, number)) continue;
-        row[count++] = (als_row){
-            .neighbours = cf_graph_neighbours(als->place.graph, side, number),
-            .count = neighbours,
-            .weight = als_weight(als, side, neighbours),
-            .values = als->field.rows[side] + number * als->field.stride,
-        };
-    }
+    for (int64_t number = rows.first; number < cf_min(rows.first + CF_LANES, rows.end); number++)
+        if (is_solved(als, side, number)) row[count++] = describe_row(als, side, number);
     if (!als_solve_rows(&als->solver[omp_get_thread_num()], &als->field, als->common, row, count))
         out->unsolved = cf_min(out->unsolved, rows.first);
     for (int k = 0; k < count; k++) {

@@ -34,6 +34,7 @@ typedef struct als_solver {
     float *right;          /* 16 x width: right-hand sides one by one, then solutions */
     float *sides;          /* width x 16: side by side */
     float *inverse;        /* width x 16: 1 / the diagonals of the factors */
+    float *weighted;       /* some neighbours x width: rows times their confidence */
 } als_solver;
 /** Local. Errors: MEMORY. Free with als_destroy_solver(), which takes all zero bytes too. */
 cf_status als_create_solver(int64_t dim, als_solver *out);
@@ -41,11 +42,14 @@ void als_destroy_solver(als_solver *solver);
 /** Bytes of one. Local. */
 double als_solver_bytes(int64_t dim);
 
-/** One row to be solved: the sum over its neighbours h of (1 - x.h)^2 + x'Cx + weight |x - p|^2 is
- * made smallest by (sum hh' + C + weight I) x = sum h + weight p. */
+/** One row to be solved: the sum over its neighbours h of c (1 - x.h)^2 + x'Cx + weight |x - p|^2
+ * is made smallest by (sum c hh' + C + weight I) x = sum c h + weight p. */
 typedef struct als_row {
     const int32_t *neighbours; /* count: places of a field */
     int64_t count;
+    const float *weights; /* count: c is this times `unit`; NULL: c is 1 */
+    double unit;
+    double total;  /* sum of c */
     float weight;  /* >= 0 */
     float *values; /* width: p; then x */
     double least;  /* result: that smallest value */
@@ -118,6 +122,8 @@ struct cf_als {
     cf_tiles *tiles[2];
     float *whole;          /* rows of my tiles, of either side; NULL on one rank */
     double *counts;        /* items of my tiles: 0 for a cold one, else 1; NULL: none is cold */
+    bool is_weighted;      /* pairs have weights */
+    double unit;           /* 1 / their mean; 1 without */
     als_prior prior;       /* of items */
     als_products products; /* dim x dim */
     double *gram;          /* dim x dim */
@@ -129,5 +135,5 @@ struct cf_als {
 
 /** Whole rows of my tiles of a side. On one rank they are the table. Collective. */
 const float *als_take_tiles(cf_als *als, cf_side side);
-/** l of a row with so many neighbours. Local. */
-float als_weight(const cf_als *als, cf_side side, int64_t neighbours);
+/** l of a row whose neighbours have a total confidence. Local. */
+float als_weight(const cf_als *als, cf_side side, double total);

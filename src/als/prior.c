@@ -131,27 +131,45 @@ done:
     return status;
 }
 
+/* The total confidence of each item of my tiles. Collective. */
+static cf_status read_totals(const cf_als *als, const cf_dataset *dataset, double *out)
+{
+    const cf_tiles *tiles = als->tiles[CF_ITEMS];
+    const int64_t first = tiles->count > 0 ? tiles->first_row : 0;
+    int64_t *counts = NULL;
+    cf_status status;
+
+    if (als->is_weighted) {
+        CF_TRY(cf_dataset_read_item_weights(dataset, first, tiles->count, out));
+    } else {
+        CF_TRY(cf_par_agree(&als->place.grid->world, CF_ALLOC(counts, tiles->count)));
+        CF_TRY(cf_dataset_read_item_counts(dataset, first, tiles->count, counts));
+    }
+    for (int64_t k = 0; k < tiles->count; k++)
+        out[k] = als->is_weighted ? als->unit * out[k] : (double)counts[k];
+done:
+    cf_free(&counts);
+    return status;
+}
+
 /* l of the items of my tiles, and their mean over all that count. Collective. */
 static cf_status find_weights(const cf_als *als, const cf_dataset *dataset, als_prior *p,
                               double *mean)
 {
     const cf_tiles *tiles = als->tiles[CF_ITEMS];
     cf_exact sum = {{0}, 0};
-    int64_t *counts = NULL;
     cf_status status;
 
-    CF_TRY(cf_par_agree(&als->place.grid->world, CF_ALLOC(counts, tiles->count)));
-    CF_TRY(cf_dataset_read_item_counts(dataset, tiles->count > 0 ? tiles->first_row : 0,
-                                       tiles->count, counts));
+    CF_TRY(read_totals(als, dataset, p->weights));
     for (int64_t k = 0; k < tiles->count; k++) {
-        if (cf_is_cold(als->place.cold, tiles->first_row + k)) continue;
-        p->weights[k] = als_weight(als, CF_ITEMS, counts[k]);
+        p->weights[k] = cf_is_cold(als->place.cold, tiles->first_row + k)
+                            ? 0
+                            : als_weight(als, CF_ITEMS, p->weights[k]);
         cf_exact_add(&sum, p->weights[k]);
     }
     cf_par_sum_exact(&als->place.grid->world, &sum, 1);
     *mean = cf_exact_value(&sum) / (double)als->place.n_counted[CF_ITEMS];
 done:
-    cf_free(&counts);
     return status;
 }
 

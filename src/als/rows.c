@@ -1,9 +1,10 @@
 /* Rows by their normal equations, 16 at a time.
  *
- *     (sum over neighbours h of hh' + C + l I) x = sum h + l p
+ *     (sum over neighbours h of c hh' + C + l I) x = sum c h + l p
  *
  * (Hu, Koren and Volinsky 2008, "Collaborative filtering for implicit feedback datasets", eq. 4,
- * with C = alpha0 H'H of all rows). Matrices are made one by one, a block of 16 x 16 in registers
+ * with C = alpha0 H'H of all rows). Where confidences c differ, the rows of some neighbours are
+ * multiplied by them first. Matrices are made one by one, a block of 16 x 16 in registers
  * for a few neighbours at a time; then 16 of them are transposed to lie side by side, are factored
  * (cholesky.c), and the solutions are transposed back. Neighbours are added in their order, in
  * float32. tests/als/rows.c solves by elimination in double. */
@@ -17,11 +18,11 @@ enum { CHUNK = 32, AHEAD = 32 };
 /* Rows of a block that are summed in registers at once. */
 enum { HALF = CF_LANES / 2 };
 
-enum { MATRIX, WIDTH };
+enum { MATRIX, WIDTH, NEAR };
 static const cf_array solver_arrays[] = {
     CF_ARRAY(als_solver, normal, MATRIX, CF_LANES), CF_ARRAY(als_solver, lanes, MATRIX, CF_LANES),
-    CF_ARRAY(als_solver, right, WIDTH, CF_LANES), CF_ARRAY(als_solver, sides, WIDTH, CF_LANES),
-    CF_ARRAY(als_solver, inverse, WIDTH, CF_LANES)};
+    CF_ARRAY(als_solver, right, WIDTH, CF_LANES),   CF_ARRAY(als_solver, sides, WIDTH, CF_LANES),
+    CF_ARRAY(als_solver, inverse, WIDTH, CF_LANES), CF_ARRAY(als_solver, weighted, NEAR, CHUNK)};
 enum { N_SOLVER_ARRAYS = sizeof solver_arrays / sizeof *solver_arrays };
 
 cf_status als_create_solver(int64_t dim, als_solver *out)
@@ -29,10 +30,10 @@ cf_status als_create_solver(int64_t dim, als_solver *out)
     const int64_t n_blocks = cf_table_segments(dim);
 
     *out = (als_solver){.dim = dim, .n_blocks = n_blocks};
-    return cf_arrays_create(
-        out, solver_arrays, N_SOLVER_ARRAYS,
-        (const int64_t[]){
-            [MATRIX] = als_triangle(n_blocks) * BLOCK_FLOATS, [WIDTH] = n_blocks * CF_LANES});
+    return cf_arrays_create(out, solver_arrays, N_SOLVER_ARRAYS,
+                            (const int64_t[]){[MATRIX] = als_triangle(n_blocks) * BLOCK_FLOATS,
+                                              [WIDTH] = n_blocks * CF_LANES,
+                                              [NEAR] = n_blocks * CF_LANES});
 }
 
 void als_destroy_solver(als_solver *solver)
@@ -47,14 +48,20 @@ double als_solver_bytes(int64_t dim)
     return cf_arrays_bytes(
         solver_arrays, N_SOLVER_ARRAYS,
         (const double[]){[MATRIX] = (double)als_triangle(n_blocks) * BLOCK_FLOATS,
-                         [WIDTH] = (double)n_blocks * CF_LANES});
+                         [WIDTH] = (double)n_blocks * CF_LANES,
+                         [NEAR] = (double)n_blocks * CF_LANES});
 }
 
 /* ---- One matrix ---- */
 
-/* out = from + sum of hh' over `count` rows h, in blocks of their lower triangle. */
-static void add_products(const float *const *h, int count, int64_t n_blocks, const float *from,
-                         float *out)
+/* Rows of some neighbours, and the same times their confidence: those themselves where it is 1. */
+typedef struct chunk {
+    const float *h[CHUNK], *weighted[CHUNK];
+    int count;
+} chunk;
+
+/* out = from + sum of c hh' over some neighbours h, in blocks of their lower triangle. */
+static void add_products(const chunk *near, int64_t n_blocks, const float *from, float *out)
 {
     for (int64_t i = 0; i < n_blocks; i++)
         for (int half = 0; half < CF_LANES; half += HALF)
@@ -65,9 +72,9 @@ static void add_products(const float *const *h, int count, int64_t n_blocks, con
 #pragma GCC unroll 8
                 for (int r = 0; r < HALF; r++)
                     sum[r] = cf_lanes_load(from + at + r * CF_LANES);
-                for (int n = 0; n < count; n++) {
-                    const cf_lanes right = cf_lanes_load(h[n] + j * CF_LANES);
-                    const float *left = h[n] + i * CF_LANES + half;
+                for (int n = 0; n < near->count; n++) {
+                    const cf_lanes right = cf_lanes_load(near->h[n] + j * CF_LANES);
+                    const float *left = near->weighted[n] + i * CF_LANES + half;
 
 #pragma GCC unroll 8
                     for (int r = 0; r < HALF; r++)
@@ -79,14 +86,14 @@ static void add_products(const float *const *h, int count, int64_t n_blocks, con
             }
 }
 
-/* out += sum of rows. */
-static void add_rows(const float *const *h, int count, int64_t n_blocks, float *out)
+/* out += sum of c h. */
+static void add_rows(const chunk *near, int64_t n_blocks, float *out)
 {
     for (int64_t d = 0; d < n_blocks * CF_LANES; d += CF_LANES) {
         cf_lanes sum = cf_lanes_load(out + d);
 
-        for (int n = 0; n < count; n++)
-            sum += cf_lanes_load(h[n] + d);
+        for (int n = 0; n < near->count; n++)
+            sum += cf_lanes_load(near->weighted[n] + d);
         cf_lanes_store(out + d, sum);
     }
 }
@@ -99,21 +106,40 @@ static void add_diagonal(const als_solver *s, float weight, float *normal)
             d < s->dim ? weight : 1.0f;
 }
 
+/* The next neighbours of a row, from number `first` on. */
+static void take_chunk(const als_solver *s, const cf_field *in, const als_row *row, int64_t first,
+                       chunk *out)
+{
+    const int64_t width = s->n_blocks * CF_LANES;
+
+    out->count = (int)cf_min(row->count - first, CHUNK);
+    for (int n = 0; n < out->count; n++) {
+        float *weighted = s->weighted + n * width;
+        cf_lanes confidence;
+
+        out->h[n] = out->weighted[n] = cf_graph_row(in, row->neighbours[first + n]);
+        if (row->weights == NULL) continue;
+        confidence = cf_lanes_all((float)(row->unit * (double)row->weights[first + n]));
+        for (int64_t d = 0; d < width; d += CF_LANES)
+            cf_lanes_store(weighted + d, confidence * cf_lanes_load(out->h[n] + d));
+        out->weighted[n] = weighted;
+    }
+}
+
 /* Matrix and right-hand side of one row. */
 static void make_system(const als_solver *s, const cf_field *in, const float *common,
                         const als_row *row, float *normal, float *right)
 {
-    const float *h[CHUNK], *from = common;
+    const float *from = common;
 
     for (int64_t d = 0; d < s->n_blocks * CF_LANES; d++)
         right[d] = row->weight * row->values[d];
     for (int64_t first = 0; first < cf_max(row->count, 1); first += CHUNK) {
-        const int count = (int)cf_min(row->count - first, CHUNK);
+        chunk near;
 
-        for (int n = 0; n < count; n++)
-            h[n] = cf_graph_row(in, row->neighbours[first + n]);
-        add_products(h, count, s->n_blocks, from, normal);
-        add_rows(h, count, s->n_blocks, right);
+        take_chunk(s, in, row, first, &near);
+        add_products(&near, s->n_blocks, from, normal);
+        add_rows(&near, s->n_blocks, right);
         from = normal;
     }
     add_diagonal(s, row->weight, normal);
@@ -163,7 +189,7 @@ static void transpose(const float *in, int64_t in_stride, float *out, int64_t ou
         cf_lanes_store(out + r * out_stride, rows[r]);
 }
 
-/* The solution, and what it makes smallest: n + l |p|^2 - |y|^2 with y = L^-1 b. */
+/* The solution, and what it makes smallest: sum c + l |p|^2 - |y|^2 with y = L^-1 b. */
 static bool take_solution(const float *solution, int64_t width, double squares, als_row *row)
 {
     double towards = 0;
@@ -177,7 +203,7 @@ static bool take_solution(const float *solution, int64_t width, double squares, 
         row->values[d] = solution[d];
     }
     row->shrunk *= row->weight;
-    row->least = (double)row->count + row->weight * towards - squares;
+    row->least = row->total + row->weight * towards - squares;
     return row->shrunk <= __DBL_MAX__ && row->least <= __DBL_MAX__; /* false for NaN too */
 }
 

@@ -25,15 +25,19 @@ static int64_t count_items(const cf_shard *shard)
     return n;
 }
 
-/* Users and items of a graph: those of the model, or others and the model's items. Collective. */
+/* Users and items of a graph: those of the model, or others and the model's items. The interactions
+ * of other users weigh the same, that is, as much as those of the model in the mean. Collective. */
 static cf_status create_als(const cf_model *model, cf_graph *graph, cf_table *users, cf_als **out)
 {
+    const cf_shard *shard = model->shard;
+    const bool weighs = graph == model->graph && model->options.weighs;
     const cf_als_place place = {
         .grid = model->grid,
         .graph = graph,
         .table = {users, model->table[CF_ITEMS]},
-        .cold = model->shard->cold,
-        .n_counted = {users->n_rows, count_items(model->shard)},
+        .pairs = {weighs ? &shard->train : NULL, weighs ? &shard->train_by_item : NULL},
+        .cold = shard->cold,
+        .n_counted = {users->n_rows, count_items(shard)},
     };
 
     return cf_als_create(&model->options.als, &place, out);
@@ -132,6 +136,7 @@ static void predict_sweep(const cf_model *model, double bytes[CF_N_PHASES])
 }
 
 const model_ops model_ials = {.name = "iALS",
+                              .weighs = true,
                               .impl_size = sizeof(ials),
                               .create = create,
                               .destroy = destroy,

@@ -39,6 +39,7 @@ struct model_ops {
     bool negatives;   /* has a pairwise loss, which reads the batch's negatives */
     bool sums;        /* that loss is the sum of -log sigmoid, not the mean */
     bool views;       /* also propagates on two views, forward and backward */
+    bool weighs;      /* uses weights of interactions */
     size_t impl_size; /* of model->impl, which is zeros at first */
     /** Fill model->impl. Collective; the same status on all ranks. NULL: nothing to do. */
     cf_status (*create)(cf_model *model, int64_t max_batch);

@@ -34,6 +34,13 @@ bool cf_model_is_trained(const char *name)
     return look_up(name) != NULL;
 }
 
+bool cf_model_uses_weights(const char *name)
+{
+    const model_ops *ops = look_up(name);
+
+    return ops != NULL && ops->weighs;
+}
+
 bool cf_model_sweeps(const char *name)
 {
     const model_ops *ops = look_up(name);

@@ -97,6 +97,12 @@ const cf_setting cf_model_settings[] = {
      .max = 1e9,
      .help = "iALS with item_prior: text: regularization of the map, in units of an item's mean "
              "regularization"},
+    {.name = "interaction_weights",
+     .kind = CF_SETTING_CHOICE,
+     .initial = "use",
+     .choices = "use|none",
+     .help = "where the dataset has weights of interactions (prepare's weight_field): use: iALS "
+             "trains with them, other models refuse them; none: all interactions weigh the same"},
     {.name = "contrast_memory",
      .kind = CF_SETTING_INT,
      .initial = "256",
@@ -186,6 +192,7 @@ void cf_model_read_options(const cf_config *config, cf_model_options *out)
                 .nu = cf_config_real(config, "nu")},
         .prior = read_prior(config),
         .prior_reg_weight = cf_config_real(config, "prior_reg_weight"),
+        .weighs = cf_config_is(config, "interaction_weights", "use"),
         .contrast_memory = cf_config_int(config, "contrast_memory") << 20,
         .init_xavier = cf_config_is(config, "init", "xavier"),
         .init_std = cf_config_real(config, "init_std"),

@@ -60,12 +60,14 @@ static double predict_steps(const cf_dataset *dataset, const run_options *option
            sampler_bytes(&options->sampler, dataset->n_train, size->n_rows);
 }
 
-/* Lists: train from both sides, valid, test, and their starts, 8 bytes a number. */
+/* Lists: train from both sides, valid, test, and their starts, 8 bytes a number; weights of train
+ * from both sides, 4 bytes each. */
 double grid_predict_bytes(const cf_dataset *dataset, const run_options *options, int n_nodes,
                           int n_rows, int n_columns)
 {
     const double lists = 8 * (double)(2 * dataset->n_train + dataset->n_valid + dataset->n_test +
-                                      3 * dataset->n_users + dataset->n_items);
+                                      3 * dataset->n_users + dataset->n_items) +
+                         (dataset->has_weights ? 8 * (double)dataset->n_train : 0);
     const cf_closed_grid grid = {n_rows, n_columns, n_rows * n_columns / n_nodes};
     cf_model_size size;
 

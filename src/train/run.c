@@ -24,6 +24,20 @@ const char *const cf_train_files[] = {[SETTINGS] = "settings.yaml",
 
 /* ---- Set-up ---- */
 
+/* Weights are not ignored in silence. The same on all ranks. Local. */
+static cf_status check_weights(const run *r)
+{
+    const char *model = cf_config_text(r->config, "model");
+
+    if (!r->dataset->has_weights || cf_model_uses_weights(model) ||
+        cf_config_is(r->config, "interaction_weights", "none"))
+        return CF_OK;
+    return CF_FAIL(CF_ERR_USAGE,
+                   "%s: interactions have weights, which %s does not use: set "
+                   "interaction_weights: none to train without them",
+                   r->job->data, model);
+}
+
 cf_status run_open(run *r)
 {
     cf_status status;
@@ -35,6 +49,7 @@ cf_status run_open(run *r)
                "train: %s was appended to: a training takes a dataset that was prepared from all "
                "files",
                r->job->data);
+    CF_TRY(check_weights(r));
     CF_TRY(cf_eval_read_options(r->config, &r->eval));
     if (run_validates(r)) CF_TRY(cf_eval_check_metric(&r->eval));
     CF_TRY(grid_create(r->dataset, &r->options, &r->grid));

@@ -103,7 +103,8 @@ cf_status run_warn_unused(const cf_config *config, const char *model, const char
     cf_status status;
 
     snprintf(used, sizeof used,
-             "model,seed,eval_step,topk,valid_metric,valid_candidates,mask_history,cold_map,"
+             "model,interaction_weights,seed,eval_step,topk,valid_metric,valid_candidates,mask_"
+             "history,cold_map,"
              "cold_neighbors,cold_reg,cold_gains,calibrate_share,calibrate_users,%s",
              uses);
     CF_TRY(cf_config_changed(config, used, &others));

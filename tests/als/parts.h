@@ -23,8 +23,10 @@ typedef struct parts {
 /** All but the shard. Collective. */
 static inline cf_status parts_make(parts *p)
 {
-    cf_als_place place = {
-        .grid = p->grid, .cold = p->cold, .n_counted = {p->n_counted[0], p->n_counted[1]}};
+    cf_als_place place = {.grid = p->grid,
+                          .pairs = {&p->shard.train, &p->shard.train_by_item},
+                          .cold = p->cold,
+                          .n_counted = {p->n_counted[0], p->n_counted[1]}};
     cf_status status;
 
     CF_TRY(cf_graph_create(p->grid, &p->shard, &p->graph));

@@ -19,8 +19,9 @@ static const double prior_reg_weight = 0.7;
 
 typedef struct problem {
     cf_test_graph graph;
-    double *vectors;     /* ITEMS x SOURCE_DIM */
-    const uint8_t *cold; /* ITEMS, or NULL */
+    cf_test_weight *weight; /* NULL: there are none */
+    double *vectors;        /* ITEMS x SOURCE_DIM */
+    const uint8_t *cold;    /* ITEMS, or NULL */
     int64_t n_cold;
     cf_dataset *file;
 } problem;
@@ -36,15 +37,27 @@ static cf_status give_vectors(void *context, int64_t first, int64_t count, void 
     return CF_OK;
 }
 
-static cf_lists train_lists(const cf_test_graph *graph)
+/* Of golden_ials.py. */
+static float weight_of(int64_t user, int64_t item)
 {
+    return 0.5f + (float)((3 * user + 5 * item) % 7);
+}
+
+static cf_lists train_lists(const problem *p)
+{
+    const cf_test_graph *graph = &p->graph;
     cf_lists lists = {.count = USERS};
 
     lists.start = calloc(USERS + 1, sizeof *lists.start);
     lists.index = calloc((size_t)graph->n_pairs, sizeof *lists.index);
     assert_non_null(lists.start);
     assert_non_null(lists.index);
+    if (p->weight != NULL) {
+        lists.weight = calloc((size_t)graph->n_pairs, sizeof *lists.weight);
+        assert_non_null(lists.weight);
+    }
     for (int64_t e = 0; e < graph->n_pairs; e++) {
+        if (p->weight != NULL) lists.weight[e] = p->weight(graph->pairs[e][0], graph->pairs[e][1]);
         lists.index[e] = graph->pairs[e][1];
         lists.start[graph->pairs[e][0] + 1] = e + 1;
     }
@@ -75,11 +88,12 @@ static void open_problem(problem *p, const char *name)
     p->graph = cf_test_graph_load(TINY "train.npy", USERS, ITEMS);
     p->vectors = cf_test_npy(TINY "llm.npy", dims);
     drop_cold_pairs(p);
-    content.train = train_lists(&p->graph);
+    content.train = train_lists(p);
     cf_test_dataset_write(cf_test_scratch(name), ITEMS, &content);
     assert_ok(cf_dataset_open(&world, cf_test_scratch(name), &p->file));
     free(content.train.start);
     free(content.train.index);
+    free(content.train.weight);
 }
 
 static void close_problem(problem *p)
@@ -139,6 +153,7 @@ done:
 static void begin(run *r, bool text, const double *items)
 {
     r->parts.shard = cf_test_graph_cut(&r->problem->graph, r->parts.grid);
+    if (r->problem->weight != NULL) cf_test_shard_weigh(&r->parts.shard, r->problem->weight);
     assert_ok(start(r, text, items));
 }
 
@@ -177,33 +192,46 @@ static void check_table(const run *r, int side, const char *what)
     free(want);
 }
 
+/* Known answers: without a prior, with one, and with weights too. */
+static const struct {
+    const char *name;
+    bool text;
+    cf_test_weight *weight;
+} answers[] = {
+    {"ials", false, NULL}, {"ials_text", true, NULL}, {"ials_weighted", true, weight_of}};
+enum { N_ANSWERS = sizeof answers / sizeof *answers };
+
+static void check_answer(int k, const problem *p, cf_grid *grid)
+{
+    run r = new_run(p, DIM, grid);
+    char name[64];
+    double *losses, *items = load("var_item_init");
+
+    snprintf(name, sizeof name, "%s_losses", answers[k].name);
+    losses = load(name);
+    begin(&r, answers[k].text, items);
+    if (p->weight == NULL) check_table(&r, CF_USERS, "ials_start");
+    for (int n = 0; n < SWEEPS; n++)
+        assert_close(sweep(&r), losses[n], 1e-5 * losses[n]);
+    for (int side = 0; side < 2; side++)
+        check_table(&r, side, answers[k].name);
+    finish(&r);
+    free(losses);
+    free(items);
+}
+
 static void sweeps_end_where_numpy_does_on_any_grid(void **state)
 {
-    static const char *const names[] = {"ials", "ials_text"};
-    problem p = {.cold = NULL};
-    cf_grid *grid = NULL;
-
     (void)state;
-    open_problem(&p, "tiny.h5");
-    for (int text = 0; text < 2; text++)
-        for (int k = 0; cf_test_next_grid(&world, 1, &k, &grid);) {
-            run r = new_run(&p, DIM, grid);
-            char name[64];
-            double *losses, *items = load("var_item_init");
+    for (int k = 0; k < N_ANSWERS; k++) {
+        problem p = {.weight = answers[k].weight};
+        cf_grid *grid = NULL;
 
-            snprintf(name, sizeof name, "%s_losses", names[text]);
-            losses = load(name);
-            begin(&r, text == 1, items);
-            check_table(&r, CF_USERS, "ials_start");
-            for (int n = 0; n < SWEEPS; n++)
-                assert_close(sweep(&r), losses[n], 1e-5 * losses[n]);
-            for (int side = 0; side < 2; side++)
-                check_table(&r, side, names[text]);
-            finish(&r);
-            free(losses);
-            free(items);
-        }
-    close_problem(&p);
+        open_problem(&p, "tiny.h5");
+        for (int g = 0; cf_test_next_grid(&world, 1, &g, &grid);)
+            check_answer(k, &p, grid);
+        close_problem(&p);
+    }
 }
 
 /* ---- Bits ------------------------------------------------------------------------------------ */
@@ -213,7 +241,7 @@ static void sweeps_end_where_numpy_does_on_any_grid(void **state)
 static void all_grids_have_the_same_bits(void **state)
 {
     static const uint8_t cold[ITEMS] = {[4] = CF_COLD_VALID, [11] = CF_COLD_TEST};
-    problem p = {.cold = cold, .n_cold = 2};
+    problem p = {.weight = weight_of, .cold = cold, .n_cold = 2};
     float *first[2] = {NULL, NULL};
     cf_grid *grid = NULL;
 

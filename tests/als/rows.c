@@ -61,6 +61,11 @@ static void eliminate(int64_t n, double *a, double *b)
     }
 }
 
+static double confidence_of(const als_row *row, int64_t n)
+{
+    return row->weights == NULL ? 1 : (double)(float)(row->unit * (double)row->weights[n]);
+}
+
 /* One row by its formula; what it makes smallest, term by term. */
 static void check_row(int64_t dim, double alpha0, const als_row *row, const float *towards)
 {
@@ -74,12 +79,13 @@ static void check_row(int64_t dim, double alpha0, const als_row *row, const floa
             for (int64_t p = 0; p < PLACES; p++)
                 a[i * dim + j] += alpha0 * value[p][i] * value[p][j];
             for (int64_t n = 0; n < row->count; n++)
-                a[i * dim + j] += value[row->neighbours[n]][i] * value[row->neighbours[n]][j];
+                a[i * dim + j] += confidence_of(row, n) * value[row->neighbours[n]][i] *
+                                  value[row->neighbours[n]][j];
         }
         a[i * dim + i] += row->weight;
         x[i] = row->weight * towards[i];
         for (int64_t n = 0; n < row->count; n++)
-            x[i] += value[row->neighbours[n]][i];
+            x[i] += confidence_of(row, n) * value[row->neighbours[n]][i];
     }
     eliminate(dim, a, x);
     for (int64_t p = 0; p < PLACES; p++) {
@@ -89,7 +95,7 @@ static void check_row(int64_t dim, double alpha0, const als_row *row, const floa
             score += x[d] * value[p][d];
         least += alpha0 * score * score;
         for (int64_t n = 0; n < row->count; n++)
-            if (row->neighbours[n] == p) least += (1 - score) * (1 - score);
+            if (row->neighbours[n] == p) least += confidence_of(row, n) * (1 - score) * (1 - score);
     }
     for (int64_t d = 0; d < dim; d++) {
         shrunk += row->weight * (x[d] - towards[d]) * (x[d] - towards[d]);
@@ -97,7 +103,7 @@ static void check_row(int64_t dim, double alpha0, const als_row *row, const floa
     }
     cf_test_close_f32(row->values, x, dim, 2e-4, 1); /* condition numbers below 1e3, in float32 */
     assert_close(row->shrunk, shrunk, 2e-4 * (1 + shrunk));
-    assert_close(row->least, least + shrunk, 2e-6 * ((double)row->count + constant));
+    assert_close(row->least, least + shrunk, 2e-6 * (row->total + constant));
     for (int64_t d = dim; d % CF_LANES != 0; d++)
         assert_true(row->values[d] == 0);
     free(a);
@@ -113,6 +119,7 @@ typedef struct problem {
     float *common;
     als_solver solver;
     int32_t neighbours[PLACES];
+    float weights[PLACES];
     float towards[ROWS][MAX_WIDTH], values[ROWS][MAX_WIDTH];
     als_row row[ROWS];
 } problem;
@@ -123,8 +130,10 @@ static void make_problem(int64_t dim, double alpha0, double weight, problem *p)
 
     *p = (problem){.field = make_field(dim), .common = make_common(dim, alpha0)};
     assert_ok(als_create_solver(dim, &p->solver));
-    for (int n = 0; n < PLACES; n++)
+    for (int n = 0; n < PLACES; n++) {
         p->neighbours[n] = n;
+        p->weights[n] = (float)(4 + 3 * cf_test_noise(10, n, 0));
+    }
     for (int k = 0; k < ROWS; k++) {
         const int64_t count = counts[k % N_COUNTS];
 
@@ -133,8 +142,23 @@ static void make_problem(int64_t dim, double alpha0, double weight, problem *p)
         memcpy(p->values[k], p->towards[k], bytes);
         p->row[k] = (als_row){.neighbours = p->neighbours + k % (PLACES + 1 - count),
                               .count = count,
+                              .total = (double)count,
                               .weight = (float)(weight * (1 + k)),
                               .values = p->values[k]};
+    }
+}
+
+/* Every second row has weights, of which `unit` is made 1. */
+static void give_weights(double unit, problem *p)
+{
+    for (int k = 1; k < ROWS; k += 2) {
+        als_row *row = &p->row[k];
+
+        row->weights = p->weights + (row->neighbours - p->neighbours);
+        row->unit = unit;
+        row->total = 0;
+        for (int64_t n = 0; n < row->count; n++)
+            row->total += unit * (double)row->weights[n];
     }
 }
 
@@ -160,6 +184,19 @@ static void rows_solve_their_normal_equations(void **state)
     }
 }
 
+static void weights_are_confidences(void **state)
+{
+    static problem p;
+
+    (void)state;
+    make_problem(40, 0.1, 1, &p);
+    give_weights(0.3, &p);
+    assert_true(als_solve_rows(&p.solver, &p.field, p.common, p.row, ROWS));
+    for (int k = 0; k < ROWS; k++)
+        check_row(40, 0.1, &p.row[k], p.towards[k]);
+    drop_problem(&p);
+}
+
 /* Alone, in another lane, beside others: the same bits. */
 static void a_row_has_the_same_bits_beside_any_others(void **state)
 {
@@ -168,6 +205,7 @@ static void a_row_has_the_same_bits_beside_any_others(void **state)
 
     (void)state;
     make_problem(48, 0.1, 1, &p);
+    give_weights(0.25, &p);
     assert_true(als_solve_rows(&p.solver, &p.field, p.common, p.row, ROWS));
     memcpy(first, p.values, sizeof first);
     memcpy(p.values, p.towards, sizeof p.values);
@@ -195,6 +233,7 @@ static void a_singular_matrix_is_noticed(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(rows_solve_their_normal_equations),
+    cmocka_unit_test(weights_are_confidences),
     cmocka_unit_test(a_row_has_the_same_bits_beside_any_others),
     cmocka_unit_test(a_singular_matrix_is_noticed),
 };

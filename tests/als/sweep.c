@@ -32,11 +32,30 @@ static double start_of(int side, int64_t row, int64_t d)
     return 0.2 * cf_test_noise(10 + (uint64_t)side, row, d);
 }
 
+/* Halves, so that a mean of many is exact. */
+static float weight_of(int64_t user, int64_t item)
+{
+    return 0.5f + 0.5f * (float)((3 * user + 5 * item) % 7);
+}
+
+static float weight_times_4(int64_t user, int64_t item)
+{
+    return 4 * weight_of(user, item);
+}
+
+static float always_3(int64_t user, int64_t item)
+{
+    (void)user, (void)item;
+    return 3;
+}
+
 /* ---- In double, one row after the other ---------------------------------------------------------
  */
 
 typedef struct reference {
     int64_t dim;
+    cf_test_weight *weight; /* NULL: all weigh the same */
+    double unit;            /* 1 over the mean weight */
     double rows[2][ITEMS][WIDE], pairs[2], shrunk[2];
 } reference;
 
@@ -57,6 +76,20 @@ static void eliminate(int64_t dim, double a[WIDE][WIDE], double b[WIDE])
     }
 }
 
+static double confidence_of(const reference *r, const int64_t pair[2])
+{
+    return r->weight != NULL ? r->unit * (double)r->weight(pair[0], pair[1]) : 1;
+}
+
+static void find_unit(const cf_test_graph *graph, reference *out)
+{
+    double sum = 0;
+
+    for (int64_t e = 0; out->weight != NULL && e < graph->n_pairs; e++)
+        sum += (double)out->weight(graph->pairs[e][0], graph->pairs[e][1]);
+    out->unit = (double)graph->n_pairs / sum;
+}
+
 static void solve_row(const cf_test_graph *graph, int side, int64_t row, reference *out)
 {
     static double a[WIDE][WIDE], x[WIDE];
@@ -73,11 +106,13 @@ static void solve_row(const cf_test_graph *graph, int side, int64_t row, referen
         const double *y = h[graph->pairs[e][1 - side]];
 
         if (graph->pairs[e][side] != row) continue;
-        degree++;
+        const double c = confidence_of(out, graph->pairs[e]);
+
+        degree += c;
         for (int64_t i = 0; i < dim; i++) {
-            x[i] += y[i];
+            x[i] += c * y[i];
             for (int64_t j = 0; j < dim; j++)
-                a[i][j] += y[i] * y[j];
+                a[i][j] += c * y[i] * y[j];
         }
     }
     weight =
@@ -115,7 +150,8 @@ static void solve_side(const cf_test_graph *graph, int side, reference *out)
             out->pairs[side] +=
                 is_cold(CF_ITEMS, i) ? 0 : options.alpha0 * pow(score_of(out, u, i), 2);
     for (int64_t e = 0; e < graph->n_pairs; e++)
-        out->pairs[side] += pow(1 - score_of(out, graph->pairs[e][0], graph->pairs[e][1]), 2);
+        out->pairs[side] += confidence_of(out, graph->pairs[e]) *
+                            pow(1 - score_of(out, graph->pairs[e][0], graph->pairs[e][1]), 2);
 }
 
 /* ---- On a grid ----------------------------------------------------------------------------------
@@ -130,9 +166,10 @@ static parts new_parts(int64_t dim, cf_grid *grid)
                    .n_counted = {n_counted[0], n_counted[1]}};
 }
 
-static void make_run(const cf_test_graph *graph, parts *r)
+static void make_run(const cf_test_graph *graph, cf_test_weight *weight, parts *r)
 {
     r->shard = cf_test_graph_cut(graph, r->grid);
+    if (weight != NULL) cf_test_shard_weigh(&r->shard, weight);
     assert_ok(parts_make(r));
 }
 
@@ -177,16 +214,20 @@ static void check(const parts *r, const reference *want, const cf_als_loss loss[
     }
 }
 
-/* Sweeps by plain loops, and on all grids that `next` has, with the same bits. */
-static void try_sweeps(int64_t dim, int n_sweeps,
-                       bool (*next)(const cf_par *, int64_t, int *, cf_grid **))
+/* Sweeps by plain loops, and on all grids, with the same bits; where they take long, on one kind of
+ * node. */
+static void try_sweeps(int64_t dim, int n_sweeps, cf_test_weight *weight)
 {
     static reference want;
+    bool (*next)(const cf_par *, int64_t, int *, cf_grid **) =
+        dim == WIDE ? cf_test_next_grid : cf_test_next_nodes;
     cf_test_graph graph = make_graph();
     float *first[2] = {NULL, NULL};
     cf_grid *grid = NULL;
 
     want.dim = dim;
+    want.weight = weight;
+    find_unit(&graph, &want);
     for (int64_t u = 0; u < USERS; u++)
         for (int64_t d = 0; d < dim; d++)
             want.rows[CF_USERS][u][d] = (float)start_of(CF_USERS, u, d);
@@ -199,7 +240,7 @@ static void try_sweeps(int64_t dim, int n_sweeps,
             cf_als_loss loss[2];
 
             omp_set_num_threads(threads);
-            make_run(&graph, &r);
+            make_run(&graph, weight, &r);
             fill(r.table[CF_USERS], CF_USERS, start_of);
             for (int n = 0; n < n_sweeps; n++)
                 sweep(&r, loss);
@@ -215,14 +256,48 @@ static void try_sweeps(int64_t dim, int n_sweeps,
 static void sweeps_are_those_of_plain_loops_on_any_grid(void **state)
 {
     (void)state;
-    try_sweeps(DIM, SWEEPS, cf_test_next_nodes);
+    try_sweeps(DIM, SWEEPS, NULL);
+}
+
+static void sweeps_with_weights_are_too(void **state)
+{
+    (void)state;
+    try_sweeps(DIM, SWEEPS, weight_of);
+}
+
+/* Confidence is relative to the mean, so equal weights are none, and a unit of them is free. */
+static void only_ratios_of_weights_count(void **state)
+{
+    cf_test_weight *const pairs[2][2] = {{NULL, always_3}, {weight_of, weight_times_4}};
+    cf_test_graph graph = make_graph();
+
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        float *first[2] = {NULL, NULL};
+
+        for (int j = 0; j < 2; j++) {
+            parts r = new_parts(DIM, NULL);
+            cf_als_loss loss[2];
+
+            assert_ok(cf_par_create_grid(&world, world.size, 1, &r.grid));
+            make_run(&graph, pairs[k][j], &r);
+            fill(r.table[CF_USERS], CF_USERS, start_of);
+            sweep(&r, loss);
+            parts_compare_bits(&r, first);
+            drop_run(&r);
+            cf_par_destroy_grid(&r.grid);
+        }
+        free(first[CF_USERS]);
+        free(first[CF_ITEMS]);
+    }
+    cf_test_graph_destroy(&graph);
 }
 
 /* More dimensions than rows of either side, and than a near cache has room for. */
 static void a_sweep_of_many_dimensions_is_too(void **state)
 {
     (void)state;
-    try_sweeps(WIDE, 1, cf_test_next_grid);
+    try_sweeps(WIDE, 1, NULL);
 }
 
 /* Rows without anything to fix them: no pair counts, and nothing is shrunk. */
@@ -234,7 +309,7 @@ static void a_singular_system_stops_every_rank(void **state)
 
     (void)state;
     assert_ok(cf_par_create_grid(&world, world.size, 1, &r.grid));
-    make_run(&graph, &r);
+    make_run(&graph, NULL, &r);
     assert_ok(cf_als_solve(r.als, CF_ITEMS, &loss));
     fill(r.table[CF_USERS], CF_USERS, start_of);
     for (int64_t u = 0; u < r.table[CF_USERS]->local_rows * r.table[CF_USERS]->width; u++)
@@ -280,6 +355,8 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(sweeps_are_those_of_plain_loops_on_any_grid),
     cmocka_unit_test(a_sweep_of_many_dimensions_is_too),
+    cmocka_unit_test(sweeps_with_weights_are_too),
+    cmocka_unit_test(only_ratios_of_weights_count),
     cmocka_unit_test(a_singular_system_stops_every_rank),
     cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),
 };

@@ -1,4 +1,5 @@
-"""iALS in plain NumPy: sweeps of least squares over all pairs, with and without a prior of the items' vectors."""
+"""iALS in plain NumPy: sweeps of least squares over all pairs, with and without a prior of the items' vectors and
+weights of the interactions."""
 import numpy as np
 
 ALPHA0, REG_WEIGHT, NU, PRIOR_REG_WEIGHT = 0.05, 0.02, 0.8, 0.7
@@ -6,13 +7,14 @@ SWEEPS = 3
 
 
 def solve(pairs, other, weights, prior):
-    """The rows that make their part of the loss smallest, for those of the other side. pairs: rows x others, 0 or 1"""
+    """The rows that make their part of the loss smallest, for those of the other side. pairs: rows x others, 0 or the
+    confidence"""
     common = ALPHA0 * other.T @ other
     rows = np.empty_like(prior)
     for row, mine in enumerate(pairs):
-        near = other[mine > 0]
-        matrix = near.T @ near + common + weights[row] * np.eye(other.shape[1])
-        rows[row] = np.linalg.solve(matrix, near.sum(axis=0) + weights[row] * prior[row])
+        near, confidence = other[mine > 0], mine[mine > 0]
+        matrix = near.T @ (confidence[:, None] * near) + common + weights[row] * np.eye(other.shape[1])
+        rows[row] = np.linalg.solve(matrix, confidence @ near + weights[row] * prior[row])
     return rows
 
 
@@ -55,10 +57,17 @@ def answers_ials(tiny, items):
     of_users = REG_WEIGHT * (pairs.sum(axis=1) + ALPHA0 * len(items)) ** NU
     start = solve(pairs, items, of_users, np.zeros((len(pairs), items.shape[1])))
     out = {"ials_start_user": start}
-    for name, vectors in (("ials", None), ("ials_text", directions)):
-        rows, losses = [start, items], []
+    confidence = pairs * (0.5 + (3 * np.arange(tiny.n_users)[:, None] + 5 * np.arange(tiny.n_items)) % 7)
+    confidence *= pairs.sum() / confidence.sum()
+    for name, vectors, of_pairs in (
+        ("ials", None, pairs),
+        ("ials_text", directions, pairs),
+        ("ials_weighted", directions, confidence),
+    ):
+        of_users = REG_WEIGHT * (of_pairs.sum(axis=1) + ALPHA0 * len(items)) ** NU
+        rows, losses = [solve(of_pairs, items, of_users, np.zeros_like(start)), items], []
         for _ in range(SWEEPS):
-            rows[0], rows[1], loss = sweep(pairs, *rows, vectors)
+            rows[0], rows[1], loss = sweep(of_pairs, *rows, vectors)
             losses.append(loss)
         out |= {f"{name}_user": rows[0], f"{name}_item": rows[1], f"{name}_losses": np.array(losses)}
     return out

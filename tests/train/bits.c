@@ -25,6 +25,12 @@ static const run_spec variants[] = {
      .folder = "run",
      .sets = {"model=iALS", "emb_selection=False", "epochs=2", "reg_weight=0.05",
               "item_prior=none"}},
+    {.data = "weighted.h5",
+     .folder = "run",
+     .sets = {"model=iALS", "emb_selection=pca", "epochs=3", "reg_weight=0.05"}},
+    {.data = "weighted.h5",
+     .folder = "run",
+     .sets = {"interaction_weights=none", "emb_selection=pca", "epochs=2"}},
     {.data = "data.h5",
      .folder = "run",
      .sets = {"neg_distribution=popularity", "neg_sample_num=3", "epochs=2", "n_layers=1"}},
@@ -42,6 +48,7 @@ static void every_grid_ends_with_the_bits_of_one_rank(void **state)
     (void)state;
     write_dataset(cf_test_scratch("data.h5"), true);
     write_dataset(cf_test_scratch("novalid.h5"), false);
+    write_weighted(cf_test_scratch("weighted.h5"), true);
     for (int v = 0; v < N_VARIANTS; v++) {
         outcome want = run_alone(&variants[v]);
 

@@ -131,6 +131,7 @@ static const run_spec variants[] = {
     {.data = "cold.h5", .sets = {"model=LightGCN", "epochs=6"}},
     {.sets = {"model=iALS", "epochs=1", "reg_weight=0.05"}},
     {.data = "cold.h5", .sets = {"model=iALS", "epochs=1", "reg_weight=0.05", "item_prior=none"}},
+    {.data = "weighted.h5", .sets = {"model=iALS", "epochs=1", "reg_weight=0.05"}},
     {.data = "path.h5",
      .sets = {"model=LightGCN", "epochs=6", "n_layers=3", "train_batch_size=1", "reach_share=1"}},
     {.data = "path.h5",
@@ -150,6 +151,7 @@ static void foretell(int ranks_a_node, size_t first, int stride)
     write_dataset(cf_test_scratch("data.h5"), false);
     write_pairs(cf_test_scratch("path.h5"), false, path_pairs());
     write_cold(cf_test_scratch("cold.h5"), false);
+    write_weighted(cf_test_scratch("weighted.h5"), false);
     for (size_t v = first; v < sizeof variants / sizeof *variants; v += (size_t)stride)
         for (int k = 0, columns; (columns = grid_columns(&world, k)) > 0; k++) {
             run_spec spec = variants[v];

@@ -79,10 +79,18 @@ static inline cf_test_graph path_pairs(void)
     return pairs;
 }
 
-/** The parts of some pairs, which it destroys. `cold`: the items' marks; NULL: none is cold.
- * Collective. */
-static inline void write_marked(const char *path, bool with_valid, cf_test_graph pairs,
-                                const uint8_t *cold)
+/** Weights of train interactions. */
+static inline void weigh(cf_lists *train)
+{
+    assert_int_equal(CF_ALLOC(train->weight, train->start[USERS]), CF_OK);
+    for (int64_t e = 0; e < train->start[USERS]; e++)
+        train->weight[e] = (float)(1.1 + cf_test_noise(44, e, train->index[e]));
+}
+
+/** The parts of some pairs, which it destroys; train with weights or not. `cold`: the items' marks;
+ * NULL: none is cold. Collective. */
+static inline void write_parts(const char *path, bool with_valid, cf_test_graph pairs,
+                               const uint8_t *cold, bool weighted)
 {
     cf_dataset_content content = {.train = make_part(&pairs, 0, with_valid, cold),
                                   .valid = make_part(&pairs, 1, with_valid, cold),
@@ -92,12 +100,27 @@ static inline void write_marked(const char *path, bool with_valid, cf_test_graph
                                   .read_vectors = make_vectors};
     cf_lists *const parts[] = {&content.train, &content.valid, &content.test};
 
+    if (weighted) weigh(&content.train);
     cf_test_dataset_write(path, ITEMS, &content);
     for (int k = 0; k < 3; k++) {
         cf_free(&parts[k]->start);
         cf_free(&parts[k]->index);
+        cf_free(&parts[k]->weight);
     }
     cf_test_graph_destroy(&pairs);
+}
+
+/** Collective. */
+static inline void write_weighted(const char *path, bool with_valid)
+{
+    write_parts(path, with_valid, all_pairs(), NULL, true);
+}
+
+/** Collective. */
+static inline void write_marked(const char *path, bool with_valid, cf_test_graph pairs,
+                                const uint8_t *cold)
+{
+    write_parts(path, with_valid, pairs, cold, false);
 }
 
 /** Collective. */

@@ -174,6 +174,7 @@ static void set_rows(bench *b, int64_t count)
             b->neighbours[lane * count + n] = (int32_t)((lane * 331 + n * 1021) % PLACES);
         b->row[lane] = (als_row){.neighbours = b->neighbours + lane * count,
                                  .count = count,
+                                 .total = (double)count,
                                  .weight = 0.5f,
                                  .values = b->values + lane * b->field.stride};
     }
