@@ -38,6 +38,7 @@ typedef struct cf_ingest_options {
     char seq_separator;          /* between the numbers of a float_seq column */
     const char *user_field, *item_field, *time_field, *rating_field; /* names of columns */
     const char *label_field;                   /* of 0 and 1; only counted, for a warning */
+    const char *weight_field;                  /* of weights above 0; NULL: there are none */
     const char *title_field, *embedding_field; /* of the item file; "": not given */
     bool names_time, names_rating;             /* not the usual names: the column must be there */
     cf_ingest_lines headerless;
@@ -110,6 +111,7 @@ typedef struct cf_ingest_report {
     int64_t unused_vectors; /* vectors of no item of the dataset */
     int64_t n_leaves;       /* 0: users and items are in the order of their ids */
     int64_t n_leaf_parts;   /* in how many parts the leaves were found; 1: on one rank */
+    double mean_weight;     /* of train interactions; 0: they have no weights */
     double seconds, bytes;  /* bytes: of the files of interactions */
 } cf_ingest_report;
 

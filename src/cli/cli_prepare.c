@@ -27,7 +27,8 @@ static json_t *report_json(const cf_ingest_report *r)
         {"above_max_train_items", json_integer(r->n_above_most)},
         {"missing_vectors", json_integer(r->n_missing)},
         {"unused_vectors", json_integer(r->unused_vectors)}, {"leaves", json_integer(r->n_leaves)},
-        {"leaf_parts", json_integer(r->n_leaf_parts)}, {"seconds", json_real(r->seconds)});
+        {"leaf_parts", json_integer(r->n_leaf_parts)}, {"mean_weight", json_real(r->mean_weight)},
+        {"seconds", json_real(r->seconds)});
 }
 
 /* What train lacks: cold items, users without any item, and what was dropped of it. */
@@ -67,6 +68,8 @@ static void print_prepared(const cf_ingest_report *r, const char *path)
     if (r->embedding_dim > 0)
         printf("vectors of %lld numbers; %lld items without one, %lld vectors not used\n",
                (long long)r->embedding_dim, (long long)r->n_missing, (long long)r->unused_vectors);
+    if (r->mean_weight > 0)
+        printf("train interactions have weights, %g in the mean\n", r->mean_weight);
     if (r->n_leaves > 0)
         printf("users and items are numbered by %lld leaves, found %s (reorder)\n",
                (long long)r->n_leaves,

@@ -69,7 +69,9 @@ cf_status ingest_append_interaction(ingest_interactions *inter, int64_t user, in
         cf_status status = grow_interactions(inter);
         if (status != CF_OK) return status;
     }
-    if (inter->key_words == 2) inter->keys[2 * inter->count] = key->time;
+    if (inter->has_times) inter->keys[inter->count * inter->key_words] = key->time;
+    if (inter->has_weights)
+        memcpy(ingest_place_of(inter, inter->count) - 1, &key->weight, sizeof key->weight);
     if (inter->key_words > 0) *ingest_place_of(inter, inter->count) = key->place;
     inter->pairs[inter->count++] = ingest_pair((uint32_t)user, (uint32_t)item);
     return CF_OK;

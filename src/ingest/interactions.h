@@ -6,16 +6,20 @@
 
 #include "ids.h"
 
+#include <string.h>
+
 /* ---- Interactions (interactions.c) ----------------------------------------------------------- */
 
 /** The parts of a split, in this order everywhere. */
 enum { INGEST_NO_PART = -1, INGEST_TRAIN = 0, INGEST_VALID = 1, INGEST_TEST = 2 };
 
-/** What orders the interactions of a user: times that tie keep the order of the file. */
+/** What orders the interactions of a user, where times that tie keep the order of the file; and
+ * their weight. */
 typedef struct ingest_key {
     uint64_t time;  /* bits whose unsigned order is the order of times */
     uint64_t place; /* from the top: 2 bits for the part of a given split; 61 for a number that
                        ascends with the lines of the file; 1 if val_interval rejects it */
+    float weight;   /* above 0 */
 } ingest_key;
 
 enum { INGEST_PART_SHIFT = 62 };
@@ -50,7 +54,9 @@ typedef struct ingest_interactions {
                                            cold; see cold.c */
     uint64_t *pairs;                    /* count */
     uint64_t *keys;                     /* count x key_words: see ingest_key; NULL if count is 0 */
-    int key_words;   /* 2: time and place; 1: place alone; 0: their order is irrelevant */
+    int key_words; /* time and weight, if there are any, then place; 0: their order is irrelevant
+                    */
+    bool has_times, has_weights;
     bool keeps_last; /* of repeats the last one is kept, else the first */
     int64_t count, capacity;
     int64_t n_lines, n_filtered, n_duplicates; /* of this rank: read; dropped by intervals; dropped
@@ -84,15 +90,23 @@ static inline uint64_t *ingest_place_of(const ingest_interactions *inter, int64_
 {
     return &inter->keys[(e + 1) * inter->key_words - 1];
 }
-/** The time of interaction e, if there are two words. */
+/** The time of interaction e, if there are times. */
 static inline uint64_t ingest_time_of(const ingest_interactions *inter, int64_t e)
 {
     return inter->keys[e * inter->key_words];
 }
+/** The weight of interaction e, if there are weights. */
+static inline float ingest_weight_of(const ingest_interactions *inter, int64_t e)
+{
+    float weight;
+
+    memcpy(&weight, ingest_place_of(inter, e) - 1, sizeof weight);
+    return weight;
+}
 /** True if interaction a comes before b in the order of time, then of the files. */
 static inline bool ingest_is_before(const ingest_interactions *inter, int64_t a, int64_t b)
 {
-    if (inter->key_words == 2 && ingest_time_of(inter, a) != ingest_time_of(inter, b))
+    if (inter->has_times && ingest_time_of(inter, a) != ingest_time_of(inter, b))
         return ingest_time_of(inter, a) < ingest_time_of(inter, b);
     return *ingest_place_of(inter, a) < *ingest_place_of(inter, b);
 }

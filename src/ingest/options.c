@@ -112,6 +112,11 @@ const cf_setting cf_ingest_settings[] = {
      .initial = "first",
      .choices = "first|last",
      .help = "which of interactions with the same user and item is kept, by time, then by line"},
+    {.name = "weight_field",
+     .kind = CF_SETTING_TEXT,
+     .initial = "",
+     .help = "column of weights of interactions, numbers above 0, which iALS trains with as "
+             "confidence; empty: there are none"},
     {.name = "val_interval",
      .kind = CF_SETTING_MAP,
      .initial = "",
@@ -295,6 +300,8 @@ cf_status cf_ingest_read_options(const cf_config *config, cf_ingest_options *out
     cf_status status;
 
     CF_TRY(read_reading(config, &options));
+    options.weight_field = cf_config_text(config, "weight_field");
+    if (options.weight_field[0] == 0) options.weight_field = NULL;
     options.by_time = cf_config_is(config, "order", "time");
     options.by_ratio = cf_config_is(config, "split", "RS");
     options.cold_share = cf_config_real(config, "cold_share");

@@ -50,6 +50,7 @@ static void free_job(prepare_job *job)
     for (int k = 0; k < 3; k++) {
         cf_free(&job->parts[k].start);
         cf_free(&job->parts[k].index);
+        cf_free(&job->parts[k].weight);
     }
 }
 
@@ -353,6 +354,18 @@ static void describe_dataset(prepare_job *job)
     job->content.seed = o->seed;
 }
 
+/* The mean weight of all train interactions; 0 without weights. */
+static double find_mean_weight(const prepare_job *job)
+{
+    const cf_lists *train = &job->parts[INGEST_TRAIN];
+    cf_exact sum = {{0}, 0};
+
+    for (int64_t e = 0; train->weight != NULL && e < train->start[train->count]; e++)
+        cf_exact_add(&sum, (double)train->weight[e]);
+    cf_par_sum_exact(job->world, &sum, 1);
+    return cf_exact_value(&sum) / (double)count_part(job, INGEST_TRAIN);
+}
+
 /* Users of mine without train interactions. */
 static int64_t count_untrained(const cf_lists *train)
 {
@@ -385,6 +398,7 @@ static void fill_report(prepare_job *job)
     r->embedding_dim = job->content.embedding_dim;
     r->n_missing = sum_all(job, job->content.n_missing);
     r->n_leaves = job->leaves.count;
+    r->mean_weight = find_mean_weight(job);
     r->unused_vectors = job->vectors.n_unused;
     r->bytes = job->inter.bytes;
 }

@@ -8,6 +8,7 @@
  * filtered later, when they are with the owners of their users and repeats are gone. */
 #include "split.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -25,7 +26,7 @@ typedef struct interaction_source {
 /* Indices of the columns that are used; others are not parsed. */
 typedef struct interaction_columns {
     int user, item;
-    int time, label;                       /* -1: not used */
+    int time, label, weight;               /* -1: not used */
     int filter[CF_INGEST_MAX_FILTERS];     /* -1: left to the item file */
     bool has_times[CF_INGEST_MAX_FILTERS]; /* the column of a filter has times */
 } interaction_columns;
@@ -34,6 +35,13 @@ typedef struct interaction_columns {
 static bool needs_time(const interaction_source *from)
 {
     return (from->options->by_time || from->options->by_dates) && from->part == INGEST_NO_PART;
+}
+
+/* Whether the weights of a file are used: those of valid and test are not. */
+static bool needs_weight(const interaction_source *from)
+{
+    return from->options->weight_field != NULL &&
+           (from->part == INGEST_NO_PART || from->part == INGEST_TRAIN);
 }
 
 /* What needs the times, for messages. */
@@ -77,6 +85,25 @@ done:
     return status;
 }
 
+/* Columns of val_interval, some of which the item file may have. */
+static cf_status find_filters(const interaction_source *from, const ingest_records *records,
+                              interaction_columns *out)
+{
+    const cf_ingest_options *options = from->options;
+    cf_status status = CF_OK;
+
+    for (int k = 0; k < options->n_filters; k++) {
+        CF_TRY(ingest_find_column(records, options->filter_field[k], "float", &out->filter[k]));
+        if (out->filter[k] < 0 && !from->inter->has_item_file)
+            CF_TRY(ingest_require_column(records, options->filter_field[k], "float", "val_interval",
+                                         &out->filter[k]));
+        if (out->filter[k] < 0) from->inter->item_filters |= 1U << k;
+        out->has_times[k] = strcmp(options->filter_field[k], options->time_field) == 0;
+    }
+done:
+    return status;
+}
+
 /* Find the columns, and refuse a file without those that the options need. */
 static cf_status find_columns(const interaction_source *from, const ingest_records *records,
                               interaction_columns *out)
@@ -86,22 +113,18 @@ static cf_status find_columns(const interaction_source *from, const ingest_recor
 
     CF_TRY(ingest_require_column(records, options->user_field, "token", "user_field", &out->user));
     CF_TRY(ingest_require_column(records, options->item_field, "token", "item_field", &out->item));
-    out->time = -1;
+    out->time = out->weight = -1;
+    if (needs_weight(from))
+        CF_TRY(ingest_require_column(records, options->weight_field, "float", "weight_field",
+                                     &out->weight));
     if (needs_time(from))
         CF_TRY(ingest_require_column(records, options->time_field, "float", time_user(options),
                                      &out->time));
-    else if (from->inter->key_words == 2) /* repeats are compared by time, if there are times */
+    else if (from->inter->has_times) /* repeats are compared by time, if there are times */
         CF_TRY(ingest_find_column(records, options->time_field, "float", &out->time));
     CF_TRY(check_named_columns(options, records));
     CF_TRY(find_label(options, records, &out->label));
-    for (int k = 0; k < options->n_filters; k++) {
-        CF_TRY(ingest_find_column(records, options->filter_field[k], "float", &out->filter[k]));
-        if (out->filter[k] < 0 && !from->inter->has_item_file)
-            CF_TRY(ingest_require_column(records, options->filter_field[k], "float", "val_interval",
-                                         &out->filter[k]));
-        if (out->filter[k] < 0) from->inter->item_filters |= 1U << k;
-        out->has_times[k] = strcmp(options->filter_field[k], options->time_field) == 0;
-    }
+    CF_TRY(find_filters(from, records, out));
 done:
     return status;
 }
@@ -145,6 +168,23 @@ done:
     return status;
 }
 
+/* The weight of a record that val_interval keeps. */
+static cf_status read_weight(const ingest_records *records, int column, float *out)
+{
+    const ingest_field *field = &records->fields[column];
+    double value;
+    cf_status status;
+
+    CF_TRY(ingest_read_number(records, column, &value));
+    *out = (float)value;
+    CF_REQUIRE(*out > 0 && *out <= FLT_MAX, CF_ERR_FORMAT,
+               "%s:%" PRId64 ": %s: \"%s\" is not a weight, expected a number above 0",
+               records->text.path, records->text.line, records->names[column],
+               ingest_excerpt(field->text, field->length));
+done:
+    return status;
+}
+
 /* Local: an ingest_read_fn for files with a header. */
 static cf_status read_records(void *context, ingest_range *range)
 {
@@ -162,7 +202,7 @@ static cf_status read_records(void *context, ingest_range *range)
     inter->n_before = inter->count;
     CF_TRY(find_columns(from, &records, &at));
     for (;;) {
-        ingest_key key = {0};
+        ingest_key key = {.weight = 1};
         bool rejected = false;
 
         CF_TRY(ingest_next_record(&records, &more));
@@ -170,6 +210,7 @@ static cf_status read_records(void *context, ingest_range *range)
         CF_TRY(ingest_check_id(&records, at.user));
         CF_TRY(ingest_check_id(&records, at.item));
         CF_TRY(read_numbers(options, &records, &at, &key.time, &rejected));
+        if (at.weight >= 0 && !rejected) CF_TRY(read_weight(&records, at.weight, &key.weight));
         if (at.label >= 0 && !rejected) inter->n_zero_labels += has_zero_label(&records, &at);
         key.place = ingest_make_place(from->part, inter->n_lines++, rejected);
         CF_TRY(
@@ -226,7 +267,7 @@ static cf_status read_lightgcn_line(const interaction_source *from, const ingest
     ingest_interactions *inter = from->inter;
     int64_t user = 0, item;
     ingest_field id;
-    ingest_key key = {0};
+    ingest_key key = {.weight = 1};
     cf_status status = CF_OK;
 
     for (int column = 1;; column++) {
@@ -275,6 +316,10 @@ static cf_status check_lightgcn(const interaction_source *from)
     if (needs_time(from))
         return CF_FAIL(CF_ERR_FORMAT, "%s:1: LightGCN lines have no times, required by %s",
                        from->file->name, time_user(from->options));
+    if (needs_weight(from))
+        return CF_FAIL(CF_ERR_FORMAT,
+                       "%s:1: LightGCN lines have no column \"%s\", required by weight_field",
+                       from->file->name, from->options->weight_field);
     if (from->options->n_filters > 0 && !from->inter->has_item_file)
         return CF_FAIL(CF_ERR_FORMAT,
                        "%s:1: LightGCN lines have no column \"%s\", required by val_interval",
@@ -303,6 +348,16 @@ static void move_places(ingest_interactions *inter, int64_t shift)
         *ingest_place_of(inter, e) += (uint64_t)shift << 1;
 }
 
+/* What is known of each interaction: places where which of two is kept makes a difference. */
+static void choose_keys(const cf_ingest_options *options, int part, ingest_interactions *inter)
+{
+    inter->has_times =
+        part == INGEST_NO_PART && (options->by_time || options->by_dates || options->n_filters > 0);
+    inter->has_weights = options->weight_field != NULL;
+    inter->key_words = inter->has_times + inter->has_weights +
+                       (part != INGEST_NO_PART || inter->has_times || inter->has_weights);
+}
+
 /* All ranks tell the format; each then reads its own range. A place counts the interactions of this
  * rank first, and then those of all ranks before it too. */
 cf_status ingest_read_interactions(const cf_par *world, const cf_ingest_options *options,
@@ -317,9 +372,7 @@ cf_status ingest_read_interactions(const cf_par *world, const cf_ingest_options 
 
     cf_par_exscan(world, inter->n_lines, &before, &total_before);
     inter->keeps_last = options->keeps_last;
-    inter->key_words = part != INGEST_NO_PART                                            ? 1
-                       : options->by_time || options->by_dates || options->n_filters > 0 ? 2
-                                                                                         : 0;
+    choose_keys(options, part, inter);
     CF_TRY(ingest_find_format(world, options, file, &inter->lines, &format));
     if (format.is_lightgcn) CF_TRY(check_lightgcn(&from));
     CF_TRY(ingest_read_ranges(world, file, format.is_lightgcn ? read_lightgcn : read_records,

@@ -246,15 +246,41 @@ done:
 
 /* ---- Lists ----------------------------------------------------------------------------------- */
 
+/* Each list ascends. `scratch`: as many as the longest list has, if there are weights. */
+static void sort_lists(const cf_lists *lists, ingest_weighted *scratch)
+{
+    for (int64_t u = 0; u < lists->count; u++) {
+        const int64_t first = lists->start[u], count = lists->start[u + 1] - first;
+
+        if (lists->weight != NULL)
+            ingest_sort_weighted(lists->index + first, lists->weight + first, count, scratch);
+        else
+            ingest_sort_list(lists->index + first, count);
+    }
+}
+
+/* Entries of the longest train list. */
+static int64_t longest_list(const reordering *r)
+{
+    const cf_lists *train = &r->rows->parts[INGEST_TRAIN];
+    int64_t most = 0;
+
+    for (int64_t u = 0; u < train->count; u++)
+        most = cf_max(most, train->start[u + 1] - train->start[u]);
+    return most;
+}
+
 /* The items of my users' lists get their new numbers, and ascend by them. Collective. */
 static cf_status renumber_lists(const reordering *r)
 {
     const ingest_item_index *index = &r->rows->inter->index;
     const int64_t n_items = ids_of(r, INGEST_ITEMS)->count;
     uint64_t *wide = NULL, *fetched = NULL;
-    cf_status status;
+    ingest_weighted *scratch = NULL;
+    cf_status status = CF_ALLOC(wide, n_items);
 
-    CF_TRY(cf_par_agree(r->world, CF_ALLOC(wide, n_items)));
+    if (status == CF_OK) status = CF_ALLOC(scratch, longest_list(r));
+    CF_TRY(cf_par_agree(r->world, status));
     for (int64_t k = 0; k < n_items; k++)
         wide[k] = r->numbers[INGEST_ITEMS][k];
     CF_TRY(ingest_fetch_item_values(index, wide, &fetched));
@@ -263,12 +289,12 @@ static cf_status renumber_lists(const reordering *r)
 
         for (int64_t e = 0; e < lists->start[lists->count]; e++)
             lists->index[e] = (int64_t)fetched[ingest_local_item(index, (uint32_t)lists->index[e])];
-        for (int64_t u = 0; u < lists->count; u++)
-            ingest_sort_list(lists->index + lists->start[u], lists->start[u + 1] - lists->start[u]);
+        sort_lists(lists, scratch);
     }
 done:
     cf_free(&wide);
     cf_free(&fetched);
+    cf_free(&scratch);
     return status;
 }
 
@@ -282,6 +308,21 @@ static cf_status move_strings(ingest_move *move, cf_strings *strings)
     return status;
 }
 
+/* The weights of train lists, whose starts are not changed. Collective. */
+static cf_status move_weights(const reordering *r, ingest_move *move, cf_lists *lists)
+{
+    const size_t bytes = ((size_t)lists->count + 1) * sizeof *lists->start;
+    int64_t *start = NULL;
+    cf_status status;
+
+    CF_TRY(cf_par_agree(r->world, CF_ALLOC(start, lists->count + 1)));
+    memcpy(start, lists->start, bytes);
+    CF_TRY(ingest_move_lists(move, sizeof *lists->weight, &start, &lists->weight));
+done:
+    cf_free(&start);
+    return status;
+}
+
 /* Ids and lists. Collective. */
 static cf_status move_users(const reordering *r, ingest_move *move)
 {
@@ -291,6 +332,8 @@ static cf_status move_users(const reordering *r, ingest_move *move)
     for (int part = 0; part < 3; part++) {
         cf_lists *lists = &r->rows->parts[part];
 
+        if (part == INGEST_TRAIN && r->rows->inter->has_weights)
+            CF_TRY(move_weights(r, move, lists));
         CF_TRY(ingest_move_lists(move, sizeof *lists->index, &lists->start, &lists->index));
         lists->count = move->n_received;
     }

@@ -1,4 +1,4 @@
-/* Sorting interactions by (user, item), and the items of one user.
+/* Sorting interactions by (user, item), and the items of one user, with weights or without.
  *
  * All interactions: a radix sort, stable, least significant digit first.
  *
@@ -88,4 +88,22 @@ static int by_number(const void *left, const void *right)
 void ingest_sort_list(int64_t *items, int64_t count)
 {
     qsort(items, (size_t)count, sizeof *items, by_number);
+}
+
+static int by_item(const void *left, const void *right)
+{
+    const ingest_weighted *a = left, *b = right;
+
+    return a->item < b->item ? -1 : a->item > b->item;
+}
+
+void ingest_sort_weighted(int64_t *items, float *weights, int64_t count, ingest_weighted *scratch)
+{
+    for (int64_t k = 0; k < count; k++)
+        scratch[k] = (ingest_weighted){items[k], weights[k]};
+    qsort(scratch, (size_t)count, sizeof *scratch, by_item);
+    for (int64_t k = 0; k < count; k++) {
+        items[k] = scratch[k].item;
+        weights[k] = scratch[k].weight;
+    }
 }

@@ -242,7 +242,8 @@ static void split_user(const splitter *s, int64_t first, int64_t n)
 
 /* ---- Lists ----------------------------------------------------------------------------------- */
 
-/* The lists of each part, once all parts are known: interactions are sorted by user and item. */
+/* The lists of each part, once all parts are known: interactions are sorted by user and item. Those
+ * of train have the weights. */
 static cf_status fill_lists(const splitter *s, cf_lists parts[3])
 {
     const ingest_interactions *inter = s->inter;
@@ -257,10 +258,12 @@ static cf_status fill_lists(const splitter *s, cf_lists parts[3])
         CF_TRY(CF_ALLOC(parts[k].start, n_users + 1));
         CF_TRY(CF_ALLOC(parts[k].index, counts[k]));
     }
+    if (inter->has_weights) CF_TRY(CF_ALLOC(parts[INGEST_TRAIN].weight, counts[INGEST_TRAIN]));
     for (int64_t e = 0; e < inter->count; e++) {
         const int k = s->part[e];
 
         if (k == INGEST_NO_PART) continue;
+        if (parts[k].weight != NULL) parts[k].weight[at[k]] = ingest_weight_of(inter, e);
         parts[k].index[at[k]++] = inter->index.item[ingest_item(inter->pairs[e])];
         parts[k].start[ingest_user(inter->pairs[e]) + 1]++;
     }

@@ -34,6 +34,13 @@ cf_status ingest_apply_numbers(const cf_par *world, const ingest_new_numbers *nu
 cf_status ingest_sort_interactions(ingest_interactions *inter);
 /** Sort the items of one user, by number. */
 void ingest_sort_list(int64_t *items, int64_t count);
+/** An item of a user, and its weight. */
+typedef struct ingest_weighted {
+    int64_t item;
+    float weight;
+} ingest_weighted;
+/** The same with weights, which go with their items. `scratch`: count. */
+void ingest_sort_weighted(int64_t *items, float *weights, int64_t count, ingest_weighted *scratch);
 
 /* ---- Split (split.c) ------------------------------------------------------------------------- */
 
