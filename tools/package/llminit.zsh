@@ -4,14 +4,14 @@
 #     _llminit_list_commands          sets commands: "NAME:what it does"
 #     _llminit_list_options COMMAND   sets options: as _arguments takes them
 #     _llminit_list_settings COMMAND  sets settings: "NAME:what it is"
-#     _llminit_list_values NAME       sets words: what the value of a setting of this command may be
+#     _llminit_list_values COMMAND NAME   sets choices: what the value of a setting may be
 
 # _llminit_setting COMMAND: NAME= or the values of NAME
 _llminit_setting() {
-    local -a settings words
+    local -a settings choices
     if compset -P '*='; then
         _llminit_list_values "$1" "${${IPREFIX%=}##*=}"
-        (( $#words )) && compadd -a words
+        (( $#choices )) && compadd -a choices
     else
         _llminit_list_settings "$1"
         _describe -t settings setting settings -S =

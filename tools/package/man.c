@@ -53,9 +53,10 @@ static void print_remarks(FILE *out, const char *text)
         const char *blanks = strstr(text, "  ");
         const bool is_table = blanks != NULL && blanks < text + n;
 
-        fputs(is_table ? ".PP\n.nf\n" : ".PP\n", out);
+        if (is_table) fputs(".nf\n", out);
         print_text(out, text, n);
         fputs(is_table ? "\n.fi\n" : "\n", out);
+        if (end != NULL) fputs(".PP\n", out);
         text += n + (end != NULL ? 2 : 0);
     }
 }

@@ -6,7 +6,7 @@
 /* How _arguments completes a value of each kind; %s is the command. */
 static const char *const actions[] = {
     [CLI_INPUT] = "_files",
-    [CLI_SETTING] = "_llminit_setting %s",
+    [CLI_SETTING] = " _llminit_setting %s", /* blank: without options of compadd */
     [CLI_SETTINGS_FILE] = "_files -g \"*.(yaml|yml)\"",
     [CLI_OUTPUT] = "_files",
     [CLI_FOLDER] = "_files -/",
@@ -103,7 +103,7 @@ static void print_values(FILE *out, const cli_command *command)
     fputs("        case $2 in\n", out);
     for (int k = 0; k < n; k++) {
         if (interface_choices(rows[k]) == NULL) continue;
-        fprintf(out, "        %s) words=(", rows[k]->name);
+        fprintf(out, "        %s) choices=(", rows[k]->name);
         interface_words(interface_choices(rows[k]), out);
         fputs(") ;;\n", out);
     }
