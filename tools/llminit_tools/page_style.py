@@ -35,7 +35,13 @@ nav ul { display: flex; flex-wrap: wrap; gap: .3rem 1.25rem; list-style: none; m
 nav a { text-decoration: none; font-size: .925rem; }
 nav a:hover { text-decoration: underline; }
 footer { margin-top: 3.5rem; border-top: 1px solid var(--rule); padding-top: .6rem; }
-.scroll { overflow-x: auto; margin: .2rem 0 1.25rem; max-width: 100%; }
+.scroll {
+  overflow-x: auto; margin: .2rem 0 1.25rem; max-width: 100%;
+  background: linear-gradient(90deg, var(--page) 40%, transparent) 0 0 / 2.5rem 100% no-repeat local,
+    linear-gradient(270deg, var(--page) 40%, transparent) 100% 0 / 2.5rem 100% no-repeat local,
+    linear-gradient(90deg, var(--rule), transparent) 0 0 / 1rem 100% no-repeat,
+    linear-gradient(270deg, var(--rule), transparent) 100% 0 / 1rem 100% no-repeat;
+}
 table { border-collapse: collapse; font-size: .875rem; line-height: 1.4; font-variant-numeric: tabular-nums; }
 .caption { color: var(--quiet); font-size: .875rem; margin: 1.25rem 0 0; }
 th, td {
@@ -44,9 +50,8 @@ th, td {
 }
 th:last-child, td:last-child { padding-right: .2rem; }
 thead th { font-weight: 600; border-bottom: 1px solid var(--quiet); vertical-align: bottom; }
-tbody th { font-weight: 400; min-width: 6.5rem; max-width: 20rem; overflow-wrap: anywhere; }
+tbody th { font-weight: 400; min-width: 6.5rem; max-width: 20rem; overflow-wrap: break-word; }
 th.number, td.number { text-align: right; padding-left: .75rem; padding-right: 0; white-space: nowrap; }
-tbody tr:hover { background: var(--band); }
 tr.first th, tr.first td { border-top: 1px solid var(--quiet); }
 details { margin: 1rem 0; }
 summary { cursor: pointer; font-weight: 600; font-size: .95rem; }
@@ -100,13 +105,14 @@ svg text { fill: var(--quiet); font-size: 12px; font-family: inherit; font-varia
 .bars svg { display: block; width: 100%; height: 1.2rem; }
 .bars rect { fill: currentColor; }
 .block {
-  display: inline-block; width: .8rem; height: .8rem; border-radius: 2px; background: currentColor;
-  flex: none;
+  display: inline-block; width: .8rem; height: .8rem; border-radius: 2px; background: currentColor; flex: none;
+  print-color-adjust: exact;
 }
 .problem { border-left: 3px solid var(--c1); padding-left: .8rem; }
 @media (max-width: 40rem) {
   body { padding: 1.5rem 1rem 3rem; }
   h1 { font-size: 1.5rem; }
+  tbody th { min-width: 4.5rem; }
   .bars div { grid-template-columns: minmax(0, 1fr) max-content; }
   .bars svg { grid-column: 1 / -1; grid-row: 2; }
 }
@@ -119,7 +125,7 @@ svg text { fill: var(--quiet); font-size: 12px; font-family: inherit; font-varia
   }
   body { max-width: none; padding: 0; font-size: 10pt; }
   nav { display: none; }
-  .scroll { overflow: visible; }
+  .scroll { overflow: visible; background: none; }
   table { font-size: 8pt; }
   h2, h3, .caption { break-after: avoid; }
   tr { break-inside: avoid; }

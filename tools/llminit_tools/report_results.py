@@ -11,7 +11,7 @@ from typing import Any, Callable, Optional, Sequence, Tuple
 from . import chart, report_run
 from .page import Markup, Table, element, folded
 from .report_run import UNKNOWN, Evaluation, Metrics, Run, datasets
-from .report_words import Parts, bests, count, duration, metric_name, metrics_of, size, table_by, value
+from .report_words import Parts, bests, compared, count, duration, metric_name, metrics_of, size, table_by, value
 
 N_COLOURS = 7  # phases with a colour of their own
 SPLITS = {"users": "Users by number of train items", "items": "Test items by number of train interactions",
@@ -175,8 +175,9 @@ def flat(found: dict[str, Any], before: str = "") -> dict[str, str]:
 def machine_fields(run: Run) -> dict[str, str]:
     """What the last start says, whatever its version writes there, but for the event's name and what it foretells."""
     nodes = re.search(r"^llminit: (\d+) nodes, ", run.output, re.M)
-    fields = {"calls of train": str(len(run.starts)), **({"nodes": nodes[1]} if nodes else {})}
-    fields.update(flat({name: content for name, content in run.starts[-1].items() if name not in NOT_OF_MACHINE}))
+    said = flat({name: content for name, content in run.starts[-1].items() if name not in NOT_OF_MACHINE})
+    fields = {name.replace("_", " "): words for name, words in said.items()}
+    fields.update({"calls of train": str(len(run.starts)), **({"nodes": nodes[1]} if nodes else {})})
     predicted = run.starts[-1].get("predicted_step_bytes", {})
     if "total" in predicted:
         fields["sent by a rank in a step, predicted"] = size(predicted["total"])
@@ -184,14 +185,17 @@ def machine_fields(run: Run) -> dict[str, str]:
 
 
 def machine(runs: Sequence[Run]) -> Parts:
-    """A column for each run."""
-    fields = {run.name: machine_fields(run) for run in runs if run.starts}
-    if not fields:
-        return []
-    names = report_run.names_in_order([list(one) for one in fields.values()])
-    rows = [[name.replace("_", " "), *(one.get(name, UNKNOWN) for one in fields.values())] for name in names]
-    header = ["", *fields] if len(runs) > 1 else ["", "value"]
-    parts = [Table(header, rows, "What ran, on what, at the last start", left=range(1, len(header))).markup()]
+    """What the last starts say: a column for each run where they differ, and one for what is the same."""
+    started = [run for run in runs if run.starts]
+    differing, same = compared([machine_fields(run) for run in started])
+    parts: Parts = []
+    if differing:
+        header = ["", *(run.name for run in started)]
+        parts.append(Table(header, differing, "What differs between the runs, at the last start of each",
+                           left=range(1, len(header))).markup())
+    if same:
+        caption = "The same in all runs" if len(started) > 1 else "At the last start"
+        parts.append(Table(["", "value"], same, caption, left=(1,)).markup())
     for run in runs:
         lines = report_run.environment_lines(run)
         if lines:
@@ -213,7 +217,9 @@ def commands_of(run: Run, data: str) -> str:
     launch = ["mpirun", "-n", str(ranks)]
     again = ["llminit", "evaluate", f"{out}/best.h5", "--data", data, "--groups", "--json"]
     digest = f"llminit info {shlex.quote(data)}    # digest: {start['dataset']}\n" if "dataset" in start else ""
-    return (f"export OMP_NUM_THREADS={threads}\n{digest}{shlex.join([*launch, *train])}\n"
+    build = start.get("build", {})
+    made = f"# llminit {build['version']}, commit {build['commit']}\n" if {"version", "commit"} <= set(build) else ""
+    return (f"{made}export OMP_NUM_THREADS={threads}\n{digest}{shlex.join([*launch, *train])}\n"
             f"{shlex.join([*launch, *again])} > {shlex.quote(out)}/test.json\n")
 
 

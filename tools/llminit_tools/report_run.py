@@ -99,7 +99,7 @@ class Run:
             return f"stopped: {why}" if why in run.UNFINISHED else why
         if self.error():
             return "failed"
-        return "at work, or cut off" if self.starts else "has not begun"
+        return "at work, or cut off" if self.starts else "no log"
 
 
 # ---- The log ---------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Callable, Iterator, Optional, Sequence
 from . import chart, plot, report_run, table
 from .page import Markup, Table, element, folded, legend
 from .report_run import UNKNOWN, Run, datasets
-from .report_words import Parts, bests, duration, metric_name, metrics_of, note, table_by, value
+from .report_words import Parts, bests, compared, duration, metric_name, metrics_of, note, table_by, value
 
 LOG_LOSS = 50  # a loss that falls by more than this factor is drawn on a logarithmic scale
 TABLES = {"user_final": "users, final", "item_final": "items, final", "user_embedding": "users, raw",
@@ -97,18 +97,14 @@ def lead(runs: Sequence[Run]) -> Parts:
 
 
 def settings(runs: Sequence[Run]) -> Parts:
-    names = report_run.names_in_order([list(run.settings) for run in runs])
-    values = {name: [run.settings.get(name, UNKNOWN) for run in runs] for name in names}
-    differing = [name for name in names if len(set(values[name])) > 1]
-    same = [name for name in names if name not in differing]
+    differing, same = compared([run.settings for run in runs])
     parts: Parts = []
     if differing:
-        rows = [[name, *values[name]] for name in differing]
-        parts.append(Table(["setting", *(run.name for run in runs)], rows, "Settings in which the runs differ",
+        parts.append(Table(["setting", *(run.name for run in runs)], differing, "Settings in which the runs differ",
                            left=range(1, len(runs) + 1)).markup())
-    elif len(runs) > 1 and names:
+    elif len(runs) > 1 and same:
         parts.append(element("p", "All settings are the same in all runs."))
-    pairs = [element("div", element("dt", name), element("dd", values[name][0])) for name in same]
+    pairs = [element("div", element("dt", name), element("dd", words)) for name, words in same]
     if pairs:
         title = f"The {len(pairs)} settings that are the same in all runs"
         parts.append(folded(title if len(runs) > 1 else f"All {len(pairs)} settings",

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import List, Optional, Sequence, Tuple
 
-from . import table
+from . import report_run, table
 from .page import Markup, Table, element
 from .report_run import UNKNOWN, Metrics
 
@@ -68,6 +68,13 @@ def table_by(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str,
     if not with_run:
         return Table([header[0], *header[2:]], [[row[0], *row[2:]] for row in rows], caption).markup()
     return Table(header, rows, caption, n_names=2).markup()
+
+
+def compared(fields: Sequence[dict[str, str]]) -> tuple[list[list[str]], list[list[str]]]:
+    """Of what is said of several runs: rows [name, text of each run] where they differ, and [name, text] where not."""
+    names = report_run.names_in_order([list(one) for one in fields])
+    rows = [[name, *(one.get(name, UNKNOWN) for one in fields)] for name in names]
+    return [row for row in rows if len(set(row[1:])) > 1], [row[:2] for row in rows if len(set(row[1:])) == 1]
 
 
 def note(text: str) -> Markup:
