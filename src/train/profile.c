@@ -56,7 +56,8 @@ json_t *profile_summary(const report *r, const step_costs *steps)
                           {"phases", phases}, {"balance", balance_json(r)},
                           {"held", spread_json(r, REPORT_HELD, 0)},
                           {"allocated", spread_json(r, REPORT_PEAK, 0)},
-                          {"resident", spread_json(r, REPORT_RESIDENT, 0)});
+                          {"resident", spread_json(r, REPORT_RESIDENT, 0)},
+                          {"cpu_seconds", spread_json(r, REPORT_CPU_SECONDS, 0)});
 }
 
 /* ---- The file ---- */
@@ -79,6 +80,7 @@ static json_t *rank_json(const rank_costs *rank, int number)
                           {"edges", json_integer(rank->edges)}, {"held", json_integer(rank->held)},
                           {"allocated", json_integer(rank->peak)},
                           {"resident", json_integer(rank->resident)},
+                          {"cpu_seconds", json_real(rank->cpu_seconds)},
                           {"seconds", json_real(report_value(rank, REPORT_SECONDS, CF_N_PHASES))},
                           {"phases", phases});
 }

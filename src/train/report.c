@@ -12,6 +12,11 @@ static const double mib = 1048576;
 
 /* ---- Gathering ---- */
 
+static double seconds_of(struct timeval t)
+{
+    return (double)t.tv_sec + 1e-6 * (double)t.tv_usec;
+}
+
 /* The rank's own costs. The system counts resident memory in KiB. */
 static rank_costs count_costs(const cf_shard *shard)
 {
@@ -24,6 +29,7 @@ static rank_costs count_costs(const cf_shard *shard)
                         .held = cf_alloc_held(),
                         .peak = cf_alloc_peak(),
                         .resident = (int64_t)used.ru_maxrss * 1024,
+                        .cpu_seconds = seconds_of(used.ru_utime) + seconds_of(used.ru_stime),
                         .profile = cf_par_read_profile()};
 }
 
@@ -89,6 +95,8 @@ double report_value(const rank_costs *rank, report_number number, int phase)
         return (double)rank->peak;
     case REPORT_RESIDENT:
         return (double)rank->resident;
+    case REPORT_CPU_SECONDS:
+        return rank->cpu_seconds;
     case REPORT_STEP_SECONDS:
         return sum_phases(rank, REPORT_SECONDS, CF_PHASE_EVALUATION) -
                sum_phases(rank, REPORT_MPI_SECONDS, CF_PHASE_EVALUATION);

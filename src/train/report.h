@@ -12,6 +12,7 @@ typedef struct rank_costs {
     int64_t edges;      /* train interactions of its users, and those of its items */
     int64_t held, peak; /* bytes allocated now, and at most; without those of libraries */
     int64_t resident;   /* bytes of memory that the process had at most, by the system's count */
+    double cpu_seconds; /* of all threads of the process, likewise */
     cf_profile profile; /* seconds, bytes and messages by phase */
 } rank_costs;
 
@@ -38,11 +39,12 @@ typedef enum report_number {
     REPORT_MPI_SECONDS,
     REPORT_BYTES,
     REPORT_MESSAGES,
-    REPORT_ROWS, /* from here on the phase is ignored; the next five are those of rank_costs */
+    REPORT_ROWS, /* from here on the phase is ignored; the next six are those of rank_costs */
     REPORT_EDGES,
     REPORT_HELD,
     REPORT_PEAK,
     REPORT_RESIDENT,
+    REPORT_CPU_SECONDS,
     REPORT_STEP_SECONDS, /* of computing in steps: without MPI calls */
     REPORT_STEP_BYTES    /* sent in steps */
 } report_number;

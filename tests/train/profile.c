@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 #include <math.h>
+#include <time.h>
 
 /* Expected rows differ from a few drawn batches', and a batch of a sixth of all interactions is not
  * drawn with replacement, as the forecast takes it. */
@@ -217,6 +218,29 @@ static json_t *log_event(const char *folder, const char *event)
     return found;
 }
 
+/* Seconds of all threads of this process, by another clock than the program's. */
+static double cpu_seconds(void)
+{
+    return (double)clock() / CLOCKS_PER_SEC;
+}
+
+/* The process has done other runs before: what it took until now is in the count. */
+static void check_cpu_seconds(const json_t *profile, const json_t *summary, double before)
+{
+    static const double resolution = 0.02;
+    const json_t *ranks = json_object_get(profile, "per_rank");
+    const double mine = number(json_array_get(ranks, 0), "cpu_seconds");
+    double sum = 0;
+
+    assert_true(mine >= before - resolution && mine <= cpu_seconds() + resolution);
+    for (size_t k = 0; k < json_array_size(ranks); k++)
+        sum += number(json_array_get(ranks, k), "cpu_seconds");
+    assert_true(sum > 0);
+    check_close(json_number_value(json_array_get(json_object_get(summary, "cpu_seconds"), 1)) *
+                    world.size,
+                sum, 1e-9, "CPU seconds");
+}
+
 /* Least, mean and largest of the profile's ranks. */
 static void the_log_sums_the_profile_up(void **state)
 {
@@ -224,6 +248,7 @@ static void the_log_sums_the_profile_up(void **state)
                            .folder = "run",
                            .profile = "profile.json",
                            .sets = {"model=LightGCN", "epochs=2", "eval_step=0"}};
+    const double before = cpu_seconds();
     cf_train_result result;
 
     (void)state;
@@ -245,6 +270,7 @@ static void the_log_sums_the_profile_up(void **state)
                                json_object_get(profile, "predicted_step_bytes")) ||
                     world.size > 1); /* digits */
         assert_true(number(json_object_get(summary, "balance"), "edges") >= 1 - 1e-9);
+        check_cpu_seconds(profile, summary, before);
         json_decref(profile);
         json_decref(summary);
         json_decref(start);
