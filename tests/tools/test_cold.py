@@ -90,9 +90,9 @@ def test_the_rows_are_means_over_splits_and_gains_over_the_model_as_it_is(study,
     assert "All items: " in printed and "(split 1: 2 users, 4 targets; split 2: 2 users, 5 targets)." in printed
     line = next(line for line in printed.splitlines() if line.split()[:3] == ["BPR", "var", "auto"])
     assert "| 0.3350 ±0.0071 (+6.3%) |" in (tmp_path / "out/cold.md").read_text()
-    assert "0.3350 ±0.0071  +6.3%" in line and line.split()[-5:] == ["10", "1.51,", "1.52", "3", "4.0"]
+    assert "0.3350 ±0.0071  +6.3%" in line and line.split()[-7:] == ["10", "1.51,", "1.52", "3", "4.0", "5.0", "3"]
     line = next(line for line in printed.splitlines() if line.split()[:3] == ["BPR", "var", "auto:calibrate_share=0"])
-    assert line.split()[-4:] == ["5", "1", "3", "4.0"]
+    assert line.split()[-6:] == ["5", "1", "3", "4.0", "5.0", "3"]
 
 
 def test_the_calibration_is_shown_beside_gain_1(study, tmp_path, capsys):
@@ -241,7 +241,7 @@ def test_the_curve_of_a_row_is_the_mean_over_splits_at_the_chosen_parameter():
 
     row = cold_table.Row("BPR", "var", map="auto")
     for seed, parameter in ((1, 5.0), (2, 10.0)):
-        result = cold_table.Measured({}, 1, 1.0, {}, curve(parameter, 1 + seed / 10, seed / 10))
+        result = cold_table.Measured({}, 1, 1.0, curve=curve(parameter, 1 + seed / 10, seed / 10))
         row.cells.append(cold.Cell("BPR", "var", seed, pathlib.Path("f"), result=result))
     panel = cold_table.calibration_panel([(row, row)])
     assert panel and [(one.label, one.points) for one in panel.series] == [

@@ -53,7 +53,27 @@ def test_cells_that_failed_are_counted():
     failed.error = "no vectors"
     assert rows(cell("BPR", "False", 1, 0.1), failed)[1][0].progress() == "0/1, 1 failed"
     line = compare_table.tsv_cells([METRIC], [failed]).splitlines()[1]
-    assert line.split("\t")[4:] == ["failed", "", "", "", "no vectors"]
+    assert line.split("\t")[4:] == ["failed", "", "", "", "", "", "no vectors"]
+
+
+def test_costs_are_of_all_calls_of_a_run_and_means_over_its_seeds(tmp_path: pathlib.Path):
+    events = [{"event": "start", "ranks": 2}, {"event": "profile", "cpu_seconds": [1, 2, 3], "resident": [1, 2, 2**21]},
+              {"event": "end", "why": "signal"}, {"event": "start", "ranks": 4},
+              {"event": "profile", "cpu_seconds": [1, 5, 9], "resident": [1, 2, 2**20]},
+              {"event": "test", "epoch": 4, "best": True, "metrics": {"ndcg@10": 0.2}},
+              {"event": "end", "why": "all epochs done", "seconds": 2.0}]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    one = Cell("BPR", "False", 1, tmp_path)
+    compare.read_result(compare.Options(split="test", metrics=[METRIC]), one)
+    assert one.result and (one.result.cpu_seconds, one.result.memory) == (2 * 2 + 4 * 5, 2**21)
+    other, old = cell("BPR", "False", 2, 0.4), cell("BPR", "False", 3, 0.4)
+    assert other.result
+    other.result.cpu_seconds, other.result.memory = 26, 2**22
+    all_rows = rows(one, other, old)
+    assert compare_table.costs(all_rows[0][0]) == ["2.0", "25.0", "3"]
+    assert compare_table.text_table([METRIC], all_rows).splitlines()[1].split()[-3:] == ["2.0", "25.0", "3"]
+    assert compare_table.tsv_table([METRIC], all_rows).splitlines()[1].split("\t")[-2:] == ["25.0", str(3 * 2**20)]
+    assert compare_table.costs(rows(old)[0][0]) == ["2.0", "-", "-"]
 
 
 def test_cold_items_have_columns_of_their_own():

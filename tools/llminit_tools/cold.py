@@ -234,7 +234,7 @@ def evaluate(options: Options, split: Split, cell: Cell, map_: str, stop: run.St
         run.write_file(answer, options.program.ask(
             "evaluate", best, "--data", split.options.data, "--split", "test", "--json", "--per-user", users, *sets))
     text = json.loads(answer.read_text(encoding="utf-8"))
-    found.result = cold_table.measured(text, cell.result.best_epoch, cell.result.seconds)
+    found.result = cold_table.measured(text, cell.result)
     return found
 
 

@@ -75,13 +75,14 @@ class Measured(Result):
     curve: Optional[Curve] = None
 
 
-def measured(answer: dict[str, Any], best_epoch: Optional[int], seconds: float) -> Measured:
-    """Of the output of evaluate --json."""
+def measured(answer: dict[str, Any], trained: Result) -> Measured:
+    """Of the output of evaluate --json, and the costs of the training."""
     cold = answer["cold"]
     metrics = {f"{name} {metric}": cold[name][metric.lower()] for name in TABLES for metric in METRICS}
     metrics.update({hit: cold[hit.replace(" ", "_")] for hit in HITS})
     counts = {name: (cold[name]["users"], cold[name]["positives"]) for name in TABLES}
-    return Measured(metrics, best_epoch, seconds, counts, curve_of(answer.get("map")))
+    return Measured(metrics, trained.best_epoch, trained.seconds, trained.cpu_seconds, trained.memory, counts,
+                    curve_of(answer.get("map")))
 
 
 # ---- Rows ------------------------------------------------------------------------------------------------------------
@@ -127,11 +128,11 @@ def lines_of(which: str, pairs: Pairs, joined: bool) -> Iterator[list[str]]:
     """Header and rows of one of the three tables, as texts."""
     names = metrics_of(which)
     heads = [word for metric in [*METRICS, *HITS][: len(names)] for word in ([metric] if joined else [metric, ""])]
-    last = ["parameter", "gain", "best epoch", "seconds"] if which == "all" else []
+    last = ["parameter", "gain", "best epoch", *compare_table.COSTS] if which == "all" else []
     yield ["model", "start", "map", "splits", *heads, *last]
     for row, base in pairs:
         values = [word for metric in names for word in shown(row, base, metric, joined)]
-        ends = [chosen(row, "parameter"), chosen(row, "gain"), number(row.best_epoch(), 0), number(row.seconds(), 1)]
+        ends = [chosen(row, "parameter"), chosen(row, "gain"), number(row.best_epoch(), 0), *compare_table.costs(row)]
         yield [*row.name(), row.progress(), *values, *ends[: len(last)]]
 
 
@@ -176,11 +177,12 @@ def text_of(pairs: Pairs, in_markdown: bool) -> str:
 def tsv_rows(pairs: Pairs) -> Iterator[list[Any]]:
     names = [metric for which in TABLES for metric in metrics_of(which)]
     heads = [name + kind for name in names for kind in ("", " sd", " gain percent")]
-    yield ["model", "start", "map", "vectors", "splits", "done", "failed", *heads, "best epoch", "seconds"]
+    last = ["best epoch", *compare_table.COST_NAMES]
+    yield ["model", "start", "map", "vectors", "splits", "done", "failed", *heads, *last]
     for row, base in pairs:
         values = [value for name in names for value in (row.mean(name), row.deviation(name), row.gain(name, base))]
         first = [row.model, row.start, row.map, row.vectors, len(row.cells), len(row.done()), row.n_failed()]
-        yield [*first, *values, row.best_epoch(), row.seconds()]
+        yield [*first, *values, row.best_epoch(), *map(row.cost, compare_table.COST_NAMES)]
 
 
 def tsv_points(pairs: Pairs) -> Iterator[list[Any]]:

@@ -146,7 +146,7 @@ def table_lines(metrics: Sequence[str], lines: Sequence[Line]) -> Iterator[list[
         row, point = line.row, line.point
         values = [shown(row, metric) for metric in metrics]
         ranks = [number(line.ranks[side], 1) for side in SIDES]
-        last = [number(row.best_epoch(), 0), number(row.seconds(), 1)]
+        last = [number(row.best_epoch(), 0), number(row.cost("seconds"), 1)]
         yield [row.model, point.start, str(point.width), row.progress(), *values, *ranks, *last]
 
 
@@ -159,7 +159,7 @@ def tsv_lines(metrics: Sequence[str], lines: Sequence[Line]) -> Iterator[list[An
         values = [value for metric in metrics for value in (row.mean(metric), row.deviation(metric))]
         counts = [len(row.cells), len(row.done()), row.n_failed()]
         ranks = [line.ranks[side] for side in SIDES]
-        yield [row.model, point.start, point.width, *counts, *values, *ranks, row.best_epoch(), row.seconds()]
+        yield [row.model, point.start, point.width, *counts, *values, *ranks, row.best_epoch(), row.cost("seconds")]
 
 
 def all_tables(metrics: Sequence[str], lines: Sequence[Line]) -> dict[str, str]:

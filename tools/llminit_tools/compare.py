@@ -6,10 +6,11 @@
 Every model is trained from every start with every seed, one after the other. Each such cell has a folder, FOLDER/
 MODEL-START-SEED, with all that `llminit train` writes, and its log in output.txt. The table has a row for each
 model and start: mean and sample standard deviation over the seeds of the metrics at the best epoch; the gain of the
-mean over the baseline's in percent (over the seeds that both have); the best epoch; the seconds of training. A star
-marks a model's best value of each metric. Where the dataset marks cold items, the metrics are of warm and cold items
-together. Columns for warm and for cold items alone follow, of the first NDCG of --metrics or else the first metric, and
-the shares of warm and of cold targets in the lists of all, at its cutoff.
+mean over the baseline's in percent (over the seeds that both have); the best epoch; and what it costs: the seconds of
+training, the CPU seconds of the whole command, with all evaluations, over all ranks and threads, and the memory of the
+largest rank in MiB. A star marks a model's best value of each metric. Where the dataset marks cold items, the metrics
+are of warm and cold items together. Columns for warm and for cold items alone follow, of the first NDCG of --metrics or
+else the first metric, and the shares of warm and of cold targets in the lists of all, at its cutoff.
 
 A model and a start are values of the settings `model` and `emb_selection`. Settings of their own may follow after
 colons: LightGCN:n_layers=3, var:emb_gain=3, False:init=normal:init_std=0.1. Settings are applied in this order, and
@@ -217,7 +218,7 @@ def read_result(options: Options, cell: Cell) -> None:
     metrics = {metric: found[-1]["metrics"][metric.lower()] for metric in options.metrics}
     metrics |= compare_table.cold_values(found[-1].get("cold"), options.metrics)
     epoch = None if is_closed(cell.model) else found[-1]["epoch"]
-    cell.result = Result(metrics, epoch, events[-1]["seconds"])
+    cell.result = Result(metrics, epoch, events[-1]["seconds"], run.cpu_seconds_of(events), run.memory_of(events))
     cell.error = ""
 
 

@@ -26,6 +26,8 @@ class Result:
     metrics: dict[str, float]  # {"Recall@10": 0.1}
     best_epoch: Optional[int]  # None of a closed form
     seconds: float
+    cpu_seconds: Optional[float] = None  # of the whole command, all ranks and threads
+    memory: Optional[float] = None  # bytes of the largest rank
 
 
 @dataclasses.dataclass
@@ -69,8 +71,10 @@ class Row:
         epochs = [result.best_epoch for result in self.done().values() if result.best_epoch is not None]
         return statistics.mean(epochs) if epochs else None
 
-    def seconds(self) -> Optional[float]:
-        return statistics.mean(result.seconds for result in self.done().values()) if self.done() else None
+    def cost(self, name: str) -> Optional[float]:
+        """Mean over the seeds of seconds, cpu_seconds or memory."""
+        costs = [cost for result in self.done().values() if (cost := getattr(result, name)) is not None]
+        return statistics.mean(costs) if costs else None
 
     def gain(self, metric: str, base: Row) -> Optional[float]:
         """Percent over the baseline, over the seeds that both have; None for the baseline itself."""
@@ -86,6 +90,17 @@ class Row:
     def progress(self) -> str:
         n_failed = self.n_failed()
         return f"{len(self.done())}/{len(self.cells)}" + (f", {n_failed} failed" if n_failed else "")
+
+
+COST_NAMES = ("seconds", "cpu_seconds", "memory")  # of a result; memory in bytes
+COSTS = ("seconds", "CPU s", "MiB")  # heads of costs()
+
+
+def costs(row: Row) -> list[str]:
+    """As texts."""
+    memory = row.cost("memory")
+    return [number(row.cost("seconds"), 1), number(row.cost("cpu_seconds"), 1),
+            number(None if memory is None else memory / 2**20, 0)]
 
 
 def cold_values(cold: Optional[dict[str, Any]], metrics: Sequence[str]) -> dict[str, float]:
@@ -155,17 +170,17 @@ def markdown_value(row: Row, base: Row, metric: str, mark: bool) -> str:
 
 
 def header(metrics: Sequence[str]) -> list[str]:
-    return ["model", "start", "seeds", *metrics, "best epoch", "seconds"]
+    return ["model", "start", "seeds", *metrics, "best epoch", *COSTS]
 
 
 def line_of(row: Row, values: Sequence[str]) -> list[str]:
-    return [row.model, row.start, row.progress(), *values, number(row.best_epoch(), 0), number(row.seconds(), 1)]
+    return [row.model, row.start, row.progress(), *values, number(row.best_epoch(), 0), *costs(row)]
 
 
 def text_table(metrics: Sequence[str], rows: Sequence[tuple[Row, Row]]) -> str:
     columns = [text_values(rows, metric) for metric in metrics]
     lines = [line_of(row, [column[k] for column in columns]) for k, (row, _) in enumerate(rows)]
-    return table.text([header(metrics), *lines], right=(3 + len(metrics), 4 + len(metrics)))
+    return table.text([header(metrics), *lines], right=table.right_from(3 + len(metrics), [header(metrics)]))
 
 
 def markdown_table(metrics: Sequence[str], rows: Sequence[tuple[Row, Row]]) -> str:
@@ -173,28 +188,29 @@ def markdown_table(metrics: Sequence[str], rows: Sequence[tuple[Row, Row]]) -> s
         line_of(row, [markdown_value(row, base, metric, is_best(row, rows, metric)) for metric in metrics])
         for row, base in rows
     ]
-    return table.markdown([header(metrics), *lines], right=range(3, 5 + len(metrics)))
+    return table.markdown([header(metrics), *lines], right=table.right_from(3, [header(metrics)]))
 
 
 def tsv_table(metrics: Sequence[str], rows: Sequence[tuple[Row, Row]]) -> str:
     of_metrics = [metric + kind for metric in metrics for kind in ("", "_sd", "_gain_percent")]
-    lines: list[list[Any]] = [["model", "start", "seeds", "done", "failed", *of_metrics, "best_epoch", "seconds"]]
+    first = ["model", "start", "seeds", "done", "failed"]
+    lines: list[list[Any]] = [[*first, *of_metrics, "best_epoch", *COST_NAMES]]
     for row, base in rows:
         line: list[Any] = [row.model, row.start, len(row.cells), len(row.done()), row.n_failed()]
         for metric in metrics:
             line += [row.mean(metric), row.deviation(metric), row.gain(metric, base)]
-        lines.append([*line, row.best_epoch(), row.seconds()])
+        lines.append([*line, row.best_epoch(), *map(row.cost, COST_NAMES)])
     return table.tsv(lines)
 
 
 def tsv_cells(metrics: Sequence[str], cells: Sequence[Cell]) -> str:
     lines: list[list[Any]] = [
-        ["model", "start", "seed", "folder", "state", *metrics, "best_epoch", "seconds", "error"]
+        ["model", "start", "seed", "folder", "state", *metrics, "best_epoch", *COST_NAMES, "error"]
     ]
     for cell in cells:
         result = cell.result
         values = [result.metrics.get(metric) if result else None for metric in metrics]
-        last = [result.best_epoch if result else None, result.seconds if result else None, cell.error]
+        last = [getattr(result, name) if result else None for name in ("best_epoch", *COST_NAMES)] + [cell.error]
         lines.append([cell.model, cell.start, cell.seed, cell.folder.name, cell.state, *values, *last])
     return table.tsv(lines)
 

@@ -36,6 +36,22 @@ def is_finished(events: Sequence[dict[str, Any]]) -> bool:
     return bool(events) and events[-1]["event"] == "end" and events[-1]["why"] not in UNFINISHED
 
 
+def cpu_seconds_of(events: Sequence[dict[str, Any]]) -> Optional[float]:
+    """Of all ranks and threads, over the calls that ended by themselves; None of a program that did not count them."""
+    total, ranks = 0.0, 1
+    for event in events:
+        if event["event"] == "start":
+            ranks = event["ranks"]
+        elif event["event"] == "profile":
+            total += ranks * event.get("cpu_seconds", [0, 0, 0])[1]
+    return total or None
+
+
+def memory_of(events: Sequence[dict[str, Any]]) -> Optional[float]:
+    """Bytes of the largest rank, with libraries."""
+    return max((event["resident"][-1] for event in events if event["event"] == "profile"), default=None)
+
+
 def written(value: Any) -> str:
     """A setting's value as YAML has it on one line."""
     return f"[{', '.join(value)}]" if isinstance(value, list) else value

@@ -59,7 +59,7 @@ class Trial:
         self.reached = max((reached(event) for event in of("end")), default=0)
         self.seconds = math.fsum(event["seconds"] for event in (*of("epoch"), *of("solve")))
         self.total = max((event["seconds"] for event in of("end")), default=0.0)
-        self.memory = max((event["resident"][-1] for event in of("profile")), default=0.0)
+        self.memory = run.memory_of(events) or 0.0
         self.test = next((event["metrics"][name] for event in reversed(of("test")) if event["best"]), None)
 
 
