@@ -77,9 +77,9 @@ cf_status cf_filter_singular(cf_graph *graph, const cf_shard *shard, cf_table *v
 
 /* ---- Memory ---- */
 
-/** A dataset, a grid, and how many of its ranks are on a node. */
+/** A graph, a grid, and how many of its ranks are on a node. */
 typedef struct cf_filter_size {
-    int64_t n_users, n_items, n_train;
+    cf_graph_size graph;
     int n_rows, n_columns, node_ranks;
 } cf_filter_size;
 /** Bytes of a rank, a mean over ranks: of a graph and a filter on it. Local. */

@@ -261,9 +261,15 @@ void cf_graph_sum_view(cf_graph *graph, const cf_view *view, cf_field in, cf_row
 
 /* ---- Memory ---- */
 
-/** Rows of both sides that one of n_parts parts needs of the others, if edges go anywhere. `n`:
- * rows of each side; n_edges: of all parts, from one side. Local. */
-double cf_graph_guess_halo(const int64_t n[2], int64_t n_edges, double n_parts);
+/** Counts of a graph. */
+typedef struct cf_graph_size {
+    int64_t n[2];            /* users, items */
+    int64_t n_edges;         /* from one side */
+    const cf_leaves *leaves; /* borrowed; without any, all zero bytes */
+} cf_graph_size;
+/** Rows of both sides that one of n_parts parts needs of the others: those if edges go anywhere,
+ * times the share of them that was counted for parts of leaves. Local. */
+double cf_graph_predict_halo(const cf_graph_size *size, double n_parts);
 /** Bytes of a graph of `rows` owned rows with `edges`, of both sides, n_halo rows that are
  * received, and scratch for fields of `width`. Local. */
 double cf_graph_predict_memory(double rows, double edges, double n_halo, double width);

@@ -210,6 +210,11 @@ cf_spectrum_cost cf_linalg_predict_singular(int64_t n_rows, int64_t dim, int n_r
                                             int64_t one_rank_dim);
 /** Its part of the panels and the eigenvalues of a dim x dim sum, without vectors. Local. */
 double cf_linalg_predict_panels(int64_t dim, int n_ranks, int64_t one_rank_dim);
+/** The panels alone, the mean over the ranks; and what cf_linalg_eigen_one() takes on rank 0.
+ * Local.
+ */
+double cf_linalg_predict_sum(int64_t dim, int n_ranks);
+double cf_linalg_predict_eigen_one(int64_t n);
 
 /** Measures of collapse from singular values s; all 0 if all s are. */
 enum { CF_SPECTRUM_TOPS = 5 };

@@ -170,9 +170,9 @@ done:
 /* The graph and the filter, and what the singular vectors take meanwhile. */
 static double chebycf_predict(const closed_size *size)
 {
-    const cf_filter_size of_filter = {.n_users = size->dataset->n_users,
-                                      .n_items = size->n,
-                                      .n_train = size->dataset->n_train,
+    const cf_filter_size of_filter = {.graph = {{size->dataset->n_users, size->n},
+                                                size->dataset->n_train,
+                                                &size->dataset->leaves},
                                       .n_rows = size->grid->n_rows,
                                       .n_columns = size->grid->n_columns,
                                       .node_ranks = size->grid->node_ranks};

@@ -163,9 +163,19 @@ static int64_t eigen_one_reals(int64_t n, bool vectors)
     return 1 + 6 * n + (vectors ? 2 * n * n : LAPACK_BLOCK * n);
 }
 
+static double eigen_one_bytes(int64_t n, bool vectors)
+{
+    return 8 * (double)(eigen_one_reals(n, vectors) + GUARD) + 4 * (double)(3 + 5 * n);
+}
+
 double linalg_eigen_one_bytes(int64_t n)
 {
-    return 8 * (double)(eigen_one_reals(n, false) + GUARD) + 4 * (double)(3 + 5 * n);
+    return eigen_one_bytes(n, false);
+}
+
+double cf_linalg_predict_eigen_one(int64_t n)
+{
+    return eigen_one_bytes(n, true);
 }
 
 /* Local. Errors: MEMORY, NUMERIC. */

@@ -216,6 +216,15 @@ cf_status cf_linalg_eigen_panels(const cf_panels *c, int64_t one_rank_dim, int64
                                   : eigen_on_all(c, n, values, vectors);
 }
 
+double cf_linalg_predict_sum(int64_t dim, int n_ranks)
+{
+    double panels = 0;
+
+    for (int64_t first = 0; first < dim; first += PANEL)
+        panels += 8 * (double)(dim - first) * (double)cf_min(dim - first, PANEL);
+    return panels / n_ranks;
+}
+
 /* Rank 0 has the longest panels. By all ranks: ScaLAPACK's matrix, and workspace of that order. */
 double cf_linalg_predict_panels(int64_t dim, int n_ranks, int64_t one_rank_dim)
 {

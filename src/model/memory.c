@@ -1,9 +1,8 @@
 /* The memory that a model takes on a rank, on average over the ranks.
  *
  * Each object's file knows its arrays; here their sizes are averages of the problem and the grid
- * (memory_shape), and the bytes are added up. Only the halo is a guess (graph/memory.c). Real
- * graphs have fewer rows in it; how many fewer is known where the dataset counted them for parts of
- * leaves. The tests compare with the bytes that are allocated. */
+ * (memory_shape), and the bytes are added up. Only the halo is a guess (graph/memory.c). The tests
+ * compare with the bytes that are allocated. */
 #include "memory.h"
 
 #include "internal.h"
@@ -12,25 +11,6 @@
 #include <math.h>
 #include <omp.h>
 
-static double guess_halo(const cf_model_size *size, double n_parts)
-{
-    return cf_graph_guess_halo((const int64_t[]){size->n_users, size->n_items}, size->n_train,
-                               n_parts);
-}
-
-/* What was counted over what is guessed, for the most parts that are no more than n_parts. */
-static double counted_share(const cf_model_size *size, double n_parts)
-{
-    const cf_leaves *leaves = size->leaves;
-    int64_t level = -1;
-
-    while (level + 1 < leaves->n_crossing && ldexp(2, (int)level + 1) <= n_parts)
-        level++;
-    if (level < 0) return 1;
-    return (double)leaves->crossing[level] / ldexp(2, (int)level) /
-           guess_halo(size, ldexp(2, (int)level));
-}
-
 memory_shape memory_shape_of(const cf_model_options *options, const cf_model_size *size)
 {
     const double number = options->field_precision == CF_BFLOAT16 ? 2 : 4; /* bytes in a field */
@@ -38,12 +18,12 @@ memory_shape memory_shape_of(const cf_model_options *options, const cf_model_siz
     const double users = (double)size->n_users, items = (double)size->n_items;
     const double node_blocks = (double)cf_min(size->n_rows, size->node_ranks);
     const double n_nodes = size->n_rows / node_blocks;
+    const cf_graph_size graph = {{size->n_users, size->n_items}, size->n_train, size->leaves};
 
     return (memory_shape){.users = users / size->n_rows,
                           .items = items / size->n_rows,
                           .edges = 2 * (double)size->n_train / size->n_rows,
-                          .halo = guess_halo(size, n_nodes) * counted_share(size, n_nodes) /
-                                  node_blocks,
+                          .halo = cf_graph_predict_halo(&graph, n_nodes) / node_blocks,
                           .n_nodes = n_nodes,
                           .width = dim / size->n_columns,
                           .full_width = dim,

@@ -145,12 +145,14 @@ static inline cf_status solution_solve(void *context)
     if (status == CF_OK) status = cf_closed_solve(s->closed, s->d->file, &seconds);
     if (status == CF_OK) {
         const cf_table *users = cf_closed_table(s->closed, CF_USERS);
+        const bool filters = cf_closed_filter(s->closed) != NULL;
 
         if (users != NULL) cf_test_table_check_padding(users);
         cf_test_table_check_padding(cf_closed_table(s->closed, CF_ITEMS));
-        assert_true(seconds.gram > 0);
+        assert_true((seconds.singular > 0) == filters);
+        assert_true((seconds.gram > 0) == !filters);
         assert_true((seconds.invert > 0) == inverts(s->options.name));
-        assert_true((seconds.rest > 0) == (users == NULL));
+        assert_true((seconds.rest > 0) == (users == NULL || filters));
     }
     return status;
 }
