@@ -12,9 +12,10 @@
 #include "cf/par.h"
 #include "cf/select.h"
 
-/** Names of the raw tables, in checkpoints and in all output. */
+/** Names of the raw tables, in checkpoints and in all output; and of an item-item matrix. */
 #define CF_CKPT_USER_TABLE "user_embedding"
 #define CF_CKPT_ITEM_TABLE "item_embedding"
+#define CF_CKPT_MATRIX "item_similarity"
 
 /** What a file of an older program does not say. */
 #define CF_CKPT_UNKNOWN INT64_MAX

@@ -144,7 +144,26 @@ typedef struct cf_closed_seconds {
  * X: users x items, 1 where a user has a train interaction. The matrix is B's transpose.
  */
 cf_status cf_closed_solve(cf_closed *closed, const cf_dataset *dataset, cf_closed_seconds *out);
-/** Of each row of an item-item matrix keep the k >= 1 numbers of largest magnitude, of equal ones
- * those of the lower columns; the others become 0. Collective over the grid. The same bits on any
- * grid. Errors: MEMORY. */
-cf_status cf_closed_cut(cf_table *matrix, int64_t k);
+
+/* ---- Sparse matrices ---- */
+
+/** Of each row of an item-item matrix the k >= 1 numbers of largest magnitude, of equal ones those
+ * of the lower columns: a new table of sparse rows. Collective over the grid. The matrix stays as
+ * it is. The same bits on any grid. Errors: MEMORY. */
+cf_status cf_closed_cut(cf_table *matrix, int64_t k, cf_table **out);
+
+/** A matrix of items x items in an open file. Both borrowed. */
+typedef struct cf_closed_file {
+    cf_store *store;
+    const char *name;
+} cf_closed_file;
+/**
+ * The same of a matrix in a file, verified, which is never held whole: `items` are the blocks of
+ * its rows. Collective over the grid. The same bits as of cf_closed_cut(). A rank holds
+ * cf_closed_predict_cut() bytes meanwhile. Errors: those of store, FORMAT (another shape), NUMERIC
+ * (NaN or infinity, names the row), MEMORY.
+ */
+cf_status cf_closed_read_cut(const cf_closed_file *file, const cf_grid *grid,
+                             const cf_blocks *items, int64_t k, cf_table **out);
+/** Those bytes, the mean over the ranks. Local. */
+double cf_closed_predict_cut(int64_t n_items, int64_t k, const cf_closed_grid *grid);

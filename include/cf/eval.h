@@ -49,6 +49,7 @@ typedef struct cf_eval_tile {
     const int64_t *users;   /* CF_EVAL_USERS: local numbers */
     const float *user_rows; /* CF_EVAL_USERS x user_width, as prepare() left them */
     const float *item_rows; /* CF_EVAL_ITEMS x items->full_width; zeros past the last item */
+    float *scratch;         /* scratch_width of the scorer, of this thread: zeros, and left so */
     int64_t first_item;     /* of column 0 */
 } cf_eval_tile;
 
@@ -63,9 +64,10 @@ typedef struct cf_eval_scorer {
      * items: its score of an item is the number of train interactions of the item (as a float),
      * which are those of shard->train_by_item. False: such a user is scored like the others. */
     bool popular;
-    int64_t user_width;  /* floats that prepare() writes for a user; 0 without prepare() */
-    const void *context; /* for the two functions */
-    cf_filter *filter;   /* likewise; NULL: none */
+    int64_t user_width;    /* floats that prepare() writes for a user; 0 without prepare() */
+    int64_t scratch_width; /* floats that scores() needs for a thread */
+    const void *context;   /* for the two functions */
+    cf_filter *filter;     /* likewise; NULL: none */
     /** Before a pass over the items: write `rows` (count x user_width) for users of the block, by
      * local number. Collective over the grid, each rank with its own users. Errors: MEMORY. NULL:
      * nothing to prepare. */
@@ -75,7 +77,7 @@ typedef struct cf_eval_scorer {
     void (*scores)(const struct cf_eval_scorer *scorer, const cf_eval_tile *tile, float *scores);
 } cf_eval_scorer;
 
-/* The first four make a scorer with `popular`. */
+/* All but the last make a scorer with `popular`. */
 /** A score is the product of a user's row and an item's: an element of one sgemm of CF_EVAL_USERS x
  * CF_EVAL_ITEMS x full_width. */
 cf_eval_scorer cf_eval_products(const cf_table *users, const cf_table *items,
@@ -84,6 +86,9 @@ cf_eval_scorer cf_eval_products(const cf_table *users, const cf_table *items,
  * elements of its row at the user's train items, in ascending order, and the same sum at the added
  * ones; it has no columns of appended items. */
 cf_eval_scorer cf_eval_item_sums(const cf_table *matrix, const cf_shard *shard);
+/** The same of a matrix of sparse rows, of which `entries` is a table: the same bits as of the
+ * matrix that has zeros for what is left out. A thread takes the room of a row of the matrix. */
+cf_eval_scorer cf_eval_entry_sums(const cf_table *entries, const cf_shard *shard);
 /** Products, and added to them what the filter gives the users' histories, their train and added
  * items. Each user takes the room of a score of each item. */
 cf_eval_scorer cf_eval_filtered(const cf_table *users, const cf_table *items, const cf_shard *shard,

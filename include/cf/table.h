@@ -7,6 +7,8 @@
 #include "cf/par.h"
 #include "cf/store.h"
 
+#include <string.h>
+
 /* ---- Tables ---- */
 
 /**
@@ -65,6 +67,30 @@ cf_status cf_table_repeat_row(cf_table *table, int64_t first, const cf_table *fr
 /** Errors: NUMERIC, the same on every rank, naming `what` and the first global row with a NaN or an
  * infinity. Collective over the grid. */
 cf_status cf_table_check_finite(const cf_table *table, const char *what);
+
+/* ---- Sparse rows ---- */
+
+/** A number of a sparse row, and its column. A table of sparse rows has in each row its entries by
+ * ascending column, CF_ENTRY_FLOATS floats each, whose bits are those of the entry; what is behind
+ * the last one is zero. A slice has whole entries. */
+typedef struct cf_entry {
+    float value; /* not 0; 0: behind the last one */
+    int32_t column;
+} cf_entry;
+enum { CF_ENTRY_FLOATS = sizeof(cf_entry) / sizeof(float) };
+
+/** Entry `k` of a row, or of a slice of one. Local. */
+static inline cf_entry cf_table_entry(const float *row, int64_t k)
+{
+    cf_entry entry;
+
+    memcpy(&entry, row + k * CF_ENTRY_FLOATS, sizeof entry);
+    return entry;
+}
+static inline void cf_table_set_entry(float *row, int64_t k, cf_entry entry)
+{
+    memcpy(row + k * CF_ENTRY_FLOATS, &entry, sizeof entry);
+}
 
 /* ---- Whole rows ---- */
 

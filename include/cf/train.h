@@ -95,7 +95,10 @@ typedef struct cf_trained {
     const cf_table *raw[2];   /* the checkpoint's, users and items; of an item-item matrix NULL and
                                  the matrix; borrowed from model or closed */
     const cf_table *final[2]; /* the same of those from which scores are computed */
-    cf_table *owned[2];       /* `final` of a model, where rows were written into it; else NULL */
+    cf_table *owned[2];       /* `final` of a model, where rows were written into it, and sparse
+                                 rows; else NULL */
+    bool is_sparse;           /* final[CF_ITEMS] has sparse rows (cf_entry) of an item-item matrix;
+                                 closed and raw[CF_ITEMS] are then NULL */
     cf_cold_map *map;         /* of cold items; NULL: the dataset has none, or their rows are the
                                  model's own */
     uint8_t *hidden;          /* n_items: items that nobody gets, by this map; NULL: none */
@@ -111,7 +114,8 @@ typedef struct cf_train_source {
                                 eval_memory), and of the map of cold items */
     int n_sets;
     int64_t n_kept; /* numbers that each row of an item-item matrix keeps, as cf_closed_cut() has
-                       it, after cold items have their rows; 0: all */
+                       it, after cold items have their rows; 0: all. Without cold items the matrix
+                       is never held whole */
 } cf_train_source;
 
 /** The settings of the run that wrote a checkpoint. Local. Errors: FORMAT (not the settings of a

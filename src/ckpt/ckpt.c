@@ -27,7 +27,7 @@ static const char file_kind[] = "checkpoint";
  */
 static const char *const table_name[2] = {"/" CF_CKPT_USER_TABLE, "/" CF_CKPT_ITEM_TABLE};
 static const char *const table_dims[2] = {"users, embedding_size", "items, embedding_size"};
-static const char similarity_name[] = "/item_similarity", similarity_dims[] = "items, items";
+static const char similarity_name[] = "/" CF_CKPT_MATRIX, similarity_dims[] = "items, items";
 static const char *const kept_name[2][CF_N_KEPT] = {
     {"/optimizer/user_moment1", "/optimizer/user_moment2", "/start/" CF_CKPT_USER_TABLE},
     {"/optimizer/item_moment1", "/optimizer/item_moment2", "/start/" CF_CKPT_ITEM_TABLE},

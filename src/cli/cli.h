@@ -33,8 +33,8 @@ enum {
 /** The option of commands that load an item-item matrix. */
 #define CLI_SPARSE                                                                                 \
     {                                                                                              \
-        "sparse", "K", "of EASE, L3AE, ItemKNN: only the K largest weights of each item", false,   \
-            CLI_VALUE                                                                              \
+        "sparse", "K", "of EASE, L3AE, ItemKNN: use and hold the K largest weights of each item",  \
+            false, CLI_VALUE                                                                       \
     }
 
 /** What an option takes. An option without a kind is a bug: so none that reads or writes a file can

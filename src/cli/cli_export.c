@@ -30,7 +30,7 @@ static void write_npy_header(FILE *file, const char *type, int64_t rows, int64_t
     fprintf(file, "%-*s\n", padded - 1, header);
 }
 
-/* The files of a table on rank 0: all its numbers; or of each row those that are not 0 with their
+/* The files of a table on rank 0: all its numbers; or, of sparse rows, those of the entries, their
  * columns, and how many there are up to each row. */
 typedef struct matrix_files {
     cf_output data, columns, starts; /* the last two: not open if all numbers are written */
@@ -39,12 +39,12 @@ typedef struct matrix_files {
 
 static void write_sparse_row(matrix_files *files, const float *row, int64_t dim)
 {
-    for (int64_t j = 0; j < dim; j++) {
-        const int32_t column = (int32_t)j;
+    for (int64_t k = 0; k < dim / CF_ENTRY_FLOATS; k++) {
+        const cf_entry entry = cf_table_entry(row, k);
 
-        if (row[j] == 0) continue;
-        fwrite(&row[j], sizeof row[j], 1, files->data.file);
-        fwrite(&column, sizeof column, 1, files->columns.file);
+        if (entry.value == 0) break;
+        fwrite(&entry.value, sizeof entry.value, 1, files->data.file);
+        fwrite(&entry.column, sizeof entry.column, 1, files->columns.file);
         files->n_numbers++;
     }
     fwrite(&files->n_numbers, sizeof files->n_numbers, 1, files->starts.file);
@@ -244,14 +244,14 @@ done:
     return status;
 }
 
-/* Numbers of a table that are not 0, of all ranks. Collective. */
-static int64_t count_numbers(const cf_table *table)
+/* Entries of a table of sparse rows, of all ranks. Collective. */
+static int64_t count_entries(const cf_table *table)
 {
     int64_t count = 0;
 
     for (int64_t r = 0; r < table->local_rows; r++)
-        for (int64_t j = 0; j < table->local_dim; j++)
-            count += table->data[r * table->width + j] != 0;
+        for (int64_t k = 0; k < table->width / CF_ENTRY_FLOATS; k++)
+            count += cf_table_entry(table->data + r * table->width, k).value != 0;
     MPI_Allreduce(MPI_IN_PLACE, &count, 1, MPI_INT64_T, MPI_SUM, table->grid->world.comm);
     return count;
 }
@@ -266,7 +266,7 @@ static void print_exported(const export *e)
     if (e->n_numbers >= 0)
         cli_print_line("%s: item_similarity_{data,indices,indptr}.npy %lld x %lld with %lld "
                        "numbers, items.txt",
-                       e->folder, n_items, (long long)t->final[CF_ITEMS]->dim,
+                       e->folder, n_items, (long long)t->shard->n_base_items,
                        (long long)e->n_numbers);
     else if (t->final[CF_USERS] == NULL)
         cli_print_line("%s: %s %lld x %lld, items.txt", e->folder, similarity_name, n_items,
@@ -289,8 +289,7 @@ static cf_status run_export(const cf_par *world, const cli_arguments *arguments)
                 "no file",
                 cf_config_text(trained->config, "model"));
     e.trained = trained;
-    if (cli_value(arguments, "sparse") != NULL)
-        e.n_numbers = count_numbers(trained->final[CF_ITEMS]);
+    if (trained->is_sparse) e.n_numbers = count_entries(trained->final[CF_ITEMS]);
     CF_TRY(write_files(&e));
     if (world->rank == 0) print_exported(&e);
 done:

@@ -73,6 +73,14 @@ done:
     return status;
 }
 
+/* Sums of the item-item matrix over the items of a shard's users. */
+static cf_eval_scorer sum_items(const cf_trained *t, const cf_shard *shard)
+{
+    const cf_table *items = t->final[CF_ITEMS];
+
+    return t->is_sparse ? cf_eval_entry_sums(items, shard) : cf_eval_item_sums(items, shard);
+}
+
 /* How new users are scored by the model. Collective. */
 static cf_status score_new_users(recommendation *r)
 {
@@ -80,7 +88,7 @@ static cf_status score_new_users(recommendation *r)
     cf_status status = CF_OK;
 
     if (t->final[CF_USERS] == NULL) {
-        r->lists.scorer = cf_eval_item_sums(t->final[CF_ITEMS], r->shard);
+        r->lists.scorer = sum_items(t, r->shard);
         return CF_OK;
     }
     CF_TRY(t->model != NULL ? cf_model_fold_in(t->model, r->shard, &r->users)
@@ -139,8 +147,7 @@ static cf_status find_items(recommendation *r)
     CF_TRY(cf_par_agree(t->dataset->world, cli_check_distinct(&r->ids, r->numbers)));
     if (is_matrix) CF_TRY(check_has_columns(r));
     CF_TRY(cf_dataset_create_item_shard(t->grid, t->shard, &r->shard));
-    r->lists.scorer =
-        is_matrix ? cf_eval_item_sums(items, r->shard) : cf_eval_cosines(items, r->shard);
+    r->lists.scorer = is_matrix ? sum_items(t, r->shard) : cf_eval_cosines(items, r->shard);
     r->lists.header = "item_id\trank\tsimilar_item_id\tscore\ttitle";
     set_queries(r, "items", r->ids.text.count);
 done:

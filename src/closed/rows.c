@@ -1,7 +1,6 @@
 /* Whole rows of an item-item matrix, which is dealt out in slices: some at a time they are
  * gathered, changed, and kept again, each rank its slice; and the choice of a row's largest
- * numbers. The ranks of a grid row change the same rows, and find the same. tests/closed/cut.c
- * sorts each row. */
+ * numbers. The ranks of a grid row change the same rows, and find the same. */
 #include "internal.h"
 
 #include <string.h>
@@ -76,46 +75,4 @@ closed_limit closed_find_limit(uint64_t *keys, uint64_t *scratch, int64_t n_keys
     for (int64_t m = n_keys - k; m < n_keys && keys[m] == limit.least; m++)
         limit.n_equal++;
     return limit;
-}
-
-/* Magnitudes of one row. */
-typedef struct cut {
-    int64_t n, k;
-    uint64_t *keys; /* 2 x n: those that are not 0, as bits, and scratch to sort them */
-} cut;
-
-/* Of floats from 0 on, the larger one has the larger bits. */
-static uint64_t magnitude(float x)
-{
-    uint32_t bits;
-
-    memcpy(&bits, &x, sizeof bits);
-    return bits & 0x7fffffffU;
-}
-
-static void cut_row(void *context, int64_t row, float *values)
-{
-    const cut *c = context;
-    int64_t n_keys = 0;
-    closed_limit limit;
-
-    (void)row;
-    for (int64_t i = 0; i < c->n; i++)
-        if (magnitude(values[i]) > 0) c->keys[n_keys++] = magnitude(values[i]);
-    limit = closed_find_limit(c->keys, c->keys + c->n, n_keys, c->k);
-    for (int64_t i = 0; i < c->n; i++)
-        if (!closed_is_kept(&limit, magnitude(values[i]))) values[i] = 0;
-}
-
-cf_status cf_closed_cut(cf_table *matrix, int64_t k)
-{
-    cut c = {.n = matrix->dim, .k = k};
-    cf_status status;
-
-    CF_ASSERT(k >= 1);
-    CF_TRY(cf_par_agree(&matrix->grid->world, CF_ALLOC(c.keys, 2 * c.n)));
-    CF_TRY(closed_change_rows(matrix, cut_row, &c));
-done:
-    cf_free(&c.keys);
-    return status;
 }

@@ -64,17 +64,18 @@ typedef struct ranking {
     float *best_scores;   /* n_rows x n_best */
     float *items;         /* held_item_tiles x ITEMS x full_width */
     float *scores;        /* n_threads x TILE */
+    float *scratch;       /* n_threads x the scorer's scratch_width */
 } ranking;
 
 /* ---- Memory and assignment of rows ---- */
 
 /* The arrays of a round and the counts that they depend on. */
-enum { COUNT_ROWS, COUNT_USER_FLOATS, COUNT_BEST, COUNT_ITEM_FLOATS, COUNT_THREADS };
+enum { COUNT_ROWS, COUNT_USER_FLOATS, COUNT_BEST, COUNT_ITEM_FLOATS, COUNT_THREADS, COUNT_SCRATCH };
 static const cf_array round_arrays[] = {
     CF_ARRAY(ranking, rows, COUNT_ROWS, 1),         CF_ARRAY(ranking, local_users, COUNT_ROWS, 1),
     CF_ARRAY(ranking, users, COUNT_USER_FLOATS, 1), CF_ARRAY(ranking, best_items, COUNT_BEST, 1),
     CF_ARRAY(ranking, best_scores, COUNT_BEST, 1),  CF_ARRAY(ranking, items, COUNT_ITEM_FLOATS, 1),
-    CF_ARRAY(ranking, scores, COUNT_THREADS, TILE),
+    CF_ARRAY(ranking, scores, COUNT_THREADS, TILE), CF_ARRAY(ranking, scratch, COUNT_SCRATCH, 1),
 };
 enum { N_ROUND_ARRAYS = sizeof round_arrays / sizeof *round_arrays };
 
@@ -146,7 +147,8 @@ static cf_status plan_memory(ranking *r)
                       r->n_best * (sizeof_float + (int64_t)sizeof(int64_t));
     int64_t user_tile = USERS * per_row, item_tile = ITEMS * width * sizeof_float;
     int64_t counts = r->item_counts != NULL ? r->scorer->items->n_rows : 0;
-    int64_t scores = r->n_threads * TILE * sizeof_float + counts * (int64_t)sizeof *r->item_counts;
+    int64_t scores = r->n_threads * (TILE + r->scorer->scratch_width) * sizeof_float +
+                     counts * (int64_t)sizeof *r->item_counts;
     int64_t left = cf_min(r->request->memory, INT32_MAX) - scores, user_tiles;
 
     if (left < user_tile + item_tile)
@@ -170,12 +172,14 @@ static cf_status create_round(ranking *r)
     int64_t n_rows = r->held_user_tiles * USERS;
     cf_status status = CF_OK;
 
-    CF_TRY(cf_arrays_create(r, round_arrays, N_ROUND_ARRAYS,
-                            (int64_t[]){[COUNT_ROWS] = n_rows,
-                                        [COUNT_USER_FLOATS] = n_rows * r->scorer->user_width,
-                                        [COUNT_BEST] = n_rows * r->n_best,
-                                        [COUNT_ITEM_FLOATS] = r->held_item_tiles * ITEMS * width,
-                                        [COUNT_THREADS] = r->n_threads}));
+    CF_TRY(
+        cf_arrays_create(r, round_arrays, N_ROUND_ARRAYS,
+                         (int64_t[]){[COUNT_ROWS] = n_rows,
+                                     [COUNT_USER_FLOATS] = n_rows * r->scorer->user_width,
+                                     [COUNT_BEST] = n_rows * r->n_best,
+                                     [COUNT_ITEM_FLOATS] = r->held_item_tiles * ITEMS * width,
+                                     [COUNT_THREADS] = r->n_threads,
+                                     [COUNT_SCRATCH] = r->n_threads * r->scorer->scratch_width}));
     for (int64_t n = 0; n < n_rows; n++) {
         r->rows[n].items = r->best_items + n * r->n_best;
         r->rows[n].scores = r->best_scores + n * r->n_best;
@@ -376,12 +380,14 @@ static void score_popular(const int64_t *item_counts, int64_t count, float *scor
 static void score_tile(ranking *r, int64_t user_tile, int64_t item_tile, int64_t first)
 {
     const int64_t n_left = r->scorer->items->n_rows - first, n_items = cf_min(n_left, ITEMS);
+    const int64_t thread = omp_get_thread_num();
     const cf_eval_tile tile = {.users = r->local_users + user_tile * USERS,
                                .user_rows = r->users + user_tile * USERS * r->scorer->user_width,
                                .item_rows =
                                    r->items + item_tile * ITEMS * r->scorer->items->full_width,
+                               .scratch = r->scratch + thread * r->scorer->scratch_width,
                                .first_item = first};
-    float *scores = r->scores + (int64_t)omp_get_thread_num() * TILE;
+    float *scores = r->scores + thread * TILE;
 
     if (is_without_candidates(r, first, n_items)) return;
     r->scorer->scores(r->scorer, &tile, scores);

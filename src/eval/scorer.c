@@ -4,6 +4,7 @@
  *     products    s(u, i) = <user row u, item row i>: one sgemm
  *     filtered    the same, added to the filter's score of u's history
  *     item sums   s(u, i) = sum over train and added items j of u of matrix[i][j], in double
+ *     entry sums  the same of a matrix of sparse rows
  *     cosines     s(j, i) = <item row j, item row i> / (|item row j| |item row i|)
  *
  * All give a pair the same bits whatever other users are in the tile. tests/eval ranks by plain
@@ -103,22 +104,26 @@ static double sum_weights(const cf_lists *items, int64_t user, const float *weig
     return sum;
 }
 
+/* A column of scores, by the item's row of the matrix. */
+static void sum_column(const cf_shard *shard, const cf_eval_tile *tile, const float *weights,
+                       float *column)
+{
+    const int64_t dim = shard->n_base_items;
+
+    for (int64_t u = 0; u < CF_EVAL_USERS; u++) {
+        const int64_t user = tile->users[u];
+
+        column[u * CF_EVAL_ITEMS] = (float)(sum_weights(&shard->train, user, weights, dim) +
+                                            sum_weights(&shard->added, user, weights, dim));
+    }
+}
+
 /* The outer loop is over items: an item's row stays in cache for all users of the tile. */
 static void score_item_sums(const cf_eval_scorer *scorer, const cf_eval_tile *tile, float *scores)
 {
-    const int64_t width = scorer->items->full_width, dim = scorer->items->dim;
-    const cf_shard *shard = scorer->shard;
-
-    for (int64_t i = 0; i < CF_EVAL_ITEMS; i++) {
-        const float *weights = tile->item_rows + i * width;
-
-        for (int64_t u = 0; u < CF_EVAL_USERS; u++) {
-            const int64_t user = tile->users[u];
-
-            scores[u * CF_EVAL_ITEMS + i] = (float)(sum_weights(&shard->train, user, weights, dim) +
-                                                    sum_weights(&shard->added, user, weights, dim));
-        }
-    }
+    for (int64_t i = 0; i < CF_EVAL_ITEMS; i++)
+        sum_column(scorer->shard, tile, tile->item_rows + i * scorer->items->full_width,
+                   scores + i);
 }
 
 cf_eval_scorer cf_eval_item_sums(const cf_table *matrix, const cf_shard *shard)
@@ -126,6 +131,39 @@ cf_eval_scorer cf_eval_item_sums(const cf_table *matrix, const cf_shard *shard)
     CF_ASSERT(matrix->dim == shard->n_base_items);
     return (cf_eval_scorer){
         .items = matrix, .shard = shard, .popular = true, .scores = score_item_sums};
+}
+
+/* Write the entries of a row where its columns are, or zeros again. */
+static void spread_entries(const float *row, int64_t width, bool clears, float *weights)
+{
+    for (int64_t k = 0; k < width / CF_ENTRY_FLOATS; k++) {
+        const cf_entry entry = cf_table_entry(row, k);
+
+        if (entry.value == 0) return;
+        weights[entry.column] = clears ? 0 : entry.value;
+    }
+}
+
+static void score_entry_sums(const cf_eval_scorer *scorer, const cf_eval_tile *tile, float *scores)
+{
+    const int64_t width = scorer->items->full_width;
+
+    for (int64_t i = 0; i < CF_EVAL_ITEMS; i++) {
+        const float *row = tile->item_rows + i * width;
+
+        spread_entries(row, width, false, tile->scratch);
+        sum_column(scorer->shard, tile, tile->scratch, scores + i);
+        spread_entries(row, width, true, tile->scratch);
+    }
+}
+
+cf_eval_scorer cf_eval_entry_sums(const cf_table *entries, const cf_shard *shard)
+{
+    return (cf_eval_scorer){.items = entries,
+                            .shard = shard,
+                            .popular = true,
+                            .scratch_width = shard->n_base_items,
+                            .scores = score_entry_sums};
 }
 
 cf_eval_scorer cf_eval_tables(const cf_table *users, const cf_table *items, const cf_shard *shard,

@@ -215,17 +215,83 @@ done:
     return status;
 }
 
-/* Cut the item-item matrix. Collective. */
-static cf_status cut_matrix(cf_trained *t, int64_t n_kept)
-{
-    cf_status status = CF_OK;
+/* ---- Sparse rows ---- */
 
-    CF_REQUIRE(t->final[CF_USERS] == NULL, CF_ERR_USAGE,
-               "--sparse: %s has tables of users and items, and no item-item matrix to cut",
-               cf_config_text(t->config, "model"));
-    CF_TRY(cf_closed_cut(cf_closed_table(t->closed, CF_ITEMS), n_kept));
+/* Is the matrix to be cut before it is read? A map of cold items needs it whole. */
+static bool reads_sparse(const cf_trained *t, int64_t n_kept)
+{
+    return n_kept > 0 && t->dataset->n_cold == 0;
+}
+
+static void own_sparse(cf_trained *t, cf_table *entries)
+{
+    t->owned[CF_ITEMS] = entries;
+    t->final[CF_ITEMS] = entries;
+    t->is_sparse = true;
+}
+
+/* Collective. */
+static cf_status read_sparse(cf_trained *t, int64_t n_kept)
+{
+    const cf_closed_file file = {t->file->store, "/" CF_CKPT_MATRIX};
+    const cf_closed_grid size = {t->grid->n_rows, t->grid->n_columns, 1};
+    cf_table *entries;
+    cf_status status;
+
+    cf_log("the %lld largest numbers of each row of the item-item matrix are read: about %.1f MiB "
+           "a rank",
+           (long long)n_kept, cf_closed_predict_cut(t->file->n_items, n_kept, &size) / 1048576);
+    CF_TRY(cf_closed_read_cut(&file, t->grid, &t->shard->items, n_kept, &entries));
+    own_sparse(t, entries);
 done:
     return status;
+}
+
+/* Cut the matrix, which has its rows of cold items. Collective. */
+static cf_status cut_matrix(cf_trained *t, int64_t n_kept)
+{
+    cf_table *entries;
+    cf_status status;
+
+    CF_TRY(cf_closed_cut(cf_closed_table(t->closed, CF_ITEMS), n_kept, &entries));
+    own_sparse(t, entries);
+    t->raw[CF_ITEMS] = NULL;
+    cf_closed_destroy(&t->closed);
+done:
+    return status;
+}
+
+/* ---- Loading ---- */
+
+/* The tables of the file, with rows for what the file has none of. Collective. */
+static cf_status load_tables(cf_trained *t, const request *asked, run_options *options)
+{
+    cf_status status;
+
+    CF_TRY(options->is_closed ? load_closed(t, &options->closed) : load_model(t, &options->model));
+    if (t->dataset->is_appended) CF_TRY(fill_users(t));
+    CF_TRY(map_cold_items(t, asked, options));
+done:
+    return status;
+}
+
+static cf_status check_sparse(const cf_trained *t, int64_t n_kept)
+{
+    if (n_kept == 0 || t->file->closed) return CF_OK;
+    return CF_FAIL(CF_ERR_USAGE,
+                   "--sparse: %s has tables of users and items, and no item-item matrix to cut",
+                   cf_config_text(t->config, "model"));
+}
+
+/* How users are scored. */
+static cf_eval_scorer scorer_of(const cf_trained *t)
+{
+    cf_eval_scorer scorer;
+
+    if (!t->is_sparse) return train_scorer(t->final, filter_of(t), t->hidden, t->shard);
+    scorer = cf_eval_entry_sums(t->final[CF_ITEMS], t->shard);
+    scorer.hidden = t->hidden;
+    return scorer;
 }
 
 cf_status cf_train_load(const cf_par *world, const cf_train_source *source, cf_trained **out)
@@ -245,11 +311,11 @@ cf_status cf_train_load(const cf_par *world, const cf_train_source *source, cf_t
     CF_TRY(cf_par_agree(world, run_read_options(t->config, &options)));
     CF_TRY(grid_create(t->dataset, &options, &t->grid));
     CF_TRY(cf_dataset_load_shard(t->dataset, t->grid, &t->shard));
-    CF_TRY(options.is_closed ? load_closed(t, &options.closed) : load_model(t, &options.model));
-    if (t->dataset->is_appended) CF_TRY(fill_users(t));
-    CF_TRY(map_cold_items(t, &asked, &options));
-    if (source->n_kept > 0) CF_TRY(cut_matrix(t, source->n_kept));
-    t->scorer = train_scorer(t->final, filter_of(t), t->hidden, t->shard);
+    CF_TRY(check_sparse(t, source->n_kept));
+    CF_TRY(reads_sparse(t, source->n_kept) ? read_sparse(t, source->n_kept)
+                                           : load_tables(t, &asked, &options));
+    if (source->n_kept > 0 && !t->is_sparse) CF_TRY(cut_matrix(t, source->n_kept));
+    t->scorer = scorer_of(t);
     *out = t;
     t = NULL;
 done:

@@ -202,6 +202,54 @@ static void a_cut_matrix_is_exported_and_recommends_as_it_says(void **state)
     free(weights);
 }
 
+/* What recommend prints, on rank 0; "" on the others. */
+static char *recommended(const char *model, const char *dataset, const char *whom,
+                         const char *sparse)
+{
+    char *text = NULL;
+
+    if (run_format(&text, "llminit recommend %s/best.h5 --data %s --topk %d --quiet %s %s", model,
+                   dataset, TOPK, whom, sparse) != CF_OK)
+        fail_msg("recommend %s %s: %s", whom, sparse, cf_error_message());
+    return text;
+}
+
+/* For users, a new user and items. */
+static void check_all_kept(const char *model, const char *dataset)
+{
+    static const char *const whom[] = {"", "--given i1 --given i4 --given i17",
+                                       "--similar i3 --similar i21"};
+
+    for (size_t k = 0; k < sizeof whom / sizeof *whom; k++) {
+        char *want = recommended(model, dataset, whom[k], ""),
+             *got = recommended(model, dataset, whom[k], "--sparse 40");
+
+        if (world.rank == 0) {
+            assert_true(strlen(want) > 100);
+            assert_string_equal(got, want);
+        }
+        free(want);
+        free(got);
+    }
+}
+
+/* Also where cold items have rows by a map, which needs all of the matrix. */
+static void as_many_numbers_as_there_are_items_are_the_whole_matrix(void **state)
+{
+    char other_data[1100], other_run[1100];
+
+    (void)state;
+    check_all_kept(run, data);
+    snprintf(other_data, sizeof other_data, "%s/cold.h5", run); /* removed with it */
+    snprintf(other_run, sizeof other_run, "%s/cold", run);
+    succeed("llminit prepare --inter %s --item %s --embedding %s --out %s --set split=RS --set "
+            "cold_share=0.3 --quiet",
+            inter, item, npy, other_data);
+    succeed("llminit train --data %s --out %s --quiet --set model=EASE --set reg_weight=5",
+            other_data, other_run);
+    check_all_kept(other_run, other_data);
+}
+
 static void only_a_matrix_is_cut(void **state)
 {
     char other_run[1100];
@@ -239,6 +287,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(export_writes_the_matrix_and_its_ids),
     cmocka_unit_test(recommendations_are_sums_of_the_matrix),
     cmocka_unit_test(a_cut_matrix_is_exported_and_recommends_as_it_says),
+    cmocka_unit_test(as_many_numbers_as_there_are_items_are_the_whole_matrix),
     cmocka_unit_test(only_a_matrix_is_cut),
     cmocka_unit_test(there_is_no_table_to_measure_collapse_of),
 };
