@@ -306,4 +306,22 @@ def test_runs_on_different_data_are_not_compared(tmp_path: pathlib.Path):
     log.write_text(log.read_text().replace("0123456789abcdef", "fedcba9876543210"))
     text = made(tmp_path, one, other)
     assert "2 runs on 2 datasets, whose metrics are not comparable." in text and "%" not in text.split("Settings")[0]
-    assert "<strong>" not in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<td class=\"number\"><strong>" not in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_a_collapse_is_told(tmp_path: pathlib.Path):
+    events = [runs.START, *(runs.spectrum(epoch, rank) for epoch, rank in ((2, 40), (4, 50), (6, 45.5), (8, 44)))]
+    text = made(tmp_path, runs.write(tmp_path / "a", events))
+    assert "a : the effective rank of the items, final, fell from 50.0 in epoch 4 to 44.0 in epoch 8." in text
+    assert "fell" not in made(tmp_path, runs.write(tmp_path / "b", events[:-1]))
+
+
+def test_what_a_later_profile_says_is_shown_as_it_is(tmp_path: pathlib.Path):
+    profile = {**runs.profile(), "energy": {"joules": [1.5, 2.5, 3.5]}}
+    text = made(tmp_path, runs.write(tmp_path / "a", [runs.START, profile]))
+    assert "energy joules 1.5, 2.5, 3.5" in text and "balance edges 1.01" in text
+
+
+def test_runs_of_the_same_folder_name_have_commands_of_their_own(tmp_path: pathlib.Path):
+    text = made(tmp_path, runs.trained(tmp_path / "a/run-1"), runs.trained(tmp_path / "b/run-2"))
+    assert "--out run/a-run-1" in text and "b-run-2.yaml" in text

@@ -6,22 +6,23 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import Any, Callable, Optional, Sequence, Tuple
+from typing import Callable, Optional, Sequence, Tuple
 
 from . import chart, report_run
 from .page import Markup, Table, element, folded
 from .report_run import UNKNOWN, Evaluation, Metrics, Run, datasets
-from .report_words import Parts, bests, compared, count, duration, metric_name, metrics_of, size, table_by, value
+from .report_words import (Parts, bests, compared, count, duration, flat, metric_name, metrics_of, size, table_by,
+                           value)
 
 N_COLOURS = 7  # phases with a colour of their own
 SPLITS = {"users": "Users by number of train items", "items": "Test items by number of train interactions",
           "popularity": "Test items by popularity"}
+MEMORY = {"held": "held in steps", "allocated": "allocated at most", "resident": "resident at most, with libraries"}
 NOT_OF_MACHINE = ("event", "from_epoch", "predicted_held", "predicted_step_bytes")
 CANDIDATES = {"all": "all items", "warm": "warm items", "cold": "cold items"}
 
 
 # ---- Results ---------------------------------------------------------------------------------------------------------
-
 
 Named = Sequence[Tuple[str, Evaluation]]
 
@@ -112,12 +113,12 @@ def phase_bars(runs: Sequence[Run], names: Sequence[str]) -> Markup:
     for run in runs:
         all_seconds = sum(phase.seconds for phase in run.phases.values())
         seconds = [run.phases[name].seconds if name in run.phases else 0 for name in names]
-        parts = [*zip(names[:N_COLOURS], seconds), ("others", sum(seconds[N_COLOURS:]))]
+        parts = [*zip(names[:N_COLOURS], seconds), ("all others", sum(seconds[N_COLOURS:]))]
         cuts = [(k, one / all_seconds, f"{name}: {duration(one)}, {one / all_seconds:.1%}")
                 for k, (name, one) in enumerate(parts) if one > 0]
         bars.append(element("div", element("span", run.name), chart.share_bar(cuts, f"{run.name}: phases"),
                             element("span", duration(all_seconds))))
-    keys = [*names[:N_COLOURS], *(["others"] if len(names) > N_COLOURS else [])]
+    keys = [*names[:N_COLOURS], *(["all others"] if len(names) > N_COLOURS else [])]
     items = [element("li", element("span", class_=f"block c{k}"), element("span", name)) for k, name in enumerate(keys)]
     return element("div", element("ul", items, class_="legend"), element("div", bars, class_="bars"))
 
@@ -132,12 +133,20 @@ def phase_table(run: Run, names: Sequence[str]) -> Markup:
 
 
 def memory_table(runs: Sequence[Run]) -> Markup:
-    words = {"held": "held in steps", "allocated": "allocated at most", "resident": "resident at most, with libraries"}
     predicted = {run.name: run.starts[-1].get("predicted_held") for run in runs if run.starts}
-    most = {run.name: [predicted.get(run.name), *(run.memory.get(key, [None])[-1] for key in words)] for run in runs}
+    most = {run.name: [predicted.get(run.name), *(run.profile.get(key, [None])[-1] for key in MEMORY)] for run in runs}
     rows = [[name, *(UNKNOWN if one is None else size(float(one)) for one in sizes)] for name, sizes in most.items()]
-    header = ["run", "predicted", *words.values()]
+    header = ["run", "predicted", *MEMORY.values()]
     return Table(header, rows, "Memory of the rank that has the most, in the last call").markup()
+
+
+def rest_table(runs: Sequence[Run]) -> Parts:
+    """What else the profiles say, whatever their version writes there."""
+    fields = [flat({name: content for name, content in run.profile.items() if name not in MEMORY}) for run in runs]
+    names = report_run.names_in_order([list(one) for one in fields])
+    rows = [[name.replace("_", " "), *(one.get(name, UNKNOWN) for one in fields)] for name in names]
+    header = ["field", *(run.name for run in runs)]
+    return [Table(header, rows, "The last call: steps, and maximum over mean of the ranks").markup()] if rows else []
 
 
 def costs(runs: Sequence[Run]) -> Parts:
@@ -147,29 +156,10 @@ def costs(runs: Sequence[Run]) -> Parts:
     names = phase_names(profiled)
     details = [phase_table(run, names) for run in profiled]
     shown = details if len(runs) == 1 else [folded("Seconds and bytes of each phase", *details)]
-    return [phase_bars(profiled, names), *shown, memory_table(profiled)]
+    return [phase_bars(profiled, names), *shown, memory_table(profiled), *rest_table(profiled)]
 
 
 # ---- Machine and build -----------------------------------------------------------------------------------------------
-
-
-def field_text(content: Any) -> str:
-    if isinstance(content, list):
-        return ", ".join(map(field_text, content))
-    if isinstance(content, bool) or not isinstance(content, (int, float)):
-        return str(content)
-    return f"{content:,}" if isinstance(content, int) else f"{content:,.6g}"
-
-
-def flat(found: dict[str, Any], before: str = "") -> dict[str, str]:
-    """The fields of an object and of the objects in it, as texts."""
-    fields: dict[str, str] = {}
-    for name, content in found.items():
-        if isinstance(content, dict):
-            fields.update(flat(content, f"{before}{name} "))
-        else:
-            fields[before + name] = field_text(content)
-    return fields
 
 
 def machine_fields(run: Run) -> dict[str, str]:
@@ -190,30 +180,35 @@ def machine(runs: Sequence[Run]) -> Parts:
     differing, same = compared([machine_fields(run) for run in started])
     parts: Parts = []
     if differing:
-        header = ["", *(run.name for run in started)]
+        header = ["field", *(run.name for run in started)]
         parts.append(Table(header, differing, "What differs between the runs, at the last start of each",
                            left=range(1, len(header))).markup())
     if same:
         caption = "The same in all runs" if len(started) > 1 else "At the last start"
-        parts.append(Table(["", "value"], same, caption, left=(1,)).markup())
+        parts.append(Table(["field", "value"], same, caption, left=(1,)).markup())
     for run in runs:
         lines = report_run.environment_lines(run)
         if lines:
-            parts.append(element("h3", f"Environment of {run.name}" if len(runs) > 1 else "Environment"))
-            parts.append(element("pre", "\n".join(lines)))
+            whose = f" of {run.name}" if len(runs) > 1 else ""
+            parts += [element("h3", f"Environment and warnings{whose}"), element("pre", "\n".join(lines))]
     return parts
 
 
 # ---- How to do it again ----------------------------------------------------------------------------------------------
 
 
+def file_name(run: Run) -> str:
+    """The run's name as that of a file, of its own on this page."""
+    return run.name.replace("/", "-")
+
+
 def commands_of(run: Run, data: str) -> str:
     """The commands that train and evaluate a run again."""
     start = run.starts[-1] if run.starts else {}
-    out = f"run/{run.folder.resolve().name}"
+    out = f"run/{file_name(run)}"
     ranks, threads = start.get("ranks", 1), start.get("threads", 1)
     warm = ["--from", str(start["from"]), "--from-data", "OLD-DATA.h5"] if start.get("from") else []
-    train = ["llminit", "train", f"{run.folder.resolve().name}.yaml", "--data", data, "--out", out, *warm]
+    train = ["llminit", "train", f"{file_name(run)}.yaml", "--data", data, "--out", out, *warm]
     launch = ["mpirun", "-n", str(ranks)]
     again = ["llminit", "evaluate", f"{out}/best.h5", "--data", data, "--groups", "--json"]
     digest = f"llminit info {shlex.quote(data)}    # digest: {start['dataset']}\n" if "dataset" in start else ""
@@ -228,7 +223,6 @@ def again(runs: Sequence[Run], data: Optional[str]) -> Parts:
     words = "The file of settings is below the commands. The same build gives the same bits on any ranks and threads."
     parts = [element("p", words + ("" if data else " DATA.h5 is the dataset with that digest."))]
     for run in known:
-        name = f"{run.folder.resolve().name}.yaml"
         parts += [element("h3", run.name), element("pre", commands_of(run, data or "DATA.h5")),
-                  folded(name, element("pre", run.yaml))]
+                  folded(f"{file_name(run)}.yaml", element("pre", run.yaml))]
     return parts if known else []

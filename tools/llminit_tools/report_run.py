@@ -65,7 +65,7 @@ class Run:
     solve: Metrics = dataclasses.field(default_factory=dict)  # seconds of a closed form
     seconds: float = 0
     phases: dict[str, Phase] = dataclasses.field(default_factory=dict)
-    memory: dict[str, Any] = dataclasses.field(default_factory=dict)  # of the last call: held, ... and balance
+    profile: dict[str, Any] = dataclasses.field(default_factory=dict)  # what else the profile of the last call says
     evaluations: list[Evaluation] = dataclasses.field(default_factory=list)  # that of the log first
     singular: dict[str, list[float]] = dataclasses.field(default_factory=dict)  # {table: singular values}
     output: str = ""
@@ -151,7 +151,7 @@ def take_event(found: Run, event: dict[str, Any]) -> None:
             float(measures["effective_rank"])
     elif kind == "profile":
         add_profile(found.phases, event["phases"])
-        found.memory = {key: event[key] for key in ("balance", "held", "allocated", "resident") if key in event}
+        found.profile = {key: content for key, content in event.items() if key not in ("event", "phases")}
     elif kind == "end":
         found.ends.append(event)
         found.seconds = float(event["seconds"])

@@ -12,6 +12,7 @@ from .page import Markup, Table, element, folded, legend
 from .report_run import UNKNOWN, Run, datasets
 from .report_words import Parts, bests, compared, duration, metric_name, metrics_of, note, table_by, value
 
+FALL = 0.1  # of an effective rank below its highest that is told
 LOG_LOSS = 50  # a loss that falls by more than this factor is drawn on a logarithmic scale
 TABLES = {"user_final": "users, final", "item_final": "items, final", "user_embedding": "users, raw",
           "item_embedding": "items, raw"}
@@ -35,7 +36,7 @@ def gain(run: Run, base: Run, key: str) -> Optional[float]:
     return 100 * (mine / others - 1)
 
 
-def figures(run: Run, key: str) -> Markup:
+def key_figures(run: Run, key: str) -> Markup:
     """The numbers of a run that one asks for first."""
     shown = [(f"test {metric_name(key)}", value(run.test(), key))] if key in run.test() else []
     if run.best is not None and key in run.valid.get(run.best, {}) and not run.is_closed():
@@ -89,7 +90,7 @@ def problems(runs: Sequence[Run]) -> Parts:
 
 def lead(runs: Sequence[Run]) -> Parts:
     key = headline(runs)
-    numbers = figures(runs[0], key) if len(runs) == 1 else summary_table(runs, key)
+    numbers = key_figures(runs[0], key) if len(runs) == 1 else summary_table(runs, key)
     return [element("p", sentence(runs, key), class_="lead"), *problems(runs), numbers]
 
 
@@ -187,12 +188,26 @@ def spectrum_row(run: Run, name: str) -> list[str]:
             *(f"{100 * shares[k]:.1f}%" if k in shares else UNKNOWN for k in ("1", "8"))]
 
 
+def falls(runs: Sequence[Run], names: Sequence[str]) -> Parts:
+    """A line for each table that lost effective rank since it had the most."""
+    found = []
+    for name in names:
+        for run in runs:
+            ranks = rank_of(run, name)
+            top, last = max(ranks, key=lambda epoch: ranks[epoch], default=0), max(ranks, default=0)
+            if ranks and ranks[last] < (1 - FALL) * ranks[top]:
+                words = f"{ranks[top]:.1f} in epoch {top} to {ranks[last]:.1f} in epoch {last}"
+                found.append(element("p", element("strong", run.name), f": the effective rank of the {TABLES[name]}, "
+                                     f"fell from {words}.", class_="problem"))
+    return found
+
+
 def spectra(runs: Sequence[Run]) -> Parts:
     measured = [name for name in TABLES if any(rank_of(run, name) for run in runs)]
     figures = [chart.figure(f"rank-{name}", lines_by(runs, lambda run, name=name: rank_of(run, name), False),
                             plot.Axes(f"Effective rank: {TABLES[name]}", "epoch", "effective rank"))
                for name in measured if any(len(rank_of(run, name)) > 1 for run in runs)]
-    parts: Parts = []
+    parts = falls(runs, [name for name in measured if name.endswith("final")] or measured)
     if figures:
         names = run_legend(runs, lambda run: run.spectra)
         parts += [names, element("div", [one for one in figures if one], class_="charts")]

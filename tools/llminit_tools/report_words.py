@@ -1,7 +1,7 @@
-"""Words and numbers of a report: durations, sizes, names of metrics, and which number of a column is the best."""
+"""Words and numbers of a report: durations, sizes, names of metrics, what differs, which number is the best."""
 from __future__ import annotations
 
-from typing import List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence
 
 from . import report_run, table
 from .page import Markup, Table, element
@@ -75,6 +75,25 @@ def compared(fields: Sequence[dict[str, str]]) -> tuple[list[list[str]], list[li
     names = report_run.names_in_order([list(one) for one in fields])
     rows = [[name, *(one.get(name, UNKNOWN) for one in fields)] for name in names]
     return [row for row in rows if len(set(row[1:])) > 1], [row[:2] for row in rows if len(set(row[1:])) == 1]
+
+
+def field_text(content: Any) -> str:
+    if isinstance(content, list):
+        return ", ".join(map(field_text, content))
+    if isinstance(content, bool) or not isinstance(content, (int, float)):
+        return str(content)
+    return f"{content:,}" if isinstance(content, int) else f"{content:,.6g}"
+
+
+def flat(found: dict[str, Any], before: str = "") -> dict[str, str]:
+    """The fields of an object and of the objects in it, as texts."""
+    fields: dict[str, str] = {}
+    for name, content in found.items():
+        if isinstance(content, dict):
+            fields.update(flat(content, f"{before}{name} "))
+        else:
+            fields[before + name] = field_text(content)
+    return fields
 
 
 def note(text: str) -> Markup:
