@@ -251,7 +251,8 @@ static bool fails_at(const cf_test_trial *trial, void *context, int bad, int64_t
     if (status != CF_OK) {
         if (status != CF_ERR_MEMORY)
             fail_msg("allocation %lld: %s", (long long)n, cf_error_message());
-        snprintf(origin, sizeof origin, world.size > 1 ? "rank %d: " : "", bad);
+        origin[0] = '\0';
+        if (world.size > 1) snprintf(origin, sizeof origin, "rank %d: ", bad);
         if (strstr(cf_error_message(), "out of memory") == NULL ||
             strstr(cf_error_message(), origin) == NULL)
             fail_msg("allocation %lld of rank %d: %s", (long long)n, bad, cf_error_message());
