@@ -64,8 +64,8 @@ typedef struct cf_als_loss {
  * the other table as it is. Rows of cold items stay what they are, and are no part of any sum.
  * Sends each row of the other side once to each node that needs it; on a grid of several columns
  * rows are joined, and solved a part by each. The same bits on any ranks, grid and threads.
- * Collective over the grid. Errors: NUMERIC (a row's matrix is not positive definite in float32:
- * names the first).
+ * Collective over the grid. Errors: MEMORY, NUMERIC (a row's matrix is not positive definite in
+ * float32: names the first; rows are not finite).
  */
 cf_status cf_als_solve(cf_als *als, cf_side side, cf_als_loss *out);
 

@@ -195,7 +195,9 @@ bool cf_model_reads_vectors(const cf_model_options *options);
  * without vectors), those of reading. */
 cf_status cf_model_read_vectors(cf_model *model, const cf_dataset *dataset);
 /** A sweep, of models that have no steps of batches: both tables are solved in place. The loss is
- * its value at their end, over the number of train interactions. Collective. Errors: NUMERIC. */
+ * its value at their end, over the number of train interactions. Collective. Errors: MEMORY,
+ * NUMERIC.
+ */
 cf_status cf_model_sweep(cf_model *model, cf_loss *loss);
 /**
  * Bytes that this rank will send in a step, or a sweep, by phase, as cf_phase_use counts them: the

@@ -4,6 +4,10 @@
  *     (sum c hh' + C + l I) x = sum c h + l p,
  *     l = reg_weight (sum c + alpha0 rows of the other)^nu
  *
+ * All of it is done in the basis of C's eigenvectors (basis.c), where C is diagonal: rows of few
+ * neighbours are then solved by a matrix of these (short.c), the others by one of the dimensions
+ * (rows.c).
+ *
  * A rank needs whole rows: those of its own block and those of its rows' neighbours, in a field of
  * full width. On a grid of one column the halo exchange brings them. With more columns each rank
  * first joins the slices of its block, and each column exchanges whole rows; the ranks of a grid
@@ -14,6 +18,9 @@
 #include <math.h>
 #include <omp.h>
 #include <string.h>
+
+/* Rows that als_turn_rows() takes; and rows that a thread sorts by kind. */
+enum { TURNED = 4, CHUNK_ROWS = 512 };
 
 /* ---- Creation ---- */
 
@@ -58,7 +65,7 @@ static cf_status create_arrays(cf_als *als)
                                                   als->tiles[CF_ITEMS]->capacity)));
     CF_TRY(als_create_products(dim, dim, &als->products));
     CF_TRY(CF_ALLOC(als->gram, dim * dim));
-    CF_TRY(CF_ALLOC(als->common, als_triangle(full / CF_LANES) * BLOCK_FLOATS));
+    CF_TRY(als_create_basis(dim, &als->basis));
     als->n_threads = omp_get_max_threads();
     CF_TRY(CF_ALLOC(als->solver, als->n_threads));
     for (int t = 0; t < als->n_threads; t++)
@@ -108,7 +115,7 @@ void cf_als_destroy(cf_als **als)
         als_destroy_solver(&a->solver[t]);
     cf_free(&a->solver);
     cf_free(&a->numbers);
-    cf_free(&a->common);
+    als_destroy_basis(&a->basis);
     cf_free(&a->gram);
     als_destroy_products(&a->products);
     als_destroy_prior(&a->prior);
@@ -132,8 +139,8 @@ const float *als_take_tiles(cf_als *als, cf_side side)
     return als->whole;
 }
 
-/* alpha0 times the sum of xx' over the rows x of a side that count. Collective. */
-static void find_common(cf_als *als, cf_side side)
+/* The basis of alpha0 times the sum of xx' over the rows x of a side that count. Collective. */
+static cf_status find_basis(cf_als *als, cf_side side)
 {
     const cf_table *table = als->place.table[side];
     const int64_t dim = table->dim;
@@ -143,11 +150,7 @@ static void find_common(cf_als *als, cf_side side)
 
     als_sum_products(&als->products, &table->grid->world, &counted, &all, als->tiles[side]->count,
                      als->gram);
-    for (int64_t i = 0; i < dim; i++)
-        for (int64_t j = 0; j < dim && j / CF_LANES <= i / CF_LANES; j++)
-            als->common[als_block_at(i / CF_LANES, j / CF_LANES) + i % CF_LANES * CF_LANES +
-                        j % CF_LANES] =
-                (float)(als->options.alpha0 * als->gram[cf_max(i, j) * dim + cf_min(i, j)]);
+    return als_find_basis(&table->grid->world, als->gram, als->options.alpha0, &als->basis);
 }
 
 /* ---- Rows ---- */
@@ -162,6 +165,27 @@ static cf_status join_rows(cf_als *als, cf_side side)
     memcpy(als->field.rows[side], table->data,
            (size_t)(table->local_rows * table->width) * sizeof *table->data);
     return CF_OK;
+}
+
+/* The rows of my block of a side, in the field, get into the basis. Local. */
+static void turn_field(cf_als *als, cf_side side)
+{
+    const int64_t width = als->basis.width, rows = als->place.table[side]->local_rows;
+
+#pragma omp parallel for num_threads(als->n_threads) schedule(static)
+    for (int64_t first = 0; first < rows; first += TURNED) {
+        float *turned = als->solver[omp_get_thread_num()].turned;
+        float *values = als->field.rows[side] + first * width;
+        const int64_t count = cf_min(TURNED, rows - first);
+        als_turn turn;
+
+        for (int64_t k = 0; k < TURNED; k++) {
+            turn.in[k] = values + cf_min(k, count - 1) * width;
+            turn.out[k] = turned + k * width;
+        }
+        als_turn_rows(als->basis.vectors, width, &turn);
+        memcpy(values, turned, (size_t)(count * width) * sizeof *values);
+    }
 }
 
 /* The rows of my block that this rank solves. */
@@ -250,19 +274,76 @@ static als_row describe_row(const cf_als *als, cf_side side, int64_t number)
     return row;
 }
 
-/* Up to 16 rows from `first` on. */
-static void solve_group(cf_als *als, cf_side side, share rows, outcome *out)
-{
+/* Up to 16 rows of the same kind. */
+typedef struct group {
     als_row row[CF_LANES];
-    int count = 0;
+    int64_t number[CF_LANES];
+    int count;
+} group;
 
-    for (int64_t number = rows.first; number < cf_min(rows.first + CF_LANES, rows.end); number++)
-        if (is_solved(als, side, number)) row[count++] = describe_row(als, side, number);
-    if (!als_solve_rows(&als->solver[omp_get_thread_num()], &als->field, als->common, row, count))
-        out->unsolved = cf_min(out->unsolved, rows.first);
-    for (int k = 0; k < count; k++) {
-        cf_exact_add(&out->pairs, row[k].least);
-        cf_exact_add(&out->shrunk, row[k].shrunk);
+/* `count` rows get into the basis, or out of it. */
+static void turn_group(const float *matrix, int64_t width, float *const in[CF_LANES],
+                       float *const out[CF_LANES], int count)
+{
+    for (int first = 0; first < count; first += TURNED) {
+        als_turn turn;
+
+        for (int k = 0; k < TURNED; k++) {
+            turn.in[k] = in[cf_min(first + k, count - 1)];
+            turn.out[k] = out[first + k];
+        }
+        als_turn_rows(matrix, width, &turn);
+    }
+}
+
+/* Solve a group, whose matrices have n_blocks blocks (0: long rows), and empty it. What rows are
+ * shrunk towards gets into the basis, and solutions out of it. */
+static void solve_group(cf_als *als, int64_t n_blocks, group *g, outcome *out)
+{
+    als_solver *solver = &als->solver[omp_get_thread_num()];
+    const als_basis *basis = &als->basis;
+    float *values[CF_LANES], *turned[CF_LANES];
+
+    for (int k = 0; k < CF_LANES; k++) {
+        values[k] = k < g->count ? g->row[k].values : NULL;
+        turned[k] = solver->turned + k * basis->width;
+    }
+    turn_group(basis->vectors, basis->width, values, turned, g->count);
+    for (int k = 0; k < g->count; k++)
+        g->row[k].values = turned[k];
+    if (n_blocks > 0)
+        als_solve_short(solver, &als->field, basis->values, g->row, g->count, n_blocks);
+    else
+        als_solve_rows(solver, &als->field, basis->common, g->row, g->count);
+    for (int k = g->count; k < CF_LANES; k++)
+        values[k] = solver->right + (k - g->count) * basis->width; /* of rows that are not there */
+    turn_group(basis->transposed, basis->width, turned, values, g->count);
+    for (int k = 0; k < g->count; k++) {
+        cf_exact_add(&out->pairs, g->row[k].least);
+        cf_exact_add(&out->shrunk, g->row[k].shrunk);
+        if (!g->row[k].solved) out->unsolved = cf_min(out->unsolved, g->number[k]);
+    }
+    g->count = 0;
+}
+
+/* Rows side by side are of the same kind: those of each kind are taken in turn. */
+static void solve_chunk(cf_als *als, cf_side side, share rows, outcome *out)
+{
+    const als_solver *solver = &als->solver[omp_get_thread_num()];
+
+    for (int64_t n_blocks = 0; n_blocks <= solver->most_short; n_blocks++) {
+        group g = {.count = 0};
+
+        for (int64_t number = rows.first; number < rows.end; number++) {
+            if (!is_solved(als, side, number)) continue;
+            if (als_short_blocks(solver, cf_graph_degree(als->place.graph, side, number)) !=
+                n_blocks)
+                continue;
+            g.number[g.count] = number;
+            g.row[g.count++] = describe_row(als, side, number);
+            if (g.count == CF_LANES) solve_group(als, n_blocks, &g, out);
+        }
+        if (g.count > 0) solve_group(als, n_blocks, &g, out);
     }
 }
 
@@ -275,9 +356,9 @@ static outcome solve_share(cf_als *als, cf_side side)
     {
         outcome mine = {.unsolved = INT64_MAX};
 
-#pragma omp for schedule(dynamic, 2) nowait
-        for (int64_t first = rows.first; first < rows.end; first += CF_LANES)
-            solve_group(als, side, (share){first, rows.end}, &mine);
+#pragma omp for schedule(dynamic, 1) nowait
+        for (int64_t first = rows.first; first < rows.end; first += CHUNK_ROWS)
+            solve_chunk(als, side, (share){first, cf_min(first + CHUNK_ROWS, rows.end)}, &mine);
 #pragma omp critical(als_outcome)
         merge(&all, &mine);
     }
@@ -295,9 +376,9 @@ static cf_status conclude(const cf_als *als, cf_side side, const outcome *found,
     MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT64_T, MPI_MIN, world->comm);
     if (first < INT64_MAX)
         return CF_FAIL(CF_ERR_NUMERIC,
-                       "the normal equations of one of the %d %s from number %lld on are not "
-                       "positive definite: a larger reg_weight helps",
-                       CF_LANES, side == CF_USERS ? "users" : "items", (long long)first);
+                       "the normal equations of %s number %lld are not positive definite: a "
+                       "larger reg_weight helps",
+                       side == CF_USERS ? "user" : "item", (long long)first);
     cf_par_sum_exact(world, sums, 2);
     *out = (cf_als_loss){cf_exact_value(&sums[0]), cf_exact_value(&sums[1])};
     return CF_OK;
@@ -312,7 +393,8 @@ cf_status cf_als_solve(cf_als *als, cf_side side, cf_als_loss *out)
 
     CF_TRY(join_rows(als, side));
     CF_TRY(join_rows(als, other));
-    find_common(als, other);
+    CF_TRY(find_basis(als, other));
+    turn_field(als, other);
     cf_graph_begin_rows(als->place.graph, &als->sides, other, als->field);
     found = solve_share(als, side);
     cf_graph_end_rows(als->place.graph);
@@ -346,7 +428,7 @@ double cf_als_predict_memory(const cf_als_size *size)
 
     bytes += tiles_memory(size, 4 * full) + als_prior_bytes(size);
     bytes += als_products_bytes(dim, dim) + 8 * dim * dim;
-    bytes += 4.0 * (double)als_triangle(cf_table_segments(size->dim)) * BLOCK_FLOATS;
+    bytes += als_basis_bytes(size->dim, size->ranks);
     bytes += omp_get_max_threads() * als_solver_bytes(size->dim);
     if (size->n_columns > 1)
         bytes += 8 * fmax(size->rows[CF_USERS], size->rows[CF_ITEMS]) +
@@ -378,6 +460,9 @@ void cf_als_predict_bytes(const cf_als *als, double bytes[CF_N_PHASES])
         *sent += reduced((double)sizeof(cf_exact) * (double)(table->dim * table->dim + 2),
                          grid->world.size);
         if (side == CF_ITEMS) *sent += als_prior_sent(als);
+        if (grid->world.rank == 0)
+            *sent += (grid->world.size - 1) * (4.0 * (double)(als->basis.width * als->basis.width) +
+                                               8.0 * (double)table->dim);
         *sent += others * (2 * (double)table->local_rows * (8 + 4 * (double)table->width) +
                            (double)(mine.end - mine.first) * row_bytes);
     }

@@ -29,12 +29,17 @@ static inline int64_t als_block_at(int64_t i, int64_t j)
 /** What a thread solves 16 systems with. */
 typedef struct als_solver {
     int64_t dim, n_blocks; /* block rows: segments of a row */
+    int64_t most_short;    /* blocks of the largest matrix of a short row; 0: no row is short */
     float *normal;         /* 16 x als_triangle(n_blocks) x 256: the matrices one by one */
     float *lanes;          /* als_triangle(n_blocks) x 256 x 16: side by side; then their factors */
     float *right;          /* 16 x width: right-hand sides one by one, then solutions */
     float *sides;          /* width x 16: side by side */
     float *inverse;        /* width x 16: 1 / the diagonals of the factors */
-    float *weighted;       /* some neighbours x width: rows times their confidence */
+    float *weighted;       /* ALS_CHUNK x width: rows times their confidence */
+    float *turned;         /* 16 x width: rows in the basis */
+    float *dual;           /* width x (16 x most_short): of a short row */
+    float *identity;       /* als_triangle(most_short) x 256 */
+    float *scales;         /* 16 x 3 x width: of short rows */
 } als_solver;
 /** Local. Errors: MEMORY. Free with als_destroy_solver(), which takes all zero bytes too. */
 cf_status als_create_solver(int64_t dim, als_solver *out);
@@ -54,16 +59,69 @@ typedef struct als_row {
     float *values; /* width: p; then x */
     double least;  /* result: that smallest value */
     double shrunk; /* result: weight |x - p|^2 of it */
+    bool solved;   /* result: false if the matrix is not positive definite */
 } als_row;
-/** Solve up to 16 rows. `common`: C, as a lower triangle of blocks. False if a matrix is not
- * positive definite. The bits of a row do not depend on the others. Local. */
-bool als_solve_rows(als_solver *solver, const cf_field *in, const float *common, als_row *rows,
+/** Solve up to 16 rows. `common`: C, as a lower triangle of blocks. The bits of a row do not depend
+ * on the others. Local. */
+void als_solve_rows(als_solver *solver, const cf_field *in, const float *common, als_row *rows,
                     int count);
+
+/** Blocks of the matrix of a row of `count` neighbours that is short; 0: it is long. Local. */
+int64_t als_short_blocks(const als_solver *solver, int64_t count);
+/** Solve up to 16 rows of at most 16 x n_blocks neighbours each, where C is diagonal: `values`, and
+ * infinity behind the last dimension. The bits of a row depend neither on the others nor on
+ * n_blocks. Local. */
+void als_solve_short(als_solver *solver, const cf_field *in, const float *values, als_row *rows,
+                     int count, int64_t n_blocks);
+
+/** Neighbours whose rows stay in the nearest cache while all blocks are summed. */
+enum { ALS_CHUNK = 32 };
+/** Rows of some neighbours, and the same times their confidence: those themselves where it is 1. */
+typedef struct als_chunk {
+    const float *h[ALS_CHUNK], *weighted[ALS_CHUNK];
+    int count;
+} als_chunk;
+/** out = from + sum of c hh' over some neighbours h, in blocks of their lower triangle. Local. */
+void als_add_products(const als_chunk *near, int64_t n_blocks, const float *from, float *out);
+/** Transpose 16 x 16 numbers: row r is at in + r * in_stride, column c goes to out + c *
+ * out_stride. Local. */
+void als_transpose(const float *in, int64_t in_stride, float *out, int64_t out_stride);
+/** Solve with 16 matrices of `n_blocks` block rows in `normal` and right-hand sides in `right`,
+ * which become the solutions. `squares`: |L^-1 b|^2 of each. Local. */
+void als_solve_lanes(als_solver *solver, int64_t n_blocks, double squares[CF_LANES]);
 
 /** The factors L of 16 matrices A = LL', in place, and their right-hand sides b become solutions of
  * A x = b. `squares`: |L^-1 b|^2 of each. A lane whose matrix is not positive definite gets NaN.
  * Local. */
 void als_factor_and_solve(als_solver *solver, double squares[CF_LANES]);
+
+/* ---- The basis of a side ---- */
+
+/** Eigenvectors of C = V diag(e) V'. */
+typedef struct als_basis {
+    int64_t dim, width;
+    double *found;     /* width: eigenvalues of the Gram matrix */
+    float *values;     /* width: e; infinity behind the last dimension */
+    float *vectors;    /* width x width: V */
+    float *transposed; /* width x width: V' */
+    float *common;     /* diag(e), as a lower triangle of blocks */
+} als_basis;
+/** Local. Errors: MEMORY. Free with als_destroy_basis(), which takes all zero bytes too. */
+cf_status als_create_basis(int64_t dim, als_basis *out);
+void als_destroy_basis(als_basis *basis);
+double als_basis_bytes(int64_t dim, double ranks);
+/** The basis of C = factor x gram (dim x dim, the same on all ranks; rank 0's is destroyed).
+ * Collective. Errors: MEMORY, NUMERIC (not finite, not converged). */
+cf_status als_find_basis(const cf_par *world, double *gram, double factor, als_basis *out);
+/** Four rows that are multiplied by a matrix: each `in` and `out` has its width, and they are
+ * apart. */
+typedef struct als_turn {
+    const float *in[4];
+    float *out[4];
+} als_turn;
+/** out = in matrix. `matrix`: width x width. The bits of a row do not depend on the others. Local.
+ */
+void als_turn_rows(const float *matrix, int64_t width, const als_turn *rows);
 
 /* ---- Sums of products ---- */
 
@@ -127,7 +185,7 @@ struct cf_als {
     als_prior prior;       /* of items */
     als_products products; /* dim x dim */
     double *gram;          /* dim x dim */
-    float *common;         /* alpha0 gram, as a lower triangle of blocks */
+    als_basis basis;       /* of alpha0 gram */
     int n_threads;
     als_solver *solver; /* threads */
     int64_t *numbers;   /* 0, 1, ..: of the most rows of a side; NULL with one column */

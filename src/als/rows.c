@@ -12,28 +12,45 @@
 
 #include <string.h>
 
-/* Neighbours whose rows stay in the nearest cache while all blocks are summed; and those whose rows
- * are prefetched while the row before is worked on. */
-enum { CHUNK = 32, AHEAD = 32 };
+/* Neighbours whose rows are prefetched while the row before is worked on. */
+enum { AHEAD = 32 };
 /* Rows of a block that are summed in registers at once. */
 enum { HALF = CF_LANES / 2 };
 
-enum { MATRIX, WIDTH, NEAR };
-static const cf_array solver_arrays[] = {
-    CF_ARRAY(als_solver, normal, MATRIX, CF_LANES), CF_ARRAY(als_solver, lanes, MATRIX, CF_LANES),
-    CF_ARRAY(als_solver, right, WIDTH, CF_LANES),   CF_ARRAY(als_solver, sides, WIDTH, CF_LANES),
-    CF_ARRAY(als_solver, inverse, WIDTH, CF_LANES), CF_ARRAY(als_solver, weighted, NEAR, CHUNK)};
+enum { MATRIX, WIDTH, DUAL, SMALL };
+static const cf_array solver_arrays[] = {CF_ARRAY(als_solver, normal, MATRIX, CF_LANES),
+                                         CF_ARRAY(als_solver, lanes, MATRIX, CF_LANES),
+                                         CF_ARRAY(als_solver, right, WIDTH, CF_LANES),
+                                         CF_ARRAY(als_solver, sides, WIDTH, CF_LANES),
+                                         CF_ARRAY(als_solver, inverse, WIDTH, CF_LANES),
+                                         CF_ARRAY(als_solver, weighted, WIDTH, ALS_CHUNK),
+                                         CF_ARRAY(als_solver, turned, WIDTH, CF_LANES),
+                                         CF_ARRAY(als_solver, dual, DUAL, 1),
+                                         CF_ARRAY(als_solver, identity, SMALL, BLOCK_FLOATS),
+                                         CF_ARRAY(als_solver, scales, WIDTH, 3 * CF_LANES)};
 enum { N_SOLVER_ARRAYS = sizeof solver_arrays / sizeof *solver_arrays };
+
+/* A matrix of half as many blocks as there are segments takes a third of the products. */
+static int64_t most_short(int64_t n_blocks)
+{
+    return n_blocks / 2;
+}
 
 cf_status als_create_solver(int64_t dim, als_solver *out)
 {
-    const int64_t n_blocks = cf_table_segments(dim);
+    const int64_t n_blocks = cf_table_segments(dim), n_short = most_short(n_blocks);
+    cf_status status;
 
-    *out = (als_solver){.dim = dim, .n_blocks = n_blocks};
-    return cf_arrays_create(out, solver_arrays, N_SOLVER_ARRAYS,
+    *out = (als_solver){.dim = dim, .n_blocks = n_blocks, .most_short = n_short};
+    CF_TRY(cf_arrays_create(out, solver_arrays, N_SOLVER_ARRAYS,
                             (const int64_t[]){[MATRIX] = als_triangle(n_blocks) * BLOCK_FLOATS,
                                               [WIDTH] = n_blocks * CF_LANES,
-                                              [NEAR] = n_blocks * CF_LANES});
+                                              [DUAL] = n_blocks * n_short * BLOCK_FLOATS,
+                                              [SMALL] = als_triangle(n_short)}));
+    for (int64_t d = 0; d < n_short * CF_LANES; d++)
+        out->identity[als_block_at(d / CF_LANES, d / CF_LANES) + d % CF_LANES * (CF_LANES + 1)] = 1;
+done:
+    return status;
 }
 
 void als_destroy_solver(als_solver *solver)
@@ -43,25 +60,19 @@ void als_destroy_solver(als_solver *solver)
 
 double als_solver_bytes(int64_t dim)
 {
-    const int64_t n_blocks = cf_table_segments(dim);
+    const int64_t n_blocks = cf_table_segments(dim), n_short = most_short(n_blocks);
 
     return cf_arrays_bytes(
         solver_arrays, N_SOLVER_ARRAYS,
         (const double[]){[MATRIX] = (double)als_triangle(n_blocks) * BLOCK_FLOATS,
                          [WIDTH] = (double)n_blocks * CF_LANES,
-                         [NEAR] = (double)n_blocks * CF_LANES});
+                         [DUAL] = (double)n_blocks * (double)n_short * BLOCK_FLOATS,
+                         [SMALL] = (double)als_triangle(n_short)});
 }
 
 /* ---- One matrix ---- */
 
-/* Rows of some neighbours, and the same times their confidence: those themselves where it is 1. */
-typedef struct chunk {
-    const float *h[CHUNK], *weighted[CHUNK];
-    int count;
-} chunk;
-
-/* out = from + sum of c hh' over some neighbours h, in blocks of their lower triangle. */
-static void add_products(const chunk *near, int64_t n_blocks, const float *from, float *out)
+void als_add_products(const als_chunk *near, int64_t n_blocks, const float *from, float *out)
 {
     for (int64_t i = 0; i < n_blocks; i++)
         for (int half = 0; half < CF_LANES; half += HALF)
@@ -87,7 +98,7 @@ static void add_products(const chunk *near, int64_t n_blocks, const float *from,
 }
 
 /* out += sum of c h. */
-static void add_rows(const chunk *near, int64_t n_blocks, float *out)
+static void add_rows(const als_chunk *near, int64_t n_blocks, float *out)
 {
     for (int64_t d = 0; d < n_blocks * CF_LANES; d += CF_LANES) {
         cf_lanes sum = cf_lanes_load(out + d);
@@ -108,11 +119,11 @@ static void add_diagonal(const als_solver *s, float weight, float *normal)
 
 /* The next neighbours of a row, from number `first` on. */
 static void take_chunk(const als_solver *s, const cf_field *in, const als_row *row, int64_t first,
-                       chunk *out)
+                       als_chunk *out)
 {
     const int64_t width = s->n_blocks * CF_LANES;
 
-    out->count = (int)cf_min(row->count - first, CHUNK);
+    out->count = (int)cf_min(row->count - first, ALS_CHUNK);
     for (int n = 0; n < out->count; n++) {
         float *weighted = s->weighted + n * width;
         cf_lanes confidence;
@@ -134,11 +145,11 @@ static void make_system(const als_solver *s, const cf_field *in, const float *co
 
     for (int64_t d = 0; d < s->n_blocks * CF_LANES; d++)
         right[d] = row->weight * row->values[d];
-    for (int64_t first = 0; first < cf_max(row->count, 1); first += CHUNK) {
-        chunk near;
+    for (int64_t first = 0; first < cf_max(row->count, 1); first += ALS_CHUNK) {
+        als_chunk near;
 
         take_chunk(s, in, row, first, &near);
-        add_products(&near, s->n_blocks, from, normal);
+        als_add_products(&near, s->n_blocks, from, normal);
         add_rows(&near, s->n_blocks, right);
         from = normal;
     }
@@ -171,9 +182,7 @@ static void prefetch(const als_solver *s, const cf_field *in, const als_row *row
         (rows)[r + (step)] = __builtin_shufflevector(a, b, ALL_LANES(SECOND, step));               \
     }
 
-/* Transpose 16 x 16 numbers: row r is at in + r * in_stride, column c goes to out + c * out_stride.
- */
-static void transpose(const float *in, int64_t in_stride, float *out, int64_t out_stride)
+void als_transpose(const float *in, int64_t in_stride, float *out, int64_t out_stride)
 {
     cf_lanes rows[CF_LANES];
 
@@ -189,8 +198,25 @@ static void transpose(const float *in, int64_t in_stride, float *out, int64_t ou
         cf_lanes_store(out + r * out_stride, rows[r]);
 }
 
+void als_solve_lanes(als_solver *solver, int64_t n_blocks, double squares[CF_LANES])
+{
+    const int64_t size = n_blocks * CF_LANES, matrix = als_triangle(n_blocks) * BLOCK_FLOATS;
+    als_solver part = *solver;
+
+    part.n_blocks = n_blocks;
+    for (int64_t at = 0; at < matrix; at += CF_LANES)
+        als_transpose(part.normal + at, matrix, part.lanes + at * CF_LANES, CF_LANES);
+    for (int64_t d = 0; d < size; d += CF_LANES)
+        als_transpose(part.right + d, size, part.sides + d * CF_LANES, CF_LANES);
+    als_factor_and_solve(&part, squares);
+    for (int64_t d = 0; d < size; d += CF_LANES)
+        als_transpose(part.sides + d * CF_LANES, CF_LANES, part.right + d, size);
+}
+
+/* ---- 16 rows ---- */
+
 /* The solution, and what it makes smallest: sum c + l |p|^2 - |y|^2 with y = L^-1 b. */
-static bool take_solution(const float *solution, int64_t width, double squares, als_row *row)
+static void take_solution(const float *solution, int64_t width, double squares, als_row *row)
 {
     double towards = 0;
 
@@ -204,17 +230,16 @@ static bool take_solution(const float *solution, int64_t width, double squares, 
     }
     row->shrunk *= row->weight;
     row->least = row->total + row->weight * towards - squares;
-    return row->shrunk <= __DBL_MAX__ && row->least <= __DBL_MAX__; /* false for NaN too */
+    row->solved = row->shrunk <= __DBL_MAX__ && row->least <= __DBL_MAX__; /* false for NaN too */
 }
 
 /* Lanes without a row solve x = 0 with what is common and a weight of 1. */
-bool als_solve_rows(als_solver *solver, const cf_field *in, const float *common, als_row *rows,
+void als_solve_rows(als_solver *solver, const cf_field *in, const float *common, als_row *rows,
                     int count)
 {
     const int64_t width = solver->n_blocks * CF_LANES,
                   matrix = als_triangle(solver->n_blocks) * BLOCK_FLOATS;
     double squares[CF_LANES];
-    bool solved = true;
 
     memset(solver->right, 0, (size_t)(width * CF_LANES) * sizeof *solver->right);
     for (int lane = 0; lane < CF_LANES; lane++) {
@@ -225,14 +250,7 @@ bool als_solve_rows(als_solver *solver, const cf_field *in, const float *common,
         make_system(solver, in, common, lane < count ? &rows[lane] : &none,
                     solver->normal + lane * matrix, right);
     }
-    for (int64_t at = 0; at < matrix; at += CF_LANES)
-        transpose(solver->normal + at, matrix, solver->lanes + at * CF_LANES, CF_LANES);
-    for (int64_t d = 0; d < width; d += CF_LANES)
-        transpose(solver->right + d, width, solver->sides + d * CF_LANES, CF_LANES);
-    als_factor_and_solve(solver, squares);
-    for (int64_t d = 0; d < width; d += CF_LANES)
-        transpose(solver->sides + d * CF_LANES, CF_LANES, solver->right + d, width);
+    als_solve_lanes(solver, solver->n_blocks, squares);
     for (int lane = 0; lane < count; lane++)
-        solved &= take_solution(solver->right + lane * width, width, squares[lane], &rows[lane]);
-    return solved;
+        take_solution(solver->right + lane * width, width, squares[lane], &rows[lane]);
 }
