@@ -266,7 +266,8 @@ def test_what_is_no_run_is_refused_in_one_line(tmp_path: pathlib.Path):
 @pytest.mark.parametrize("line", [
     '{"event": "epoch", "epoch": 1}', '{"event": "epoch", "epoch": 1, "loss": "x", "seconds": 1}', '[1]',
     '{"event": "spectrum", "epoch": 1, "tables": {"item_final": 3}}', '{"epoch": 1}', '{"event": "end"}', '"text"',
-    '{"event": "profile", "phases": {"other": {"seconds": [1]}}}',
+    '{"event": "profile", "phases": {"other": {"seconds": [1]}}}', '{"event": "start", "build": 1}',
+    '{"event": "start", "predicted_step_bytes": {"total": "x"}}', '{"event": "valid", "epoch": "x"}',
     '{"event": "test", "epoch": 1, "metrics": [], "best": true}'])
 def test_a_log_of_something_else_is_refused_in_one_line(tmp_path: pathlib.Path, line: str):
     folder = runs.write(tmp_path / "a", [runs.START])

@@ -60,7 +60,7 @@ def linear_ticks(low: float, high: float, whole: bool = False) -> list[float]:
 
 def log_ticks(low: float, high: float) -> list[float]:
     """Powers of ten; over few decades also 2 and 5 times a power, and within one the ticks of a linear scale."""
-    decades = math.log10(high / low)
+    decades = math.log10(high) - math.log10(low)
     if decades < 0.8:
         return linear_ticks(low, high)
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
@@ -80,7 +80,7 @@ def scale_of(values: Sequence[float], start: float, end: float, is_log: bool, pa
     """A scale that has all values, with some room beyond them."""
     low, high = min(values), max(values)
     if is_log:
-        room = (high / low) ** padding if high > low else 2
+        room = 10 ** (padding * (math.log10(high) - math.log10(low))) if high > low else 2
         return Scale(low / room, high * room, start, end, True)
     room = (high - low) * padding if high > low else abs(high) * padding or 1.0
     return Scale(low - room, high + room, start, end)

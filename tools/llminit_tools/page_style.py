@@ -52,7 +52,6 @@ th:last-child, td:last-child { padding-right: .2rem; }
 thead th { font-weight: 600; border-bottom: 1px solid var(--quiet); vertical-align: bottom; }
 tbody th { font-weight: 400; min-width: 6.5rem; max-width: 20rem; overflow-wrap: break-word; }
 th.number, td.number { text-align: right; padding-left: .75rem; padding-right: 0; white-space: nowrap; }
-tr.first th, tr.first td { border-top: 1px solid var(--quiet); }
 details { margin: 1rem 0; }
 summary { cursor: pointer; font-weight: 600; font-size: .95rem; }
 pre {

@@ -64,18 +64,18 @@ def require_metrics(runs: Sequence[Run], names: Sequence[str]) -> None:
             raise Failure(f"--metrics: no run has a valid {name}; {has}", USAGE)
 
 
-def report(runs: Sequence[Run], title: str, metrics: Sequence[str], data: Optional[str]) -> str:
-    """The page."""
+def report(name: str, runs: Sequence[Run], options: Options) -> str:
+    """The page. `name` is that of the command."""
     sections = [Section("results", "Results", after.results(runs)),
                 Section("settings", "Settings", before.settings(runs)),
-                Section("curves", "Training", before.curves(runs, metrics)),
+                Section("curves", "Training", before.curves(runs, options.metrics)),
                 Section("spectra", "Spectra", before.spectra(runs)),
                 Section("costs", "Time, bytes and memory", after.costs(runs)),
                 Section("machine", "Machine and build", after.machine(runs)),
-                Section("again", "How to reproduce", after.again(runs, data))]
-    title = title or ("Training report: " + (runs[0].name if len(runs) == 1 else f"{len(runs)} runs"))
+                Section("again", "How to reproduce", after.again(runs, options.data))]
+    title = options.title or ("Training report: " + (runs[0].name if len(runs) == 1 else f"{len(runs)} runs"))
     versions = {str(one.starts[-1].get("version", "unknown")) for one in runs if one.starts}
-    foot = f"Made by tools/study report from the logs of llminit {', '.join(sorted(versions)) or 'unknown'}."
+    foot = f"Made by {name} from the logs of llminit {', '.join(sorted(versions)) or 'unknown'}."
     return page.document(title, before.lead(runs), [one for one in sections if one.content], foot)
 
 
@@ -83,7 +83,7 @@ def main(name: str, arguments: Sequence[str]) -> int:
     options = parse(name, arguments)
     runs = read_runs(options.runs)
     require_metrics(runs, options.metrics)
-    text = report(runs, options.title, options.metrics, options.data)
+    text = report(name, runs, options)
     if options.out == "-":
         sys.stdout.write(text)
     else:

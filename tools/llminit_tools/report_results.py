@@ -65,16 +65,16 @@ def group_table(named: Named, get: Callable[[Evaluation], dict[str, Metrics]], w
 
 def cold_tables(named: Named) -> Parts:
     by_candidates = group_table(
-        named, lambda one: {words: one.cold[key] for key, words in CANDIDATES.items() if key in one.cold},
+        named, lambda one: {CANDIDATES[key]: values for key, values in one.candidates.items()},
         "candidates", "Metrics by the items that are ranked, which are also the only targets")
-    hits = metric_table(named, lambda one: {key: number for key, number in one.cold.items() if "_hit@" in key},
+    hits = metric_table(named, lambda one: {key: number for key, number in one.hits.items() if "_hit@" in key},
                         "Share of the warm and of the cold targets that stand in the lists of all items")
     found = [one for one in (by_candidates, hits, map_table(named)) if one]
     return [element("h3", "Cold items"), *found] if found else []
 
 
 def map_table(named: Named) -> Optional[Markup]:
-    rows = [[name, str(one.map.get("kind")), f"{one.map.get('parameter', 0):g}", f"{one.map.get('gain', 0):.3g}"]
+    rows = [[name, one.map["kind"], f"{one.map['parameter']:g}", f"{one.map['gain']:.3g}"]
             for name, one in named if one.map]
     header = ["run", "map", "parameter", "gain"]
     return Table(header, rows, "The map of cold items", left=(1,)).markup() if rows else None
@@ -170,7 +170,7 @@ def machine_fields(run: Run) -> dict[str, str]:
     fields.update({"calls of train": str(len(run.starts)), **({"nodes": nodes[1]} if nodes else {})})
     predicted = run.starts[-1].get("predicted_step_bytes", {})
     if "total" in predicted:
-        fields["sent by a rank in a step, predicted"] = size(predicted["total"])
+        fields["sent by a rank in a step, predicted"] = size(float(predicted["total"]))
     return fields
 
 

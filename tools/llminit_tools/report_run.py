@@ -22,6 +22,8 @@ from .program import FORMAT, IO, Failure
 
 Metrics = Dict[str, float]
 UNKNOWN = "-"
+CANDIDATES = ("all", "warm", "cold")  # of an evaluation where the dataset marks cold items
+MEMORY = ("held", "allocated", "resident")  # of a profile: least, mean and most of the ranks
 
 
 @dataclasses.dataclass
@@ -31,7 +33,8 @@ class Evaluation:
     name: str  # "log", or that of the file and of the part in it
     split: str
     metrics: Metrics
-    cold: dict[str, Any] = dataclasses.field(default_factory=dict)
+    candidates: dict[str, Metrics] = dataclasses.field(default_factory=dict)  # by which items are ranked
+    hits: Metrics = dataclasses.field(default_factory=dict)  # warm_hit@10, ...
     groups: dict[str, dict[str, Metrics]] = dataclasses.field(default_factory=dict)
     catalogue: Metrics = dataclasses.field(default_factory=dict)
     map: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -61,7 +64,7 @@ class Run:
     rate: dict[int, float] = dataclasses.field(default_factory=dict)  # samples a second
     valid: dict[int, Metrics] = dataclasses.field(default_factory=dict)
     best: Optional[int] = None  # epoch of the best valid metric
-    spectra: dict[int, dict[str, Any]] = dataclasses.field(default_factory=dict)  # {epoch: {table: measures}}
+    spectra: dict[int, dict[str, tuple[Metrics, Metrics]]] = dataclasses.field(default_factory=dict)  # as spectrum_of()
     solve: Metrics = dataclasses.field(default_factory=dict)  # seconds of a closed form
     seconds: float = 0
     phases: dict[str, Phase] = dataclasses.field(default_factory=dict)
@@ -123,15 +126,44 @@ def add_profile(phases: dict[str, Phase], found: dict[str, Any]) -> None:
 def evaluation_of(name: str, split: str, metrics: dict[str, Any], beside: dict[str, Any]) -> Evaluation:
     groups = {kind: {group: numbers(values) for group, values in parts.items()}
               for kind, parts in beside.get("groups", {}).items()}
-    cold = {key: numbers(value) if isinstance(value, dict) else value for key, value in beside.get("cold", {}).items()}
-    return Evaluation(name, split, numbers(metrics), cold, groups, numbers(beside.get("catalogue", {})),
-                      beside.get("map") or {})
+    cold = beside.get("cold", {})
+    tables = {key: numbers(cold[key]) for key in CANDIDATES if key in cold}
+    catalogue = numbers(beside.get("catalogue", {}))
+    return Evaluation(name, split, numbers(metrics), tables, numbers(cold), groups, catalogue,
+                      map_of(beside.get("map") or {}))
+
+
+def map_of(found: dict[str, Any]) -> dict[str, Any]:
+    """A map of cold items; empty if there is none."""
+    return {"kind": str(found["kind"]), **{name: float(found[name]) for name in ("parameter", "gain")}} if found else {}
+
+
+def check_start(event: dict[str, Any]) -> None:
+    """Of a start, which is shown as it is, the fields that are looked into."""
+    float(event.get("predicted_step_bytes", {}).get("total", 0))
+    dict(event.get("build", {}))
+    float(event.get("predicted_held", 0))
+
+
+def profile_of(event: dict[str, Any]) -> dict[str, Any]:
+    """A profile without its phases."""
+    memory = {key: [float(one) for one in event[key]] for key in MEMORY if event.get(key)}
+    return {**{key: content for key, content in event.items() if key not in ("event", "phases", *MEMORY)}, **memory}
+
+
+def spectrum_of(tables: dict[str, Any]) -> dict[str, tuple[Metrics, Metrics]]:
+    """{table: (measures, shares)}"""
+    found = {name: (numbers(measures), numbers(measures.get("shares", {}))) for name, measures in tables.items()}
+    for measures, _ in found.values():
+        float(measures["effective_rank"])
+    return found
 
 
 def take_event(found: Run, event: dict[str, Any]) -> None:
     """Add an event of the log to what is known of its run."""
-    kind, epoch = event["event"], event.get("epoch", 0)
+    kind, epoch = event["event"], int(event.get("epoch", 0))
     if kind == "start":
+        check_start(event)
         found.starts.append(event)
     elif kind == "epoch":
         found.loss[epoch] = float(event["loss"])
@@ -146,12 +178,10 @@ def take_event(found: Run, event: dict[str, Any]) -> None:
     elif kind == "test":
         found.evaluations = [evaluation_of("log", "test", event["metrics"], event)]
     elif kind == "spectrum":
-        found.spectra[epoch] = event["tables"]
-        for measures in event["tables"].values():
-            float(measures["effective_rank"])
+        found.spectra[epoch] = spectrum_of(event["tables"])
     elif kind == "profile":
         add_profile(found.phases, event["phases"])
-        found.profile = {key: content for key, content in event.items() if key not in ("event", "phases")}
+        found.profile = profile_of(event)
     elif kind == "end":
         found.ends.append(event)
         found.seconds = float(event["seconds"])
@@ -168,7 +198,7 @@ def read_events(found: Run) -> None:
             take_event(found, event)
             found.is_ended = event["event"] == "end"
         if last_map and found.evaluations:
-            found.evaluations[0].map = last_map
+            found.evaluations[0].map = map_of(last_map)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         kind = event.get("event", "without a name") if isinstance(event, dict) else "that is no object"
         raise Failure(f"{path}: an event {kind} is not as llminit writes it ({error!r})", FORMAT) from None
@@ -208,7 +238,8 @@ def add_evaluation(found: Run, more: Evaluation) -> None:
         if is_same(one, more):
             one.metrics = {**more.metrics, **one.metrics}
             one.groups, one.catalogue = more.groups or one.groups, more.catalogue or one.catalogue
-            one.cold, one.map = more.cold or one.cold, more.map or one.map
+            one.candidates, one.hits = more.candidates or one.candidates, more.hits or one.hits
+            one.map = more.map or one.map
             return
     found.evaluations.append(more)
 

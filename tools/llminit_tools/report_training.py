@@ -172,16 +172,15 @@ def run_legend(runs: Sequence[Run], has_lines: Callable[[Run], object]) -> Marku
 
 
 def rank_of(run: Run, name: str) -> dict[int, float]:
-    return {epoch: float(tables[name]["effective_rank"]) for epoch, tables in run.spectra.items() if name in tables}
+    return {epoch: tables[name][0]["effective_rank"] for epoch, tables in run.spectra.items() if name in tables}
 
 
 def spectrum_row(run: Run, name: str) -> list[str]:
     """First and last measure of a table, and how wide it is."""
     ranks = rank_of(run, name)
     first, last = min(ranks), max(ranks)
-    measures = run.spectra[last][name]
+    measures, shares = run.spectra[last][name]
     change = 100 * (ranks[last] / ranks[first] - 1) if ranks[first] else 0
-    shares = measures.get("shares", {})
     return [f"{ranks[first]:.1f}", f"{ranks[last]:.1f}", f"{change:+.1f}%" if last > first else UNKNOWN, str(last),
             run.settings.get("embedding_size", UNKNOWN),
             *(table.number(measures.get(key), 1) for key in ("participation_ratio", "information_abundance")),
