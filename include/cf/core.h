@@ -24,6 +24,7 @@ typedef enum cf_status {
     CF_ERR_MEMORY = 5,  /* out of memory */
     CF_ERR_NUMERIC = 6, /* NaN or infinity */
     CF_ERR_HANG = 7,    /* a rank made no progress (hang_timeout) */
+    CF_ERR_RESULT = 8,  /* selftest: a result is not what it must be */
     CF_ERR_BUG = 70,    /* a bug of this program (EX_SOFTWARE of sysexits.h) */
     CF_STOPPED = 75     /* stopped early with a complete checkpoint; run again (EX_TEMPFAIL) */
 } cf_status;

@@ -46,6 +46,7 @@ typedef enum cf_stream {
     CF_STREAM_COLD = 10,      /* order of the items of which cold_share takes the first */
     CF_STREAM_CALIBRATE = 11, /* items held out to calibrate the map of cold items, and users */
     CF_STREAM_CLUSTER = 12,   /* users and items that may change their cluster in a round */
+    CF_STREAM_SELFTEST = 13,  /* the dataset of llminit selftest */
     CF_STREAM_TEST = 1000     /* tests and benchmarks */
 } cf_stream;
 

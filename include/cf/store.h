@@ -136,6 +136,9 @@ void cf_store_destroy_attributes(cf_attribute **attributes, int64_t count);
  * is about to be committed. Equal content has an equal digest on any number of ranks; attributes do
  * not count. Errors: FORMAT, IO, MEMORY. */
 cf_status cf_store_digest(cf_store *store, uint64_t *out);
+/** The digest of the arrays so far, from 0 on, with one more. The digest of a file is that of all
+ * of its arrays in order of their names. Errors: the same. */
+cf_status cf_store_extend_digest(cf_store *store, const char *name, uint64_t *digest);
 
 /** Names of the arrays of an opened file, without the checksums, sorted, separated by '\n'. `*out`
  * is new, freed with cf_free(). Errors: FORMAT (also a link), IO, MEMORY. */

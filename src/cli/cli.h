@@ -12,6 +12,7 @@
  *   cli_recs       recommendations that somebody made
  *   cli_new_users  users who are not in the dataset
  *   cli_lists      ranked lists of items, as text
+ *   selftest       the checks of selftest (selftest.h)
  *   cli_COMMAND    a command
  *   cli_run        the table of commands, their help, dispatch
  */
@@ -117,7 +118,8 @@ typedef struct cli_exit {
 } cli_exit;
 
 extern const cli_command cli_prepare, cli_append, cli_synthesize, cli_select, cli_train,
-    cli_evaluate, cli_recommend, cli_export, cli_spectrum, cli_info, cli_print_settings;
+    cli_evaluate, cli_recommend, cli_export, cli_spectrum, cli_info, cli_print_settings,
+    cli_selftest;
 
 /** All subcommands, ended by NULL. */
 extern const cli_command *const cli_commands[];

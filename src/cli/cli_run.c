@@ -9,8 +9,10 @@
 
 /* In the order of a project: data, training, use, inspection. */
 const cli_command *const cli_commands[] = {
-    &cli_prepare,   &cli_append, &cli_synthesize, &cli_select, &cli_train,          &cli_evaluate,
-    &cli_recommend, &cli_export, &cli_spectrum,   &cli_info,   &cli_print_settings, NULL};
+    &cli_prepare,  &cli_append,   &cli_synthesize,     &cli_select,
+    &cli_train,    &cli_evaluate, &cli_recommend,      &cli_export,
+    &cli_spectrum, &cli_info,     &cli_print_settings, &cli_selftest,
+    NULL};
 
 /* main asks before MPI_Init whether the command catches signals. */
 const cli_command *cli_find_command(int argc, char **argv)
@@ -31,6 +33,7 @@ const cli_exit cli_exits[] = {
     {CF_ERR_MEMORY, "out of memory"},
     {CF_ERR_NUMERIC, "NaN or infinity"},
     {CF_ERR_HANG, "no progress (hang_timeout)"},
+    {CF_ERR_RESULT, "a selftest failed"},
     {CF_STOPPED, "stopped after a checkpoint by a signal or --time-limit; the same command with "
                  "--resume auto resumes it"},
     {CF_ERR_BUG, "a bug in the program"},

@@ -120,28 +120,36 @@ static uint64_t extend_digest(uint64_t digest, const store_array *array, const u
 }
 
 /* The file may still be open for writing: its checksums are then in memory alone. */
+cf_status cf_store_extend_digest(cf_store *store, const char *name, uint64_t *digest)
+{
+    store_array *array = NULL;
+    uint64_t *sums = NULL;
+    int64_t moved = 0;
+    cf_status status;
+
+    CF_TRY(store_find(store, name, &array));
+    if (store->writing)
+        CF_TRY(store_join_sums(store, array, &sums, &moved));
+    else
+        CF_TRY(store_read_checksums(store, array));
+    *digest = extend_digest(*digest, array, sums != NULL ? sums : array->stored);
+done:
+    cf_free(&sums);
+    return status;
+}
+
 cf_status cf_store_digest(cf_store *store, uint64_t *out)
 {
     char **names = NULL;
-    int64_t count = 0, moved = 0;
-    uint64_t *sums = NULL, digest = 0;
+    int64_t count = 0;
+    uint64_t digest = 0;
     cf_status status;
 
     CF_TRY(store_list_names(store, &names, &count));
-    for (int64_t k = 0; k < count; k++) {
-        store_array *array = NULL;
-
-        CF_TRY(store_find(store, names[k], &array));
-        if (store->writing)
-            CF_TRY(store_join_sums(store, array, &sums, &moved));
-        else
-            CF_TRY(store_read_checksums(store, array));
-        digest = extend_digest(digest, array, sums != NULL ? sums : array->stored);
-        cf_free(&sums);
-    }
+    for (int64_t k = 0; k < count; k++)
+        CF_TRY(cf_store_extend_digest(store, names[k], &digest));
     *out = digest;
 done:
-    cf_free(&sums);
     store_free_names(&names, count);
     return status;
 }

@@ -19,7 +19,8 @@ static void version_names_the_build_and_its_libraries(void **state)
         for (int k = 0; k < N_NAMES; k++) {
             const char *value = json_string_value(json_object_get(build, names[k]));
 
-            if (value == NULL || *value == '\0') fail_msg("no %s", names[k]);
+            if (value == NULL || (*value == '\0' && strcmp(names[k], "blas_kernel") != 0))
+                fail_msg("no %s", names[k]);
         }
         assert_string_equal(json_string_value(json_object_get(build, "version")), CF_VERSION);
         assert_non_null(
