@@ -143,6 +143,9 @@ double cf_arrays_bytes(const cf_array *arrays, int n, const double *counts);
 cf_status cf_alloc_count(int64_t bytes);
 void cf_alloc_uncount(int64_t bytes);
 
+/** Has a block been made for which huge pages were asked? */
+bool cf_alloc_asks_huge(void);
+
 /** For tests: let the n-th allocation of this process from now on fail; 1 is the next one, 0 none.
  */
 void cf_alloc_fail_at(int64_t n);

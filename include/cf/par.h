@@ -192,6 +192,35 @@ bool cf_par_can_share(const cf_par *node);
  * Collective over the node. */
 void cf_par_meet(const cf_par *node);
 
+/** Where a rank runs. Plain data. */
+typedef struct cf_binding {
+    char node[64];     /* name of the host */
+    char cpus[160];    /* that its threads may run on, as Linux numbers them: "0-3,8"; "..." at the
+                          end: and others */
+    char numa[64];     /* the NUMA nodes that they are of; "": the system does not say */
+    int n_cpus;        /* how many of them there are; n_node_cpus: it is not bound */
+    int n_node_cpus;   /* of its node */
+    int n_threads;     /* of OpenMP */
+    int n_thread_cpus; /* that one thread may run on, at most; n_cpus: threads are not bound */
+} cf_binding;
+/** What is wrong with the bindings. */
+typedef struct cf_binding_fault {
+    int n_ranks;    /* that have a fault */
+    char line[256]; /* for people: the fault of the lowest of them; "" */
+} cf_binding_fault;
+/** The bindings of all ranks, and what is wrong: a rank has more threads than CPUs, or ranks are
+ * bound to the same core. Collective. `*out`: on rank 0 one a rank, new, freed with cf_free(); NULL
+ * on the others. Errors: MEMORY. */
+cf_status cf_par_find_bindings(const cf_par *world, cf_binding **out, cf_binding_fault *fault);
+/** Log a line on bindings, and warn of a fault. On rank 0. */
+void cf_par_log_bindings(const cf_binding *all, int n, const cf_binding_fault *fault);
+/** Warn if huge pages were asked for and are off on this node. Local. */
+void cf_par_warn_pages(void);
+/** The folder in which Linux describes the node: "/sys". Local. */
+const char *cf_par_system(void);
+/** For tests: from here on it is this folder, borrowed; NULL: what it is. Local. */
+void cf_par_pretend_system(const char *folder);
+
 /* ---- Grid ---- */
 
 /**

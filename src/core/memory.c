@@ -25,6 +25,7 @@ static header *header_of(void *block)
 }
 
 static _Atomic int64_t live_blocks, held_bytes, peak_bytes, fail_countdown;
+static _Atomic bool asks_huge;
 
 /* True at the allocation that cf_alloc_fail_at() chose. */
 static bool must_fail(void)
@@ -57,6 +58,7 @@ static void *create_block(size_t bytes)
     if (alignment == CF_HUGE_PAGE) { /* advice alone; the header needs no huge page */
         (void)madvise(base, CF_HUGE_PAGE, MADV_NOHUGEPAGE);
         (void)madvise(block, whole - CF_HUGE_PAGE, MADV_HUGEPAGE);
+        atomic_store(&asks_huge, true);
     }
     header_of(block)->base = base;
     header_of(block)->bytes = (int64_t)bytes;
@@ -121,6 +123,11 @@ void cf_alloc_uncount(int64_t bytes)
 {
     atomic_fetch_sub(&held_bytes, bytes);
     atomic_fetch_sub(&live_blocks, 1);
+}
+
+bool cf_alloc_asks_huge(void)
+{
+    return atomic_load(&asks_huge);
 }
 
 void cf_alloc_fail_at(int64_t n)

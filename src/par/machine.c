@@ -1,4 +1,6 @@
 /* The machine: which MPI library and which BLAS the ranks run. */
+#include "machine.h"
+
 #include "cf/par.h"
 
 #include <ctype.h>
@@ -36,4 +38,24 @@ void cf_par_log_libraries(void)
     cf_log("%s, %s%s%s%s", cf_par_mpi_library(), blas.name,
            blas.kernels[0] != '\0' ? " with kernels for " : "", blas.kernels,
            blas.one_thread ? "" : ", whose threads cannot be set from here");
+}
+
+bool machine_pages_are_off(const char *root)
+{
+    char path[512], text[128] = "";
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/kernel/mm/transparent_hugepage/enabled", root);
+    file = fopen(path, "r");
+    if (file == NULL) return false; /* it cannot be told */
+    (void)!fgets(text, sizeof text, file);
+    fclose(file);
+    return strstr(text, "[never]") != NULL;
+}
+
+void cf_par_warn_pages(void)
+{
+    if (cf_alloc_asks_huge() && machine_pages_are_off(cf_par_system()))
+        cf_warn("transparent huge pages are off, so that large tables are read more slowly: "
+                "\"madvise\" in /sys/kernel/mm/transparent_hugepage/enabled allows them");
 }

@@ -5,11 +5,22 @@
 #include "cf/par.h"
 
 static int pretended; /* ranks a node; 0: the machine's */
+static const char *pretended_system;
 
 void cf_par_pretend_nodes(int ranks)
 {
     CF_ASSERT(ranks >= 0);
     pretended = ranks;
+}
+
+void cf_par_pretend_system(const char *folder)
+{
+    pretended_system = folder;
+}
+
+const char *cf_par_system(void)
+{
+    return pretended_system != NULL ? pretended_system : "/sys";
 }
 
 /* The order of `par` is kept. */

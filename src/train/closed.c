@@ -33,7 +33,7 @@ static cf_status set_up(run *r, cf_closed **closed)
     r->final = find_final;
     r->impl = r;
     run_log_set_up(r->grid, r->dataset, r->costs.memory);
-    cf_par_log_libraries();
+    CF_TRY(run_find_machine(r));
     CF_TRY(run_begin(r, check_start));
 done:
     cf_par_restore_phase(before);

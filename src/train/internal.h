@@ -217,6 +217,7 @@ void run_log_set_up(const cf_grid *grid, const cf_dataset *dataset, double memor
 typedef struct run_start {
     const cf_grid *grid;
     const cf_dataset *dataset;
+    const cf_binding *bindings; /* of all ranks */
     const step_costs *predicted;
     int64_t from_epoch; /* epochs done before */
     const char *from;   /* the checkpoint of a warm start; NULL: another start, or a resumed run */

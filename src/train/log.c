@@ -98,6 +98,22 @@ void run_log_set_up(const cf_grid *grid, const cf_dataset *dataset, double memor
            grid->n_columns, memory / 1048576);
 }
 
+/* [{"rank": 0, "node": "n1", "cpus": "0-3", ...}, ...] */
+static json_t *bindings_json(const cf_binding *all, int n)
+{
+    json_t *array = json_array();
+
+    for (int k = 0; k < n; k++)
+        cf_train_json_append(
+            &array,
+            CF_JSON_OBJECT({"rank", json_integer(k)}, {"node", cf_train_json_text(all[k].node)},
+                           {"cpus", json_string(all[k].cpus)}, {"numa", json_string(all[k].numa)},
+                           {"bound", json_boolean(all[k].n_cpus < all[k].n_node_cpus)},
+                           {"threads", json_integer(all[k].n_threads)},
+                           {"thread_cpus", json_integer(all[k].n_thread_cpus)}));
+    return array;
+}
+
 /* A resumed run writes this event again, with the epochs done so far. */
 void run_log_start(run_log *log, const run_start *start)
 {
@@ -110,6 +126,7 @@ void run_log_start(run_log *log, const run_start *start)
         {"event", json_string("start")}, {"version", json_string(CF_VERSION)},
         {"build", cf_train_build_json()}, {"ranks", json_integer(grid->world.size)},
         {"threads", json_integer(omp_get_max_threads())},
+        {"binding", bindings_json(start->bindings, grid->world.size)},
         {"grid", json_sprintf("%dx%d", grid->n_rows, grid->n_columns)},
         {"dataset", json_sprintf("%016llx", (unsigned long long)dataset->digest)},
         {"users", json_integer(dataset->n_users)}, {"items", json_integer(dataset->n_items)},

@@ -73,11 +73,24 @@ void run_close(run *r)
     cf_dataset_close(&r->dataset);
     cf_free(&r->settings);
     cf_free(&r->build);
+    cf_free(&r->bindings);
     cf_free(&r->latest);
     cf_free(&r->best);
     cf_free(&r->better);
     cf_lock_release(&r->lock);
     cf_folders_leave(&r->folders); /* last: of a run that was refused nothing is left */
+}
+
+cf_status run_find_machine(run *r)
+{
+    cf_binding_fault fault;
+    cf_status status = cf_par_find_bindings(r->world, &r->bindings, &fault);
+
+    if (status != CF_OK) return status;
+    cf_par_log_libraries();
+    if (r->world->rank == 0) cf_par_log_bindings(r->bindings, r->world->size, &fault);
+    cf_par_warn_pages();
+    return CF_OK;
 }
 
 /* ---- Begin ---- */
@@ -267,6 +280,7 @@ cf_status run_begin(run *r, cf_status (*start)(run *r))
     CF_TRY(run_log_open(r->world, r->job->out, resume ? r->progress.epoch : -1, &r->log));
     run_log_start(&r->log, &(run_start){.grid = r->grid,
                                         .dataset = r->dataset,
+                                        .bindings = r->bindings,
                                         .predicted = &r->costs,
                                         .from_epoch = r->progress.epoch,
                                         .from = resume ? NULL : r->job->from,

@@ -15,6 +15,7 @@ typedef struct run {
     cf_eval_options eval;
     char *settings;               /* YAML of config */
     char *build;                  /* build_text() */
+    cf_binding *bindings;         /* rank 0: of all ranks */
     char *latest, *best, *better; /* paths of these files */
     bool has_better;              /* better.h5 is of the best epoch so far */
     cf_dataset *dataset;
@@ -88,6 +89,9 @@ cf_status run_fill_from(run *r, cf_model *model);
 
 /* ---- run.c ---- */
 
+/** Log on what the run runs: libraries, bindings, what is wrong with them. Collective, once tables
+ * are there. Errors: MEMORY. */
+cf_status run_find_machine(run *r);
 /** Is there a valid part to evaluate? */
 bool run_validates(const run *r);
 /** Metrics of the valid part at the current tables; better.h5 if they are the best so far.

@@ -200,7 +200,7 @@ static cf_status set_up(steps *s)
     run_log_set_up(r->grid, r->dataset, r->costs.memory);
     log_bytes(&r->costs);
     log_collapse_cost(r);
-    cf_par_log_libraries();
+    CF_TRY(run_find_machine(r));
     CF_TRY(run_begin(r, start_tables));
 done:
     cf_par_restore_phase(before);
