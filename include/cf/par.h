@@ -303,17 +303,30 @@ void cf_par_move_seconds(cf_phase from, cf_phase to, double seconds);
  * and Allgather what each other rank gets; of an Allreduce of n bytes on P ranks 2 n (P - 1) / P in
  * 2 ceil(log2 P) messages (Rabenseifner 2004); of a Bcast everything at its root; of a Gather what
  * goes to the root; of a Scan, of an Exscan and of a Barrier ceil(log2 P) messages, of n bytes and
- * of none. Files are not counted. All plain sums.
+ * of none. Files are counted apart, those of store alone: what cf_par_count_file() is told. All
+ * plain sums.
  */
 typedef struct cf_phase_use {
     double seconds;
     double mpi_seconds; /* of these, in MPI calls: moving data, and waiting for other ranks */
     int64_t bytes, messages;
+    double file_seconds; /* of seconds, in reading, writing and syncing files */
+    int64_t read_bytes, written_bytes;
+    double joules; /* that the node took; CF_PHASE_OTHER has those of all that are not exclusive */
 } cf_phase_use;
 typedef struct cf_profile {
     cf_phase_use phase[CF_N_PHASES];
 } cf_profile;
 
+/** A call that was begun at `began` (cf_clock_now()) has moved so many bytes from and to a file.
+ * Local. */
+void cf_par_count_file(double began, int64_t read_bytes, int64_t written_bytes);
+/** Measure the energy of the node, on its first rank, from the next cf_par_start_profile() on.
+ * Collective. */
+void cf_par_start_energy(const cf_par *world);
+/** Does this rank measure the energy of its node: is it the first, and can it read the meters?
+ * Local. */
+bool cf_par_has_energy(void);
 /** Everything is zero from here on, and the phase is CF_PHASE_OTHER. Local. */
 void cf_par_start_profile(void);
 /** What was used since. Local. */

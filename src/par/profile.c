@@ -5,6 +5,7 @@
  * calls, and each calls the library's PMPI_ function of the same name, and tells the watchdog.
  * tests/par/profile.c counts the same calls by hand; tests/check_modules fails on an MPI call that
  * is not counted here. */
+#include "energy.h"
 #include "watch.h"
 
 const char *const cf_phase_names[CF_N_PHASES] = {
@@ -27,7 +28,8 @@ const char *const cf_phase_names[CF_N_PHASES] = {
 static struct {
     cf_profile used;
     cf_phase phase;
-    double since; /* the time up to which `used` has the seconds */
+    double since;  /* the time up to which `used` has the seconds */
+    double joules; /* those that it has */
 } now;
 
 /* ---- Phases ---- */
@@ -38,11 +40,21 @@ static bool is_exclusive(cf_phase phase)
     return phase >= CF_PHASE_EVALUATION;
 }
 
+/* The energy since the last reading belongs to the phase that ends here. */
+static void take_energy(cf_phase phase)
+{
+    const double joules = energy_read();
+
+    now.used.phase[is_exclusive(phase) ? phase : CF_PHASE_OTHER].joules += joules - now.joules;
+    now.joules = joules;
+}
+
 /* The time since the last change belongs to the phase that ends here. */
 static void change_to(cf_phase phase)
 {
     const double time = cf_clock_now();
 
+    if (is_exclusive(now.phase) || is_exclusive(phase)) take_energy(now.phase);
     now.used.phase[now.phase].seconds += time - now.since;
     now.since = time;
     now.phase = phase;
@@ -71,17 +83,28 @@ void cf_par_move_seconds(cf_phase from, cf_phase to, double seconds)
     now.used.phase[to].seconds += seconds;
 }
 
+void cf_par_count_file(double began, int64_t read_bytes, int64_t written_bytes)
+{
+    cf_phase_use *use = &now.used.phase[now.phase];
+
+    use->file_seconds += cf_clock_now() - began;
+    use->read_bytes += read_bytes;
+    use->written_bytes += written_bytes;
+}
+
 void cf_par_start_profile(void)
 {
     now.used = (cf_profile){0};
     now.phase = CF_PHASE_OTHER;
     now.since = cf_clock_now();
+    now.joules = energy_read();
 }
 
 /* Up to this moment: the seconds of the current phase are added before the copy. */
 cf_profile cf_par_read_profile(void)
 {
     change_to(now.phase);
+    take_energy(now.phase);
     return now.used;
 }
 

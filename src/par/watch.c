@@ -14,6 +14,8 @@
  * speaks first; of the others the lowest, as the rest are later by log2 of their rank. */
 #include "watch.h"
 
+#include "energy.h"
+
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -166,6 +168,7 @@ static void *watch(void *unused)
     while (sleep_second()) {
         const uint64_t moves = atomic_load_explicit(&seen.moves, memory_order_relaxed);
 
+        (void)energy_read(); /* before a counter begins anew twice */
         silence = moves == before ? silence + 1 : 0;
         before = moves;
         if (atomic_load(&seen.timeout) > 0 && silence > limit() + patience()) {

@@ -123,6 +123,7 @@ static herr_t read_bytes(H5FD_t *hdf5, H5FD_mem_t type, hid_t transfer, haddr_t 
                          void *buffer)
 {
     driver_file *file = (driver_file *)hdf5;
+    const double began = cf_clock_now();
     int64_t n;
 
     (void)type;
@@ -130,6 +131,7 @@ static herr_t read_bytes(H5FD_t *hdf5, H5FD_mem_t type, hid_t transfer, haddr_t 
     cf_par_enter("pread");
     n = cf_file_read(file->io->fd, buffer, (int64_t)size, (int64_t)at);
     cf_par_leave();
+    cf_par_count_file(began, cf_max(n, 0), 0);
     if (n < 0) note_error(file->io);
     return n == (int64_t)size ? 0 : -1; /* else the file is shorter than it says */
 }
@@ -140,6 +142,7 @@ static herr_t write_bytes(H5FD_t *hdf5, H5FD_mem_t type, hid_t transfer, haddr_t
 {
     driver_file *file = (driver_file *)hdf5;
     store_io *io = file->io;
+    const double began = cf_clock_now();
 
     (void)transfer;
     if (at + size > file->size) file->size = at + size;
@@ -148,6 +151,7 @@ static herr_t write_bytes(H5FD_t *hdf5, H5FD_mem_t type, hid_t transfer, haddr_t
     if (io->error == 0 && !cf_file_write(file->io->fd, buffer, (int64_t)size, (int64_t)at))
         note_error(io);
     cf_par_leave();
+    cf_par_count_file(began, 0, io->error == 0 ? (int64_t)size : 0);
     return 0;
 }
 

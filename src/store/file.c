@@ -163,13 +163,16 @@ static cf_status finish_file(cf_store *store)
 {
     store_io *io = store->io;
     char reason[STORE_REASON_SIZE];
+    double began;
     cf_status status = CF_OK;
 
     if (!close_hdf5(store))
         status = CF_FAIL(CF_ERR_IO, "%s: cannot write (%s)", store->path, store_reason(reason));
+    began = cf_clock_now();
     cf_par_enter("fsync");
     if (io->error == 0 && fsync(io->fd) != 0) io->error = errno;
     cf_par_leave();
+    cf_par_count_file(began, 0, 0);
     if (!io->leads) { /* rank 0 keeps it until the file has its name */
         if (close(io->fd) != 0 && io->error == 0) io->error = errno;
         io->fd = -1;

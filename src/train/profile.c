@@ -41,20 +41,38 @@ json_t *profile_predicted(const step_costs *steps)
     return object;
 }
 
+/* Joules of all nodes: {"steps": ..., "evaluation": ..., ..., "all": ...}; null where no node could
+ * measure them. */
+static json_t *energy_json(const report *r)
+{
+    json_t *object;
+
+    if (!report_has_energy(r)) return json_null();
+    object = CF_JSON_OBJECT({"steps", json_real(report_energy(r, CF_PHASE_OTHER))});
+    for (int phase = CF_PHASE_EVALUATION; phase < CF_N_PHASES; phase++)
+        cf_train_json_set(&object, cf_phase_names[phase], json_real(report_energy(r, phase)));
+    cf_train_json_set(&object, "all", json_real(report_energy(r, CF_N_PHASES)));
+    return object;
+}
+
 /* Sums over the phases are left to the reader: phases exclude each other. */
 json_t *profile_summary(const report *r, const step_costs *steps)
 {
     json_t *phases = json_object();
 
     for (int phase = 0; phase < CF_N_PHASES; phase++)
-        cf_train_json_set(&phases, cf_phase_names[phase],
-                          CF_JSON_OBJECT({"seconds", spread_json(r, REPORT_SECONDS, phase)},
-                                         {"mpi_seconds", spread_json(r, REPORT_MPI_SECONDS, phase)},
-                                         {"bytes", spread_json(r, REPORT_BYTES, phase)},
-                                         {"messages", spread_json(r, REPORT_MESSAGES, phase)}));
+        cf_train_json_set(
+            &phases, cf_phase_names[phase],
+            CF_JSON_OBJECT({"seconds", spread_json(r, REPORT_SECONDS, phase)},
+                           {"mpi_seconds", spread_json(r, REPORT_MPI_SECONDS, phase)},
+                           {"bytes", spread_json(r, REPORT_BYTES, phase)},
+                           {"messages", spread_json(r, REPORT_MESSAGES, phase)},
+                           {"file_seconds", spread_json(r, REPORT_FILE_SECONDS, phase)},
+                           {"read_bytes", spread_json(r, REPORT_READ, phase)},
+                           {"written_bytes", spread_json(r, REPORT_WRITTEN, phase)}));
     return CF_JSON_OBJECT({"event", json_string("profile")}, {"steps", json_integer(steps->steps)},
-                          {"phases", phases}, {"balance", balance_json(r)},
-                          {"held", spread_json(r, REPORT_HELD, 0)},
+                          {"phases", phases}, {"energy", energy_json(r)},
+                          {"balance", balance_json(r)}, {"held", spread_json(r, REPORT_HELD, 0)},
                           {"allocated", spread_json(r, REPORT_PEAK, 0)},
                           {"resident", spread_json(r, REPORT_RESIDENT, 0)},
                           {"cpu_seconds", spread_json(r, REPORT_CPU_SECONDS, 0)});
@@ -74,7 +92,10 @@ static json_t *rank_json(const rank_costs *rank, int number)
                           CF_JSON_OBJECT({"seconds", json_real(use->seconds)},
                                          {"mpi_seconds", json_real(use->mpi_seconds)},
                                          {"bytes", json_integer(use->bytes)},
-                                         {"messages", json_integer(use->messages)}));
+                                         {"messages", json_integer(use->messages)},
+                                         {"file_seconds", json_real(use->file_seconds)},
+                                         {"read_bytes", json_integer(use->read_bytes)},
+                                         {"written_bytes", json_integer(use->written_bytes)}));
     }
     return CF_JSON_OBJECT({"rank", json_integer(number)}, {"rows", json_integer(rank->rows)},
                           {"edges", json_integer(rank->edges)}, {"held", json_integer(rank->held)},
@@ -108,7 +129,7 @@ static json_t *file_json(const report *r, const cf_report_context *context, cons
         {"users", json_integer(dataset->n_users)}, {"items", json_integer(dataset->n_items)},
         {"train", json_integer(dataset->n_train)},
         {"embedding_size", json_integer(cf_config_int(config, "embedding_size"))},
-        {"balance", balance_json(r)}, {"per_rank", ranks_json(r)});
+        {"balance", balance_json(r)}, {"energy", energy_json(r)}, {"per_rank", ranks_json(r)});
 
     if (steps->steps == 0) return object;
     cf_train_json_set(&object, "steps", json_integer(steps->steps));

@@ -26,6 +26,7 @@ static rank_costs count_costs(const cf_shard *shard)
     return (rank_costs){.rows = shard->n_users + shard->n_items,
                         .edges = shard->train.start[shard->n_users] +
                                  shard->train_by_item.start[shard->n_items],
+                        .has_energy = cf_par_has_energy(),
                         .held = cf_alloc_held(),
                         .peak = cf_alloc_peak(),
                         .resident = (int64_t)used.ru_maxrss * 1024,
@@ -58,10 +59,22 @@ void report_destroy(report *r)
 /* One of the numbers that belong to a phase. */
 static double phase_value(const cf_phase_use *use, report_number number)
 {
-    return number == REPORT_SECONDS       ? use->seconds
-           : number == REPORT_MPI_SECONDS ? use->mpi_seconds
-           : number == REPORT_BYTES       ? (double)use->bytes
-                                          : (double)use->messages;
+    switch (number) {
+    case REPORT_SECONDS:
+        return use->seconds;
+    case REPORT_MPI_SECONDS:
+        return use->mpi_seconds;
+    case REPORT_BYTES:
+        return (double)use->bytes;
+    case REPORT_MESSAGES:
+        return (double)use->messages;
+    case REPORT_FILE_SECONDS:
+        return use->file_seconds;
+    case REPORT_READ:
+        return (double)use->read_bytes;
+    default:
+        return (double)use->written_bytes;
+    }
 }
 
 /* The sum over the phases before `end`. */
@@ -83,6 +96,9 @@ double report_value(const rank_costs *rank, report_number number, int phase)
     case REPORT_MPI_SECONDS:
     case REPORT_BYTES:
     case REPORT_MESSAGES:
+    case REPORT_FILE_SECONDS:
+    case REPORT_READ:
+    case REPORT_WRITTEN:
         return phase < CF_N_PHASES ? phase_value(&rank->profile.phase[phase], number)
                                    : sum_phases(rank, number, CF_N_PHASES);
     case REPORT_ROWS:
@@ -157,6 +173,22 @@ static void log_table(const report *r)
     log_phase(r, CF_N_PHASES, "all", all_seconds);
 }
 
+/* A line for each phase that reads or writes files. */
+static void log_files(const report *r)
+{
+    for (int phase = 0; phase < CF_N_PHASES; phase++) {
+        const spread read = report_spread(r, REPORT_READ, phase),
+                     written = report_spread(r, REPORT_WRITTEN, phase),
+                     seconds = report_spread(r, REPORT_FILE_SECONDS, phase);
+
+        if (read.maximum + written.maximum > 0)
+            cf_log("files in %s: a rank reads %.2f MiB, at most %.2f, and writes %.2f, at most "
+                   "%.2f, in %.2f s, at most %.2f",
+                   cf_phase_names[phase], read.mean / mib, read.maximum / mib, written.mean / mib,
+                   written.maximum / mib, seconds.mean, seconds.maximum);
+    }
+}
+
 double step_costs_bytes(const step_costs *steps)
 {
     double bytes = 0;
@@ -176,9 +208,38 @@ static void log_predictions(const report *r, const step_costs *steps)
            step_costs_bytes(steps));
 }
 
+bool report_has_energy(const report *r)
+{
+    for (int rank = 0; rank < r->n_ranks; rank++)
+        if (r->rank[rank].has_energy) return true;
+    return false;
+}
+
+double report_energy(const report *r, int phase)
+{
+    double joules = 0;
+
+    for (int rank = 0; rank < r->n_ranks; rank++)
+        for (int p = 0; p < CF_N_PHASES; p++)
+            if (phase == CF_N_PHASES || phase == p) joules += r->rank[rank].profile.phase[p].joules;
+    return joules;
+}
+
+static void log_energy(const report *r)
+{
+    if (report_has_energy(r))
+        cf_log("energy of processors and memory: %.0f J, of these in steps %.0f, in evaluation "
+               "%.0f, input %.0f, output %.0f, solve %.0f",
+               report_energy(r, CF_N_PHASES), report_energy(r, CF_PHASE_OTHER),
+               report_energy(r, CF_PHASE_EVALUATION), report_energy(r, CF_PHASE_INPUT),
+               report_energy(r, CF_PHASE_OUTPUT), report_energy(r, CF_PHASE_SOLVE));
+}
+
 void report_log(const report *r, const step_costs *steps)
 {
     log_table(r);
+    log_files(r);
+    log_energy(r);
     cf_log("maximum over mean of the ranks: rows %.3f, edges %.3f, seconds of computing in steps "
            "%.3f",
            report_balance(r, REPORT_ROWS), report_balance(r, REPORT_EDGES),

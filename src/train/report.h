@@ -11,6 +11,7 @@ typedef struct rank_costs {
     int64_t rows;       /* of the block's users and items together */
     int64_t edges;      /* train interactions of its users, and those of its items */
     int64_t held, peak; /* bytes allocated now, and at most; without those of libraries */
+    int64_t has_energy; /* is 1 on the first rank of a node that has meters, else 0 */
     int64_t resident;   /* bytes of memory that the process had at most, by the system's count */
     double cpu_seconds; /* of all threads of the process, likewise */
     cf_profile profile; /* seconds, bytes and messages by phase */
@@ -35,10 +36,13 @@ typedef struct report {
 
 /** A number of a rank. */
 typedef enum report_number {
-    REPORT_SECONDS, /* the first four belong to a phase; with the phase CF_N_PHASES to all */
+    REPORT_SECONDS, /* the first seven belong to a phase; with the phase CF_N_PHASES to all */
     REPORT_MPI_SECONDS,
     REPORT_BYTES,
     REPORT_MESSAGES,
+    REPORT_FILE_SECONDS,
+    REPORT_READ,
+    REPORT_WRITTEN,
     REPORT_ROWS, /* from here on the phase is ignored; the next six are those of rank_costs */
     REPORT_EDGES,
     REPORT_HELD,
@@ -64,6 +68,11 @@ double report_value(const rank_costs *rank, report_number number, int phase);
 spread report_spread(const report *r, report_number number, int phase);
 /** Maximum over mean of the ranks: 1 is a perfect balance, and what is said of zeros. */
 double report_balance(const report *r, report_number number);
+/** Is the energy of all nodes, or of some, measured? */
+bool report_has_energy(const report *r);
+/** Joules of all nodes that measure it in a phase; of steps in CF_PHASE_OTHER, CF_N_PHASES: in all.
+ */
+double report_energy(const report *r, int phase);
 /** Log the table of phases, the balance, and what was sent in a step. */
 void report_log(const report *r, const step_costs *steps);
 

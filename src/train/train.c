@@ -14,6 +14,7 @@ cf_status cf_train_run(const cf_par *world, const cf_config *config, const cf_tr
                "--from %s: %s is solved, not trained: it has no start", job->from,
                r.options.closed.name);
     supervisor_start(&r.supervisor, world, r.options.checkpoint_interval, job->time_limit);
+    cf_par_start_energy(world);
     cf_par_start_profile();
     CF_TRY(r.options.is_closed ? run_closed(&r, &found) : run_steps(&r, &found));
     *result = found;

@@ -4,8 +4,10 @@
 #include <jansson.h>
 #include <sys/stat.h>
 
-static const run_spec spec = {
-    .data = "data.h5", .folder = "run", .sets = {"emb_selection=var", "epochs=1"}};
+static const run_spec spec = {.data = "data.h5",
+                              .folder = "run",
+                              .profile = "profile.json",
+                              .sets = {"emb_selection=var", "epochs=1"}};
 static char sys_folder[1024];
 
 /* Rank 0 writes for all. */
@@ -29,6 +31,9 @@ static void make_system(const char *pages)
 {
     snprintf(sys_folder, sizeof sys_folder, "%s", cf_test_scratch("sys"));
     put("kernel/mm/transparent_hugepage", "enabled", pages);
+    put("class/powercap/intel-rapl:0", "name", "package-0");
+    put("class/powercap/intel-rapl:0", "max_energy_range_uj", "1000000000");
+    put("class/powercap/intel-rapl:0", "energy_uj", "5000000");
     MPI_Barrier(world.comm);
 }
 
@@ -110,8 +115,40 @@ static void huge_pages_that_are_off_are_a_warning(void **state)
     cf_free(&large);
 }
 
+/* The meter of this node stands still. */
+static void energy_is_in_the_profile_where_it_is_measured(void **state)
+{
+    (void)state;
+    make_system("always [madvise] never");
+    (void)train();
+    if (world.rank == 0) {
+        json_t *file = json_load_file(cf_test_scratch("profile.json"), 0, NULL);
+        json_t *event = find_event("\"event\":\"profile\"");
+        const json_t *energy = json_object_get(event, "energy");
+
+        assert_non_null(file);
+        assert_true(json_equal(json_object_get(file, "energy"), energy));
+        assert_int_equal(json_object_size(energy), 6);
+        assert_true(json_real_value(json_object_get(energy, "all")) == 0);
+        assert_true(json_is_real(json_object_get(energy, "steps")));
+        assert_true(json_is_real(json_object_get(energy, "output")));
+        json_decref(file);
+        json_decref(event);
+        snprintf(sys_folder, sizeof sys_folder, "/nonexistent");
+    }
+    cf_par_broadcast(&world, sys_folder, sizeof sys_folder, 0);
+    (void)train();
+    if (world.rank == 0) {
+        json_t *event = find_event("\"event\":\"profile\"");
+
+        assert_true(json_is_null(json_object_get(event, "energy")));
+        json_decref(event);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_log_has_the_binding_of_each_rank),
     cmocka_unit_test(huge_pages_that_are_off_are_a_warning),
+    cmocka_unit_test(energy_is_in_the_profile_where_it_is_measured),
 };
 CF_TEST_MAIN(tests)

@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 #include <math.h>
+#include <sys/stat.h>
 #include <time.h>
 
 /* Expected rows differ from a few drawn batches', and a batch of a sixth of all interactions is not
@@ -95,6 +96,8 @@ static void check_seconds(const json_t *profile)
                 json_object_get(json_object_get(rank, "phases"), cf_phase_names[phase]);
 
             sum += number(one, "seconds");
+            assert_true(number(one, "file_seconds") <= number(one, "seconds") + 1e-6 ||
+                        phase == CF_PHASE_PROPAGATION);
             assert_true(number(one, "mpi_seconds") <= number(one, "seconds") + 1e-6 ||
                         phase == CF_PHASE_PROPAGATION); /* the optimizer's are taken off it */
         }
@@ -241,6 +244,23 @@ static void check_cpu_seconds(const json_t *profile, const json_t *summary, doub
                 sum, 1e-9, "CPU seconds");
 }
 
+/* All ranks together read the dataset, and write and read back each checkpoint. */
+static void check_files(const json_t *profile)
+{
+    char path[1100];
+    struct stat data, latest;
+
+    assert_int_equal(stat(cf_test_scratch("data.h5"), &data), 0);
+    snprintf(path, sizeof path, "%s/latest.h5", cf_test_scratch("run"));
+    assert_int_equal(stat(path, &latest), 0);
+    assert_true(phase_sum(profile, "input", "read_bytes") > (double)data.st_size / 2);
+    assert_true(phase_sum(profile, "input", "written_bytes") == 0);
+    assert_true(phase_sum(profile, "output", "written_bytes") > (double)latest.st_size / 2);
+    assert_true(phase_sum(profile, "output", "read_bytes") > (double)latest.st_size / 2);
+    assert_true(phase_sum(profile, "output", "file_seconds") > 0);
+    assert_true(phase_sum(profile, "halo", "read_bytes") == 0);
+}
+
 /* Least, mean and largest of the profile's ranks. */
 static void the_log_sums_the_profile_up(void **state)
 {
@@ -271,6 +291,7 @@ static void the_log_sums_the_profile_up(void **state)
                     world.size > 1); /* digits */
         assert_true(number(json_object_get(summary, "balance"), "edges") >= 1 - 1e-9);
         check_cpu_seconds(profile, summary, before);
+        check_files(profile);
         json_decref(profile);
         json_decref(summary);
         json_decref(start);
