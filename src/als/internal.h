@@ -114,7 +114,7 @@ double als_basis_bytes(int64_t dim, double ranks);
  * Collective. Errors: MEMORY, NUMERIC (not finite, not converged). */
 cf_status als_find_basis(const cf_par *world, double *gram, double factor, als_basis *out);
 /** Four rows that are multiplied by a matrix: each `in` and `out` has its width, and they are
- * apart. */
+ * apart; `out` is aligned to 64 bytes. */
 typedef struct als_turn {
     const float *in[4];
     float *out[4];

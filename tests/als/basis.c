@@ -68,7 +68,7 @@ static void the_matrix_is_that_of_its_basis(void **state)
 /* Rows in any order of four, beside any others. */
 static void rows_get_into_the_basis_and_out_of_it(void **state)
 {
-    static float in[4][MOST], into[4][MOST], out[4][MOST];
+    static _Alignas(64) float in[4][MOST], into[4][MOST], out[4][MOST];
     static const int64_t dims[] = {7, 16, 80, 300};
 
     (void)state;
