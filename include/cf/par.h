@@ -54,6 +54,10 @@ cf_status cf_par_agree_on_input(const cf_par *par, cf_status status);
 /** True on every rank if `mine` is true on any. Collective. */
 bool cf_par_any(const cf_par *par, bool mine);
 
+/** Each of `n` values becomes the largest of the ranks'. MPI_MAX of MPI_UINT64_T is not it: MPICH
+ * 4.0.2 takes the numbers as signed. Collective. */
+void cf_par_max_unsigned(const cf_par *par, uint64_t *values, int n);
+
 /** An MPI count from a 64-bit number; a number that does not fit an int is a bug of the caller.
  * Local. */
 int cf_par_count(int64_t count);

@@ -167,7 +167,7 @@ static void find_times(const prepare_job *job, double *first, double *last)
         if (~time > ends[0]) ends[0] = ~time;
         if (time > ends[1]) ends[1] = time;
     }
-    MPI_Allreduce(MPI_IN_PLACE, ends, 2, MPI_UINT64_T, MPI_MAX, job->world->comm);
+    cf_par_max_unsigned(job->world, ends, 2);
     *first = ingest_time_of_bits(~ends[0]);
     *last = ingest_time_of_bits(ends[1]);
 }

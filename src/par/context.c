@@ -83,6 +83,17 @@ bool cf_par_any(const cf_par *par, bool mine)
     return any != 0;
 }
 
+void cf_par_max_unsigned(const cf_par *par, uint64_t *values, int n)
+{
+    const uint64_t top = (uint64_t)1 << 63; /* flipped, it makes the order that of signed numbers */
+
+    for (int k = 0; k < n; k++)
+        values[k] ^= top;
+    MPI_Allreduce(MPI_IN_PLACE, values, n, MPI_INT64_T, MPI_MAX, par->comm);
+    for (int k = 0; k < n; k++)
+        values[k] ^= top;
+}
+
 int cf_par_count(int64_t count)
 {
     CF_ASSERT(count >= 0 && count <= INT_MAX);

@@ -24,7 +24,7 @@ static uint64_t find_threshold(const cf_par *par, const uint64_t *keys, int64_t 
         if (~keys[k] > ends[0]) ends[0] = ~keys[k];
         if (keys[k] > ends[1]) ends[1] = keys[k];
     }
-    MPI_Allreduce(MPI_IN_PLACE, ends, 2, MPI_UINT64_T, MPI_MAX, par->comm);
+    cf_par_max_unsigned(par, ends, 2);
     low = ~ends[0];
     high = ends[1];
     while (low < high) {
