@@ -36,8 +36,8 @@ EFFICIENCY, JOIN, CACHE, NODE_BANDWIDTH, CORE_BANDWIDTH = 0.85, 3e-6, 128 * 2**2
 # the settings of a run that the loop uses
 SETTINGS = """
 embedding_size train_batch_size seed neg_exclude neg_distribution neg_sample_num model n_layers propagate reg_weight
-require_pow type drop_ratio ssl_tau ssl_weight temperature alpha0 nu item_prior prior_reg_weight contrast_memory
-reach_share field_precision init init_std
+require_pow type drop_ratio ssl_tau ssl_weight temperature alpha0 nu item_prior prior_reg_weight
+interaction_weights contrast_memory reach_share field_precision init init_std
 learner learning_rate weight_decay start_decay freeze_items
 """.split()
 SMPI_OPTIONS = """
