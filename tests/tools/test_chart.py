@@ -31,6 +31,7 @@ def test_places_are_where_the_scale_has_them():
     assert [x.place(value) for value in (1, 2, 3)] == [0, 50, 100]
     y = chart.scale_of([1, 100], 200, 0, True, 0)
     assert [y.place(value) for value in (1, 10, 100)] == [200, 100, 0]
+    assert chart.scale_of([1e-300, 1e300], 0, 100, True, 0.06).place(1) == pytest.approx(50, abs=2)
     assert chart.scale_of([5], 0, 100, False, 0).place(5) == 50
     assert chart.scale_of([0.0], 0, 100, False, 0.06).place(0) == 50
 

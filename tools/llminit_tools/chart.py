@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from typing import Callable, Iterator, Optional, Sequence, Tuple
 
 from .page import Markup, classes_of, element
@@ -81,7 +82,8 @@ def scale_of(values: Sequence[float], start: float, end: float, is_log: bool, pa
     low, high = min(values), max(values)
     if is_log:
         room = 10 ** (padding * (math.log10(high) - math.log10(low))) if high > low else 2
-        return Scale(low / room, high * room, start, end, True)
+        return Scale(max(low / room, sys.float_info.min), min(high * room, sys.float_info.max), start,
+                     end, True)
     room = (high - low) * padding if high > low else abs(high) * padding or 1.0
     return Scale(low - room, high + room, start, end)
 
