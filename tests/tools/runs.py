@@ -17,14 +17,16 @@ def metrics(value: float) -> dict[str, float]:
 
 def phase(seconds: float, n_bytes: float = 0.0) -> dict[str, list[float]]:
     return {"seconds": [seconds * 0.9, seconds, seconds * 1.1], "mpi_seconds": [0.0, seconds / 10, seconds / 5],
-            "bytes": [n_bytes] * 3, "messages": [3.0] * 3}
+            "bytes": [n_bytes] * 3, "messages": [3.0] * 3, "file_seconds": [0.25] * 3, "read_bytes": [2048.0] * 3,
+            "written_bytes": [0.0] * 3}
 
 
 def profile() -> dict[str, Any]:
     return {"event": "profile", "steps": 9, "balance": {"rows": 1.0, "edges": 1.01, "seconds": 1.1},
             "phases": {"other": phase(0.1), "propagation": phase(7.5), "halo": phase(1.5, 3e6), "scores": phase(0.5),
                        "evaluation": phase(0.25), "contrast": phase(0.0)},
-            "held": [6e7, 6.1e7, 6.2e7], "allocated": [7e7, 7.1e7, 7.2e7], "resident": [9e7, 9.1e7, 9.2e7]}
+            "held": [6e7, 6.1e7, 6.2e7], "allocated": [7e7, 7.1e7, 7.2e7], "resident": [9e7, 9.1e7, 9.2e7],
+            "cpu_seconds": [9.0, 9.5, 10.0], "energy": None}
 
 
 def spectrum(epoch: int, rank: float) -> dict[str, Any]:

@@ -184,9 +184,11 @@ def test_fields_that_an_older_version_does_not_write_are_not_missed(tmp_path: pa
 
 
 def test_fields_of_a_later_version_are_shown_as_they_are(tmp_path: pathlib.Path):
-    start = {**runs.START, "version": "0.9.0", "build": {"commit": "abc123"}, "hosts": ["n1", "n2"]}
+    start = {**runs.START, "version": "0.9.0", "build": {"commit": "abc123"}, "hosts": ["n1", "n2"],
+             "binding": [{"rank": 0, "bound": False, "thread_cpus": 2}, {"rank": 1, "bound": True, "thread_cpus": 1}]}
     text = made(tmp_path, runs.write(tmp_path / "new", [start, {"event": "dream", "epoch": 1}, *runs.epochs(2, 0.1)]))
     assert "build commit abc123" in text and "hosts n1, n2" in text and "llminit 0.9.0" in text
+    assert "binding rank 0, bound no, thread cpus 2; rank 1, bound yes, thread cpus 1" in text
 
 
 def test_calls_of_train_are_added_up(tmp_path: pathlib.Path):
@@ -194,6 +196,17 @@ def test_calls_of_train_are_added_up(tmp_path: pathlib.Path):
     events = [*first, runs.START, runs.profile()]
     found = report_run.read_run(runs.write(tmp_path / "a", events), "a")
     assert found.phases["propagation"].seconds == 15 and len(found.starts) == 2 and not found.is_ended
+
+
+def test_files_of_each_phase_are_shown_where_the_profile_has_them(tmp_path: pathlib.Path):
+    new, old = runs.profile(), runs.profile()
+    for phase in old["phases"].values():
+        for name in ("file_seconds", "read_bytes", "written_bytes"):
+            del phase[name]
+    text = made(tmp_path, runs.write(tmp_path / "new", [runs.START, *runs.epochs(1, 0.2), new]))
+    assert "seconds of files" in text and "2.0 KiB" in text and "9, 9.5, 10" in text and "None" not in text
+    text = made(tmp_path, runs.write(tmp_path / "old", [runs.START, *runs.epochs(1, 0.2), old]))
+    assert "seconds of files" not in text
 
 
 def test_spectra_are_drawn_from_the_output_of_spectrum(tmp_path: pathlib.Path):

@@ -125,10 +125,13 @@ def phase_bars(runs: Sequence[Run], names: Sequence[str]) -> Markup:
 
 def phase_table(run: Run, names: Sequence[str]) -> Markup:
     all_seconds = sum(phase.seconds for phase in run.phases.values())
+    has_files = any(phase.files > 0 for phase in run.phases.values())
     rows = [[name, f"{one.seconds:,.2f}", f"{one.most:,.2f}", f"{one.seconds / all_seconds:.1%}",
-             f"{one.mpi / one.seconds:.1%}" if one.seconds else UNKNOWN, size(one.bytes), f"{one.messages:,.0f}"]
+             f"{one.mpi / one.seconds:.1%}" if one.seconds else UNKNOWN, size(one.bytes), f"{one.messages:,.0f}",
+             *([f"{one.files:,.2f}", size(one.read), size(one.written)] if has_files else [])]
             for name, one in ((name, run.phases[name]) for name in names if name in run.phases) if one.seconds > 0]
-    header = ["phase", "seconds, mean", "most of a rank", "of all", "in MPI", "sent by a rank", "messages"]
+    header = ["phase", "seconds, mean", "most of a rank", "of all", "in MPI", "sent by a rank", "messages",
+              *(["seconds of files", "read", "written"] if has_files else [])]
     return Table(header, rows, f"{run.name}: phases, over all calls of train").markup()
 
 
@@ -141,12 +144,14 @@ def memory_table(runs: Sequence[Run]) -> Markup:
 
 
 def rest_table(runs: Sequence[Run]) -> Parts:
-    """What else the profiles say, whatever their version writes there."""
-    fields = [flat({name: content for name, content in run.profile.items() if name not in MEMORY}) for run in runs]
+    """What else the profiles say, whatever their version writes there; a null says nothing."""
+    fields = [flat({name: said for name, said in run.profile.items() if name not in MEMORY and said is not None})
+              for run in runs]
     names = report_run.names_in_order([list(one) for one in fields])
     rows = [[name.replace("_", " "), *(one.get(name, UNKNOWN) for one in fields)] for name in names]
     header = ["field", *(run.name for run in runs)]
-    return [Table(header, rows, "The last call: steps, and maximum over mean of the ranks").markup()] if rows else []
+    caption = "The last call: steps; balance, the most of the ranks over the mean; least, mean and most of the ranks"
+    return [Table(header, rows, caption).markup()] if rows else []
 
 
 def costs(runs: Sequence[Run]) -> Parts:

@@ -49,6 +49,9 @@ class Phase:
     mpi: float = 0
     bytes: float = 0
     messages: float = 0
+    files: float = 0  # seconds
+    read: float = 0
+    written: float = 0
 
 
 @dataclasses.dataclass
@@ -121,6 +124,10 @@ def add_profile(phases: dict[str, Phase], found: dict[str, Any]) -> None:
         phase.mpi += use["mpi_seconds"][1]
         phase.bytes += use["bytes"][1]
         phase.messages += use["messages"][1]
+        if "file_seconds" in use:  # since 0.2.0
+            phase.files += use["file_seconds"][1]
+            phase.read += use["read_bytes"][1]
+            phase.written += use["written_bytes"][1]
 
 
 def evaluation_of(name: str, split: str, metrics: dict[str, Any], beside: dict[str, Any]) -> Evaluation:

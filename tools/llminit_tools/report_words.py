@@ -78,9 +78,13 @@ def compared(fields: Sequence[dict[str, str]]) -> tuple[list[list[str]], list[li
 
 
 def field_text(content: Any) -> str:
+    if isinstance(content, dict):
+        return ", ".join(f"{name.replace('_', ' ')} {field_text(one)}" for name, one in content.items())
     if isinstance(content, list):
-        return ", ".join(map(field_text, content))
-    if isinstance(content, bool) or not isinstance(content, (int, float)):
+        return ("; " if any(isinstance(one, dict) for one in content) else ", ").join(map(field_text, content))
+    if isinstance(content, bool):
+        return "yes" if content else "no"
+    if not isinstance(content, (int, float)):
         return str(content)
     return f"{content:,}" if isinstance(content, int) else f"{content:,.6g}"
 
