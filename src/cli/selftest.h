@@ -39,7 +39,7 @@ typedef struct selftest_check {
     uint64_t digest;
     bool is_known; /* `known` is the digest that it must be */
     uint64_t known;
-    char ways[128];  /* in which it came out the same: "1 rank, 4x1 with 2 threads, 1x4" */
+    char ways[128];  /* in which it came out the same: "1 rank, 4x1, 1x4" */
     char wrong[192]; /* "": nothing is */
 } selftest_check;
 typedef struct selftest_report {

@@ -1,10 +1,11 @@
 /* The checks of selftest: the same small training in several ways must come to the same bits, and,
  * where they are known for this build, to known ones.
  *
- * The ways of a model: rank 0 alone with one thread; all ranks as blocks, with several threads; all
- * ranks as slices, or as both. Of each way the digest of the trained tables is taken (the checksums
- * in the checkpoint), and the metrics of the test part. Two checks come before: the digest of the
- * dataset, and whether all ranks run the same kernels of BLAS.
+ * The ways of a model: rank 0 alone with one thread; all ranks as blocks; all ranks as slices, or
+ * as both; with the threads that are set, but one rank with two at least. Of each way the digest of
+ * the trained tables is taken (the checksums in the checkpoint), and the metrics of the test part.
+ * Two checks come before: the digest of the dataset, and whether all ranks run the same kernels of
+ * BLAS.
  *
  * Files are those of a run, in a folder that all ranks see: what is written and read back is tried
  * as well. */
@@ -180,7 +181,8 @@ static int list_ways(const cf_par *world, int n_segments, way out[2])
 {
     const int columns = most_columns(world->size, n_segments), threads = omp_get_max_threads();
 
-    out[0] = (way){world, world->size, 1, threads > 1 ? threads : 2};
+    /* one rank has no other way; elsewhere two threads may be more than a rank's core takes */
+    out[0] = (way){world, world->size, 1, world->size == 1 && threads == 1 ? 2 : threads};
     out[1] = (way){world, world->size / columns, columns, threads};
     return columns > 1 ? 2 : 1;
 }
