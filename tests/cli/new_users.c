@@ -107,8 +107,8 @@ static void files_of_all_forms_are_read(void **state)
     static const char *const texts[] = {"b\ti9\na\ti3\nb\ti3\n",
                                         "b i3\na i3\nb i9",
                                         "b i9\r\n\r\n  a   i3  \r\nb i9\r\nb i3\r\n",
-                                        "\xef\xbb\xbf"
-                                        "user_id:token\titem_id:token\nb\ti9\nb\ti3\na\ti3\n",
+                                        ("\xef\xbb\xbf"
+                                         "user_id:token\titem_id:token\nb\ti9\nb\ti3\na\ti3\n"),
                                         "rating\titem_id\tuser_id\n5\ti9\tb\n\ti3\tb\n1\ti3\ta\n",
                                         "item_id user_id\ni9 b\ni3 a\ni3 b\n"};
     char *want = NULL;

@@ -6,8 +6,8 @@ static const char *const settings[] = {
     "missing_embedding=zero|order=time",
     "missing_embedding=zero|split=TS|split_times=[15, 35]",
     "missing_embedding=zero|order=time|split=RS|val_interval={rating: \"[2,4]\"}",
-    "missing_embedding=zero|split=RS|user_inter_num_interval=[5,inf)|"
-    "item_inter_num_interval=[3,inf)",
+    ("missing_embedding=zero|split=RS|user_inter_num_interval=[5,inf)|"
+     "item_inter_num_interval=[3,inf)"),
     "missing_embedding=zero|item_inter_num_interval=[2,9]|split=RS|split_ratios=[1,0,0]",
     "missing_embedding=zero|user_inter_num_interval=[500,inf)",
     "missing_embedding=drop|rm_dup_inter=last|order=time|item_inter_num_interval=[2,inf)",

@@ -96,8 +96,8 @@ static void small_files_and_long_lines(void **state)
                                         "0 1\n\n\n1 1\n",
                                         "0 1\r\n1 2\r\n\r\n",
                                         "1 1\n2 1\n3 1\n",
-                                        "\xef\xbb\xbf"
-                                        "0 1\n",
+                                        ("\xef\xbb\xbf"
+                                         "0 1\n"),
                                         "0 1\n1 x\n2 y\n"};
     char *text = malloc(MOST);
 
