@@ -5,26 +5,6 @@
 static const run_spec spec = {
     .data = "data.h5", .folder = "run", .sets = {"emb_selection=var", "epochs=2"}};
 
-/* The last line of log.jsonl with the event "start"; on rank 0. */
-static json_t *last_start(void)
-{
-    char path[1024], line[1 << 14];
-    json_t *start = NULL;
-    FILE *file;
-
-    scratch_path("run/log.jsonl", path);
-    file = fopen(path, "r");
-    assert_non_null(file);
-    while (fgets(line, sizeof line, file) != NULL)
-        if (strstr(line, "\"event\":\"start\"") != NULL) {
-            json_decref(start);
-            start = json_loads(line, 0, NULL);
-            assert_non_null(start);
-        }
-    fclose(file);
-    return start;
-}
-
 /* The text in latest.h5 as an object. Collective. */
 static json_t *build_in_file(void)
 {
@@ -61,7 +41,7 @@ static void log_and_checkpoint_have_the_build(void **state)
     assert_true(json_equal(found, build));
     json_decref(found);
     if (world.rank == 0) {
-        found = last_start();
+        found = last_event("run", "start");
         assert_true(json_equal(json_object_get(found, "build"), build));
         json_decref(found);
     }

@@ -54,23 +54,6 @@ static const char *train(void)
     return text;
 }
 
-/* The line of log.jsonl with the event; on rank 0. */
-static json_t *find_event(const char *event)
-{
-    char path[1024], line[1 << 14];
-    json_t *found = NULL;
-    FILE *file;
-
-    scratch_path("run/log.jsonl", path);
-    file = fopen(path, "r");
-    assert_non_null(file);
-    while (found == NULL && fgets(line, sizeof line, file) != NULL)
-        if (strstr(line, event) != NULL) found = json_loads(line, 0, NULL);
-    fclose(file);
-    assert_non_null(found);
-    return found;
-}
-
 static void the_log_has_the_binding_of_each_rank(void **state)
 {
     (void)state;
@@ -78,9 +61,10 @@ static void the_log_has_the_binding_of_each_rank(void **state)
     make_system("always [madvise] never");
     assert_string_equal(train(), "");
     if (world.rank == 0) {
-        json_t *start = find_event("\"event\":\"start\"");
+        json_t *start = last_event("run", "start");
         const json_t *ranks = json_object_get(start, "binding");
 
+        assert_non_null(start);
         assert_int_equal(json_array_size(ranks), world.size);
         for (int k = 0; k < world.size; k++) {
             const json_t *rank = json_array_get(ranks, (size_t)k);
@@ -123,10 +107,11 @@ static void energy_is_in_the_profile_where_it_is_measured(void **state)
     (void)train();
     if (world.rank == 0) {
         json_t *file = json_load_file(cf_test_scratch("profile.json"), 0, NULL);
-        json_t *event = find_event("\"event\":\"profile\"");
+        json_t *event = last_event("run", "profile");
         const json_t *energy = json_object_get(event, "energy");
 
         assert_non_null(file);
+        assert_non_null(event);
         assert_true(json_equal(json_object_get(file, "energy"), energy));
         assert_int_equal(json_object_size(energy), 6);
         assert_true(json_real_value(json_object_get(energy, "all")) == 0);
@@ -139,8 +124,9 @@ static void energy_is_in_the_profile_where_it_is_measured(void **state)
     cf_par_broadcast(&world, sys_folder, sizeof sys_folder, 0);
     (void)train();
     if (world.rank == 0) {
-        json_t *event = find_event("\"event\":\"profile\"");
+        json_t *event = last_event("run", "profile");
 
+        assert_non_null(event);
         assert_true(json_is_null(json_object_get(event, "energy")));
         json_decref(event);
     }

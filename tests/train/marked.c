@@ -50,30 +50,6 @@ static void write_with_marks(const char *path, bool warm_valid)
 
 /* ---- The log -------------------------------------------------------------------------------- */
 
-/* The last event of this name; a new reference, NULL if there is none. On rank 0. */
-static json_t *last_event(const char *name)
-{
-    char path[1024], line[16384];
-    json_t *found = NULL;
-    FILE *file;
-
-    scratch_path("run/log.jsonl", path);
-    file = fopen(path, "r");
-    assert_non_null(file);
-    while (fgets(line, sizeof line, file) != NULL) {
-        json_t *event = json_loads(line, 0, NULL);
-
-        assert_non_null(event);
-        if (strcmp(json_string_value(json_object_get(event, "event")), name) == 0) {
-            json_decref(found);
-            found = json_incref(event);
-        }
-        json_decref(event);
-    }
-    fclose(file);
-    return found;
-}
-
 /* `object` has the value at a path such as "cold/warm/ndcg@10". */
 static double number_at(const json_t *object, const char *path)
 {
@@ -141,14 +117,14 @@ static void check_run(const run_spec *spec, cf_candidates main, bool has_tables)
     assert_memory_equal(result.test.hit, test.hit, sizeof test.hit);
     assert_true(valid.table[CF_WARM].mean[CF_NDCG][1] != valid.table[CF_ALL].mean[CF_NDCG][1]);
     if (world.rank != 0) return;
-    json_t *event = last_event("valid");
+    json_t *event = last_event("run", "valid");
     assert_close(number_at(event, "metrics/ndcg@10"), valid.table[main].mean[CF_NDCG][1], 1e-11);
     if (has_tables)
         check_cold(event, &valid);
     else
         assert_null(json_object_get(event, "cold"));
     json_decref(event);
-    event = last_event("test");
+    event = last_event("run", "test");
     assert_close(number_at(event, "metrics/ndcg@10"), test.table[CF_ALL].mean[CF_NDCG][1], 1e-11);
     check_cold(event, &test);
     json_decref(event);
@@ -207,7 +183,7 @@ static void without_marks_nothing_is_told_of_cold_items(void **state)
     assert_ok(run_train(&world, 1, &spec, &result));
     assert_false(result.test.is_marked || result.test.has[CF_WARM] || result.test.has[CF_COLD]);
     if (world.rank != 0) return;
-    json_t *event = last_event("test");
+    json_t *event = last_event("run", "test");
     assert_null(json_object_get(event, "cold"));
     json_decref(event);
 }

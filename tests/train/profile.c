@@ -197,30 +197,6 @@ static void what_was_foretold_came_true_on_nodes(void **state)
     foretell(2, 1, 2);
 }
 
-/* The line of log.jsonl with an event; the last but `back`. */
-static json_t *log_event(const char *folder, const char *event)
-{
-    char path[1100], line[16384];
-    json_t *found = NULL;
-    FILE *file;
-
-    snprintf(path, sizeof path, "%s/log.jsonl", cf_test_scratch(folder));
-    file = fopen(path, "r");
-    assert_non_null(file);
-    while (fgets(line, sizeof line, file) != NULL) {
-        json_t *object = json_loads(line, 0, NULL);
-
-        assert_non_null(object);
-        if (strcmp(json_string_value(json_object_get(object, "event")), event) == 0) {
-            json_decref(found);
-            found = json_incref(object);
-        }
-        json_decref(object);
-    }
-    fclose(file);
-    return found;
-}
-
 /* Seconds of all threads of this process, by another clock than the program's. */
 static double cpu_seconds(void)
 {
@@ -275,8 +251,8 @@ static void the_log_sums_the_profile_up(void **state)
     clear_folder("run");
     assert_ok(run_train(&world, 1, &spec, &result));
     if (world.rank == 0) {
-        json_t *profile = load("profile.json"), *summary = log_event("run", "profile"),
-               *start = log_event("run", "start");
+        json_t *profile = load("profile.json"), *summary = last_event("run", "profile"),
+               *start = last_event("run", "start");
         const json_t *spread =
             json_object_get(json_object_get(json_object_get(summary, "phases"), "halo"), "bytes");
 

@@ -167,6 +167,31 @@ static inline void scratch_path(const char *name, char out[1024])
     snprintf(out, 1024, "%s", cf_test_scratch(name));
 }
 
+/** The last event of this name in the log of a run; a new reference, NULL if there is none. On
+ * rank 0. */
+static inline json_t *last_event(const char *folder, const char *name)
+{
+    char path[1100], line[16384];
+    json_t *found = NULL;
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/log.jsonl", cf_test_scratch(folder));
+    file = fopen(path, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file) != NULL) {
+        json_t *event = json_loads(line, 0, NULL);
+
+        assert_non_null(event);
+        if (strcmp(json_string_value(json_object_get(event, "event")), name) == 0) {
+            json_decref(found);
+            found = json_incref(event);
+        }
+        json_decref(event);
+    }
+    fclose(file);
+    return found;
+}
+
 /** Remove what an earlier run left. Collective over the world. */
 static inline void clear_folder(const char *name)
 {
