@@ -3,6 +3,7 @@
 
 #include "cf/dataset.h"
 #include "cf_test.h"
+#include "cf_test_graph.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /* Shards of users that the dataset does not have, and of items in the place of users. */
 #include "cf_test.h"
+#include "cf_test_graph.h"
 
 #include "cf/dataset.h"
 
@@ -69,13 +70,12 @@ static void check_items(const cf_shard *shard)
 
 static void new_users_are_cut_into_blocks_on_the_same_items(void **state)
 {
+    cf_grid *grid = NULL;
+
     (void)state;
-    for (int rows = 1; rows <= world.size; rows++) {
-        cf_grid *grid = NULL;
+    for (int rows = 0; cf_test_next_grid(&world, world.size, &rows, &grid);) {
         cf_shard like = {0}, *shard = NULL;
 
-        if (world.size % rows != 0) continue;
-        assert_ok(cf_par_create_grid(&world, rows, world.size / rows, &grid));
         assert_ok(create_like(grid, &like));
         assert_ok(cf_dataset_create_user_shard(grid, &like, &items, &shard));
         assert_int_equal(shard->users.start[rows], items.count);
@@ -87,7 +87,6 @@ static void new_users_are_cut_into_blocks_on_the_same_items(void **state)
         check_items(shard);
         cf_dataset_destroy_shard(&shard);
         destroy_like(&like);
-        cf_par_destroy_grid(&grid);
     }
 }
 
