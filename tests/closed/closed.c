@@ -260,7 +260,7 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
 {
     (void)state;
     if (world.size > 4) skip(); /* six ranks are for the mesh of 2 x 3 */
-    check_no_memory(l3ae_sets);
+    check_no_memory(new_data(70, 12, -1), l3ae_sets, 10);
 }
 
 static const struct CMUnitTest tests[] = {

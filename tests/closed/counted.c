@@ -195,27 +195,12 @@ static void the_golden_problem_is_solved(void **state)
 
 static void no_memory_on_one_rank_stops_every_rank(void **state)
 {
-    static const char *const sets[][2] = {{"model=ItemKNN", NULL}, {"model=Pop", NULL}};
-    static const int64_t least[] = {10, 3};
-    const cf_test_trial trial = {.attempt = solution_solve,
-                                 .prepare = solution_prepare,
-                                 .clean_up = solution_clean_up,
-                                 .thinning = 6,
-                                 .rotate = true};
-    cf_grid *grid = NULL;
-    data d = new_data(70, 0, -1);
+    static const char *const itemknn[] = {"model=ItemKNN", NULL}, *const pop[] = {"model=Pop",
+                                                                                  NULL};
 
     (void)state;
-    assert_int_equal(cf_par_create_grid(&world, world.size, 1, &grid), CF_OK);
-    for (int m = 0; m < 2; m++) {
-        solution s = {.d = &d, .grid = grid, .options = read_options(sets[m])};
-
-        s.shard = cf_test_graph_cut(&d.graph, grid);
-        assert_true(cf_test_every_allocation(&trial, &s) > least[m]);
-        cf_test_shard_destroy(&s.shard);
-    }
-    cf_par_destroy_grid(&grid);
-    free_data(&d);
+    check_no_memory(new_data(70, 0, -1), itemknn, 10);
+    check_no_memory(new_data(70, 0, -1), pop, 3);
 }
 
 static const struct CMUnitTest tests[] = {

@@ -167,7 +167,7 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
 {
     (void)state;
     if (world.size > 4) skip(); /* six ranks are for the mesh of 2 x 3 */
-    check_no_memory(ease_sets);
+    check_no_memory(new_data(70, 12, -1), ease_sets, 10);
 }
 
 static const struct CMUnitTest tests[] = {
