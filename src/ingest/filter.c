@@ -26,27 +26,6 @@ static void drop_rejected(ingest_interactions *inter)
 
 /* ---- Numbers --------------------------------------------------------------------------------- */
 
-/* The new global numbers of the listed items, from their owners: `my_items` has those of the items
- * of my block. */
-static cf_status fetch_new_items(const ingest_interactions *inter, const uint32_t *my_items,
-                                 int64_t n_my_items, uint32_t *out)
-{
-    const cf_par *world = inter->index.world;
-    uint64_t *wide = NULL, *fetched = NULL;
-    cf_status status;
-
-    CF_TRY(cf_par_agree(world, CF_ALLOC(wide, n_my_items)));
-    for (int64_t k = 0; k < n_my_items; k++)
-        wide[k] = my_items[k];
-    CF_TRY(ingest_fetch_item_values(&inter->index, wide, &fetched));
-    for (int64_t k = 0; k < inter->index.count; k++)
-        out[k] = (uint32_t)fetched[k];
-done:
-    cf_free(&wide);
-    cf_free(&fetched);
-    return status;
-}
-
 /* What the users and items are numbered by. */
 typedef struct renumbering {
     ingest_id_partition users, items; /* the old ones */
@@ -70,14 +49,13 @@ static void free_renumbering(renumbering *r)
 /* Local. */
 static cf_status fill_renumbering(const cf_ingest_options *options,
                                   const ingest_catalogue *catalogue, const ingest_counts *counts,
-                                  const ingest_interactions *inter, renumbering *r)
+                                  renumbering *r)
 {
     cf_status status;
 
     CF_TRY(ingest_list_items(options, catalogue, counts, &r->items.ids, &r->item_ids, &r->n_uses));
     CF_TRY(CF_ALLOC(r->item_numbers, r->item_ids.count));
     CF_TRY(CF_ALLOC(r->new.users, r->users.ids.count));
-    CF_TRY(CF_ALLOC(r->new.items, inter->index.count));
 done:
     return status;
 }
@@ -92,11 +70,11 @@ static cf_status renumber_remaining(const cf_par *world, const cf_ingest_options
     cf_status status;
 
     inter->users = inter->items = (ingest_id_partition){0};
-    CF_TRY(cf_par_agree(world, fill_renumbering(options, catalogue, counts, inter, &r)));
+    CF_TRY(cf_par_agree(world, fill_renumbering(options, catalogue, counts, &r)));
     CF_TRY(
         ingest_create_id_partition(world, &r.users.ids, counts->users, r.new.users, &inter->users));
     CF_TRY(ingest_create_id_partition(world, &r.item_ids, r.n_uses, r.item_numbers, &inter->items));
-    CF_TRY(fetch_new_items(inter, r.item_numbers, r.items.ids.count, r.new.items));
+    CF_TRY(ingest_fetch_item_numbers(&inter->index, r.item_numbers, &r.new.items));
     ingest_destroy_item_index(&inter->index);
     CF_TRY(ingest_apply_numbers(world, &r.new, inter));
 done:

@@ -76,51 +76,40 @@ done:
     return status;
 }
 
-/* Values travel to the owners; `*received` is new. */
-static cf_status send_to_owners(const ingest_item_index *index, const void *mine,
-                                uint64_t **received)
+/* Values travel to the owners, who add them up, or join their bits: the order is irrelevant. */
+static cf_status combine(const ingest_item_index *index, const uint64_t *mine, bool joins,
+                         uint64_t *totals)
 {
     const cf_par *world = index->world;
+    const int64_t n = sum_counts(index->n_served, world->size);
     int64_t *recv_count = NULL;
+    uint64_t *received = NULL;
     cf_status status;
 
     CF_TRY(cf_par_agree(world, CF_ALLOC(recv_count, world->size)));
     CF_TRY(
-        cf_par_exchange(world, sizeof **received, index->n_requested, mine, recv_count, received));
+        cf_par_exchange(world, sizeof *received, index->n_requested, mine, recv_count, &received));
+    for (int64_t k = 0; k < n; k++) {
+        uint64_t *total = &totals[index->served[k]];
+
+        *total = joins ? *total | received[k] : *total + received[k];
+    }
 done:
     cf_free(&recv_count);
+    cf_free(&received);
     return status;
 }
 
-/* They are integers: the order is irrelevant. */
 cf_status ingest_sum_over_items(const ingest_item_index *index, const int64_t *mine,
                                 int64_t *totals)
 {
-    const int64_t n = sum_counts(index->n_served, index->world->size);
-    uint64_t *received = NULL;
-    cf_status status;
-
-    CF_TRY(send_to_owners(index, mine, &received));
-    for (int64_t k = 0; k < n; k++)
-        totals[index->served[k]] += (int64_t)received[k];
-done:
-    cf_free(&received);
-    return status;
+    return combine(index, (const uint64_t *)mine, false, (uint64_t *)totals);
 }
 
 cf_status ingest_join_over_items(const ingest_item_index *index, const uint64_t *mine,
                                  uint64_t *totals)
 {
-    const int64_t n = sum_counts(index->n_served, index->world->size);
-    uint64_t *received = NULL;
-    cf_status status;
-
-    CF_TRY(send_to_owners(index, mine, &received));
-    for (int64_t k = 0; k < n; k++)
-        totals[index->served[k]] |= received[k];
-done:
-    cf_free(&received);
-    return status;
+    return combine(index, mine, true, totals);
 }
 
 /* Values of `size` bytes travel from the owners, one for each item that a rank has, in the order of

@@ -274,25 +274,20 @@ static int64_t longest_list(const reordering *r)
 static cf_status renumber_lists(const reordering *r)
 {
     const ingest_item_index *index = &r->rows->inter->index;
-    const int64_t n_items = ids_of(r, INGEST_ITEMS)->count;
-    uint64_t *wide = NULL, *fetched = NULL;
+    uint32_t *fetched = NULL;
     ingest_weighted *scratch = NULL;
-    cf_status status = CF_ALLOC(wide, n_items);
+    cf_status status;
 
-    if (status == CF_OK) status = CF_ALLOC(scratch, longest_list(r));
-    CF_TRY(cf_par_agree(r->world, status));
-    for (int64_t k = 0; k < n_items; k++)
-        wide[k] = r->numbers[INGEST_ITEMS][k];
-    CF_TRY(ingest_fetch_item_values(index, wide, &fetched));
+    CF_TRY(cf_par_agree(r->world, CF_ALLOC(scratch, longest_list(r))));
+    CF_TRY(ingest_fetch_item_numbers(index, r->numbers[INGEST_ITEMS], &fetched));
     for (int part = 0; part < 3; part++) {
         const cf_lists *lists = &r->rows->parts[part];
 
         for (int64_t e = 0; e < lists->start[lists->count]; e++)
-            lists->index[e] = (int64_t)fetched[ingest_local_item(index, (uint32_t)lists->index[e])];
+            lists->index[e] = fetched[ingest_local_item(index, (uint32_t)lists->index[e])];
         sort_lists(lists, scratch);
     }
 done:
-    cf_free(&wide);
     cf_free(&fetched);
     cf_free(&scratch);
     return status;
