@@ -57,10 +57,9 @@ static void take_vectors(const double *found, als_basis *out)
 static void take_values(double factor, als_basis *out)
 {
     for (int64_t d = 0; d < out->width; d++) {
-        const int64_t at = als_block_at(d / CF_LANES, d / CF_LANES) + d % CF_LANES * (CF_LANES + 1);
         const float value = d < out->dim ? (float)(factor * fmax(out->found[d], 0)) : 0;
 
-        out->common[at] = value;
+        out->common[als_diagonal_at(d)] = value;
         out->values[d] = d < out->dim ? value : INFINITY;
     }
 }

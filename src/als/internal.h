@@ -24,6 +24,12 @@ static inline int64_t als_block_at(int64_t i, int64_t j)
     return (als_triangle(i) + j) * BLOCK_FLOATS;
 }
 
+/** The float of the diagonal of dimension d. */
+static inline int64_t als_diagonal_at(int64_t d)
+{
+    return als_block_at(d / CF_LANES, d / CF_LANES) + d % CF_LANES * (CF_LANES + 1);
+}
+
 /* ---- Rows ---- */
 
 /** What a thread solves 16 systems with. */
@@ -61,6 +67,16 @@ typedef struct als_row {
     double shrunk; /* result: weight |x - p|^2 of it */
     bool solved;   /* result: false if the matrix is not positive definite */
 } als_row;
+/** c of neighbour `n` of a row with weights. */
+static inline float als_confidence(const als_row *row, int64_t n)
+{
+    return (float)(row->unit * (double)row->weights[n]);
+}
+/** A row was solved if its results are finite, and no NaN. */
+static inline bool als_is_solved(const als_row *row)
+{
+    return row->shrunk <= __DBL_MAX__ && row->least <= __DBL_MAX__;
+}
 /** Solve up to 16 rows. `common`: C, as a lower triangle of blocks. The bits of a row do not depend
  * on the others. Local. */
 void als_solve_rows(als_solver *solver, const cf_field *in, const float *common, als_row *rows,

@@ -48,7 +48,7 @@ cf_status als_create_solver(int64_t dim, als_solver *out)
                                               [DUAL] = n_blocks * n_short * BLOCK_FLOATS,
                                               [SMALL] = als_triangle(n_short)}));
     for (int64_t d = 0; d < n_short * CF_LANES; d++)
-        out->identity[als_block_at(d / CF_LANES, d / CF_LANES) + d % CF_LANES * (CF_LANES + 1)] = 1;
+        out->identity[als_diagonal_at(d)] = 1;
 done:
     return status;
 }
@@ -113,8 +113,7 @@ static void add_rows(const als_chunk *near, int64_t n_blocks, float *out)
 static void add_diagonal(const als_solver *s, float weight, float *normal)
 {
     for (int64_t d = 0; d < s->n_blocks * CF_LANES; d++)
-        normal[als_block_at(d / CF_LANES, d / CF_LANES) + d % CF_LANES * (CF_LANES + 1)] +=
-            d < s->dim ? weight : 1.0f;
+        normal[als_diagonal_at(d)] += d < s->dim ? weight : 1.0f;
 }
 
 /* The next neighbours of a row, from number `first` on. */
@@ -130,7 +129,7 @@ static void take_chunk(const als_solver *s, const cf_field *in, const als_row *r
 
         out->h[n] = out->weighted[n] = cf_graph_row(in, row->neighbours[first + n]);
         if (row->weights == NULL) continue;
-        confidence = cf_lanes_all((float)(row->unit * (double)row->weights[first + n]));
+        confidence = cf_lanes_all(als_confidence(row, first + n));
         for (int64_t d = 0; d < width; d += CF_LANES)
             cf_lanes_store(weighted + d, confidence * cf_lanes_load(out->h[n] + d));
         out->weighted[n] = weighted;
@@ -230,7 +229,7 @@ static void take_solution(const float *solution, int64_t width, double squares, 
     }
     row->shrunk *= row->weight;
     row->least = row->total + row->weight * towards - squares;
-    row->solved = row->shrunk <= __DBL_MAX__ && row->least <= __DBL_MAX__; /* false for NaN too */
+    row->solved = als_is_solved(row);
 }
 
 /* Lanes without a row solve x = 0 with what is common and a weight of 1. */

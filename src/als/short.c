@@ -25,7 +25,7 @@ int64_t als_short_blocks(const als_solver *s, int64_t count)
 
 static float root_of_confidence(const als_row *row, int64_t n)
 {
-    return row->weights == NULL ? 1.0f : sqrtf((float)(row->unit * (double)row->weights[n]));
+    return row->weights == NULL ? 1.0f : sqrtf(als_confidence(row, n));
 }
 
 /* 1 / D, its root and q, of one row: 3 x width. */
@@ -125,7 +125,7 @@ static void take_dual(const als_solver *s, const cf_field *in, const float *valu
     }
     row->shrunk *= row->weight;
     row->least = row->weight * towards + squares;
-    row->solved = row->shrunk <= __DBL_MAX__ && row->least <= __DBL_MAX__; /* false for NaN too */
+    row->solved = als_is_solved(row);
 }
 
 /* Lanes without a row have the identity. */
