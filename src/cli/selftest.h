@@ -7,7 +7,7 @@
 
 #include "cli.h"
 
-enum { SELFTEST_MODELS = 11, SELFTEST_CHECKS = SELFTEST_MODELS + 2, SELFTEST_WAYS = 3 };
+enum { SELFTEST_MODELS = 11, SELFTEST_CHECKS = SELFTEST_MODELS + 2 };
 
 /** A digest, and what it is known for. NULL: it does not depend on that. */
 typedef struct selftest_known {

@@ -98,7 +98,7 @@ done:
 static cf_status read_digest(const selftest *s, const way *w, uint64_t *out)
 {
     static const char *const names[] = {"/" CF_CKPT_ITEM_TABLE, "/" CF_CKPT_USER_TABLE,
-                                        "/item_similarity"};
+                                        "/" CF_CKPT_MATRIX};
     char path[PATH_SIZE + 16];
     cf_store *store = NULL;
     cf_status status;
