@@ -1,7 +1,8 @@
-/* What the bits of a run are those of: the program and the libraries that run. The same object is
+/* What a run runs on. Its bits are those of the program and the libraries: the same object is
  * printed by `llminit --version --json`, stands in the start event of log.jsonl, and, as text, in
- * checkpoints, so that a run that is resumed can tell that another build began it. */
-#include "internal.h"
+ * checkpoints, so that a run that is resumed can tell that another build began it. Where its ranks
+ * run changes no bit, and is logged. */
+#include "run.h"
 
 #include "cf/store.h"
 
@@ -84,4 +85,16 @@ cf_status build_warn(const cf_par *world, const cf_ckpt_file *file, const char *
 {
     if (file->build == NULL) return CF_OK;
     return cf_par_agree(world, world->rank == 0 ? compare(file->path, file->build, text) : CF_OK);
+}
+
+cf_status run_find_machine(run *r)
+{
+    cf_binding_fault fault;
+    cf_status status = cf_par_find_bindings(r->world, &r->bindings, &fault);
+
+    if (status != CF_OK) return status;
+    cf_par_log_libraries();
+    if (r->world->rank == 0) cf_par_log_bindings(r->bindings, r->world->size, &fault);
+    cf_par_warn_pages();
+    return CF_OK;
 }

@@ -81,18 +81,6 @@ void run_close(run *r)
     cf_folders_leave(&r->folders); /* last: of a run that was refused nothing is left */
 }
 
-cf_status run_find_machine(run *r)
-{
-    cf_binding_fault fault;
-    cf_status status = cf_par_find_bindings(r->world, &r->bindings, &fault);
-
-    if (status != CF_OK) return status;
-    cf_par_log_libraries();
-    if (r->world->rank == 0) cf_par_log_bindings(r->bindings, r->world->size, &fault);
-    cf_par_warn_pages();
-    return CF_OK;
-}
-
 /* ---- Begin ---- */
 
 /* The path of a file in the folder. Local. */

@@ -87,11 +87,14 @@ void run_destroy_scorer(run *r);
  * has no item of this run's), those of reading. */
 cf_status run_fill_from(run *r, cf_model *model);
 
-/* ---- run.c ---- */
+/* ---- build.c ---- */
 
 /** Log on what the run runs: libraries, bindings, what is wrong with them. Collective, once tables
  * are there. Errors: MEMORY. */
 cf_status run_find_machine(run *r);
+
+/* ---- run.c ---- */
+
 /** Is there a valid part to evaluate? */
 bool run_validates(const run *r);
 /** Metrics of the valid part at the current tables; better.h5 if they are the best so far.
