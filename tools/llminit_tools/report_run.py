@@ -301,7 +301,7 @@ def read_run(folder: pathlib.Path, name: str) -> Run:
 
 def environment_lines(found: Run) -> list[str]:
     """What the program says of its environment in the run's output, each line once."""
-    lines = re.findall(r"^llminit: ((?:environment|binding|warning): .*)$", found.output, re.M)
+    lines = re.findall(r"^llminit: ((?:environment|warning): .*)$", found.output, re.M)
     return list(dict.fromkeys(lines))
 
 
