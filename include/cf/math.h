@@ -173,6 +173,14 @@ static inline cf_lanes cf_lanes_fma(cf_lanes a, cf_lanes b, cf_lanes c)
 #endif
 }
 
+/** The square root in every lane, rounded once. */
+static inline cf_lanes cf_lanes_sqrt(cf_lanes x)
+{
+    for (int k = 0; k < CF_LANES; k++)
+        x[k] = __builtin_sqrtf(x[k]);
+    return x;
+}
+
 /** Prefetch a row of `width` floats that will be read or written soon. The address need not be
  * valid. */
 static inline void cf_lanes_prefetch(const float *row, int64_t width)

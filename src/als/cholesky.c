@@ -33,15 +33,6 @@ static inline __attribute__((always_inline)) void subtract(const cf_lanes *a, co
     }
 }
 
-static inline cf_lanes square_root(cf_lanes x)
-{
-    cf_lanes out;
-
-    for (int k = 0; k < CF_LANES; k++)
-        out[k] = __builtin_sqrtf(x[k]);
-    return out;
-}
-
 /* The part becomes that of L, given the part of L on the diagonal in its columns, `diagonal`, and
  * the inverses of the diagonal's numbers. */
 static inline __attribute__((always_inline)) void divide(const cf_lanes *diagonal,
@@ -67,7 +58,7 @@ static void factor_diagonal(cf_lanes *inverse, part sum)
             for (int k = 0; k < c; k++)
                 sum[r][c] = cf_lanes_fma(-sum[r][k], sum[c][k], sum[r][c]);
             if (r == c) {
-                sum[c][c] = square_root(sum[c][c]);
+                sum[c][c] = cf_lanes_sqrt(sum[c][c]);
                 inverse[c] = cf_lanes_all(1.0f) / sum[c][c];
             } else {
                 sum[r][c] *= inverse[c];

@@ -161,13 +161,6 @@ void cf_optim_begin(cf_optim *optim)
     }
 }
 
-static cf_lanes square_root(cf_lanes x)
-{
-    for (int k = 0; k < CF_LANES; k++)
-        x[k] = sqrtf(x[k]);
-    return x;
-}
-
 /* One row: its numbers, each `width` of them. */
 typedef struct one_row {
     float *x, *m, *v;   /* the table's; its moments, of Adam */
@@ -216,7 +209,7 @@ static void adam_row(const cf_optim *optim, const one_row *r)
         cf_lanes_store(r->m + k, m1);
         cf_lanes_store(r->v + k, v1);
         cf_lanes_store(r->x + k,
-                       cf_lanes_fma(size, m1 / cf_lanes_fma(square_root(v1), scale, eps), x0));
+                       cf_lanes_fma(size, m1 / cf_lanes_fma(cf_lanes_sqrt(v1), scale, eps), x0));
     }
 }
 
