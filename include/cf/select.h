@@ -133,6 +133,13 @@ void cf_select_destroy(cf_selection **selection);
 cf_status cf_select_write(const cf_par *par, const cf_selection *selection, cf_store *store);
 cf_status cf_select_read(const cf_par *par, cf_store *store, cf_selection **out);
 
+/**
+ * Bytes that a rank holds beside the table while a selection is made and the table is filled, at
+ * most; the mean over the ranks. `dim`: D. Local.
+ */
+double cf_select_predict_memory(const cf_select_options *options, int64_t n_items, int64_t dim,
+                                int n_ranks);
+
 /* ---- What selections are for ---- */
 
 /**

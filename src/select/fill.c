@@ -7,6 +7,7 @@
  * on who reads it. tests/select/fill.c computes each number by the formula of cf_selection. */
 #include "internal.h"
 
+#include <math.h>
 #include <string.h>
 
 typedef struct filling {
@@ -148,4 +149,22 @@ cf_status cf_select_fill_items(const cf_dataset *dataset, const cf_selection *se
 done:
     destroy_filling(&f);
     return status;
+}
+
+/* ---- Memory ---- */
+
+/* A map of principal components takes a sum of products, and rank 0 alone or all of them its
+ * eigenvectors. Then every rank holds the map, and fills. */
+double cf_select_predict_memory(const cf_select_options *options, int64_t n_items, int64_t dim,
+                                int n_ranks)
+{
+    const int64_t full = CF_LANES * cf_table_segments(options->size);
+    const bool is_map = select_is_map(options->method),
+               decomposes = is_map && options->method != CF_SELECT_PROJECTION;
+    const double map = is_map ? 8 * (double)dim * (double)(options->size + 2) : 0;
+    const double eigen = dim <= options->one_rank_dim ? cf_linalg_predict_eigen_one(dim)
+                                                      : 4 * 8 * (double)dim * (double)dim;
+    const double decompose = decomposes ? cf_linalg_predict_sum(dim, n_ranks) + eigen / n_ranks : 0;
+
+    return map + fmax(decompose, select_predict_reducer(options, n_items, dim, 2 * full));
 }

@@ -138,6 +138,10 @@ cf_status select_create_reducer(const cf_dataset *dataset, const cf_selection *s
                                 const cf_select_options *options, int64_t floats,
                                 select_reducer *out);
 void select_destroy_reducer(select_reducer *reducer);
+/** Bytes of a reducer and of the blocks that it is given, with what the caller needs beside. Local.
+ */
+double select_predict_reducer(const cf_select_options *options, int64_t n_items, int64_t dim,
+                              int64_t floats);
 /** Reduce the block's rows to `values`. Local. */
 void select_reduce(const select_reducer *reducer, const select_block *block);
 /** Euclidean norm of reduced row `r`. Local. */

@@ -16,6 +16,23 @@ enum { TILE = 64 };
 
 /* A block has so many rows that the vectors, the reduced rows and what the caller holds of them fit
  * into select_memory. */
+static int64_t block_rows(const cf_select_options *options, int64_t n_items, int64_t dim,
+                          int64_t floats)
+{
+    return cf_min(select_block_rows(options->memory, dim + 2 * options->size + floats), n_items);
+}
+
+double select_predict_reducer(const cf_select_options *options, int64_t n_items, int64_t dim,
+                              int64_t floats)
+{
+    const double row = 4 * (double)(dim + 2 * options->size + floats) + 2; /* present, counted */
+    const double tiles = select_is_map(options->method)
+                             ? 8.0 * omp_get_max_threads() * TILE * (double)(dim + options->size)
+                             : 0;
+
+    return (double)block_rows(options, n_items, dim, floats) * row + tiles;
+}
+
 cf_status select_create_reducer(const cf_dataset *dataset, const cf_selection *selection,
                                 const cf_select_options *options, int64_t floats, select_reducer *r)
 {
@@ -24,8 +41,7 @@ cf_status select_create_reducer(const cf_dataset *dataset, const cf_selection *s
 
     *r = (select_reducer){.selection = selection, .dim = dim, .missing = options->missing};
     r->key = (cf_random){options->seed, CF_STREAM_MISSING};
-    r->block_rows =
-        cf_min(select_block_rows(options->memory, dim + 2 * n_dims + floats), dataset->n_items);
+    r->block_rows = block_rows(options, dataset->n_items, dim, floats);
     CF_TRY(CF_ALLOC(r->values, r->block_rows * n_dims));
     if (selection->source_dim > 0)
         CF_TRY(CF_ALLOC(r->tiles, omp_get_max_threads() * TILE * (dim + n_dims)));
