@@ -29,10 +29,16 @@ def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]):
     assert "'nonsense' is not one of compare, " in capsys.readouterr().err
 
 
+def test_vectors_of_a_closed_form_are_chosen_with_it():
+    model = "ChebyCF:text_weight=4:emb_selection=whiten"
+    assert compare.models_but(compare.RESERVED)(f"{model},LightGCN") == [model, "LightGCN"]
+
+
 @pytest.mark.parametrize("parse, text", [
     (options.positive, "0"), (options.positive, "1x"), (options.words, "A,,B"), (options.words, "A,A"),
     (options.ascending, "2,1"), (options.seeds, "1,-2"), (compare.metric_list, "NDCG"), (compare.metric_list, "AUC@10"),
-    (compare.part, "3/2"), (compare.part, "0/2"), (compare.variants, "var:seed=1"), (compare.variants, "var:emb_gain"),
+    (compare.models_but(compare.RESERVED), "EASE,LightGCN:emb_selection=pca"), (compare.part, "3/2"),
+    (compare.part, "0/2"), (compare.variants, "var:seed=1"), (compare.variants, "var:emb_gain"),
     (scaling.grid_list, "2x"), (scaling.grid_list, "rows"),
     (simulate.ranks_and_threads, "2,1x1"), (simulate.ranks_and_threads, "2x"), (simulate.ranks_and_threads, "1x3"),
 ])

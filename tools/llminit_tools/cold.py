@@ -99,7 +99,7 @@ def add_options(parser: opt.Parser) -> None:
     add, variants = parser.add_argument, opt.variants_but(RESERVED)
     for name, what in (("inter", "interactions"), ("item", "items"), ("embedding", "the items' vectors")):
         add(f"--{name}", metavar="FILE", type=pathlib.Path, required=True, help=f"{what}, as for llminit prepare")
-    add("--models", metavar="M,...", type=variants, default=["LightGCN"], help="default: LightGCN")
+    add("--models", metavar="M,...", type=compare.models_but(RESERVED), default=["LightGCN"], help="default: LightGCN")
     add("--starts", metavar="S,...", type=variants, default=["False", "var"], help="default: False,var")
     add("--maps", metavar="MAP,...", type=variants, default=[NONE, "zero", AUTO, "auto:calibrate_share=0"],
         help="default: none,zero,auto,auto:calibrate_share=0")

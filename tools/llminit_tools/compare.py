@@ -50,7 +50,7 @@ import os
 import pathlib
 import re
 import statistics
-from typing import Iterator, Optional, Sequence
+from typing import Callable, Iterator, Optional, Sequence
 
 from . import bootstrap, compare_table, options as opt, program, run
 from .compare_table import Cell, Result, Row, is_closed
@@ -105,11 +105,24 @@ def part(text: str) -> tuple[int, int]:
 variants = opt.variants_but(RESERVED)
 
 
+def models_but(reserved: dict[str, str]) -> Callable[[str], list[str]]:
+    """The type of --models: a closed form has no start, so that its emb_selection is its own."""
+    trained = opt.variants_but(reserved)
+    closed = opt.variants_but({name: by for name, by in reserved.items() if name != "emb_selection"})
+
+    def models(text: str) -> list[str]:
+        for word in opt.words(text):
+            (closed if is_closed(word) else trained)(word)
+        return opt.words(text)
+
+    return models
+
+
 def add_options(parser: opt.Parser, with_starts: bool = True) -> None:
     """All options; the study of widths has --starts of its own."""
     add = parser.add_argument
     add("data", metavar="DATA.h5", type=pathlib.Path, help="the dataset, from llminit prepare")
-    add("--models", metavar="M,...", type=variants, default=["LightGCN"], help="default: LightGCN")
+    add("--models", metavar="M,...", type=models_but(RESERVED), default=["LightGCN"], help="default: LightGCN")
     if with_starts:
         add("--starts", metavar="S,...", type=variants, default=["False", "var"], help="default: False,var")
         add("--baseline", metavar="START", help="the start that gains refer to; default: the first of --starts")
