@@ -9,14 +9,16 @@
 #include "cf/config.h"
 #include "cf/dataset.h"
 #include "cf/filter.h"
+#include "cf/select.h"
 #include "cf/table.h"
 
 /* ---- Options ---- */
 
 /** Settings: text_reg_weight, distill_weight, item_dropout, user_weight, item_power,
- * solve_precision, k, shrink, filter_order, filter_flatness, ideal_dim, ideal_weight, degree_power.
- * Closed forms also read `model`, `reg_weight`, `missing_embedding` and `cold_map`, which other
- * modules have in their tables. */
+ * solve_precision, k, shrink, filter_order, filter_flatness, ideal_dim, ideal_weight, degree_power,
+ * text_weight. Closed forms also read `model`, `reg_weight`, `missing_embedding` and `cold_map`,
+ * and with text_weight the other settings of select and `seed`, which other modules have in their
+ * tables. */
 extern const cf_setting cf_closed_settings[];
 
 /** Is the setting `model` of this configuration a closed form? Local. */
@@ -54,6 +56,8 @@ typedef struct cf_closed_options {
     int64_t ideal_dim;         /* ChebyCF, GF-CF: singular vectors of the ideal filter, eta */
     double ideal_weight;       /* ChebyCF, GF-CF: of that filter, alpha >= 0; 0: there is none */
     double degree_power;       /* ChebyCF: beta, 0 to 1 */
+    double text_weight;        /* ChebyCF, GF-CF: of the text's filter, >= 0; 0: there is none */
+    cf_select_options select;  /* what makes rows of the vectors for it */
     cf_closed_missing missing; /* L3AE: items without a vector */
     bool text_of_cold;         /* L3AE, cold_map: none: cold items keep their rows in F, as there is
                                   no map to give them rows of B; else these are zero */
@@ -64,6 +68,10 @@ void cf_closed_read_options(const cf_config *config, cf_closed_options *out);
 
 /** Columns of the tables: of an item-item matrix n_items, else those of users and items. Local. */
 int64_t cf_closed_dim(const cf_closed_options *options, int64_t n_items);
+
+/** The most slices that a closed form's tables can be cut into: segments of the narrowest. Local.
+ */
+int64_t cf_closed_segments(const cf_closed_options *options, int64_t n_items);
 
 /** A grid of ranks, and how many of them are on a node. */
 typedef struct cf_closed_grid {
@@ -78,8 +86,8 @@ double cf_closed_predict_memory(const cf_closed_options *options, const cf_datas
                                 const cf_closed_grid *grid);
 
 /** Can the closed form be solved on this dataset? Collective. Errors: USAGE (reg_weight below its
- * range; no vectors; missing_embedding: random; float32 with too many users), FORMAT (items without
- * a vector). */
+ * range; no vectors; missing_embedding: random; float32 with too many users; text_weight with
+ * emb_selection: False), FORMAT (items without a vector). */
 cf_status cf_closed_check_dataset(const cf_closed_options *options, const cf_dataset *dataset);
 
 /* ---- The solution ---- */
@@ -138,8 +146,8 @@ typedef struct cf_closed_seconds {
  * other than j at which this is largest, ties to the lower item, else 0 (RecBole's cosine
  * similarity; Aiolli 2013, Efficient top-N recommendation for very large scale binary rated
  * datasets). Pop: users x 1 of ones, items x 1 of the items' train interactions, exact up to 2^24.
- * ChebyCF, GF-CF: users x eta and items x eta, whose products are the ideal filter's scores
- *   (src/closed/chebycf.c).
+ * ChebyCF, GF-CF: users and items x columns of the ideal filter and of the text's filter, whose
+ *   products are the scores of both (src/closed/chebycf.c).
  *
  * X: users x items, 1 where a user has a train interaction. The matrix is B's transpose.
  */

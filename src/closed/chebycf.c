@@ -2,16 +2,17 @@
  * recommendation") and GF-CF (Shen et al. 2021, "How powerful is graph convolution for
  * recommendation?"): filters of the normalised item graph, applied to a user's history s,
  *
- *     score(s) = D^b p(L~) D^-b s + alpha D^c V V' D^-c s,    L~ = I - 2 R'R,
+ *     score(s) = D^b p(L~) D^-b s + alpha D^c V V' D^-c s + Z Z' s,    L~ = I - 2 R'R,
  *
- * V: the leading right singular vectors of R (cf/filter.h). ChebyCF: p interpolates a plateau,
- * c = b. GF-CF: p(L~) = (I - L~) / 2 = R'R, b = 0, c = 1/2. The polynomial is applied when users
- * are scored; what is solved are two tables whose products are the other term,
+ * V: the leading right singular vectors of R (cf/filter.h), Z: the items' text (text.c). ChebyCF: p
+ * interpolates a plateau, c = b. GF-CF: p(L~) = (I - L~) / 2 = R'R, b = 0, c = 1/2. The polynomial
+ * is applied when users are scored; what is solved are two tables whose products are the other
+ * terms,
  *
- *     items (n_items x eta): alpha D^c V        users (n_users x eta): the sum of D^-c V over items
+ *     items: alpha D^c V (eta columns), Z       users: the sums of D^-c V and of Z over their items
  *
- * Without that term (alpha = 0) they have one column of zeros. tests/closed/chebycf.c compares with
- * NumPy. */
+ * Terms of weight 0 have no columns; without both there is one column of zeros.
+ * tests/closed/chebycf.c compares with NumPy. */
 #include "internal.h"
 
 #include <math.h>
@@ -40,22 +41,40 @@ static double ideal_power(const cf_closed *closed)
     return closed->form == &closed_gfcf ? 0.5 : closed->options.degree_power;
 }
 
+/* ---- Columns ---- */
+
 static int64_t ideal_dim(const cf_closed_options *options)
 {
-    return options->ideal_weight > 0 ? options->ideal_dim : 1;
+    return options->ideal_weight > 0 ? options->ideal_dim : 0;
+}
+
+static int64_t chebycf_dim(const cf_closed_options *options)
+{
+    return cf_max(1, ideal_dim(options) + closed_text_dim(options));
+}
+
+/* Each term has a table of its own first. */
+static int64_t chebycf_narrowest(const cf_closed_options *options)
+{
+    const int64_t ideal = ideal_dim(options), text = closed_text_dim(options);
+
+    return ideal > 0 && text > 0 ? cf_min(ideal, text) : chebycf_dim(options);
 }
 
 /* ---- Rows of users ---- */
 
-/* row k of `table` *= factor degree^power, 0 without train interactions. Local. */
-static void scale_items(const cf_closed *closed, double factor, double power, cf_table *table)
+/* The ideal filter's columns of row i *= factor degree^power, 0 without train interactions. Local.
+ */
+static void scale_ideal(const cf_closed *closed, double factor, double power, cf_table *items)
 {
-    for (int64_t i = 0; i < table->local_rows; i++) {
+    const int64_t end = cf_min(ideal_dim(&closed->options) - items->first_dim, items->local_dim);
+
+    for (int64_t i = 0; i < items->local_rows; i++) {
         const double degree = (double)cf_graph_degree(closed->graph, CF_ITEMS, i);
         const float times = degree > 0 ? (float)(factor * pow(degree, power)) : 0;
 
-        for (int64_t d = 0; d < table->width; d++)
-            table->data[i * table->width + d] *= times;
+        for (int64_t d = 0; d < end; d++)
+            items->data[i * items->width + d] *= times;
     }
 }
 
@@ -122,9 +141,8 @@ cf_status cf_closed_fold_in(const cf_closed *closed, const cf_shard *shard, cf_t
     cf_status status = CF_OK;
 
     CF_ASSERT(closed->filter != NULL);
-    if (alpha == 0) return CF_OK;
     CF_TRY(cf_table_copy(closed->table[CF_ITEMS], &items));
-    scale_items(closed, 1 / alpha, -2 * power, items);
+    if (alpha > 0) scale_ideal(closed, 1 / alpha, -2 * power, items);
     CF_TRY(sum_histories(items, shard, users));
 done:
     cf_table_destroy(&items);
@@ -133,10 +151,10 @@ done:
 
 /* ---- The solution ---- */
 
-static cf_status find_vectors(closed_solver *s)
+/* items := alpha D^c V, where they have no other columns, or do not yet. */
+static cf_status find_vectors(closed_solver *s, cf_table *items)
 {
     const cf_closed *closed = s->closed;
-    cf_table *items = closed->table[CF_ITEMS];
     double *values = NULL;
     cf_status status;
 
@@ -147,27 +165,49 @@ static cf_status find_vectors(closed_solver *s)
     CF_TRY(status);
     cf_log("%s: singular values %.4f to %.4f", closed->form->name, values[0],
            values[items->dim - 1]);
-    scale_items(closed, closed->options.ideal_weight, ideal_power(closed), items);
+    scale_ideal(closed, closed->options.ideal_weight, ideal_power(closed), items);
     closed_lap(s, &s->seconds.singular, "singular vectors found");
 done:
     cf_free(&values);
     return status;
 }
 
+/* Both terms, each with a table of its own first; the text's first, as its settings may be wrong.
+ */
+static cf_status join_terms(closed_solver *s)
+{
+    const cf_closed *closed = s->closed;
+    const int64_t ideal = ideal_dim(&closed->options);
+    cf_table *part = NULL;
+    cf_status status;
+
+    CF_TRY(closed_make_text(s, &part));
+    CF_TRY(closed_put_columns(part, ideal, closed->table[CF_ITEMS]));
+    cf_table_destroy(&part);
+    if (ideal == 0) return CF_OK;
+    CF_TRY(cf_table_create(closed->grid, &closed->shard->items, ideal, &part));
+    CF_TRY(find_vectors(s, part));
+    CF_TRY(closed_put_columns(part, 0, closed->table[CF_ITEMS]));
+done:
+    cf_table_destroy(&part);
+    return status;
+}
+
 static cf_status chebycf_solve(closed_solver *s)
 {
     const cf_closed *closed = s->closed;
+    const int64_t ideal = ideal_dim(&closed->options), text = closed_text_dim(&closed->options);
     cf_status status = CF_OK;
 
-    if (closed->options.ideal_weight == 0) return CF_OK;
-    CF_TRY(find_vectors(s));
+    if (ideal + text == 0) return CF_OK;
+    CF_TRY(text > 0 ? join_terms(s) : find_vectors(s, closed->table[CF_ITEMS]));
     CF_TRY(cf_closed_fold_in(closed, closed->shard, closed->table[CF_USERS]));
     closed_lap(s, &s->seconds.rest, "rows of users summed");
 done:
     return status;
 }
 
-/* The graph and the filter, and what the singular vectors take meanwhile. */
+/* The graph and the filter, and what the terms take meanwhile, one after the other. */
 static double chebycf_predict(const closed_size *size)
 {
     const cf_filter_size of_filter = {.graph = {{size->dataset->n_users, size->n},
@@ -176,22 +216,33 @@ static double chebycf_predict(const closed_size *size)
                                       .n_rows = size->grid->n_rows,
                                       .n_columns = size->grid->n_columns,
                                       .node_ranks = size->grid->node_ranks};
-    const bool has_vectors = size->options->ideal_weight > 0;
+    const int64_t ideal = ideal_dim(size->options);
+    double vectors = 0, text = 0;
 
-    return cf_filter_predict_memory(&of_filter) +
-           (has_vectors ? cf_filter_predict_singular(&of_filter, size->options->ideal_dim) : 0);
+    if (ideal > 0) vectors = cf_filter_predict_singular(&of_filter, ideal);
+    if (closed_text_dim(size->options) > 0) {
+        if (ideal > 0) vectors += closed_predict_table(size, ideal);
+        text = closed_predict_text(size);
+    }
+    return cf_filter_predict_memory(&of_filter) + fmax(vectors, text);
 }
 
-const closed_form closed_chebycf = {
-    .name = "ChebyCF",
-    .uses = "filter_order,filter_flatness,ideal_dim,ideal_weight,degree_power",
-    .dim = ideal_dim,
-    .set_filter = set_chebycf,
-    .predict = chebycf_predict,
-    .solve = chebycf_solve};
+#define CHEBYCF_USES "filter_order,filter_flatness,ideal_dim,ideal_weight,degree_power,text_weight"
+#define GFCF_USES "ideal_dim,ideal_weight,text_weight"
+
+const closed_form closed_chebycf = {.name = "ChebyCF",
+                                    .uses = CHEBYCF_USES,
+                                    .uses_with_text = CHEBYCF_USES CLOSED_TEXT_USES,
+                                    .dim = chebycf_dim,
+                                    .narrowest = chebycf_narrowest,
+                                    .set_filter = set_chebycf,
+                                    .predict = chebycf_predict,
+                                    .solve = chebycf_solve};
 const closed_form closed_gfcf = {.name = "GF-CF",
-                                 .uses = "ideal_dim,ideal_weight",
-                                 .dim = ideal_dim,
+                                 .uses = GFCF_USES,
+                                 .uses_with_text = GFCF_USES CLOSED_TEXT_USES,
+                                 .dim = chebycf_dim,
+                                 .narrowest = chebycf_narrowest,
                                  .set_filter = set_gfcf,
                                  .predict = chebycf_predict,
                                  .solve = chebycf_solve};

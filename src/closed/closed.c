@@ -89,6 +89,13 @@ const cf_setting cf_closed_settings[] = {
      .max = 1,
      .help = "ChebyCF: the paper's beta: scores are multiplied by degrees of items to this power, "
              "and histories divided"},
+    {.name = "text_weight",
+     .kind = CF_SETTING_REAL,
+     .initial = "0.0",
+     .min = 0,
+     .max = 1e6,
+     .help = "ChebyCF, GF-CF: weight of the filter by the items' text, of the rows that "
+             "emb_selection and embedding_size make of the vectors (0: none)"},
     {0},
 };
 
@@ -122,11 +129,17 @@ cf_status cf_closed_set_defaults(cf_config *config)
     return cf_config_set(config, form->reg_default);
 }
 
+static bool has_text(const closed_form *form, const cf_config *config)
+{
+    return form->uses_with_text != NULL && cf_config_real(config, "text_weight") > 0;
+}
+
 const char *cf_closed_uses(const cf_config *config)
 {
     const closed_form *form = find_form(cf_config_text(config, "model"));
 
-    return form != NULL ? form->uses : NULL;
+    if (form == NULL) return NULL;
+    return has_text(form, config) ? form->uses_with_text : form->uses;
 }
 
 /* The setting's other values, zero and mean, give L3AE the same result. */
@@ -161,6 +174,9 @@ void cf_closed_read_options(const cf_config *config, cf_closed_options *out)
         .missing = read_missing(config),
         .text_of_cold = cf_config_is(config, "cold_map", "none"),
     };
+    if (!has_text(form, config)) return;
+    out->text_weight = cf_config_real(config, "text_weight");
+    cf_select_read_options(config, &out->select);
 }
 
 int64_t cf_closed_dim(const cf_closed_options *options, int64_t n_items)
@@ -168,6 +184,14 @@ int64_t cf_closed_dim(const cf_closed_options *options, int64_t n_items)
     const closed_form *form = find_form(options->name);
 
     return form->dim != NULL ? form->dim(options) : n_items;
+}
+
+int64_t cf_closed_segments(const cf_closed_options *options, int64_t n_items)
+{
+    const closed_form *form = find_form(options->name);
+
+    return cf_table_segments(form->narrowest != NULL ? form->narrowest(options)
+                                                     : cf_closed_dim(options, n_items));
 }
 
 double cf_closed_predict_memory(const cf_closed_options *options, const cf_dataset *dataset,
@@ -187,6 +211,17 @@ double cf_closed_predict_memory(const cf_closed_options *options, const cf_datas
                                                (double)cf_table_segments(columns) / size.n_ranks;
 
     return scratch + tables + (form->predict != NULL ? form->predict(&size) : 0);
+}
+
+static cf_status check_text(const cf_closed_options *options, const cf_dataset *dataset)
+{
+    if (options->select.method == CF_SELECT_NOISE)
+        return CF_FAIL(CF_ERR_USAGE, "text_weight: needs rows of the vectors, so that "
+                                     "emb_selection has to be other than False");
+    if (dataset->embedding_dim == 0)
+        return CF_FAIL(CF_ERR_USAGE, "%s: has no language-model vectors, which text_weight needs",
+                       cf_dataset_path(dataset));
+    return CF_OK;
 }
 
 /* L3AE needs vectors, and draws none for items without one. The setting `error` is checked first,
@@ -233,6 +268,7 @@ cf_status cf_closed_check_dataset(const cf_closed_options *options, const cf_dat
                "needed",
                MAX_FLOAT32_USERS, (long long)dataset->n_users);
     if (find_form(options->name)->vectors) CF_TRY(check_vectors(options, dataset));
+    if (options->text_weight > 0) CF_TRY(check_text(options, dataset));
 done:
     return status;
 }

@@ -21,8 +21,12 @@ typedef struct closed_form {
     const char *name;        /* a choice of the setting `model` */
     const char *reg_default; /* "reg_weight=value" of its own; NULL: does not read reg_weight */
     const char *uses;        /* cf_closed_uses() */
+    /** The same with text_weight; NULL: it has no such term. */
+    const char *uses_with_text;
     /** Columns of its two tables; NULL: it has an item-item matrix instead. */
     int64_t (*dim)(const cf_closed_options *options);
+    /** Columns of the narrowest table that is cut into slices; NULL: those. */
+    int64_t (*narrowest)(const cf_closed_options *options);
     bool vectors; /* reads the dataset's vectors */
     /** Coefficients and power of what filters histories; NULL: nothing does. */
     void (*set_filter)(const cf_closed_options *options, cf_filter_options *out);
@@ -91,6 +95,9 @@ void closed_apply_power(closed_solver *s, cf_cyclic *matrix);
  */
 cf_status closed_keep(closed_solver *s, const cf_cyclic *solution);
 
+/** Bytes of a table of items on a rank, the mean over the ranks. */
+double closed_predict_table(const closed_size *size, int64_t dim);
+
 /* ---- Rows ---- */
 
 enum { CLOSED_ROWS_PER_PASS = 64 };
@@ -99,6 +106,9 @@ typedef void closed_change(void *context, int64_t row, float *values);
 /** Change all rows of a matrix; those that a rank has are given to it in ascending order, those of
  * a grid row's ranks to each of them, and alike. Collective. Errors: MEMORY. */
 cf_status closed_change_rows(cf_table *table, closed_change *change, void *context);
+/** The columns of `part` become those of `table` from column `first` on. Both have the same rows.
+ * Collective. Errors: MEMORY. */
+cf_status closed_put_columns(const cf_table *part, int64_t first, cf_table *table);
 /** Which numbers are the k largest of a row, by keys: of equal ones the first in the row. */
 typedef struct closed_limit {
     uint64_t least;  /* the smallest key that is kept, at least 1 */
@@ -111,6 +121,20 @@ static inline bool closed_is_kept(closed_limit *limit, uint64_t key)
 {
     return key > limit->least || (key == limit->least && limit->n_equal-- > 0);
 }
+
+/* ---- The text of items ---- */
+
+/** What is used of select's settings where text_weight is above 0. */
+#define CLOSED_TEXT_USES                                                                           \
+    ",emb_selection,embedding_size,popular_ratio,rand_replacement,whiten_power,pca_one_rank,"      \
+    "emb_scale,missing_embedding,select_memory"
+/** Columns of the text's term; 0: there is none. */
+int64_t closed_text_dim(const cf_closed_options *options);
+/** Z (n_items x those), a new table, also if this fails. Collective. Errors: those of
+ * cf_select_create() and cf_select_fill_items(), NUMERIC (all rows are zero). */
+cf_status closed_make_text(closed_solver *s, cf_table **out);
+/** Bytes that a rank holds meanwhile, about. */
+double closed_predict_text(const closed_size *size);
 
 /* ---- L3AE ---- */
 

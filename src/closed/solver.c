@@ -62,6 +62,11 @@ cf_cyclic_size closed_size_of_items(const closed_size *size)
     return closed_size_of(size, size->precision, size->n, size->n);
 }
 
+double closed_predict_table(const closed_size *size, int64_t dim)
+{
+    return 4 * (double)size->n * CF_LANES * (double)cf_table_segments(dim) / size->n_ranks;
+}
+
 double closed_predict_kept(const closed_size *size)
 {
     const cf_cyclic_size items = closed_size_of_items(size);

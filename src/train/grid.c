@@ -12,16 +12,11 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Numbers in a row of the tables. */
-static int64_t dim_of(const cf_dataset *dataset, const run_options *options)
-{
-    return options->is_closed ? cf_closed_dim(&options->closed, dataset->n_items)
-                              : options->model.dim;
-}
-
+/* Segments in a row of the narrowest table. */
 static int64_t segments_of(const cf_dataset *dataset, const run_options *options)
 {
-    return cf_table_segments(dim_of(dataset, options));
+    return options->is_closed ? cf_closed_segments(&options->closed, dataset->n_items)
+                              : cf_table_segments(options->model.dim);
 }
 
 /* Sweeps have no batches. */
@@ -224,11 +219,10 @@ cf_status grid_create(const cf_dataset *dataset, const run_options *options, cf_
                        n_columns, (long long)n_rows * n_columns, size);
     if (n_columns > segments)
         return CF_FAIL(CF_ERR_USAGE,
-                       "grid: %dx%d cuts the dimensions into %d slices, but %s %lld "
-                       "has only %lld segments of 16",
-                       n_rows, n_columns, n_columns,
-                       options->is_closed ? "a row of" : "embedding_size",
-                       (long long)dim_of(dataset, options), (long long)segments);
+                       "grid: %dx%d cuts rows into %d slices, but they have only %lld segments of "
+                       "16 numbers%s",
+                       n_rows, n_columns, n_columns, (long long)segments,
+                       options->is_closed ? "" : " (embedding_size)");
     if (n_rows > fewest)
         return CF_FAIL(CF_ERR_USAGE,
                        "grid: %d blocks of users and items, but there are only %lld users and %lld "

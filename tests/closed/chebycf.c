@@ -13,6 +13,11 @@ static const char *const chebycf_sets[] = {"model=ChebyCF",
                                            NULL};
 static const char *const gfcf_sets[] = {"model=GF-CF", "ideal_dim=6", "ideal_weight=0.3", NULL};
 
+/* Two segments each, and three in all. */
+static const char *const text_sets[] = {
+    "model=GF-CF",          "ideal_dim=18",     "ideal_weight=0.3",  "text_weight=0.7",
+    "emb_selection=whiten", "whiten_power=0.5", "embedding_size=20", NULL};
+
 /* A solution, the users that it scores, and their scores. */
 typedef struct place {
     data d;
@@ -27,11 +32,14 @@ typedef struct place {
 
 static place new_place(const char *const *sets)
 {
+    int64_t dims[2];
     place p = {
         .d = {.graph = cf_test_graph_load(CF_TEST_DATA "/golden/tiny/train.npy", USERS, ITEMS),
+              .vectors = cf_test_npy(CF_TEST_DATA "/golden/tiny/llm.npy", dims),
               .missing = -1},
         .options = read_options(sets)};
 
+    p.d.dim = dims[1];
     open_file(&p.d);
     return p;
 }
@@ -167,7 +175,8 @@ static void check_everywhere(const char *const *sets, const char *file)
     double *want = cf_test_npy(file, dims);
     cf_grid *grid = NULL;
 
-    for (int k = 0; cf_test_next_grid(&world, 1, &k, &grid);) {
+    for (int k = 0;
+         cf_test_next_grid(&world, (int)cf_closed_segments(&p.options, ITEMS), &k, &grid);) {
         float *table[2];
 
         p.grid = grid;
@@ -192,6 +201,41 @@ static void scores_are_those_of_numpy(void **state)
     (void)state;
     check_everywhere(chebycf_sets, CF_TEST_DATA "/golden/tiny/chebycf.npy");
     check_everywhere(gfcf_sets, CF_TEST_DATA "/golden/tiny/gfcf.npy");
+}
+
+static void text_adds_its_own_scores(void **state)
+{
+    (void)state;
+    check_everywhere(text_sets, CF_TEST_DATA "/golden/tiny/gfcf_text.npy");
+}
+
+/* A weight of nothing, or of what is not there. */
+static void text_needs_rows_of_vectors(void **state)
+{
+    static const char *const no_rows[] = {"model=ChebyCF", "text_weight=1", "emb_selection=False",
+                                          NULL},
+                             *const text[] = {"model=ChebyCF", "text_weight=1", NULL};
+    place p = new_place(no_rows);
+    cf_config *config = create_config();
+
+    (void)state;
+    assert_int_equal(cf_closed_check_dataset(&p.options, p.d.file), CF_ERR_USAGE);
+    assert_non_null(strstr(cf_error_message(), "emb_selection"));
+    free_data(&p.d);
+
+    p = new_place(text);
+    cf_dataset_close(&p.d.file);
+    p.d.dim = 0;
+    open_file(&p.d);
+    assert_int_equal(cf_closed_check_dataset(&p.options, p.d.file), CF_ERR_USAGE);
+    assert_non_null(strstr(cf_error_message(), "no language-model vectors"));
+    free_data(&p.d);
+
+    assert_ok(cf_config_set(config, "model=ChebyCF"));
+    assert_null(strstr(cf_closed_uses(config), "emb_selection"));
+    assert_ok(cf_config_set(config, "text_weight=1"));
+    assert_non_null(strstr(cf_closed_uses(config), "emb_selection"));
+    cf_config_destroy(&config);
 }
 
 /* Without the singular vectors the tables have one column of zeros. */
@@ -236,11 +280,22 @@ static void more_vectors_than_items_are_refused(void **state)
     free_data(&p.d);
 }
 
+static void set_up_again(void *context)
+{
+    place *p = context;
+
+    reopen_file(&p->d);
+    set_up(p);
+}
+
 static void no_memory_on_one_rank_stops_every_rank(void **state)
 {
-    const cf_test_trial trial = {
-        .attempt = solve, .prepare = set_up, .clean_up = clean_up, .thinning = 6, .rotate = true};
-    place p = new_place(chebycf_sets);
+    const cf_test_trial trial = {.attempt = solve,
+                                 .prepare = set_up_again,
+                                 .clean_up = clean_up,
+                                 .thinning = 6,
+                                 .rotate = true};
+    place p = new_place(text_sets);
     cf_grid *grid = NULL;
 
     (void)state;
@@ -253,6 +308,8 @@ static void no_memory_on_one_rank_stops_every_rank(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(scores_are_those_of_numpy),
+    cmocka_unit_test(text_adds_its_own_scores),
+    cmocka_unit_test(text_needs_rows_of_vectors),
     cmocka_unit_test(a_filter_alone_has_empty_tables),
     cmocka_unit_test(more_vectors_than_items_are_refused),
     cmocka_unit_test(no_memory_on_one_rank_stops_every_rank),

@@ -123,12 +123,17 @@ static void a_filter_takes_what_was_foretold(void **state)
                                                                                     "model=GF-CF",
                                                                                     "ideal_dim=20",
                                                                                     NULL};
-    data d = {.graph = even_graph(1500, 1100, 0.02), .missing = -1};
+    static const char *const text[] = {"model=GF-CF",        "ideal_dim=20",
+                                       "text_weight=1",      "emb_selection=whiten",
+                                       "embedding_size=150", NULL};
+    data d = {.graph = even_graph(1500, 1100, 0.02), .dim = 160, .missing = -1};
 
     (void)state;
+    give_noise(&d);
     open_file(&d);
     check_filter(&d, wide);
     check_filter(&d, narrow);
+    check_filter(&d, text);
     free_data(&d);
 }
 

@@ -16,19 +16,16 @@ static const cf_setting other_settings[] = {
      .initial = "EASE",
      .choices = "BPR|EASE|L3AE|ItemKNN|Pop|ChebyCF|GF-CF"},
     {.name = "reg_weight", .kind = CF_SETTING_REAL, .initial = "1e-05", .min = -1e6, .max = 1e6},
-    {.name = "missing_embedding",
-     .kind = CF_SETTING_CHOICE,
-     .initial = "error",
-     .choices = "error|zero|mean|random"},
     {.name = "cold_map", .kind = CF_SETTING_CHOICE, .initial = "auto", .choices = "auto|none"},
+    {.name = "seed", .kind = CF_SETTING_INT, .initial = "1", .min = 0, .max = 1e9},
     {0}};
 
 static inline cf_config *create_config(void)
 {
-    const cf_setting *const tables[] = {cf_closed_settings, other_settings};
+    const cf_setting *const tables[] = {cf_closed_settings, cf_select_settings, other_settings};
     cf_config *config = NULL;
 
-    assert_int_equal(cf_config_create(tables, 2, &config), CF_OK);
+    assert_int_equal(cf_config_create(tables, 3, &config), CF_OK);
     return config;
 }
 
@@ -89,14 +86,20 @@ static inline void reopen_file(data *d)
     assert_int_equal(cf_dataset_open(&world, cf_test_scratch("data.h5"), &d->file), CF_OK);
 }
 
+static inline void give_noise(data *d)
+{
+    d->vectors = calloc((size_t)(d->graph.n_items * d->dim + 1), sizeof *d->vectors);
+    assert_non_null(d->vectors);
+    for (int64_t k = 0; k < d->graph.n_items * d->dim; k++)
+        d->vectors[k] = (float)cf_test_noise(7, k / d->dim, k % d->dim);
+}
+
 /* Wider than a block of the matrices; user and item numbers without any partner are in it. */
 static inline data new_data(int64_t n_items, int64_t dim, int64_t missing)
 {
     data d = {.graph = cf_test_graph_random(90, n_items, 0.1, 5), .dim = dim, .missing = missing};
 
-    d.vectors = calloc((size_t)(n_items * dim + 1), sizeof *d.vectors);
-    for (int64_t k = 0; k < n_items * dim; k++)
-        d.vectors[k] = (float)cf_test_noise(7, k / dim, k % dim);
+    give_noise(&d);
     open_file(&d);
     return d;
 }

@@ -27,6 +27,7 @@ L3AE_TEXT_WEIGHT, L3AE_WEIGHT, L3AE_DISTILL_WEIGHT = 0.7, 2.0, 5.0
 DROPOUT, USER_WEIGHT, ITEM_POWER, NEGATIVE_WEIGHT, THIN_DIM = 0.3, 0.4, 0.25, -1.0, 12
 NEIGHBOURS, SHRINK = 5, 2.0
 FILTER_ORDER, FILTER_FLATNESS, IDEAL_DIM, IDEAL_WEIGHT, DEGREE_POWER = 5, 2.0, 6, 0.3, 0.25
+TEXT_WEIGHT, TEXT_DIM, TEXT_IDEAL_DIM = 0.7, 20, 18
 HELD_OUT = 4  # every fourth pair is tested
 BOOTSTRAP_USERS = 200
 WHITEN_POWERS = (0.5, 1.0)  # 0 is pca
@@ -304,28 +305,37 @@ def plateau(order, flatness):
     return np.polynomial.chebyshev.chebfit(zeros, height, order)
 
 
-def filtered(seen, coefficients, power, ideal_power):
+def filtered(seen, coefficients, power, ideal_power, ideal_dim=IDEAL_DIM):
     """Scores of all users by the eigenvectors of R'R, whose p(L~) has the eigenvalues p(1 - 2 s^2); and s."""
     item_degrees = seen.sum(axis=0)
     normal = seen / np.sqrt(np.outer(seen.sum(axis=1), item_degrees))
     _, singular, vectors = np.linalg.svd(normal, full_matrices=True)
     singular = np.concatenate([singular, np.zeros(len(vectors) - len(singular))])
     values = np.polynomial.chebyshev.chebval(1 - 2 * singular**2, coefficients)
-    ideal = IDEAL_WEIGHT * (np.arange(len(vectors)) < IDEAL_DIM)
+    ideal = IDEAL_WEIGHT * (np.arange(len(vectors)) < ideal_dim)
     scores = np.zeros_like(seen)
     for weights, by in ((values, power), (ideal, ideal_power)):
         scores += (seen * item_degrees**-by) @ (vectors.T * weights) @ vectors * item_degrees**by
     return scores, singular
 
 
+def text_graph(vectors, size):
+    """YY' over its largest eigenvalue, Y: `size` components of the vectors, each over the root of its deviation."""
+    left, singular, _ = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)
+    return (left[:, :size] * singular[:size] / singular[0]) @ left[:, :size].T
+
+
 def answers_filtered(tiny):
     seen = seen_matrix(tiny, tiny.train)
     chebycf, singular = filtered(seen, plateau(FILTER_ORDER, FILTER_FLATNESS), DEGREE_POWER, DEGREE_POWER)
+    text = TEXT_WEIGHT * seen @ text_graph(tiny.llm, TEXT_DIM)
+    low_pass = [0.5, -0.5]
     return {
         "plateau": plateau(FILTER_ORDER, FILTER_FLATNESS),
         "normal_singular": singular,
         "chebycf": chebycf,
-        "gfcf": filtered(seen, [0.5, -0.5], 0, 0.5)[0],
+        "gfcf": filtered(seen, low_pass, 0, 0.5)[0],
+        "gfcf_text": text + filtered(seen, low_pass, 0, 0.5, TEXT_IDEAL_DIM)[0],
     }
 
 

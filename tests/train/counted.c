@@ -139,7 +139,7 @@ static void pop_has_no_second_slice(void **state)
     if (world.size == 1) skip();
     clear_folder("run");
     assert_refused(run_train(&world, world.size, &pop, &result), CF_ERR_USAGE,
-                   "a row of 1 has only 1 segments of 16");
+                   "they have only 1 segments of 16");
 }
 
 /* Both tables, in 16 floats a row, the lists, and the solver's two doubles an item: no matrix of

@@ -24,6 +24,7 @@ DIGITS = 4  # of a number that is drawn
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 
 STARTS = "False,var,pca,pca:emb_gain=2,pca:emb_gain=4,whiten:emb_norm=1,whiten:emb_norm=2"
+ROOTS = ":emb_selection=whiten:whiten_power=0.5"
 BY_STEPS = {"emb_selection": STARTS, "learning_rate": "0.0003..0.01:log"}
 
 # the default space of each model: what src/model/README.md says to tune
@@ -39,8 +40,9 @@ SPACES: dict[str, dict[str, str]] = {
              "user_weight": "0..0.3"},
     "ItemKNN": {"k": "20..500:log", "shrink": "0..100"},
     "Pop": {},
-    "ChebyCF": {"filter_flatness": "0.5..20:log", "degree_power": "0..0.5", "ideal_weight": "0..1"},
-    "GF-CF": {"ideal_weight": "0..1"},
+    "ChebyCF": {"filter_flatness": "0.5..20:log", "degree_power": "0..0.5", "ideal_weight": "0..1",
+                "text_weight": f"0,2{ROOTS},4{ROOTS},8{ROOTS},16{ROOTS}"},
+    "GF-CF": {"ideal_weight": "0..1", "text_weight": f"0,2{ROOTS},4{ROOTS},8{ROOTS},16{ROOTS}"},
 }
 
 # models that are compared where none is named, with all of whose values a trial is made, and settings of their own
@@ -48,7 +50,7 @@ GRIDS: dict[str, dict[str, str]] = {
     "Pop": {},
     "ItemKNN": {"k": "20,100,500"},
     "iALS": {"emb_selection": "False", "alpha0": "0.01,0.1", "reg_weight": "0.003,0.03"},
-    "ChebyCF": {"filter_flatness": "1.5,10", "degree_power": "0,0.4"},
+    "ChebyCF": {"filter_flatness": "1.5,10", "degree_power": "0,0.4", "text_weight": f"0,8{ROOTS}"},
     "EASE": {"reg_weight": "5,50,500"},
     "L3AE": {"reg_weight": "5,20", "distill_weight": "20,100"},
     "BPR": {"emb_selection": "False,pca:emb_gain=3", "learning_rate": "0.001,0.003"},
@@ -61,7 +63,7 @@ GRID_SETS = {
     "BPR": ["epochs=54", "eval_step=6"],
     "LightGCN": ["epochs=54", "eval_step=6"],
 }
-OF_VECTORS = ("prior_reg_weight",)  # settings without meaning where there are no vectors
+OF_VECTORS = ("prior_reg_weight", "text_weight")  # settings without meaning where there are no vectors
 NEEDS_VECTORS, OF_ITEM_PAIRS, OF_SINGULAR_VECTORS = ("L3AE",), ("EASE", "L3AE", "ItemKNN"), ("ChebyCF",)
 MANY_ITEMS = 50000  # above them, matrices of all pairs of items are not tried unless their models are named
 FEW_ROWS = 512  # of users or items: below them, there may be fewer singular vectors than ideal_dim
