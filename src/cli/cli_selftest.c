@@ -19,7 +19,7 @@ static void print_head(const cf_par *world)
     const cf_build build = cf_build_facts();
     const cf_blas blas = cf_par_find_blas();
 
-    cli_print_line("llminit %s, commit %.12s, %s (%s multiply-add), %s with kernels for %s, %d "
+    cli_print_line("llminit %s, commit %s, %s (%s multiply-add), %s with kernels for %s, %d "
                    "rank%s",
                    build.version, build.commit, build.instruction_set, selftest_arithmetic(),
                    blas.name, blas.kernels, world->size, world->size == 1 ? "" : "s");

@@ -79,7 +79,7 @@ static cf_status run_train(const cf_par *world, const cli_arguments *arguments)
     CF_TRY(cli_duration(arguments, "time-limit", &job.time_limit));
     CF_TRY(cli_create_config(world, arguments, &config));
     /* the log names the versions that wrote the checkpoints */
-    cf_log("llminit %s, commit %.12s, %s", CF_VERSION, cf_build_facts().commit, cf_store_library());
+    cf_log("llminit %s, commit %s, %s", CF_VERSION, cf_build_facts().commit, cf_store_library());
     CF_TRY(cf_train_run(world, config, &job, &result));
     if (arguments->json)
         CF_TRY(cli_print_json(world, world->rank == 0 ? result_json(&result) : NULL));
