@@ -181,6 +181,51 @@ static inline cf_lanes cf_lanes_sqrt(cf_lanes x)
     return x;
 }
 
+/**
+ * The part of a segment that is one register: compilers hold wider vectors in memory. A loop that
+ * keeps several segments in registers takes one such part of them after the other, CF_PARTS in all.
+ * As lanes do not mix, this changes no bit.
+ */
+#if defined __AVX512F__
+enum { CF_PARTS = 1 };
+#elif defined __AVX__
+enum { CF_PARTS = 2 };
+#else
+enum { CF_PARTS = 4 };
+#endif
+enum { CF_VECTOR = CF_LANES / CF_PARTS };
+typedef float cf_vector __attribute__((vector_size(CF_VECTOR * sizeof(float))));
+
+/** As of cf_lanes, by CF_VECTOR floats. */
+static inline cf_vector cf_vector_load(const float *values)
+{
+    return *(const cf_vector *)(const void *)values;
+}
+static inline void cf_vector_store(float *values, cf_vector lanes)
+{
+    *(cf_vector *)(void *)values = lanes;
+}
+static inline cf_vector cf_vector_all(float value)
+{
+    return value - (cf_vector){0};
+}
+static inline cf_vector cf_vector_fma(cf_vector a, cf_vector b, cf_vector c)
+{
+#ifdef __FMA__
+    for (int k = 0; k < CF_VECTOR; k++)
+        c[k] = __builtin_fmaf(a[k], b[k], c[k]);
+    return c;
+#else
+    return a * b + c;
+#endif
+}
+static inline cf_vector cf_vector_sqrt(cf_vector x)
+{
+    for (int k = 0; k < CF_VECTOR; k++)
+        x[k] = __builtin_sqrtf(x[k]);
+    return x;
+}
+
 /** Prefetch a row of `width` floats that will be read or written soon. The address need not be
  * valid. */
 static inline void cf_lanes_prefetch(const float *row, int64_t width)

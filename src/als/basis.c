@@ -87,42 +87,41 @@ done:
 
 /* ---- Rows ---- */
 
-/* Rows that are worked on at once, and the most segments of them. */
-enum { ROWS = 4, SEGMENTS = 4 };
+/* Rows that are worked on at once, and the most registers of a row. */
+enum { ROWS = 4, REGISTERS = 4 };
 
-/* Segments j to j + n - 1 of out = in matrix, of four rows. */
+/* Columns j to j + n x CF_VECTOR - 1 of out = in matrix, of four rows. */
 static inline __attribute__((always_inline)) void
 turn_part(const float *matrix, int64_t width, const als_turn *rows, int64_t j, const int n)
 {
-    cf_lanes sum[ROWS][SEGMENTS];
+    cf_vector sum[ROWS][REGISTERS];
 
     for (int r = 0; r < ROWS; r++)
         for (int s = 0; s < n; s++)
-            sum[r][s] = cf_lanes_all(0);
+            sum[r][s] = cf_vector_all(0);
     for (int64_t k = 0; k < width; k++) {
-        const float *m = matrix + k * width + j * CF_LANES;
+        const float *m = matrix + k * width + j;
 
 #pragma GCC unroll 4
         for (int r = 0; r < ROWS; r++) {
-            const cf_lanes x = cf_lanes_all(rows->in[r][k]);
+            const cf_vector x = als_spread(rows->in[r] + k);
 
 #pragma GCC unroll 4
             for (int s = 0; s < n; s++)
-                sum[r][s] = cf_lanes_fma(x, cf_lanes_load(m + s * CF_LANES), sum[r][s]);
+                sum[r][s] = cf_vector_fma(x, cf_vector_load(m + s * CF_VECTOR), sum[r][s]);
         }
     }
     for (int r = 0; r < ROWS; r++)
         for (int s = 0; s < n; s++)
-            cf_lanes_store(rows->out[r] + (j + s) * CF_LANES, sum[r][s]);
+            cf_vector_store(rows->out[r] + j + s * CF_VECTOR, sum[r][s]);
 }
 
 void als_turn_rows(const float *matrix, int64_t width, const als_turn *rows)
 {
-    const int64_t n_segments = width / CF_LANES;
     int64_t j = 0;
 
-    for (; j + SEGMENTS <= n_segments; j += SEGMENTS)
-        turn_part(matrix, width, rows, j, SEGMENTS);
-    for (; j < n_segments; j++)
+    for (; j + REGISTERS * CF_VECTOR <= width; j += REGISTERS * CF_VECTOR)
+        turn_part(matrix, width, rows, j, REGISTERS);
+    for (; j < width; j += CF_VECTOR)
         turn_part(matrix, width, rows, j, 1);
 }

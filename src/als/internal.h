@@ -10,12 +10,27 @@
 #include "cf/als.h"
 #include "cf/linalg.h"
 
+#ifdef __AVX__
+#include <immintrin.h>
+#endif
+
 enum { BLOCK_FLOATS = CF_LANES * CF_LANES };
 
 /** Blocks of the lower triangle up to block row I, exclusive. */
 static inline int64_t als_triangle(int64_t block_row)
 {
     return block_row * (block_row + 1) / 2;
+}
+
+/** The number at an address in every lane of a register. From several that lie side by side gcc
+ * makes shuffles of one register with AVX2, which take longer than loads. */
+static inline cf_vector als_spread(const float *value)
+{
+#if defined __AVX__ && !defined __AVX512F__
+    return _mm256_broadcast_ss(value);
+#else
+    return cf_vector_all(*value);
+#endif
 }
 
 /** The floats of block (I, J) of a matrix, or, with a `factor` of 16, of 16 matrices. */

@@ -76,24 +76,25 @@ void als_add_products(const als_chunk *near, int64_t n_blocks, const float *from
 {
     for (int64_t i = 0; i < n_blocks; i++)
         for (int half = 0; half < CF_LANES; half += HALF)
-            for (int64_t j = 0; j <= i; j++) {
-                const int64_t at = als_block_at(i, j) + half * CF_LANES;
-                cf_lanes sum[HALF];
+            for (int64_t column = 0; column < (i + 1) * CF_LANES; column += CF_VECTOR) {
+                const int64_t at =
+                    als_block_at(i, column / CF_LANES) + half * CF_LANES + column % CF_LANES;
+                cf_vector sum[HALF];
 
 #pragma GCC unroll 8
                 for (int r = 0; r < HALF; r++)
-                    sum[r] = cf_lanes_load(from + at + r * CF_LANES);
+                    sum[r] = cf_vector_load(from + at + r * CF_LANES);
                 for (int n = 0; n < near->count; n++) {
-                    const cf_lanes right = cf_lanes_load(near->h[n] + j * CF_LANES);
+                    const cf_vector right = cf_vector_load(near->h[n] + column);
                     const float *left = near->weighted[n] + i * CF_LANES + half;
 
 #pragma GCC unroll 8
                     for (int r = 0; r < HALF; r++)
-                        sum[r] = cf_lanes_fma(cf_lanes_all(left[r]), right, sum[r]);
+                        sum[r] = cf_vector_fma(als_spread(left + r), right, sum[r]);
                 }
 #pragma GCC unroll 8
                 for (int r = 0; r < HALF; r++)
-                    cf_lanes_store(out + at + r * CF_LANES, sum[r]);
+                    cf_vector_store(out + at + r * CF_LANES, sum[r]);
             }
 }
 
