@@ -173,14 +173,6 @@ static inline cf_lanes cf_lanes_fma(cf_lanes a, cf_lanes b, cf_lanes c)
 #endif
 }
 
-/** The square root in every lane, rounded once. */
-static inline cf_lanes cf_lanes_sqrt(cf_lanes x)
-{
-    for (int k = 0; k < CF_LANES; k++)
-        x[k] = __builtin_sqrtf(x[k]);
-    return x;
-}
-
 /**
  * The part of a segment that is one register: compilers hold wider vectors in memory. A loop that
  * keeps several segments in registers takes one such part of them after the other, CF_PARTS in all.

@@ -171,21 +171,21 @@ typedef struct one_row {
 
 /* What is added to a gradient: the settings, in all lanes. */
 typedef struct decays {
-    cf_lanes zero, start; /* towards zero, towards the start */
+    cf_vector zero, start; /* towards zero, towards the start */
 } decays;
 
 static decays decays_of(const cf_optim *optim)
 {
-    return (decays){cf_lanes_all((float)optim->options.weight_decay),
-                    cf_lanes_all((float)optim->options.start_decay)};
+    return (decays){cf_vector_all((float)optim->options.weight_decay),
+                    cf_vector_all((float)optim->options.start_decay)};
 }
 
 /* The gradient of lanes k of a row, which are x, with the decays. */
-static cf_lanes gradient_of(const one_row *r, int64_t k, cf_lanes x, const decays *d)
+static cf_vector gradient_of(const one_row *r, int64_t k, cf_vector x, const decays *d)
 {
-    const cf_lanes g = cf_lanes_fma(d->zero, x, cf_lanes_load(r->g + k));
+    const cf_vector g = cf_vector_fma(d->zero, x, cf_vector_load(r->g + k));
 
-    return r->start == NULL ? g : cf_lanes_fma(d->start, x - cf_lanes_load(r->start + k), g);
+    return r->start == NULL ? g : cf_vector_fma(d->start, x - cf_vector_load(r->start + k), g);
 }
 
 /* The order of operations is PyTorch's, whose results the golden files hold: m + (1 - b1) (g - m)
@@ -193,23 +193,24 @@ static cf_lanes gradient_of(const one_row *r, int64_t k, cf_lanes x, const decay
 static void adam_row(const cf_optim *optim, const one_row *r)
 {
     const decays d = decays_of(optim);
-    const cf_lanes first = cf_lanes_all((float)(1.0 - beta1));
-    const cf_lanes second = cf_lanes_all((float)(1.0 - beta2)), keep = cf_lanes_all((float)beta2);
-    const cf_lanes size = cf_lanes_all(-optim->step_size);
-    const cf_lanes scale = cf_lanes_all(optim->second_scale), eps = cf_lanes_all((float)epsilon);
+    const cf_vector first = cf_vector_all((float)(1.0 - beta1));
+    const cf_vector second = cf_vector_all((float)(1.0 - beta2)),
+                    keep = cf_vector_all((float)beta2);
+    const cf_vector size = cf_vector_all(-optim->step_size);
+    const cf_vector scale = cf_vector_all(optim->second_scale), eps = cf_vector_all((float)epsilon);
 
     /* the padding of a row to whole lanes is updated as well: it is zero and stays zero */
-    for (int64_t k = 0; k < r->width; k += CF_LANES) {
-        const cf_lanes x0 = cf_lanes_load(r->x + k), m0 = cf_lanes_load(r->m + k);
-        const cf_lanes gradient = gradient_of(r, k, x0, &d);
-        const cf_lanes m1 = cf_lanes_fma(first, gradient - m0, m0);
-        const cf_lanes v1 =
-            cf_lanes_fma(second, gradient * gradient, keep * cf_lanes_load(r->v + k));
+    for (int64_t k = 0; k < r->width; k += CF_VECTOR) {
+        const cf_vector x0 = cf_vector_load(r->x + k), m0 = cf_vector_load(r->m + k);
+        const cf_vector gradient = gradient_of(r, k, x0, &d);
+        const cf_vector m1 = cf_vector_fma(first, gradient - m0, m0);
+        const cf_vector v1 =
+            cf_vector_fma(second, gradient * gradient, keep * cf_vector_load(r->v + k));
 
-        cf_lanes_store(r->m + k, m1);
-        cf_lanes_store(r->v + k, v1);
-        cf_lanes_store(r->x + k,
-                       cf_lanes_fma(size, m1 / cf_lanes_fma(cf_lanes_sqrt(v1), scale, eps), x0));
+        cf_vector_store(r->m + k, m1);
+        cf_vector_store(r->v + k, v1);
+        cf_vector_store(
+            r->x + k, cf_vector_fma(size, m1 / cf_vector_fma(cf_vector_sqrt(v1), scale, eps), x0));
     }
 }
 
@@ -217,12 +218,12 @@ static void adam_row(const cf_optim *optim, const one_row *r)
 static void sgd_row(const cf_optim *optim, const one_row *r)
 {
     const decays d = decays_of(optim);
-    const cf_lanes size = cf_lanes_all(-optim->step_size);
+    const cf_vector size = cf_vector_all(-optim->step_size);
 
-    for (int64_t k = 0; k < r->width; k += CF_LANES) {
-        const cf_lanes x0 = cf_lanes_load(r->x + k);
+    for (int64_t k = 0; k < r->width; k += CF_VECTOR) {
+        const cf_vector x0 = cf_vector_load(r->x + k);
 
-        cf_lanes_store(r->x + k, cf_lanes_fma(size, gradient_of(r, k, x0, &d), x0));
+        cf_vector_store(r->x + k, cf_vector_fma(size, gradient_of(r, k, x0, &d), x0));
     }
 }
 

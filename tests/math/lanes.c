@@ -41,6 +41,28 @@ static void exp_is_the_same_in_every_lane(void **state)
         assert_true(cf_lanes_exp(x)[k] == cf_lanes_exp(cf_lanes_all(x[k]))[0]);
 }
 
+/* Part by part they are what whole segments are, and roots are those of the C library. */
+static void parts_are_the_segments(void **state)
+{
+    static float a[CF_LANES] __attribute__((aligned(64))),
+        by_lanes[CF_LANES] __attribute__((aligned(64))),
+        by_parts[CF_LANES] __attribute__((aligned(64)));
+    const float b = 1.1f, c = -3.7f;
+
+    (void)state;
+    for (int k = 0; k < CF_LANES; k++)
+        a[k] = 3.3f + 0.1f * (float)k;
+    cf_lanes_store(by_lanes, cf_lanes_fma(cf_lanes_load(a), cf_lanes_all(b), cf_lanes_all(c)));
+    for (int k = 0; k < CF_LANES; k += CF_VECTOR)
+        cf_vector_store(by_parts + k,
+                        cf_vector_fma(cf_vector_load(a + k), cf_vector_all(b), cf_vector_all(c)));
+    assert_memory_equal(by_parts, by_lanes, sizeof by_parts);
+    for (int k = 0; k < CF_LANES; k += CF_VECTOR)
+        cf_vector_store(by_parts + k, cf_vector_sqrt(cf_vector_load(a + k)));
+    for (int k = 0; k < CF_LANES; k++)
+        assert_true(by_parts[k] == sqrtf(a[k]));
+}
+
 enum { N_FLOATS = 4096, TURNS = 200 };
 
 static float product_by_float(const float *a, const float *b)
@@ -96,9 +118,8 @@ static void segments_are_registers(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(exp_is_within_two_ulp),
-    cmocka_unit_test(exp_of_special_numbers),
-    cmocka_unit_test(exp_is_the_same_in_every_lane),
+    cmocka_unit_test(exp_is_within_two_ulp),         cmocka_unit_test(exp_of_special_numbers),
+    cmocka_unit_test(exp_is_the_same_in_every_lane), cmocka_unit_test(parts_are_the_segments),
     cmocka_unit_test(segments_are_registers),
 };
 CF_TEST_MAIN(tests)
