@@ -87,7 +87,7 @@ double cf_closed_predict_memory(const cf_closed_options *options, const cf_datas
 
 /** Can the closed form be solved on this dataset? Collective. Errors: USAGE (reg_weight below its
  * range; no vectors; missing_embedding: random; float32 with too many users; text_weight with
- * emb_selection: False), FORMAT (items without a vector). */
+ * emb_selection: False, or what cf_select_check() refuses), FORMAT (items without a vector). */
 cf_status cf_closed_check_dataset(const cf_closed_options *options, const cf_dataset *dataset);
 
 /* ---- The solution ---- */

@@ -94,6 +94,8 @@ typedef struct cf_selection {
                                  with the model */
 } cf_selection;
 
+/** What cf_select_create() refuses before it reads vectors. Collective. Errors: USAGE, FORMAT. */
+cf_status cf_select_check(const cf_dataset *dataset, const cf_select_options *options);
 /**
  * Choose the dimensions, or find the map. All means, variances and lengths are those of warm items
  * that have a vector. Collective over the dataset's ranks: each reads its own

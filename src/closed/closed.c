@@ -221,7 +221,7 @@ static cf_status check_text(const cf_closed_options *options, const cf_dataset *
     if (dataset->embedding_dim == 0)
         return CF_FAIL(CF_ERR_USAGE, "%s: has no language-model vectors, which text_weight needs",
                        cf_dataset_path(dataset));
-    return CF_OK;
+    return cf_select_check(dataset, &options->select);
 }
 
 /* L3AE needs vectors, and draws none for items without one. The setting `error` is checked first,

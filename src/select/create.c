@@ -89,23 +89,37 @@ static bool needs_all_items(const cf_dataset *dataset, const cf_select_options *
            options->scale == CF_SELECT_MINMAX;
 }
 
-/* The order matters for the messages: options first, which need no reading, then missing vectors,
- * then what only the statistics show. The arrays are there before the first pass, so that lack of
+static int64_t count_popular(const cf_dataset *dataset, const cf_select_options *options)
+{
+    return (int64_t)floor(options->popular_ratio * (double)cf_dataset_warm_items(dataset));
+}
+
+/* The order matters for the messages: options first, which need no reading, then missing vectors.
+ */
+cf_status cf_select_check(const cf_dataset *dataset, const cf_select_options *options)
+{
+    cf_status status;
+
+    CF_TRY(select_check_options(dataset, options, count_popular(dataset, options)));
+    if (options->missing == CF_SELECT_MISSING_ERROR)
+        CF_TRY(cf_dataset_refuse_missing(dataset, "zero, mean or random"));
+done:
+    return status;
+}
+
+/* Then what only the statistics show. The arrays are there before the first pass, so that lack of
  * memory is found early. */
 cf_status cf_select_create(const cf_dataset *dataset, const cf_select_options *options,
                            cf_selection **out)
 {
-    const int64_t n_popular =
-        (int64_t)floor(options->popular_ratio * (double)cf_dataset_warm_items(dataset));
+    const int64_t n_popular = count_popular(dataset, options);
     const bool map = select_is_map(options->method);
     select_statistics statistics = {0};
     cf_selection *selection = NULL;
     cf_status status;
 
     CF_ASSERT(options->method != CF_SELECT_NOISE);
-    CF_TRY(select_check_options(dataset, options, n_popular));
-    if (options->missing == CF_SELECT_MISSING_ERROR)
-        CF_TRY(cf_dataset_refuse_missing(dataset, "zero, mean or random"));
+    CF_TRY(cf_select_check(dataset, options));
     status = allocate_selection(options->size, map ? dataset->embedding_dim : 0,
                                 imputes_missing(dataset, options), &selection);
     CF_TRY(cf_par_agree(dataset->world, status));

@@ -209,9 +209,10 @@ static void text_adds_its_own_scores(void **state)
     check_everywhere(text_sets, CF_TEST_DATA "/golden/tiny/gfcf_text.npy");
 }
 
-/* A weight of nothing, or of what is not there. */
+/* A weight of nothing, of what is not there, and of more than there is. */
 static void text_needs_rows_of_vectors(void **state)
 {
+    static const char *const wide[] = {"model=ChebyCF", "text_weight=1", "embedding_size=49", NULL};
     static const char *const no_rows[] = {"model=ChebyCF", "text_weight=1", "emb_selection=False",
                                           NULL},
                              *const text[] = {"model=ChebyCF", "text_weight=1", NULL};
@@ -221,6 +222,11 @@ static void text_needs_rows_of_vectors(void **state)
     (void)state;
     assert_int_equal(cf_closed_check_dataset(&p.options, p.d.file), CF_ERR_USAGE);
     assert_non_null(strstr(cf_error_message(), "emb_selection"));
+    free_data(&p.d);
+
+    p = new_place(wide);
+    assert_int_equal(cf_closed_check_dataset(&p.options, p.d.file), CF_ERR_USAGE);
+    assert_non_null(strstr(cf_error_message(), "embedding_size is 49"));
     free_data(&p.d);
 
     p = new_place(text);
