@@ -92,7 +92,6 @@ def series_of(name: str, table: dict[str, Any], normalised: bool) -> plot.Series
 def main(name: str, arguments: Sequence[str]) -> int:
     options = parse(name, arguments)
     plot.suffix_of(options.out)
-    plot.require_gnuplot()
     names = names_of(options.files)
     series = [
         series_of(names[path], table, options.normalised)
