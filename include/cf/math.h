@@ -174,9 +174,8 @@ static inline cf_lanes cf_lanes_fma(cf_lanes a, cf_lanes b, cf_lanes c)
 }
 
 /**
- * The part of a segment that is one register: compilers hold wider vectors in memory. A loop that
- * keeps several segments in registers takes one such part of them after the other, CF_PARTS in all.
- * As lanes do not mix, this changes no bit.
+ * The part of a segment that is one register, of CF_PARTS: gcc holds wider vectors in memory. Loops
+ * whose lanes do not mix go by these, and have the same bits; sums over lanes go by segments.
  */
 #if defined __AVX512F__
 enum { CF_PARTS = 1 };
@@ -218,6 +217,31 @@ static inline cf_vector cf_vector_sqrt(cf_vector x)
     return x;
 }
 
+/**
+ * e^x in every lane, within 2 ulp, for x <= 88; 0 below -87, where results would be denormal; NaN
+ * for NaN. Cody and Waite's reduction to |r| <= ln(2)/2, and the minimax polynomial of Cephes' expf
+ * (Moshier).
+ */
+static inline cf_vector cf_vector_exp(cf_vector x)
+{
+    typedef int32_t bits __attribute__((vector_size(sizeof(cf_vector))));
+    const cf_vector shift = cf_vector_all(0x1.8p23f); /* x + shift has round(x) in its low bits */
+    const cf_vector shifted = cf_vector_fma(x, cf_vector_all(0x1.715476p0f), shift);
+    const cf_vector n = shifted - shift;
+    const cf_vector r = cf_vector_fma(n, cf_vector_all(0x1.bd0106p-13f),
+                                      cf_vector_fma(n, cf_vector_all(-0x1.63p-1f), x));
+    cf_vector p = cf_vector_all(1.9875691500e-4f);
+
+    p = cf_vector_fma(p, r, cf_vector_all(1.3981999507e-3f));
+    p = cf_vector_fma(p, r, cf_vector_all(8.3334519073e-3f));
+    p = cf_vector_fma(p, r, cf_vector_all(4.1665795894e-2f));
+    p = cf_vector_fma(p, r, cf_vector_all(1.6666665459e-1f));
+    p = cf_vector_fma(p, r, cf_vector_all(5.0000001201e-1f));
+    p = cf_vector_fma(p, r * r, r + cf_vector_all(1.0f));
+    /* times 2^n: n is added to the exponent; lanes below -87 are cleared */
+    return (cf_vector)(((bits)p + ((bits)shifted << 23)) & ~(bits)(x < cf_vector_all(-87.0f)));
+}
+
 /** Prefetch a row of `width` floats that will be read or written soon. The address need not be
  * valid. */
 static inline void cf_lanes_prefetch(const float *row, int64_t width)
@@ -240,29 +264,4 @@ static inline float cf_lanes_sum(cf_lanes x)
     for (int k = 0; k < 4; k++)
         by4[k] = by8[k] + by8[k + 4];
     return (by4[0] + by4[2]) + (by4[1] + by4[3]);
-}
-
-/**
- * e^x in every lane, within 2 ulp, for x <= 88; 0 below -87, where results would be denormal; NaN
- * for NaN. Cody and Waite's reduction to |r| <= ln(2)/2, and the minimax polynomial of Cephes' expf
- * (Moshier).
- */
-static inline cf_lanes cf_lanes_exp(cf_lanes x)
-{
-    typedef int32_t bits __attribute__((vector_size(sizeof(cf_lanes))));
-    const cf_lanes shift = cf_lanes_all(0x1.8p23f); /* x + shift has round(x) in its low bits */
-    const cf_lanes shifted = cf_lanes_fma(x, cf_lanes_all(0x1.715476p0f), shift);
-    const cf_lanes n = shifted - shift;
-    const cf_lanes r = cf_lanes_fma(n, cf_lanes_all(0x1.bd0106p-13f),
-                                    cf_lanes_fma(n, cf_lanes_all(-0x1.63p-1f), x));
-    cf_lanes p = cf_lanes_all(1.9875691500e-4f);
-
-    p = cf_lanes_fma(p, r, cf_lanes_all(1.3981999507e-3f));
-    p = cf_lanes_fma(p, r, cf_lanes_all(8.3334519073e-3f));
-    p = cf_lanes_fma(p, r, cf_lanes_all(4.1665795894e-2f));
-    p = cf_lanes_fma(p, r, cf_lanes_all(1.6666665459e-1f));
-    p = cf_lanes_fma(p, r, cf_lanes_all(5.0000001201e-1f));
-    p = cf_lanes_fma(p, r * r, r + cf_lanes_all(1.0f));
-    /* times 2^n: n is added to the exponent; lanes below -87 are cleared */
-    return (cf_lanes)(((bits)p + ((bits)shifted << 23)) & ~(bits)(x < cf_lanes_all(-87.0f)));
 }

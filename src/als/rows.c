@@ -101,12 +101,12 @@ void als_add_products(const als_chunk *near, int64_t n_blocks, const float *from
 /* out += sum of c h. */
 static void add_rows(const als_chunk *near, int64_t n_blocks, float *out)
 {
-    for (int64_t d = 0; d < n_blocks * CF_LANES; d += CF_LANES) {
-        cf_lanes sum = cf_lanes_load(out + d);
+    for (int64_t d = 0; d < n_blocks * CF_LANES; d += CF_VECTOR) {
+        cf_vector sum = cf_vector_load(out + d);
 
         for (int n = 0; n < near->count; n++)
-            sum += cf_lanes_load(near->weighted[n] + d);
-        cf_lanes_store(out + d, sum);
+            sum += cf_vector_load(near->weighted[n] + d);
+        cf_vector_store(out + d, sum);
     }
 }
 
@@ -126,13 +126,13 @@ static void take_chunk(const als_solver *s, const cf_field *in, const als_row *r
     out->count = (int)cf_min(row->count - first, ALS_CHUNK);
     for (int n = 0; n < out->count; n++) {
         float *weighted = s->weighted + n * width;
-        cf_lanes confidence;
+        cf_vector confidence;
 
         out->h[n] = out->weighted[n] = cf_graph_row(in, row->neighbours[first + n]);
         if (row->weights == NULL) continue;
-        confidence = cf_lanes_all(als_confidence(row, first + n));
-        for (int64_t d = 0; d < width; d += CF_LANES)
-            cf_lanes_store(weighted + d, confidence * cf_lanes_load(out->h[n] + d));
+        confidence = cf_vector_all(als_confidence(row, first + n));
+        for (int64_t d = 0; d < width; d += CF_VECTOR)
+            cf_vector_store(weighted + d, confidence * cf_vector_load(out->h[n] + d));
         out->weighted[n] = weighted;
     }
 }

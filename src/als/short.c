@@ -108,11 +108,11 @@ static void take_dual(const als_solver *s, const cf_field *in, const float *valu
     memset(sum, 0, (size_t)width * sizeof *sum);
     for (int64_t n = 0; n < row->count; n++) {
         const float *h = cf_graph_row(in, row->neighbours[n]);
-        const cf_lanes factor = cf_lanes_all(root_of_confidence(row, n) * y[n]);
+        const cf_vector factor = cf_vector_all(root_of_confidence(row, n) * y[n]);
 
-        for (int64_t d = 0; d < width; d += CF_LANES)
-            cf_lanes_store(sum + d,
-                           cf_lanes_fma(factor, cf_lanes_load(h + d), cf_lanes_load(sum + d)));
+        for (int64_t d = 0; d < width; d += CF_VECTOR)
+            cf_vector_store(sum + d,
+                            cf_vector_fma(factor, cf_vector_load(h + d), cf_vector_load(sum + d)));
     }
     row->shrunk = 0;
     for (int64_t d = 0; d < s->dim; d++) {

@@ -225,12 +225,12 @@ done:
 static void start_sum(cf_filter *f)
 {
     const float *t = f->recurrence.field.rows[CF_ITEMS];
-    const cf_lanes first = cf_lanes_all((float)f->options.coefficient[0]);
+    const cf_vector first = cf_vector_all((float)f->options.coefficient[0]);
 
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < f->n_mine; i++)
-        for (int64_t d = i * f->width; d < (i + 1) * f->width; d += CF_LANES)
-            cf_lanes_store(f->sum + d, first * cf_lanes_load(t + d));
+        for (int64_t d = i * f->width; d < (i + 1) * f->width; d += CF_VECTOR)
+            cf_vector_store(f->sum + d, first * cf_vector_load(t + d));
 }
 
 /* Collective over the grid column. */

@@ -29,13 +29,13 @@ static void make_row(const recurrence *r, cf_side side, int64_t row, const float
     float *t = r->field.rows[side] + row * width;
     float *sum = side == CF_ITEMS && r->sum != NULL ? r->sum + row * width : NULL;
 
-    for (int64_t d = 0; d < width; d += CF_LANES) {
-        cf_lanes x = cf_lanes_all(factor) * cf_lanes_load(neighbours + d);
+    for (int64_t d = 0; d < width; d += CF_VECTOR) {
+        cf_vector x = cf_vector_all(factor) * cf_vector_load(neighbours + d);
 
-        if (r->step > 1) x -= cf_lanes_load(t + d);
-        cf_lanes_store(t + d, x);
+        if (r->step > 1) x -= cf_vector_load(t + d);
+        cf_vector_store(t + d, x);
         if (sum != NULL)
-            cf_lanes_store(sum + d, cf_lanes_load(sum + d) + cf_lanes_all(r->weight) * x);
+            cf_vector_store(sum + d, cf_vector_load(sum + d) + cf_vector_all(r->weight) * x);
     }
 }
 
@@ -57,8 +57,8 @@ void recurrence_step(recurrence *r)
 /* to = factor from, a row of `width`. */
 static void scale_row(float *to, const float *from, int64_t width, float factor)
 {
-    for (int64_t d = 0; d < width; d += CF_LANES)
-        cf_lanes_store(to + d, cf_lanes_all(factor) * cf_lanes_load(from + d));
+    for (int64_t d = 0; d < width; d += CF_VECTOR)
+        cf_vector_store(to + d, cf_vector_all(factor) * cf_vector_load(from + d));
 }
 
 void recurrence_load(const recurrence *r, cf_side side, const cf_table *table)

@@ -8,28 +8,34 @@
 #include "internal.h"
 
 /* Segments held in registers at once; wider rows are summed part by part. */
-enum { MAX_SEGMENTS = 8 };
+enum { MAX_SEGMENTS = 8, REGISTERS = MAX_SEGMENTS * CF_PARTS };
 
 /* sum += the first `segments` segments of a row */
 static inline __attribute__((always_inline)) void
-add_row(cf_lanes *sum, const float *row, const int segments, const cf_precision precision)
+add_row(cf_vector *sum, const float *row, const int segments, const cf_precision precision)
 {
     if (precision == CF_FLOAT32) {
-#pragma GCC unroll 8
-        for (int s = 0; s < segments; s++)
-            sum[s] += cf_lanes_load(row + s * CF_LANES);
+#pragma GCC unroll 16
+        for (int v = 0; v < segments * CF_PARTS; v++)
+            sum[v] += cf_vector_load(row + v * CF_VECTOR);
         return;
     }
-#pragma GCC unroll 4
-    for (int s = 0; s + 1 < segments; s += 2) {
-        cf_lanes first, second;
+#pragma GCC unroll 8
+    for (int v = 0; v < segments / 2 * CF_PARTS; v++) {
+        cf_vector *of_first = sum + v / CF_PARTS * 2 * CF_PARTS + v % CF_PARTS;
+        cf_vector first, second;
 
-        bfloat16_load_pair(row + s / 2 * BFLOAT16_PAIR_FLOATS, &first, &second);
-        sum[s] += first;
-        sum[s + 1] += second;
+        bfloat16_load_pair(row + v * CF_VECTOR, &first, &second);
+        of_first[0] += first;
+        of_first[CF_PARTS] += second;
     }
-    if (segments % 2 == 1)
-        sum[segments - 1] += bfloat16_load_single(row + segments / 2 * BFLOAT16_PAIR_FLOATS);
+    if (segments % 2 == 1) {
+        const float *single = row + segments / 2 * BFLOAT16_PAIR_FLOATS;
+
+#pragma GCC unroll 4
+        for (int v = 0; v < CF_PARTS; v++)
+            sum[(segments - 1) * CF_PARTS + v] += bfloat16_load_single(single + v * CF_VECTOR / 2);
+    }
 }
 
 /* in: rows of `stride` floats; out: segments x 16. */
@@ -38,20 +44,20 @@ accumulate_segments(const float *in, int64_t stride, const columns *rows, float 
                     const int segments, const cf_precision precision)
 {
     const int64_t floats = cf_graph_row_floats((cf_row_kind){segments * CF_LANES, precision});
-    cf_lanes sum[MAX_SEGMENTS] = {0};
+    cf_vector sum[REGISTERS] = {0};
 
     if (rows->continues) {
-#pragma GCC unroll 8
-        for (int s = 0; s < segments; s++)
-            sum[s] = cf_lanes_load(out + s * CF_LANES);
+#pragma GCC unroll 16
+        for (int v = 0; v < segments * CF_PARTS; v++)
+            sum[v] = cf_vector_load(out + v * CF_VECTOR);
     }
     for (const int32_t *column = rows->list; column < rows->list + rows->count; column++) {
         cf_lanes_prefetch(in + column[LOOK_AHEAD] * stride, floats);
         add_row(sum, in + column[0] * stride, segments, precision);
     }
-#pragma GCC unroll 8
-    for (int s = 0; s < segments; s++)
-        cf_lanes_store(out + s * CF_LANES, sum[s]);
+#pragma GCC unroll 16
+    for (int v = 0; v < segments * CF_PARTS; v++)
+        cf_vector_store(out + v * CF_VECTOR, sum[v]);
 }
 
 /* Segments and precision are constants in each call, so that the sums stay in registers. */

@@ -39,17 +39,28 @@ static inline bfloat16_single bfloat16_pack_single(cf_lanes x)
     return __builtin_convertvector(bfloat16_round(x) >> 16, bfloat16_single);
 }
 
-static inline void bfloat16_load_pair(const float *row, cf_lanes *first, cf_lanes *second)
-{
-    const bfloat16_words words = (bfloat16_words) * (const bfloat16_pair *)(const void *)row;
+/* The same by what one register holds when they are loaded. */
+enum { BFLOAT16_PART_ALIGNED = CF_VECTOR < 8 ? 16 : 32 };
+typedef uint32_t bfloat16_part_words __attribute__((vector_size(4 * CF_VECTOR)));
+typedef uint32_t bfloat16_part_pair
+    __attribute__((vector_size(4 * CF_VECTOR), aligned(BFLOAT16_PART_ALIGNED), may_alias));
+typedef uint16_t bfloat16_part_single
+    __attribute__((vector_size(2 * CF_VECTOR), aligned(2 * CF_VECTOR), may_alias));
 
-    *first = (cf_lanes)(words << 16);
-    *second = (cf_lanes)(words & 0xffff0000);
+/** CF_VECTOR numbers of both segments of a pair. */
+static inline void bfloat16_load_pair(const float *words, cf_vector *first, cf_vector *second)
+{
+    const bfloat16_part_words both =
+        (bfloat16_part_words) * (const bfloat16_part_pair *)(const void *)words;
+
+    *first = (cf_vector)(both << 16);
+    *second = (cf_vector)(both & 0xffff0000);
 }
 
-static inline cf_lanes bfloat16_load_single(const float *row)
+/** CF_VECTOR numbers of a segment without a partner, two in a float of the row. */
+static inline cf_vector bfloat16_load_single(const float *halves)
 {
-    const bfloat16_single halves = *(const bfloat16_single *)(const void *)row;
+    const bfloat16_part_single part = *(const bfloat16_part_single *)(const void *)halves;
 
-    return (cf_lanes)(__builtin_convertvector(halves, bfloat16_words) << 16);
+    return (cf_vector)(__builtin_convertvector(part, bfloat16_part_words) << 16);
 }

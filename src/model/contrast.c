@@ -104,13 +104,13 @@ void contrast_through_norm(float *gradient, const float *unit, float length, int
  * width. */
 static void exp_scores(const contrast *c, const float *x, const float *y, float *tile)
 {
-    const cf_lanes top = cf_lanes_all((float)(1.0 / c->tau));
+    const cf_vector top = cf_vector_all((float)(1.0 / c->tau));
     const int width = (int)c->width;
 
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, ROWS, COLUMNS, width,
                 (float)(1.0 / c->tau), x, width, y, width, 0.0f, tile, COLUMNS);
-    for (int64_t k = 0; k < TILE; k += CF_LANES)
-        cf_lanes_store(tile + k, cf_lanes_exp(cf_lanes_load(tile + k) - top));
+    for (int64_t k = 0; k < TILE; k += CF_VECTOR)
+        cf_vector_store(tile + k, cf_vector_exp(cf_vector_load(tile + k) - top));
 }
 
 /* The tile numbered `index`, kept or in this thread's own memory. It is computed, unless it is kept
@@ -130,20 +130,20 @@ static float *tile_at(contrast *c, int64_t index, const float *x, const float *y
  * most 1 in magnitude, so 2^40 units of 1 leave room. A term that is not finite is left out: the
  * total of its row's weights is not finite either, so the loss shows it. */
 static const float fixed_one = 0x1p40f, fixed_most = 0x1p41f;
-typedef int64_t fixed_lanes __attribute__((vector_size(CF_LANES * sizeof(int64_t))));
-typedef int32_t mask_lanes __attribute__((vector_size(sizeof(cf_lanes))));
+typedef int64_t fixed_lanes __attribute__((vector_size(CF_VECTOR * sizeof(int64_t))));
+typedef int32_t mask_lanes __attribute__((vector_size(sizeof(cf_vector))));
 
 /* sum += factor * part, in fixed point. */
 static void add_fixed(int64_t *sum, const float *part, float factor, int64_t width)
 {
-    const cf_lanes most = cf_lanes_all(fixed_most);
+    const cf_vector most = cf_vector_all(fixed_most);
 
-    for (int64_t k = 0; k < width; k += CF_LANES) {
-        const cf_lanes term = cf_lanes_load(part + k) * cf_lanes_all(factor);
+    for (int64_t k = 0; k < width; k += CF_VECTOR) {
+        const cf_vector term = cf_vector_load(part + k) * cf_vector_all(factor);
         const mask_lanes finite = (mask_lanes)(term <= most) & (mask_lanes)(term >= -most);
         fixed_lanes *at = (fixed_lanes *)(void *)(sum + k);
 
-        *at += __builtin_convertvector((cf_lanes)((mask_lanes)term & finite), fixed_lanes);
+        *at += __builtin_convertvector((cf_vector)((mask_lanes)term & finite), fixed_lanes);
     }
 }
 
@@ -407,16 +407,16 @@ static void gradient_weights(float *tile, const batch_contrast *term, int side, 
     const float *inverse = term->inverse[side], *repeats = term->repeats[side];
 
     for (int64_t b = 0; b < ROWS; b++) {
-        const cf_lanes mine = cf_lanes_all(inverse[i * ROWS + b]),
-                       times = cf_lanes_all(repeats[i * ROWS + b]);
+        const cf_vector mine = cf_vector_all(inverse[i * ROWS + b]),
+                        times = cf_vector_all(repeats[i * ROWS + b]);
 
-        for (int64_t k = 0; k < COLUMNS; k += CF_LANES) {
+        for (int64_t k = 0; k < COLUMNS; k += CF_VECTOR) {
             float *w = tile + b * COLUMNS + k;
             const int64_t column = t * COLUMNS + k;
 
-            cf_lanes_store(w,
-                           cf_lanes_load(w) * cf_lanes_fma(times, cf_lanes_load(inverse + column),
-                                                           mine * cf_lanes_load(repeats + column)));
+            cf_vector_store(w, cf_vector_load(w) *
+                                   cf_vector_fma(times, cf_vector_load(inverse + column),
+                                                 mine * cf_vector_load(repeats + column)));
         }
     }
 }

@@ -29,11 +29,11 @@ static void pool_rows(void *context, const cf_rows *rows)
     if (rows->side != CF_USERS) return;
     for (int k = 0; k < rows->count; k++) {
         const int64_t degree = cf_graph_degree(p->graph, CF_USERS, rows->rows[k]);
-        const cf_lanes divisor = cf_lanes_all(degree > 0 ? (float)degree : 1.0f);
+        const cf_vector divisor = cf_vector_all(degree > 0 ? (float)degree : 1.0f);
 
-        for (int64_t d = 0; d < width; d += CF_LANES)
-            cf_lanes_store(p->users->data + rows->rows[k] * width + d,
-                           cf_lanes_load(rows->sums + k * width + d) / divisor);
+        for (int64_t d = 0; d < width; d += CF_VECTOR)
+            cf_vector_store(p->users->data + rows->rows[k] * width + d,
+                            cf_vector_load(rows->sums + k * width + d) / divisor);
     }
 }
 

@@ -179,19 +179,19 @@ static void differentiate_all(const cf_model *model, const cf_batch *batch, cons
 /* User k: sum over its samples, in order of positions, of c (i - j). */
 static void user_gradient(const pairwise *p, int64_t k, float *out)
 {
-    for (int64_t d = 0; d < p->requests.width; d += CF_LANES) {
-        cf_lanes sum = {0};
+    for (int64_t d = 0; d < p->requests.width; d += CF_VECTOR) {
+        cf_vector sum = {0};
 
-        /* sums in registers, over samples, a segment at a time: rows stay in the cache meanwhile */
+        /* sums in a register, over samples, part by part: rows stay in the cache meanwhile */
         for (int64_t e = p->index.user_start[k]; e < p->index.user_start[k + 1]; e++) {
             const int64_t n = p->index.by_user[e];
 
-            sum = cf_lanes_fma(cf_lanes_all(p->coefficient[n]),
-                               cf_lanes_load(item_row(p, 2 * n) + d) -
-                                   cf_lanes_load(item_row(p, 2 * n + 1) + d),
-                               sum);
+            sum = cf_vector_fma(cf_vector_all(p->coefficient[n]),
+                                cf_vector_load(item_row(p, 2 * n) + d) -
+                                    cf_vector_load(item_row(p, 2 * n + 1) + d),
+                                sum);
         }
-        cf_lanes_store(out + d, sum);
+        cf_vector_store(out + d, sum);
     }
 }
 
@@ -201,16 +201,16 @@ static void item_gradient(const pairwise *p, int64_t k, float *out)
     const occurrences *o = &p->occurrences;
     const int64_t width = p->requests.width;
 
-    for (int64_t d = 0; d < width; d += CF_LANES) {
-        cf_lanes sum = {0};
+    for (int64_t d = 0; d < width; d += CF_VECTOR) {
+        cf_vector sum = {0};
 
         for (int64_t e = o->item_start[k]; e < o->item_start[k + 1]; e++) {
             const occurrence *one = &o->recv[o->by_item[e]];
 
-            sum = cf_lanes_fma(cf_lanes_all(one->coefficient),
-                               cf_lanes_load(o->user_rows + one->user * width + d), sum);
+            sum = cf_vector_fma(cf_vector_all(one->coefficient),
+                                cf_vector_load(o->user_rows + one->user * width + d), sum);
         }
-        cf_lanes_store(out + d, sum);
+        cf_vector_store(out + d, sum);
     }
 }
 

@@ -59,12 +59,12 @@ void propagation_swap(propagation *p)
 static void finish_row(float *out, const float *a, float s, const float *sum, float factor,
                        int64_t width)
 {
-    const cf_lanes scale = cf_lanes_all(s), times = cf_lanes_all(factor);
+    const cf_vector scale = cf_vector_all(s), times = cf_vector_all(factor);
 
-    for (int64_t k = 0; k < width; k += CF_LANES) {
-        const cf_lanes first = a != NULL ? cf_lanes_load(a + k) : cf_lanes_all(0.0f);
+    for (int64_t k = 0; k < width; k += CF_VECTOR) {
+        const cf_vector first = a != NULL ? cf_vector_load(a + k) : cf_vector_all(0.0f);
 
-        cf_lanes_store(out + k, cf_lanes_fma(scale, cf_lanes_load(sum + k), first) * times);
+        cf_vector_store(out + k, cf_vector_fma(scale, cf_vector_load(sum + k), first) * times);
     }
 }
 
@@ -243,9 +243,9 @@ static void add_extra(const backward *b, cf_side side, int64_t row, float *out)
     const int64_t width = b->g->scaled.kind.width;
 
     if (b->g->extra[side] == NULL) return;
-    for (int64_t k = 0; k < width; k += CF_LANES)
-        cf_lanes_store(out + k,
-                       cf_lanes_load(out + k) + cf_lanes_load(b->g->extra[side] + row * width + k));
+    for (int64_t k = 0; k < width; k += CF_VECTOR)
+        cf_vector_store(out + k, cf_vector_load(out + k) +
+                                     cf_vector_load(b->g->extra[side] + row * width + k));
 }
 
 /* out += coefficient * raw row, if the row is in the batch: the gradient of its norm. */
@@ -256,9 +256,9 @@ static void add_regularization(const backward *b, cf_side side, int64_t row, flo
     const float *raw = b->p->table[side]->data + row * width;
 
     if (index < 0 || b->g->reg_coefficient[side][index] == 0.0f) return;
-    for (int64_t k = 0; k < width; k += CF_LANES)
-        cf_lanes_store(out + k, cf_lanes_fma(cf_lanes_all(b->g->reg_coefficient[side][index]),
-                                             cf_lanes_load(raw + k), cf_lanes_load(out + k)));
+    for (int64_t k = 0; k < width; k += CF_VECTOR)
+        cf_vector_store(out + k, cf_vector_fma(cf_vector_all(b->g->reg_coefficient[side][index]),
+                                               cf_vector_load(raw + k), cf_vector_load(out + k)));
 }
 
 /* (g + S sum) / (L + 1), which finishes the row: the consumer takes it. The sums are overwritten,

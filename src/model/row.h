@@ -17,14 +17,14 @@ static inline float row_dot(const float *a, const float *b, int64_t width)
 static inline void row_add_scaled(float *out, const float *a, float factor, const float *b,
                                   int64_t width)
 {
-    for (int64_t k = 0; k < width; k += CF_LANES)
-        cf_lanes_store(out + k, cf_lanes_fma(cf_lanes_all(factor), cf_lanes_load(b + k),
-                                             cf_lanes_load(a + k)));
+    for (int64_t k = 0; k < width; k += CF_VECTOR)
+        cf_vector_store(out + k, cf_vector_fma(cf_vector_all(factor), cf_vector_load(b + k),
+                                               cf_vector_load(a + k)));
 }
 
 /** out = factor a */
 static inline void row_scale(float *out, const float *a, float factor, int64_t width)
 {
-    for (int64_t k = 0; k < width; k += CF_LANES)
-        cf_lanes_store(out + k, cf_lanes_load(a + k) * cf_lanes_all(factor));
+    for (int64_t k = 0; k < width; k += CF_VECTOR)
+        cf_vector_store(out + k, cf_vector_load(a + k) * cf_vector_all(factor));
 }

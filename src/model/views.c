@@ -49,19 +49,19 @@ static void view_forward(void *context, const cf_rows *rows)
 {
     const view_layer *l = context;
     const int64_t width = l->p->table[rows->side]->width;
-    const cf_lanes factor =
-        cf_lanes_all(l->next != NULL ? 1.0f : 1.0f / (float)(l->p->n_layers + 1));
+    const cf_vector factor =
+        cf_vector_all(l->next != NULL ? 1.0f : 1.0f / (float)(l->p->n_layers + 1));
 
     for (int j = 0; j < rows->count; j++) {
         const int64_t row = rows->rows[j];
-        const cf_lanes scale = cf_lanes_all(l->scale[rows->side][row]);
+        const cf_vector scale = cf_vector_all(l->scale[rows->side][row]);
         float *out = l->out[rows->side] + row * width, *sum = rows->sums + j * width;
 
-        for (int64_t k = 0; k < width; k += CF_LANES) {
-            const cf_lanes power = cf_lanes_load(sum + k) * scale;
+        for (int64_t k = 0; k < width; k += CF_VECTOR) {
+            const cf_vector power = cf_vector_load(sum + k) * scale;
 
-            cf_lanes_store(out + k, (cf_lanes_load(out + k) + power) * factor);
-            cf_lanes_store(sum + k, power);
+            cf_vector_store(out + k, (cf_vector_load(out + k) + power) * factor);
+            cf_vector_store(sum + k, power);
         }
         store_next(l, rows->side, row, sum);
     }
@@ -73,20 +73,21 @@ static void view_backward(void *context, const cf_rows *rows)
 {
     const view_layer *l = context;
     const int64_t width = l->p->table[rows->side]->width;
-    const cf_lanes factor = cf_lanes_all(1.0f / (float)(l->p->n_layers + 1));
+    const cf_vector factor = cf_vector_all(1.0f / (float)(l->p->n_layers + 1));
 
     for (int j = 0; j < rows->count; j++) {
         const int64_t row = rows->rows[j];
-        const cf_lanes scale = cf_lanes_all(l->scale[rows->side][row]);
+        const cf_vector scale = cf_vector_all(l->scale[rows->side][row]);
         const float *g = l->gradient[rows->side] + row * width;
         float *out = l->out[rows->side] + row * width, *sum = rows->sums + j * width;
 
-        for (int64_t k = 0; k < width; k += CF_LANES) {
-            const cf_lanes h = cf_lanes_fma(scale, cf_lanes_load(sum + k), cf_lanes_load(g + k));
+        for (int64_t k = 0; k < width; k += CF_VECTOR) {
+            const cf_vector h =
+                cf_vector_fma(scale, cf_vector_load(sum + k), cf_vector_load(g + k));
 
-            cf_lanes_store(sum + k, h);
+            cf_vector_store(sum + k, h);
             if (l->next == NULL)
-                cf_lanes_store(out + k, cf_lanes_fma(h, factor, cf_lanes_load(out + k)));
+                cf_vector_store(out + k, cf_vector_fma(h, factor, cf_vector_load(out + k)));
         }
         store_next(l, rows->side, row, sum);
     }
