@@ -10,18 +10,23 @@
 
 #include "cf/math.h"
 
-typedef uint32_t bfloat16_words __attribute__((vector_size(64)));
-/* as rows hold them: any whole segment of bfloat16 is aligned to 32 bytes */
-typedef uint32_t bfloat16_pair __attribute__((vector_size(64), aligned(32), may_alias));
-typedef uint16_t bfloat16_single __attribute__((vector_size(32), aligned(32), may_alias));
-
 enum { BFLOAT16_PAIR_FLOATS = CF_LANES, BFLOAT16_SINGLE_FLOATS = CF_LANES / 2 }; /* room taken */
+
+/* CF_VECTOR words or halves; and as rows hold them: any whole segment of bfloat16 is aligned to 32
+ * bytes. */
+enum { BFLOAT16_ALIGNED = CF_VECTOR < 8 ? 16 : 32 };
+typedef uint32_t bfloat16_words __attribute__((vector_size(4 * CF_VECTOR)));
+typedef uint32_t bfloat16_row_words
+    __attribute__((vector_size(4 * CF_VECTOR), aligned(BFLOAT16_ALIGNED), may_alias));
+typedef uint16_t bfloat16_halves __attribute__((vector_size(2 * CF_VECTOR)));
+typedef uint16_t bfloat16_row_halves
+    __attribute__((vector_size(2 * CF_VECTOR), aligned(2 * CF_VECTOR), may_alias));
 
 /** Rounded to nearest, ties to even, in the upper halves; lower halves are rubbish. Infinity and
  * NaN stay what they are: a NaN is made quiet, since its low bits, which are dropped, may be all it
  * has.
  */
-static inline bfloat16_words bfloat16_round(cf_lanes x)
+static inline bfloat16_words bfloat16_round(cf_vector x)
 {
     const bfloat16_words bits = (bfloat16_words)x, nan = (bfloat16_words)(x != x);
     const bfloat16_words rounded = bits + 0x7fff + (bits >> 16 & 1);
@@ -29,38 +34,30 @@ static inline bfloat16_words bfloat16_round(cf_lanes x)
     return (rounded & ~nan) | ((bits | 0x400000) & nan);
 }
 
-static inline bfloat16_words bfloat16_pack_pair(cf_lanes first, cf_lanes second)
+/** CF_VECTOR numbers of both segments of a pair. */
+static inline bfloat16_words bfloat16_pack_pair(cf_vector first, cf_vector second)
 {
     return bfloat16_round(first) >> 16 | (bfloat16_round(second) & 0xffff0000);
 }
 
-static inline bfloat16_single bfloat16_pack_single(cf_lanes x)
-{
-    return __builtin_convertvector(bfloat16_round(x) >> 16, bfloat16_single);
-}
-
-/* The same by what one register holds when they are loaded. */
-enum { BFLOAT16_PART_ALIGNED = CF_VECTOR < 8 ? 16 : 32 };
-typedef uint32_t bfloat16_part_words __attribute__((vector_size(4 * CF_VECTOR)));
-typedef uint32_t bfloat16_part_pair
-    __attribute__((vector_size(4 * CF_VECTOR), aligned(BFLOAT16_PART_ALIGNED), may_alias));
-typedef uint16_t bfloat16_part_single
-    __attribute__((vector_size(2 * CF_VECTOR), aligned(2 * CF_VECTOR), may_alias));
-
-/** CF_VECTOR numbers of both segments of a pair. */
 static inline void bfloat16_load_pair(const float *words, cf_vector *first, cf_vector *second)
 {
-    const bfloat16_part_words both =
-        (bfloat16_part_words) * (const bfloat16_part_pair *)(const void *)words;
+    const bfloat16_words both = (bfloat16_words) * (const bfloat16_row_words *)(const void *)words;
 
     *first = (cf_vector)(both << 16);
     *second = (cf_vector)(both & 0xffff0000);
 }
 
 /** CF_VECTOR numbers of a segment without a partner, two in a float of the row. */
+static inline bfloat16_halves bfloat16_pack_single(cf_vector x)
+{
+    return __builtin_convertvector(bfloat16_round(x) >> 16, bfloat16_halves);
+}
+
 static inline cf_vector bfloat16_load_single(const float *halves)
 {
-    const bfloat16_part_single part = *(const bfloat16_part_single *)(const void *)halves;
+    const bfloat16_halves part =
+        (bfloat16_halves) * (const bfloat16_row_halves *)(const void *)halves;
 
-    return (cf_vector)(__builtin_convertvector(part, bfloat16_part_words) << 16);
+    return (cf_vector)(__builtin_convertvector(part, bfloat16_words) << 16);
 }

@@ -30,30 +30,39 @@ static inline void store(void *out, const void *values, const size_t bytes, cons
 }
 
 static inline __attribute__((always_inline)) void
-store_float32(float *out, const float *in, cf_lanes factor, int64_t width, const bool streams)
+store_float32(float *out, const float *in, cf_vector factor, int64_t width, const bool streams)
 {
     for (int64_t k = 0; k < width; k += CF_LANES) {
-        const cf_lanes lanes = cf_lanes_load(in + k) * factor;
+        cf_vector segment[CF_PARTS];
 
-        store(out + k, &lanes, sizeof lanes, streams);
+        for (int v = 0; v < CF_PARTS; v++)
+            segment[v] = cf_vector_load(in + k + v * CF_VECTOR) * factor;
+        store(out + k, segment, sizeof segment, streams);
     }
 }
 
 static inline __attribute__((always_inline)) void
-store_bfloat16(float *out, const float *in, cf_lanes factor, int64_t width, const bool streams)
+store_bfloat16(float *out, const float *in, cf_vector factor, int64_t width, const bool streams)
 {
     int64_t k = 0;
 
     for (; k + 2 * CF_LANES <= width; k += 2 * CF_LANES, out += BFLOAT16_PAIR_FLOATS) {
-        const bfloat16_words pair = bfloat16_pack_pair(cf_lanes_load(in + k) * factor,
-                                                       cf_lanes_load(in + k + CF_LANES) * factor);
+        bfloat16_words pair[CF_PARTS];
 
-        store(out, &pair, sizeof pair, streams);
+        for (int v = 0; v < CF_PARTS; v++) {
+            const float *first = in + k + v * CF_VECTOR;
+
+            pair[v] = bfloat16_pack_pair(cf_vector_load(first) * factor,
+                                         cf_vector_load(first + CF_LANES) * factor);
+        }
+        store(out, pair, sizeof pair, streams);
     }
     if (k < width) {
-        const bfloat16_single single = bfloat16_pack_single(cf_lanes_load(in + k) * factor);
+        bfloat16_halves single[CF_PARTS];
 
-        store(out, &single, sizeof single, streams);
+        for (int v = 0; v < CF_PARTS; v++)
+            single[v] = bfloat16_pack_single(cf_vector_load(in + k + v * CF_VECTOR) * factor);
+        store(out, single, sizeof single, streams);
     }
 }
 
@@ -61,9 +70,9 @@ static inline __attribute__((always_inline)) void
 store_row(cf_row_kind kind, float *out, const float *in, float factor, const bool streams)
 {
     if (kind.precision == CF_BFLOAT16)
-        store_bfloat16(out, in, cf_lanes_all(factor), kind.width, streams);
+        store_bfloat16(out, in, cf_vector_all(factor), kind.width, streams);
     else
-        store_float32(out, in, cf_lanes_all(factor), kind.width, streams);
+        store_float32(out, in, cf_vector_all(factor), kind.width, streams);
 }
 
 void cf_graph_store_row(cf_row_kind kind, float *out, const float *in, float factor)
