@@ -82,8 +82,8 @@ static const char *const models[] = {
     "model=iALS --set embedding_size=32 --set epochs=2",
     "model=EASE",
     "model=Pop",
-    "model=ChebyCF --set ideal_dim=5 --set text_weight=2 --set emb_selection=pca --set "
-    "embedding_size=8",
+    ("model=ChebyCF --set ideal_dim=5 --set text_weight=2 --set emb_selection=pca --set "
+     "embedding_size=8"),
     "model=GF-CF --set ideal_dim=5"};
 
 /* Another model of the same dataset. Collective. */

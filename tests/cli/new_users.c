@@ -55,8 +55,8 @@ static void the_items_of_a_user_give_the_list_of_that_user(void **state)
         "model=EASE",
         "model=ItemKNN --set k=10",
         "model=Pop",
-        "model=ChebyCF --set ideal_dim=5 --set text_weight=2 --set emb_selection=pca --set "
-        "embedding_size=8",
+        ("model=ChebyCF --set ideal_dim=5 --set text_weight=2 --set emb_selection=pca --set "
+         "embedding_size=8"),
         "model=GF-CF --set ideal_dim=5"};
 
     (void)state;
