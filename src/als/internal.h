@@ -3,7 +3,7 @@
  *
  * A symmetric matrix of `width` rows (whole segments) is kept as its lower triangle of blocks of
  * 16 x 16, block (I, J) with J <= I at number I (I + 1) / 2 + J, row after row. Where 16 matrices
- * are worked on side by side each number is 16 of them: a cf_lanes, whose lane is the matrix.
+ * are worked on side by side each number is 16 of them: a segment, whose lane is the matrix.
  */
 #pragma once
 
