@@ -48,9 +48,15 @@ static int64_t ideal_dim(const cf_closed_options *options)
     return options->ideal_weight > 0 ? options->ideal_dim : 0;
 }
 
+/* Those of all terms; 0: the tables have one column of zeros. */
+static int64_t all_dims(const cf_closed_options *options)
+{
+    return ideal_dim(options) + closed_text_dim(options);
+}
+
 static int64_t chebycf_dim(const cf_closed_options *options)
 {
-    return cf_max(1, ideal_dim(options) + closed_text_dim(options));
+    return cf_max(1, all_dims(options));
 }
 
 /* Each term has a table of its own first. */
@@ -141,6 +147,7 @@ cf_status cf_closed_fold_in(const cf_closed *closed, const cf_shard *shard, cf_t
     cf_status status = CF_OK;
 
     CF_ASSERT(closed->filter != NULL);
+    if (all_dims(&closed->options) == 0) return CF_OK;
     CF_TRY(cf_table_copy(closed->table[CF_ITEMS], &items));
     if (alpha > 0) scale_ideal(closed, 1 / alpha, -2 * power, items);
     CF_TRY(sum_histories(items, shard, users));
@@ -196,11 +203,11 @@ done:
 static cf_status chebycf_solve(closed_solver *s)
 {
     const cf_closed *closed = s->closed;
-    const int64_t ideal = ideal_dim(&closed->options), text = closed_text_dim(&closed->options);
     cf_status status = CF_OK;
 
-    if (ideal + text == 0) return CF_OK;
-    CF_TRY(text > 0 ? join_terms(s) : find_vectors(s, closed->table[CF_ITEMS]));
+    if (all_dims(&closed->options) == 0) return CF_OK;
+    CF_TRY(closed_text_dim(&closed->options) > 0 ? join_terms(s)
+                                                 : find_vectors(s, closed->table[CF_ITEMS]));
     CF_TRY(cf_closed_fold_in(closed, closed->shard, closed->table[CF_USERS]));
     closed_lap(s, &s->seconds.rest, "rows of users summed");
 done:
