@@ -25,6 +25,7 @@ NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 
 STARTS = "False,var,pca,pca:emb_gain=2,pca:emb_gain=4,whiten:emb_norm=1,whiten:emb_norm=2"
 ROOTS = ":emb_selection=whiten:whiten_power=0.5"
+TEXT_WEIGHTS = ",".join(["0", *(f"{weight}{ROOTS}" for weight in (2, 4, 8, 16))])
 BY_STEPS = {"emb_selection": STARTS, "learning_rate": "0.0003..0.01:log"}
 
 # the default space of each model: what src/model/README.md says to tune
@@ -41,8 +42,8 @@ SPACES: dict[str, dict[str, str]] = {
     "ItemKNN": {"k": "20..500:log", "shrink": "0..100"},
     "Pop": {},
     "ChebyCF": {"filter_flatness": "0.5..20:log", "degree_power": "0..0.5", "ideal_weight": "0..1",
-                "text_weight": f"0,2{ROOTS},4{ROOTS},8{ROOTS},16{ROOTS}"},
-    "GF-CF": {"ideal_weight": "0..1", "text_weight": f"0,2{ROOTS},4{ROOTS},8{ROOTS},16{ROOTS}"},
+                "text_weight": TEXT_WEIGHTS},
+    "GF-CF": {"ideal_weight": "0..1", "text_weight": TEXT_WEIGHTS},
 }
 
 # models that are compared where none is named, with all of whose values a trial is made, and settings of their own
